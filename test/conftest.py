@@ -1,0 +1,91 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+import threading
+import time
+from typing import Callable, Iterator
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Each live test has a ROS domain of its own; the process id keeps parallel runs apart.
+DOMAIN_IDS = itertools.cycle(range(1 + os.getpid() % 50, 51 + os.getpid() % 50))
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """Return the folder of real recordings, or skip the test where it is absent."""
+    folder = Path(os.environ.get('IVF_DATA', REPOSITORY.parent / 'shared' / 'data'))
+    if not (folder / 'index.csv').is_file():
+        pytest.skip(f'no real recordings at {folder}; set IVF_DATA to where they are')
+    return folder
+
+
+class LiveGraph:
+    """Real nodes on a domain of their own, spun in the background, always torn down."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context, domain_id=next(DOMAIN_IDS))
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.nodes: list = []
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def add(self, make_node: Callable, *args, **kwargs):
+        """Make a node on the domain of this graph and let it run."""
+        node = make_node(*args, context=self.context, **kwargs)
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def node(self, name: str):
+        """Make a plain node, to look from outside."""
+        from rclpy.node import Node
+
+        return self.add(Node, name)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.destroy_node()
+        self.executor.shutdown()
+        self.context.try_shutdown()
+        self._thread.join(10.0)
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+
+
+@pytest.fixture
+def live_graph(monkeypatch) -> Iterator[LiveGraph]:
+    """Give a test a graph of its own, or skip it where ROS is not installed."""
+    pytest.importorskip('rclpy', reason='live tests need rclpy')
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    graph = LiveGraph()
+    yield graph
+    graph.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    """Look again and again until ``condition()`` holds; False where it never does in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.005)
+    return True

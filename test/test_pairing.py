@@ -1,0 +1,384 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pairing by time: closed-form rates and offsets, then what must hold for any stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+import random
+
+from hypothesis import given, settings, strategies as st
+import pytest
+
+from ivf_ros.pairing import DROP_REASONS, Pair, PairingParameters, PairSynchronizer
+from ivf_ros.parameters import build, declarations, ParameterError
+
+MS = 1_000_000
+
+
+def _run(frames, synchronizer=None, delays_s=None, until_s=None, **parameters):
+    """
+    Feed frames ``(stream, stamp_ns)`` as they arrive, items being the stamps.
+
+    Arrival is the stamp plus the delay of the stream. Returns the synchronizer and a list of
+    ``(now_s, pair)``; with ``until_s`` the clock runs on in 100 steps.
+    """
+    synchronizer = synchronizer or PairSynchronizer(PairingParameters(**parameters))
+    delays_s = delays_s or {}
+    arrivals = sorted((stamp_ns / 1e9 + delays_s.get(stream, 0.0), stream, stamp_ns)
+                      for stream, stamp_ns in frames)
+    out = []
+    for now_s, stream, stamp_ns in arrivals:
+        out += [(now_s, pair) for pair in synchronizer.add(stream, stamp_ns, stamp_ns, now_s)]
+    now_s = arrivals[-1][0] if arrivals else 0.0
+    for i in range(1, 101 if until_s is not None else 1):
+        then_s = now_s + (until_s - now_s) * i / 100
+        out += [(then_s, pair) for pair in synchronizer.poll(then_s)]
+    _check_books(synchronizer, [pair for _, pair in out])
+    return synchronizer, out
+
+
+def _check_books(synchronizer, out) -> None:
+    assert set(synchronizer.drops) == set(DROP_REASONS)
+    assert min(synchronizer.drops.values()) >= 0
+    assert synchronizer.pairs == sum(pair.is_complete for pair in out)
+    assert synchronizer.singles == sum(not pair.is_complete for pair in out)
+    assert synchronizer.added == (2 * synchronizer.pairs + synchronizer.singles
+                                  + sum(synchronizer.drops.values()) + synchronizer.waiting)
+
+
+def _regular(stream, rate_hz, seconds, start_ms=0.0):
+    return [(stream, round((start_ms + 1e3 * i / rate_hz) * MS))
+            for i in range(round(seconds * rate_hz))]
+
+
+def _both(out):
+    return [(pair.thermal, pair.rgb) for _, pair in out if pair.is_complete]
+
+
+def _counted(synchronizer):
+    return {reason: count for reason, count in synchronizer.drops.items() if count}
+
+
+# Regular streams
+
+
+@pytest.mark.parametrize('delays_s', [{}, {'thermal': 0.02}, {'rgb': 0.3}])
+def test_equal_stamps_all_pair_at_once(delays_s):
+    frames = _regular('thermal', 30, 2) + _regular('rgb', 30, 2)
+    synchronizer, out = _run(frames, delays_s=delays_s)
+    assert synchronizer.pairs == 60 and not _counted(synchronizer)
+    for now_s, pair in out:
+        assert pair.thermal == pair.rgb and pair.thermal_minus_rgb_s == 0
+        assert now_s == pytest.approx(pair.rgb / 1e9 + max(delays_s.values(), default=0))
+
+
+@pytest.mark.parametrize('shift_ms', [-12, -3, 4, 15])
+def test_a_small_shift_pairs_as_soon_as_both_frames_are_here(shift_ms):
+    frames = _regular('thermal', 30, 2, 100) + _regular('rgb', 30, 2, 100 + shift_ms)
+    synchronizer, out = _run(frames)
+    assert [rgb - thermal for thermal, rgb in _both(out)] == [shift_ms * MS] * 60
+    for now_s, pair in out[2:]:  # the period is known from the second frame on
+        assert now_s == max(pair.thermal, pair.rgb) / 1e9
+        assert pair.thermal_minus_rgb_s == pytest.approx(-shift_ms / 1e3)
+
+
+def test_more_than_half_a_period_pairs_with_the_neighbour():
+    frames = _regular('thermal', 10, 2) + _regular('rgb', 10, 2, 70)
+    _, out = _run(frames, tolerance_s=0.08)
+    assert [rgb - thermal for thermal, rgb in _both(out)] == [-30 * MS] * 19
+
+
+@pytest.mark.parametrize('parameters', [
+    {'thermal_offset_s': -0.25}, {'rgb_offset_s': 0.25},
+    {'thermal_offset_s': -0.15, 'rgb_offset_s': 0.1}])
+def test_offsets_are_added_to_the_stamps(parameters):
+    # Thermal stamps are a quarter of a second late.
+    frames = _regular('thermal', 30, 2, 250) + _regular('rgb', 30, 2)
+    synchronizer, out = _run(frames, tolerance_s=0.001, **parameters)
+    assert [thermal - rgb for thermal, rgb in _both(out)] == [250 * MS] * 60
+    assert all(abs(pair.thermal_minus_rgb_s) < 1e-9 for _, pair in out)
+    assert not _counted(synchronizer)
+
+
+@pytest.mark.parametrize('fast', ['thermal', 'rgb'])
+def test_60_hz_against_6_hz_uses_every_tenth_frame(fast):
+    slow = 'rgb' if fast == 'thermal' else 'thermal'
+    frames = _regular(fast, 60, 3) + _regular(slow, 6, 3, 5)
+    synchronizer, out = _run(frames)
+    # The first frame comes before the period of either camera is known.
+    assert [abs(thermal - rgb) for thermal, rgb in _both(out)] == [5 * MS] * 18
+    for now_s, pair in out[1:]:
+        assert now_s == max(pair.thermal, pair.rgb) / 1e9
+    drops = _counted(synchronizer)
+    assert set(drops) == {'unmatched', 'superseded'}
+    assert sum(drops.values()) + synchronizer.waiting == 180 - 18
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_jitter_about_half_a_period_loses_no_frame(seed):
+    jitter = random.Random(seed)
+    frames = [(stream, round((1e3 * i / 30 + start_ms + jitter.uniform(-0.4, 0.4)) * MS))
+              for stream, start_ms in (('thermal', 10), ('rgb', 10 + 1e3 / 60)) for i in range(90)]
+    synchronizer, out = _run(frames, until_s=10)
+    assert synchronizer.pairs >= 89
+    assert max(abs(thermal - rgb) for thermal, rgb in _both(out)) < 18 * MS
+    assert _run(frames, until_s=10, slack_s=0.0)[0].pairs < 85  # each slip costs a frame
+
+
+def test_a_frame_lost_on_one_side_costs_one_frame_on_the_other():
+    frames = _regular('thermal', 30, 2) + _regular('rgb', 30, 2, 4)
+    frames.remove(('rgb', round((4 + 1e3 * 20 / 30) * MS)))
+    synchronizer, out = _run(frames)
+    assert synchronizer.pairs == 59 and _counted(synchronizer) == {'unmatched': 1}
+
+
+def test_beyond_the_tolerance_nothing_pairs():
+    frames = _regular('thermal', 10, 2) + _regular('rgb', 10, 2, 40)
+    synchronizer, out = _run(frames, tolerance_s=0.0399)
+    assert not out and _counted(synchronizer) == {'unmatched': 39}
+    assert _run(frames, tolerance_s=0.04)[0].pairs == 20
+
+
+# One camera away
+
+
+@pytest.mark.parametrize('dead', ['thermal', 'rgb'])
+@pytest.mark.parametrize('death_s', [0.0, 2.0])
+def test_a_dead_camera_delays_the_other_once_and_then_not_at_all(dead, death_s):
+    alive = 'rgb' if dead == 'thermal' else 'thermal'
+    frames = _regular(alive, 30, 4) + _regular(dead, 30, death_s)
+    synchronizer, out = _run(frames, timeout_s=0.5)
+    assert not _counted(synchronizer) and synchronizer.waiting == 0
+    singles = [(now_s, getattr(pair, alive)) for now_s, pair in out if not pair.is_complete]
+    assert len(singles) == 120 - 30 * death_s
+    for now_s, stamp_ns in singles:
+        arrived_s = stamp_ns / 1e9
+        assert now_s == arrived_s if arrived_s > death_s + 0.5 else now_s <= death_s + 0.5
+    assert all(getattr(pair, dead) is None and pair.thermal_minus_rgb_s is None
+               for _, pair in out if not pair.is_complete)
+
+
+def test_a_camera_that_comes_back_is_paired_again():
+    rgb = [frame for frame in _regular('rgb', 30, 6) if not 2e9 < frame[1] < 4e9]
+    synchronizer, out = _run(_regular('thermal', 30, 6) + rgb)
+    assert synchronizer.pairs == len(rgb) - synchronizer.drops['late']
+    assert synchronizer.drops['late'] <= 1  # its first frame, if thermal is already through
+    assert synchronizer.singles >= 57
+
+
+def test_without_pass_single_frames_are_dropped_as_timeout():
+    synchronizer, out = _run(_regular('thermal', 30, 2), until_s=3, pass_single=False)
+    assert not out and _counted(synchronizer) == {'timeout': 60}
+
+
+def test_a_pair_that_waits_for_a_closer_frame_comes_out_at_the_timeout():
+    # The second thermal frame might be closer to RGB than the first, but it never comes.
+    synchronizer, out = _run([('thermal', 0), ('rgb', 20 * MS)], until_s=1, timeout_s=0.5)
+    (now_s, pair), = out
+    assert pair.is_complete and now_s == pytest.approx(0.5, abs=0.021)
+
+
+def test_a_stream_that_lags_beyond_the_timeout_does_not_stop_the_other():
+    frames = _regular('thermal', 30, 4) + _regular('rgb', 30, 4)
+    synchronizer, out = _run(frames, delays_s={'rgb': 1.0}, timeout_s=0.3, until_s=6)
+    assert synchronizer.pairs == 0 and synchronizer.drops['late'] >= 85
+    assert [pair.thermal for _, pair in out if pair.thermal is not None] == \
+        [stamp_ns for _, stamp_ns in _regular('thermal', 30, 4)]
+
+
+# Streams that misbehave
+
+
+def test_a_bag_that_starts_again_pairs_again_at_once():
+    synchronizer = PairSynchronizer(PairingParameters())
+    now_s, pairs_of_loop = 0.0, []
+    for _ in range(3):
+        before = synchronizer.pairs
+        for i in range(60):
+            now_s += 1 / 30
+            synchronizer.add('thermal', 10**9 + i * 33 * MS, i, now_s)
+            synchronizer.add('rgb', 10**9 + (i * 33 + 2) * MS, i, now_s)
+        pairs_of_loop.append(synchronizer.pairs - before)
+    assert pairs_of_loop == [60, 60, 60]
+    assert not _counted(synchronizer)
+
+
+def test_waiting_frames_are_dropped_when_the_clock_jumps_back():
+    synchronizer = PairSynchronizer(PairingParameters(clock_jump_s=1.0))
+    for i in range(5):
+        synchronizer.add('thermal', 100 * 10**9 + i * 33 * MS, i, i / 30)
+    synchronizer.add('thermal', 10**9, 'first', 0.2)
+    assert _counted(synchronizer) == {'clock_jump': 5} and synchronizer.waiting == 1
+    assert synchronizer.add('rgb', 10**9, 'first', 0.2)[0].thermal == 'first'
+
+
+def test_a_late_frame_of_the_old_loop_does_not_stop_the_new_one():
+    synchronizer = PairSynchronizer(PairingParameters())
+    old, new = 100 * 10**9, 10**9
+    stamps = [('thermal', old), ('rgb', old), ('thermal', new), ('rgb', old + 33 * MS)]
+    stamps += [(stream, new + i * 33 * MS) for i in range(1, 20) for stream in ('thermal', 'rgb')]
+    for i, (stream, stamp_ns) in enumerate(stamps):
+        synchronizer.add(stream, stamp_ns, stamp_ns, i / 60)
+    assert synchronizer.pairs >= 19
+
+
+def test_one_stamp_far_in_the_future_is_overcome():
+    frames = _regular('thermal', 30, 4) + _regular('rgb', 30, 4)
+    synchronizer = PairSynchronizer(PairingParameters())
+    for i, (stream, stamp_ns) in enumerate(sorted(frames, key=lambda frame: frame[1])):
+        glitch_ns = 10**12 if i == 101 else 0
+        synchronizer.add(stream, stamp_ns + glitch_ns, stamp_ns, stamp_ns / 1e9)
+    assert synchronizer.pairs >= 117
+
+
+def test_duplicates_are_counted_waiting_or_decided():
+    synchronizer = PairSynchronizer(PairingParameters())
+    synchronizer.add('thermal', 1000, 'a', 0.0)
+    synchronizer.add('thermal', 1000, 'b', 0.0)
+    (pair,) = synchronizer.add('rgb', 1000, 'c', 0.0)
+    synchronizer.add('rgb', 1000, 'd', 0.0)
+    synchronizer.add('thermal', 1000, 'e', 0.0)
+    assert (pair.thermal, pair.rgb) == ('a', 'c')
+    assert _counted(synchronizer) == {'duplicate': 3}
+
+
+def test_a_frame_out_of_order_is_used_until_a_later_one_is_decided():
+    synchronizer = PairSynchronizer(PairingParameters())
+    for stamp_ms in (100, 166, 133):  # swapped on the way, still of use
+        synchronizer.add('thermal', stamp_ms * MS, stamp_ms, 0.0)
+    pairs = [pair for stamp_ms in (100, 133, 166)
+             for pair in synchronizer.add('rgb', stamp_ms * MS, stamp_ms, 0.0)]
+    assert [(pair.thermal, pair.rgb) for pair in pairs] == [(100, 100), (133, 133), (166, 166)]
+    synchronizer.add('thermal', 150 * MS, 150, 0.0)
+    assert _counted(synchronizer) == {'out_of_order': 1}
+
+
+def test_rgb_that_arrives_after_its_moment_was_handed_out_is_late():
+    synchronizer = PairSynchronizer(PairingParameters(timeout_s=0.5))
+    synchronizer.add('thermal', 1000 * MS, 't', 0.0)
+    assert synchronizer.poll(0.6)[0].rgb is None
+    assert synchronizer.add('rgb', 999 * MS, 'r', 0.7) == []
+    assert _counted(synchronizer) == {'late': 1}
+
+
+def test_a_full_queue_keeps_the_newest():
+    synchronizer = PairSynchronizer(PairingParameters(queue_size=3, timeout_s=60.0))
+    for i in range(10):
+        synchronizer.add('thermal', i * 33 * MS, i, 0.0)
+    assert synchronizer.waiting == 3 and _counted(synchronizer) == {'queue_full': 7}
+    assert synchronizer.add('rgb', 9 * 33 * MS, 'r', 0.0)[0].thermal == 9
+
+
+def test_time_set_back_does_not_make_frames_wait_for_ever():
+    synchronizer = PairSynchronizer(PairingParameters(timeout_s=0.5))
+    synchronizer.add('thermal', 0, 't', 1000.0)
+    assert synchronizer.poll(5.0) == []
+    assert synchronizer.poll(5.6)[0].thermal == 't'
+
+
+def test_an_unknown_stream_is_refused():
+    with pytest.raises(ValueError, match="'depth'; known: thermal, rgb"):
+        PairSynchronizer(PairingParameters()).add('depth', 0, None, 0.0)
+
+
+def test_parameters_have_limits():
+    values = {each.name: each.default for each in declarations(PairingParameters)}
+    assert build(PairingParameters, values) == PairingParameters()
+    with pytest.raises(ParameterError):
+        build(PairingParameters, {'queue_size': 0})
+
+
+# Whatever arrives
+
+
+STREAMS = st.sampled_from(['thermal', 'rgb'])
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_the_books_balance_for_any_streams(data):
+    parameters = PairingParameters(
+        tolerance_s=data.draw(st.sampled_from([0.0, 0.01, 0.03, 0.2])),
+        timeout_s=data.draw(st.sampled_from([0.05, 0.5])),
+        queue_size=data.draw(st.integers(1, 6)),
+        slack_s=data.draw(st.sampled_from([0.0, 0.002])),
+        thermal_offset_s=data.draw(st.sampled_from([0.0, -0.04, 0.3])),
+        clock_jump_s=data.draw(st.sampled_from([0.0, 0.1, 1.0])),
+        pass_single=data.draw(st.booleans()))
+    synchronizer = PairSynchronizer(parameters)
+    offset_ns = round(parameters.thermal_offset_s * 1e9)
+    out, now_s, stamps_ms, used = [], 0.0, {'thermal': 1000, 'rgb': 1000}, Counter()
+    last = {'thermal': None, 'rgb': None, 'moment': None}
+    for i in range(data.draw(st.integers(0, 50))):
+        now_s += data.draw(st.sampled_from([0.0, 0.01, 0.03, 0.6]))
+        jumps = synchronizer.clock_jumps
+        if data.draw(st.integers(0, 9)) == 0:
+            settled = synchronizer.poll(now_s)
+        else:
+            stream = data.draw(STREAMS)
+            stamps_ms[stream] += data.draw(st.sampled_from(
+                [33, 33, 33, 16, 5, 1, 66, 0, -10, -33, -500, -2000, 3000]))
+            stamp_ns = stamps_ms[stream] * MS
+            corrected = stamp_ns + (offset_ns if stream == 'thermal' else 0)
+            settled = synchronizer.add(stream, stamp_ns, (i, stream, corrected), now_s)
+        if synchronizer.clock_jumps > jumps:
+            last = dict.fromkeys(last)  # time starts anew
+        for pair in settled:
+            _check_pair(pair, parameters, used, last)
+        out += settled
+        _check_books(synchronizer, out)
+        assert synchronizer.waiting <= 2 * parameters.queue_size
+    assert not used or max(used.values()) == 1  # each frame at most once
+    # After the time-out nothing waits any more.
+    synchronizer.poll(now_s + parameters.timeout_s + 1e-6)
+    assert synchronizer.waiting == 0
+
+
+def _check_pair(pair: Pair, parameters, used, last) -> None:
+    """Right streams, within the tolerance, and later than what came before."""
+    for stream, item in (('thermal', pair.thermal), ('rgb', pair.rgb)):
+        if item is None:
+            continue
+        assert item[1] == stream
+        used[item[0]] += 1
+        assert last[stream] is None or item[2] > last[stream]
+        last[stream] = item[2]
+    moment = (pair.rgb or pair.thermal)[2]
+    assert last['moment'] is None or moment > last['moment']
+    last['moment'] = moment
+    if pair.is_complete:
+        difference_ns = pair.thermal[2] - pair.rgb[2]
+        assert abs(difference_ns) <= parameters.tolerance_s * 1e9
+        assert pair.thermal_minus_rgb_s == pytest.approx(difference_ns / 1e9)
+    else:
+        assert parameters.pass_single and (pair.thermal is None) != (pair.rgb is None)
+
+
+def _closest_first(thermal, rgb, tolerance):
+    """Match offline: the closest two first, of equals the earliest, without crossing."""
+    chosen = []
+    for _, _, t, r in sorted((abs(t - r), t + r, t, r) for t in thermal for r in rgb):
+        if abs(t - r) <= tolerance and all((t - t0) * (r - r0) > 0 for t0, r0 in chosen):
+            chosen.append((t, r))
+    return sorted(chosen)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_online_pairs_are_those_of_closest_first(data):
+    """Regular cameras with lost frames: the early decisions are never wrong."""
+    stamps = []
+    for _ in range(2):
+        start, period = data.draw(st.integers(0, 400)), data.draw(st.integers(20, 240))
+        # The first two show the rate of the camera.
+        kept = [True, True] + data.draw(st.lists(st.booleans(), min_size=8, max_size=8))
+        stamps.append([start + period * i for i, keep in enumerate(kept) if keep])
+    thermal, rgb = stamps
+    tolerance = data.draw(st.sampled_from([0, 11, 61, 301]))
+    frames = [('thermal', t * MS) for t in thermal] + [('rgb', r * MS) for r in rgb]
+    delays_s = {'rgb': data.draw(st.sampled_from([0.0, 0.05, 0.3]))}
+    synchronizer, out = _run(frames, tolerance_s=tolerance / 1e3, timeout_s=50.0, slack_s=0.0,
+                             delays_s=delays_s, until_s=70)
+    assert [(t // MS, r // MS) for t, r in _both(out)] == _closest_first(thermal, rgb, tolerance)
+    assert synchronizer.waiting == 0

@@ -1,0 +1,90 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter dataclasses: names, checks and copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ivf_ros import parameters
+from ivf_ros.parameters import group, parameter, ParameterError
+import pytest
+
+
+@dataclass(frozen=True)
+class Inner:
+    gain: float = parameter(0.5, 'Share of the new value.', minimum=0.0, maximum=1.0)
+    mode: str = parameter('fast', 'How to do it.', choices=('fast', 'slow'))
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int = parameter(3, 'How many.', minimum=1, live=False)
+    enabled: bool = parameter(True, 'Whether at all.')
+    corners_px: tuple = parameter((), 'Pairs of coordinates.')
+    inner: Inner = group(Inner)
+
+
+def test_declarations_come_in_order_with_dotted_names():
+    declared = list(parameters.declarations(Outer))
+    assert [d.name for d in declared] == ['count', 'enabled', 'corners_px', 'inner.gain',
+                                          'inner.mode']
+    assert declared[0].live is False and declared[0].minimum == 1
+    assert declared[3].description == 'Share of the new value.'
+
+
+def test_build_without_values_gives_the_defaults():
+    assert parameters.build(Outer, {}) == Outer()
+
+
+def test_build_sets_what_is_named_and_flatten_inverts_it():
+    values = {'count': 7, 'enabled': False, 'corners_px': (1.0, 2.0), 'inner.gain': 0.25,
+              'inner.mode': 'slow'}
+    built = parameters.build(Outer, values)
+    assert built == Outer(7, False, (1.0, 2.0), Inner(0.25, 'slow'))
+    assert parameters.flatten(built) == values
+
+
+def test_replace_keeps_everything_else():
+    before = parameters.build(Outer, {'count': 7, 'inner.mode': 'slow'})
+    after = parameters.replace(before, {'inner.gain': 1})
+    assert after == Outer(7, True, (), Inner(1.0, 'slow'))
+    assert isinstance(after.inner.gain, float)
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'cuont': 3}, "unknown parameter 'cuont'; known: count, enabled"),
+    ({'inner': 3}, "unknown parameter 'inner'"),  # a group is no parameter
+    ({'count': 0}, "'count' must be at least 1, got 0"),
+    ({'inner.gain': 1.5}, "'inner.gain' must be at most 1.0, got 1.5"),
+    ({'inner.gain': float('nan')}, "'inner.gain' must be at least 0.0, got nan"),
+    ({'inner.mode': 'Fast'}, "'inner.mode' must be one of fast, slow, got 'Fast'"),
+    ({'count': 2.0}, "'count' must be int, got float 2.0"),
+    ({'count': True}, "'count' must be int, got bool True"),  # though Python counts with it
+    ({'enabled': 'yes'}, "'enabled' must be bool, got str 'yes'"),
+    ({'corners_px': ('a',)}, "'corners_px' must be a list of numbers, got ('a',)"),
+    ({'corners_px': 3.0}, "'corners_px' must be a list of numbers, got 3.0"),
+])
+def test_what_does_not_fit_is_refused_with_the_reason(values, message):
+    with pytest.raises(ParameterError) as error:
+        parameters.build(Outer, values)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize('text, value', [
+    ('key=3', 3),
+    ('key=0.5', 0.5),
+    ('key=true', True),
+    ('key=slow', 'slow'),
+    ('key=[1, 2]', (1, 2)),
+    ('key=a=b', 'a=b'),  # only the first sign counts
+    ('key=', ''),
+])
+def test_settings_of_a_command_line(text, value):
+    assert parameters.parse_settings([text]) == {'key': value}
+
+
+@pytest.mark.parametrize('text', ['key', '=3', ''])
+def test_a_setting_without_key_or_sign_is_refused(text):
+    with pytest.raises(ParameterError, match='key=value'):
+        parameters.parse_settings([text])

@@ -1,0 +1,453 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Temperatures, gain control, colours, and a frozen sensor against a still scene."""
+
+from __future__ import annotations
+
+import cv2
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
+import numpy as np
+import pytest
+
+from ivf_ros.parameters import build, declarations
+from ivf_ros.thermal import (Agc, AGC_MODES, AgcParameters, COLOR_MAPS, colorize, FreezeDetector,
+                             FreezeParameters, RADIOMETRIES, Radiometry, RadiometryParameters,
+                             ThermalError, ThermalState, TLINEAR_0_01K, TLINEAR_0_04K)
+
+MONOTONE_MODES = [mode for mode in AGC_MODES if mode != 'clahe']
+AGC_DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
+
+
+def _scene(rng: np.random.Generator, size=(120, 160), noise=4.0) -> np.ndarray:
+    """Return counts of a smooth scene with a warm block and sensor noise."""
+    counts = np.add.outer(np.linspace(7000, 7600, size[0]), np.linspace(0, 300, size[1]))
+    counts[40:80, 60:80] += 900
+    return np.rint(counts + rng.normal(0, noise, size)).astype(np.uint16)
+
+
+# Temperatures
+
+
+@pytest.mark.parametrize('radiometry, counts, celsius', [
+    (TLINEAR_0_01K, 27315, 0.0), (TLINEAR_0_01K, 31015, 37.0), (TLINEAR_0_01K, 0, -273.15),
+    (TLINEAR_0_04K, 7329, 20.01), (Radiometry(0.5, 10.0), 100, 60.0)])
+def test_counts_and_celsius_are_linear(radiometry, counts, celsius):
+    there = radiometry.to_celsius(np.array([[counts]], np.uint16))
+    assert there.dtype == np.float32 and there[0, 0] == pytest.approx(celsius, abs=1e-3)
+    back = radiometry.to_counts(np.array([[celsius]]))
+    assert back.dtype == np.uint16 and back[0, 0] == counts
+
+
+@pytest.mark.parametrize('radiometry', [TLINEAR_0_01K, TLINEAR_0_04K, Radiometry(1e-3, -50.0)])
+def test_every_count_survives_the_way_to_celsius_and_back(radiometry):
+    counts = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_array_equal(radiometry.to_counts(radiometry.to_celsius(counts)), counts)
+
+
+def test_to_counts_rounds_and_saturates():
+    celsius = np.array([-300.0, 5.0044, 5.0056, 1e6, np.nan, np.inf, -np.inf])
+    np.testing.assert_array_equal(TLINEAR_0_01K.to_counts(celsius),
+                                  [0, 27815, 27816, 65535, 0, 65535, 0])
+
+
+@pytest.mark.parametrize('scale', [0.0, -0.01, float('nan')])
+def test_a_scale_must_be_positive(scale):
+    with pytest.raises(ThermalError, match='positive'):
+        Radiometry(scale, 0.0)
+
+
+def test_radiometry_from_parameters():
+    made = {kind: build(RadiometryParameters, {'kind': kind, 'scale': 0.1, 'offset_celsius': -40})
+            .radiometry() for kind in RADIOMETRIES}
+    assert made == {'none': None, 'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K,
+                    'linear': Radiometry(0.1, -40.0)}
+
+
+def test_centikelvin_images_show_plausible_temperatures(shared_data):
+    files = sorted((shared_data / 'flir_rjpeg/train/temperature_centikelvin').glob('*.png'))
+    assert files
+    for file in files:
+        counts = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        celsius = TLINEAR_0_01K.to_celsius(counts)
+        assert celsius.min() > -75 and celsius.max() < 200, file
+        np.testing.assert_allclose(celsius, counts / 100.0 - 273.15, atol=1e-4)
+        np.testing.assert_array_equal(TLINEAR_0_01K.to_counts(celsius), counts)
+
+
+# Gain control
+
+
+@pytest.mark.parametrize('dtype', AGC_DTYPES)
+@pytest.mark.parametrize('mode', AGC_MODES)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_any_image_becomes_8_bit_and_warmer_is_not_darker(mode, dtype, data):
+    shape = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
+    values = {'elements': st.floats(-1e3, 1e4, width=32) | st.sampled_from(
+        [np.nan, np.inf, -np.inf])} if np.dtype(dtype).kind == 'f' else {}
+    agc = Agc(AgcParameters(mode=mode, stretch_8bit=data.draw(st.booleans())))
+    for _ in range(2):  # the second frame meets the memory of the first
+        image = data.draw(hnp.arrays(dtype, shape, **values))
+        gray = agc(image)
+        assert gray.shape == image.shape and gray.dtype == np.uint8
+        if mode in MONOTONE_MODES:
+            order = np.argsort(image[~np.isnan(image)], kind='stable')
+            assert (np.diff(gray[~np.isnan(image)][order].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize('dtype', AGC_DTYPES)
+@pytest.mark.parametrize('mode', AGC_MODES)
+@pytest.mark.parametrize('shape', [(1, 1), (1, 7), (50, 60)])
+def test_a_constant_image_stays_constant(mode, dtype, shape):
+    gray = Agc(AgcParameters(mode=mode))(np.full(shape, 42, dtype))
+    assert (gray == gray[0, 0]).all()
+
+
+@pytest.mark.parametrize('mode', AGC_MODES)
+def test_nan_is_black_and_nothing_else_changes(mode):
+    image = np.random.default_rng(0).normal(20, 5, (32, 32)).astype(np.float32)
+    holed = image.copy()
+    holed[3, 4] = np.nan
+    gray = Agc(AgcParameters(mode=mode, smoothing=0.0))(holed)
+    expected = Agc(AgcParameters(mode=mode, smoothing=0.0))(image)
+    assert gray[3, 4] <= 128 if mode == 'clahe' else gray[3, 4] == 0
+    if mode != 'clahe':
+        other = np.arange(32 * 32).reshape(32, 32) != 3 * 32 + 4
+        assert np.abs(gray.astype(int) - expected)[other].max() <= 2
+    assert (Agc(AgcParameters(mode=mode))(np.full((4, 4), np.nan, np.float32)) == 0).all()
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+def test_minmax_uses_the_whole_range(dtype):
+    image = np.linspace(1000, 1255, 256).reshape(16, 16).astype(dtype)
+    np.testing.assert_array_equal(Agc(AgcParameters(mode='minmax'))(image).ravel(), np.arange(256))
+
+
+def test_percentile_ignores_a_few_outliers():
+    image = np.tile(np.linspace(1000, 2000, 100).astype(np.uint16), (100, 1))
+    hot = image.copy()
+    hot[5:10, 5:10] = 60000  # a quarter of a percent
+    agc = AgcParameters(low_percent=1.0, high_percent=99.0)
+    difference = Agc(agc)(image).astype(int) - Agc(agc)(hot)
+    difference[5:10, 5:10] = 0
+    assert np.abs(difference).max() <= 4
+    assert (Agc(agc)(hot)[5:10, 5:10] == 255).all()
+
+
+@pytest.mark.parametrize('mode', ['percentile', 'plateau'])
+def test_the_scene_does_not_jump_when_a_hot_object_enters(mode):
+    rng = np.random.default_rng(0)
+    agc = Agc(AgcParameters(mode=mode))
+    for _ in range(10):
+        before = agc(_scene(rng))
+    hot = _scene(rng)
+    hot[80:, 100:] += 4000  # an eighth of the image
+    first = agc(hot)
+    block = np.s_[40:80, 60:80]
+    jump = abs(first[block].mean() - before[block].mean())
+    for _ in range(60):
+        last = agc(hot)
+    settled = abs(last[block].mean() - before[block].mean())
+    assert settled > 20 and jump < settled / 3  # it does follow, but not at once
+    unsmoothed = Agc(AgcParameters(mode=mode))(hot)
+    np.testing.assert_allclose(last, unsmoothed, atol=2)
+
+
+@pytest.mark.parametrize('mode', ['percentile', 'plateau', 'clahe'])
+@pytest.mark.parametrize('event', ['reset', 'size', 'dtype', 'other range'])
+def test_what_makes_the_gain_start_anew(mode, event):
+    rng = np.random.default_rng(0)
+    agc, image = Agc(AgcParameters(mode=mode)), _scene(rng)
+    image[:, :40] //= 2
+    for _ in range(5):
+        agc(image)
+    other = image - 800
+    if event == 'reset':
+        agc.reset()
+    elif event == 'size':
+        other = other[:-8]
+    elif event == 'dtype':
+        other = other.astype(np.float32)
+    else:
+        other = image + 30000  # as after a change of gain mode
+    np.testing.assert_array_equal(agc(other), Agc(AgcParameters(mode=mode))(other))
+
+
+def test_fixed_range_in_counts_celsius_and_float():
+    counts = np.array([[27315, 28315, 29315, 32315, 33315]], np.uint16)  # 0, 10, 20, 50, 60 °C
+    expected = [[0, 51, 102, 255, 255]]
+    parameters = AgcParameters(mode='fixed_range', fixed_low_celsius=0.0, fixed_high_celsius=50.0,
+                               fixed_low_counts=27315.0, fixed_high_counts=32315.0)
+    np.testing.assert_array_equal(Agc(parameters)(counts), expected)
+    np.testing.assert_array_equal(Agc(parameters, TLINEAR_0_01K)(counts), expected)
+    celsius = TLINEAR_0_01K.to_celsius(counts)
+    np.testing.assert_array_equal(Agc(parameters)(celsius), expected)
+
+
+def test_an_empty_fixed_range_is_refused():
+    agc = Agc(AgcParameters(mode='fixed_range', fixed_low_celsius=50.0))
+    with pytest.raises(ThermalError, match='50.0 to 50.0'):
+        agc(np.zeros((2, 2), np.float32))
+
+
+def test_plateau_gives_equal_populations_equal_contrast():
+    image = np.repeat(np.array([100, 110, 5000, 60000], np.uint16), 16).reshape(8, 8)
+    gray = Agc(AgcParameters(mode='plateau'))(image)
+    assert sorted(set(gray.ravel())) == [32, 96, 159, 223]  # the middles of four equal parts
+
+
+def test_the_plateau_limits_what_a_uniform_background_takes():
+    image = np.full((100, 100), 1000, np.uint16)
+    image[:10, :20] = 1000 + np.arange(1, 201).reshape(10, 20)  # small objects: 2 % of the pixels
+    small, large = (np.ptp(Agc(AgcParameters(mode='plateau', plateau=plateau))(image)[:10, :20])
+                    for plateau in (1.0, 1000.0))
+    assert small > 195 and large < 10  # 200 of 251 equal parts; 2 % of the pixels
+
+
+@pytest.mark.parametrize('mode', ['percentile', 'minmax', 'plateau'])
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+def test_the_minimum_span_keeps_noise_from_being_stretched(mode, dtype):
+    noise = (np.arange(1024).reshape(32, 32) % 5 + 8000).astype(dtype)
+    stretched = Agc(AgcParameters(mode=mode))(noise)
+    gentle = Agc(AgcParameters(mode=mode, minimum_span=510.0))(noise)
+    assert np.ptp(stretched) > 150
+    assert np.ptp(gentle) <= 4
+    assert abs(gentle.mean() - 127.5) < 3
+
+
+@pytest.mark.parametrize('mode', ['percentile', 'minmax'])
+def test_8_bit_passes_unless_stretching_is_wanted(mode):
+    image = np.linspace(100, 150, 400).reshape(20, 20).astype(np.uint8)
+    assert Agc(AgcParameters(mode=mode))(image) is image
+    assert np.ptp(Agc(AgcParameters(mode=mode, stretch_8bit=True))(image)) > 200
+
+
+def test_clahe_raises_local_contrast():
+    image = _scene(np.random.default_rng(0), (240, 320), noise=2.0)
+    image[100:, 160:] += 20000  # a hot half takes the global range
+    corner = np.s_[:60, :80]
+    assert Agc(AgcParameters(mode='clahe'))(image)[corner].std() > \
+        2 * Agc(AgcParameters(mode='percentile'))(image)[corner].std()
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.int32), np.zeros((0, 4), np.uint16)])
+def test_what_is_no_thermal_image_is_refused(image):
+    for judge in (Agc(), lambda frame: FreezeDetector().update(frame, 0.0)):
+        with pytest.raises(ThermalError, match=r'\(H, W\)'):
+            judge(image)
+
+
+def test_real_counts_use_the_gray_scale_in_every_mode(shared_data):
+    for file in sorted((shared_data / 'flir_rjpeg/train/thermal16').glob('*.png'))[:8]:
+        counts = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        for mode in ('percentile', 'plateau', 'clahe', 'minmax'):
+            gray = Agc(AgcParameters(mode=mode))(counts)
+            assert np.ptp(gray) > 200 and len(np.unique(gray)) > 60, (file, mode)
+
+
+def test_defaults_lie_within_their_limits():
+    for cls in (AgcParameters, FreezeParameters, RadiometryParameters):
+        assert build(cls, {each.name: each.default for each in declarations(cls)}) == cls()
+
+
+# Colour maps
+
+
+@pytest.mark.parametrize('name', COLOR_MAPS)
+def test_colour_maps_give_every_level_a_colour(name):
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    colours = colorize(ramp, name)
+    assert colours.shape == (16, 16, 3) and colours.dtype == np.uint8
+    assert len(np.unique(colours.reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.mark.parametrize('name, sign', [
+    ('white_hot', 1), ('black_hot', -1), ('ironbow', 1), ('inferno', 1), ('magma', 1)])
+def test_brightness_follows_temperature(name, sign):
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    luma = cv2.cvtColor(colorize(ramp, name), cv2.COLOR_BGR2GRAY).astype(int)
+    assert (sign * np.diff(luma) >= -1).all() and abs(luma[0, -1] - luma[0, 0]) > 200
+
+
+def test_unknown_colours_and_colour_images_are_refused():
+    with pytest.raises(ThermalError, match="'sepia'; known: white_hot"):
+        colorize(np.zeros((2, 2), np.uint8), 'sepia')
+    with pytest.raises(ThermalError, match='uint16'):
+        colorize(np.zeros((2, 2), np.uint16))
+
+
+# Health of the sensor
+
+
+def _states(frames, rate_hz=30.0, parameters=None):
+    detector = FreezeDetector(parameters)
+    return [detector.update(frame, i / rate_hz).state for i, frame in enumerate(frames)]
+
+
+@pytest.mark.parametrize('dtype, gain', [(np.uint8, 0.05), (np.uint16, 1.0), (np.float32, 0.01)])
+def test_a_still_scene_is_live(dtype, gain):
+    rng = np.random.default_rng(0)
+    frames = [(_scene(rng) * gain % 256 if dtype == np.uint8 else _scene(rng) * gain).astype(dtype)
+              for _ in range(30)]
+    assert set(_states(frames)) == {ThermalState.LIVE}
+
+
+@pytest.mark.parametrize('dtype', AGC_DTYPES)
+def test_a_repeated_frame_is_frozen_after_the_duration_and_live_at_once_after_it(dtype):
+    rng = np.random.default_rng(0)
+    frames = [(_scene(rng) / 40).astype(dtype) for _ in range(20)]
+    frames[10:10] = [frames[9].copy() for _ in range(15)]
+    states = _states(frames, 32.0)
+    # Frame 9 is the last new one; 0.2 s at 32 Hz are 6.4 frames.
+    assert [i for i, state in enumerate(states) if state is ThermalState.FROZEN] == \
+        list(range(9 + 7, 25))
+
+
+def test_a_few_pixels_that_change_do_not_hide_a_freeze():
+    rng = np.random.default_rng(0)
+    frame, frames = _scene(rng), []
+    for i in range(20):
+        frames.append(frame.copy())
+        frames[-1][0, :50] = i * 100  # an overlay with a clock: 0.3 %
+    assert _states(frames)[-1] is ThermalState.FROZEN
+
+
+def test_pixels_within_the_tolerance_do_not_hide_a_freeze():
+    rng = np.random.default_rng(0)
+    frame = _scene(rng)
+    frames = [frame + rng.integers(0, 2, frame.shape, np.uint16) for _ in range(20)]
+    assert _states(frames)[-1] is ThermalState.LIVE
+    tolerant = FreezeParameters(pixel_tolerance=1.0)
+    assert _states(frames, parameters=tolerant)[-1] is ThermalState.FROZEN
+
+
+def test_a_driver_that_repeats_frames_is_not_frozen():
+    rng = np.random.default_rng(0)
+    frames = [frame for _ in range(10) for frame in [_scene(rng)] * 3]  # 9 Hz sent at 27 Hz
+    assert set(_states(frames, 27.0)) == {ThermalState.LIVE}
+
+
+def test_one_repeated_frame_after_a_pause_is_not_frozen():
+    frame = _scene(np.random.default_rng(0))
+    detector = FreezeDetector()
+    detector.update(frame, 0.0)
+    health = detector.update(frame, 5.0)
+    assert health.state is ThermalState.LIVE and health.frozen_s == 5.0
+    assert detector.update(frame, 5.1).state is ThermalState.FROZEN
+
+
+@pytest.mark.parametrize('event', ['clock jumps back', 'size', 'dtype', 'reset'])
+def test_what_makes_the_detector_start_anew(event):
+    frame = _scene(np.random.default_rng(0))
+    detector = FreezeDetector()
+    for i in range(20):
+        assert detector.update(frame, i / 32).state is (
+            ThermalState.FROZEN if i > 6 else ThermalState.LIVE), i
+    stamp_s = 1.0
+    if event == 'clock jumps back':
+        stamp_s = 0.1
+    elif event == 'size':
+        frame = frame[:-1]
+    elif event == 'dtype':
+        frame = frame.astype(np.float32)
+    else:
+        detector.reset()
+    health = detector.update(frame, stamp_s)
+    assert health.state is ThermalState.LIVE and health.frozen_s == 0.0
+
+
+@pytest.mark.parametrize('shutter', [
+    lambda rng: np.full((120, 160), 8000, np.uint16),  # perfectly flat
+    lambda rng: np.rint(rng.normal(8000, 4, (120, 160))).astype(np.uint16),  # noise
+    lambda rng: rng.integers(0, 255, (120, 160), np.uint8),  # noise stretched by the camera
+    lambda rng: rng.integers(90, 92, (120, 160), np.uint8),  # two levels
+    lambda rng: rng.normal(20, 0.05, (120, 160)).astype(np.float32),
+    lambda rng: np.full((120, 160), np.nan, np.float32),
+    lambda rng: np.full((1, 1), 5, np.uint8),
+])
+def test_an_image_without_a_scene_is_blind_at_once(shutter):
+    health = FreezeDetector().update(shutter(np.random.default_rng(0)), 0.0)
+    assert health.state is ThermalState.BLIND and 'no scene' in health.reason
+
+
+def test_a_hot_pixel_is_no_scene_but_a_warm_person_is():
+    rng = np.random.default_rng(0)
+    flat = np.rint(rng.normal(8000, 4, (240, 320))).astype(np.uint16)
+    flat[100, 100] = 16000
+    assert FreezeDetector().update(flat, 0.0).state is ThermalState.BLIND
+    flat[120:160, 50:66] += 200
+    assert FreezeDetector().update(flat, 0.0).state is ThermalState.LIVE
+
+
+def test_blindness_can_be_switched_off():
+    parameters = FreezeParameters(blind_contrast=0.0)
+    flat = np.full((8, 8), 7, np.uint8)
+    assert FreezeDetector(parameters).update(flat, 0.0).state is ThermalState.LIVE
+
+
+@pytest.mark.parametrize('offset', [-60, 35])
+def test_a_shutter_event_is_seen_as_freeze_blindness_and_offset(offset):
+    rng = np.random.default_rng(0)
+    detector, time_s = FreezeDetector(), 0.0
+    seen = []
+
+    def show(frame):
+        nonlocal time_s
+        time_s += 1 / 30
+        seen.append(detector.update(frame, time_s))
+        return seen[-1]
+
+    for _ in range(10):
+        last = _scene(rng)
+        assert show(last).offset == 0
+    for _ in range(12):
+        show(last)
+    assert seen[-1].state is ThermalState.FROZEN
+    closed = np.rint(rng.normal(8000, 4, last.shape)).astype(np.uint16)
+    assert show(closed).state is ThermalState.BLIND
+    after = show((_scene(rng).astype(int) + offset).astype(np.uint16))
+    assert after.state is ThermalState.LIVE
+    assert after.offset == pytest.approx(offset, abs=2) and 'all pixels' in after.reason
+    assert show((_scene(rng).astype(int) + offset).astype(np.uint16)).offset == 0
+
+
+def test_a_moving_camera_shows_no_offset():
+    rng = np.random.default_rng(0)
+    detector = FreezeDetector()
+    scene = cv2.GaussianBlur(rng.normal(8000, 2000, (120, 400)), (0, 0), 6).astype(np.uint16)
+    for i in range(20):
+        assert detector.update(scene[:, 5 * i:5 * i + 160], i / 30).offset == 0
+
+
+def _video(path, n_frames):
+    reader = cv2.VideoCapture(str(path))
+    while n_frames > 0:
+        ok, frame = reader.read()
+        if not ok:
+            return
+        n_frames -= 1
+        yield np.ascontiguousarray(frame[..., 0])
+
+
+@pytest.mark.parametrize('sequence', ['0113_1714', '0117_1605', '0117_1620'])
+def test_compressed_real_video_is_live_and_its_freezes_are_found(shared_data, sequence):
+    frames = list(_video(shared_data / 'm3svd_sequences' / sequence / 'thermal.mp4', 150))
+    assert len(frames) == 150
+    assert set(_states(frames)) == {ThermalState.LIVE}
+    frames[100:130] = [frames[100]] * 30
+    states = _states(frames)
+    frozen = [i for i, state in enumerate(states) if state is ThermalState.FROZEN]
+    assert frozen[0] in (106, 107) and frozen[-1] == 129  # 0.2 s at 30 Hz are 6 frames
+    assert frozen == list(range(frozen[0], 130))
+
+
+def test_single_images_of_many_cameras_are_not_blind(shared_data):
+    files = [file for pattern in ('msrs/*/thermal/*', 'roadscene/*/thermal/*', 'tno42/*/thermal/*',
+                                  'osu_thermal_only/*/thermal/*', 'flir_rjpeg/*/thermal16/*')
+             for file in sorted(shared_data.glob(pattern))[::12]]
+    assert len(files) > 20
+    for file in files:
+        image = cv2.imread(str(file), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_GRAYSCALE)
+        assert FreezeDetector().update(image, 0.0).state is ThermalState.LIVE, file
