@@ -1,0 +1,58 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs nodes in this process until they are told to stop."""
+
+from __future__ import annotations
+
+import sys
+from typing import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.parameters import ParameterError
+
+
+def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None = None,
+             until: Callable[[StageNode], bool] = lambda node: False) -> int:
+    """Run one node, at the longest until ``until(node)`` holds; returns the exit code."""
+    return run_nodes([make_node], arguments, until)
+
+
+def run_nodes(make_nodes: Sequence[Callable[[], StageNode]],
+              arguments: Sequence[str] | None = None,
+              until: Callable[[StageNode], bool] = lambda node: False) -> int:
+    """
+    Run nodes in one process until SIGINT, SIGTERM or a shutdown of the context.
+
+    Returns
+    -------
+    int
+        0, or 1 where a node could not be made or did not start.
+
+    """
+    rclpy.init(args=None if arguments is None else list(arguments))
+    nodes: list[StageNode] = []
+    # Callbacks only enqueue, so one thread is enough and the least work for the interpreter lock.
+    executor = SingleThreadedExecutor()
+    try:
+        for make_node in make_nodes:
+            node = make_node()
+            nodes.append(node)
+            executor.add_node(node)
+        if not all([node.autostart() for node in nodes]):
+            return 1
+        while rclpy.ok() and not all(until(node) for node in nodes):
+            executor.spin_once(timeout_sec=0.5)
+    except ParameterError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,97 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter dataclasses as ROS parameters: declared, described, validated, read back."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import (FloatingPointRange, IntegerRange, ParameterDescriptor,
+                                SetParametersResult)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from ivf_ros import parameters
+from ivf_ros.parameters import Declaration, ParameterError
+
+T = TypeVar('T')
+
+# rcl wants both ends of a range; these stand for "no limit".
+_FLOAT_LIMIT = 1.0e308
+_INTEGER_LIMIT = 2 ** 53
+
+
+def declare(node: Node, cls: type[T]) -> T:
+    """
+    Declare every parameter of ``cls`` on ``node`` and return the values it was started with.
+
+    Raises
+    ------
+    ParameterError
+        A value given at start has the wrong type or lies outside its limits.
+
+    """
+    values = {}
+    for declared in parameters.declarations(cls):
+        try:
+            value = node.declare_parameter(declared.name, _to_ros(declared.default),
+                                           descriptor(declared)).value
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(f"parameter '{declared.name}': {error}") from None
+        values[declared.name] = _from_ros(value)
+    return parameters.build(cls, values)
+
+
+def descriptor(declared: Declaration) -> ParameterDescriptor:
+    """Describe one parameter for ``ros2 param describe``."""
+    made = ParameterDescriptor(description=declared.description, read_only=not declared.live)
+    if declared.choices:
+        made.additional_constraints = 'one of: ' + ', '.join(declared.choices)
+    if declared.minimum is None and declared.maximum is None:
+        return made
+    if isinstance(declared.default, float):
+        low, high = _or(declared.minimum, -_FLOAT_LIMIT), _or(declared.maximum, _FLOAT_LIMIT)
+        made.floating_point_range = [FloatingPointRange(from_value=float(low),
+                                                        to_value=float(high))]
+    elif isinstance(declared.default, int):
+        low, high = _or(declared.minimum, -_INTEGER_LIMIT), _or(declared.maximum, _INTEGER_LIMIT)
+        made.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    return made
+
+
+def changed(current: T, requested: list[Parameter]) -> T:
+    """
+    Return ``current`` with the requested values that belong to it.
+
+    Raises
+    ------
+    ParameterError
+        A value has the wrong type or lies outside its limits.
+
+    """
+    known = parameters.flatten(current)
+    values = {p.name: _from_ros(p.value) for p in requested if p.name in known}
+    return parameters.replace(current, values)
+
+
+def validation_of(current: T, requested: list[Parameter]) -> SetParametersResult:
+    """Tell ROS whether the requested values are allowed, and if not, why."""
+    try:
+        changed(current, requested)
+    except ParameterError as error:
+        return SetParametersResult(successful=False, reason=str(error))
+    return SetParametersResult(successful=True)
+
+
+def _to_ros(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_ros(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (array, list)) else value
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

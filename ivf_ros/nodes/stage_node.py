@@ -1,0 +1,219 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the nodes of the graph share: life cycle, parameters, topics, worker, diagnostics."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, TypeVar
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+
+from ivf_ros import parameters
+from ivf_ros.nodes import messages, ros_parameters
+from ivf_ros.nodes.statistics import diagnostic_message, RateMeter, Statistics
+from ivf_ros.nodes.transport import Hub, Publisher, PUBLISH_QOS, Subscription, Wire
+from ivf_ros.nodes.worker import Worker
+from ivf_ros.parameters import ParameterError
+
+T = TypeVar('T')
+
+# What a stage may raise over the images or the settings that it is given.
+STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
+
+_DIAGNOSTICS_PERIOD_S = 1.0
+
+
+class StageNode(LifecycleNode):
+    """
+    A lifecycle node around one stage.
+
+    A subclass builds its stage in ``configure``, subscribes in ``activate``, frees the stage in
+    ``cleanup`` and tells about itself in ``diagnose``. Its callbacks only enqueue; the stage runs
+    in workers made by ``start_worker``.
+    """
+
+    def __init__(self, name: str, parameters_class: type, hub: Hub | None = None,
+                 **node_options: Any) -> None:
+        super().__init__(name, **node_options)
+        self.hub = hub or Hub()
+        self.statistics = Statistics()
+        self.parameters = ros_parameters.declare(self, parameters_class)
+        self._refuse_unknown_parameters()
+        self.add_on_set_parameters_callback(self._validate_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self._publishers_by_topic: dict[str, Publisher] = {}
+        self._subscriptions_by_topic: dict[str, Subscription] = {}
+        self._workers: list[Worker] = []
+        self._timers_while_active: list[Any] = []
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._rates = RateMeter()
+
+    # What a subclass fills in.
+
+    def configure(self) -> None:
+        """Build the stage and the publishers; errors of the stage make configuring fail."""
+
+    def activate(self) -> None:
+        """Subscribe and start the workers."""
+
+    def leave(self) -> None:
+        """Make workers that wait for something stop waiting; called before they are joined."""
+
+    def cleanup(self) -> None:
+        """Let go of the stage."""
+
+    def parameters_changed(self) -> None:
+        """Take over ``self.parameters`` while configured; called after a live change."""
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """Return a warning, or an empty string, and further values for the diagnostics."""
+        return '', {}
+
+    # What a subclass uses.
+
+    def advertise(self, wire: Wire[T], topic: str, qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
+        """Make a publisher that lives until cleanup."""
+        publisher = Publisher(self, self.hub, wire, topic, qos)
+        self._publishers_by_topic[topic] = publisher
+        return publisher
+
+    def subscribe(self, wire: Wire[T], topic: str, callback: Callable[[T], None]) -> None:
+        """Make a subscription that lives until the node is deactivated."""
+        self._subscriptions_by_topic[topic] = Subscription(
+            self, self.hub, wire, topic, callback, self._bad_message)
+
+    def start_worker(self, work: Callable[[T], None],
+                     on_superseded: Callable[[], None] = lambda: None) -> Worker[T]:
+        """Start a worker that lives until the node is deactivated; it survives stage errors."""
+        def guarded(item: T) -> None:
+            try:
+                work(item)
+            except STAGE_ERRORS as error:
+                self.statistics.drop('stage_error')
+                self.complain(f'{type(error).__name__}: {error}')
+
+        worker = Worker(self.get_name(), guarded, on_superseded)
+        self._workers.append(worker)
+        return worker
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back periodically, by the steady clock, until the node is deactivated."""
+        timer = self.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timers_while_active.append(timer)
+
+    def complain(self, text: str) -> None:
+        """Say in one line, once, and in the diagnostics, what went wrong."""
+        text = ' '.join(text.split())
+        if self.statistics.complain(text):
+            self.get_logger().error(text)
+
+    # The life cycle.
+
+    def autostart(self) -> bool:
+        """Configure and activate at once where the parameter says so; return whether it worked."""
+        if not self.parameters.autostart:
+            return True
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build the stage; where that fails, say why and stay unconfigured."""
+        try:
+            self.configure()
+        except STAGE_ERRORS as error:
+            self.complain(f'cannot configure: {error}')
+            self._release()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Join the graph."""
+        self.activate()
+        self.every(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the graph, keep the stage."""
+        self._leave()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the stage and its memory."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the graph and free everything, from whatever state."""
+        self._leave()
+        self._release()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        """Stop the workers before the node goes."""
+        self._leave()
+        self._release()
+        super().destroy_node()
+
+    def _leave(self) -> None:
+        for subscription in self._subscriptions_by_topic.values():
+            subscription.destroy()
+        for timer in self._timers_while_active:
+            self.destroy_timer(timer)
+        self.leave()
+        for worker in self._workers:
+            worker.stop()
+        self._subscriptions_by_topic.clear()
+        self._timers_while_active.clear()
+        self._workers.clear()
+
+    def _release(self) -> None:
+        for publisher in self._publishers_by_topic.values():
+            publisher.destroy()
+        self._publishers_by_topic.clear()
+        self.cleanup()
+
+    # Parameters.
+
+    def _refuse_unknown_parameters(self) -> None:
+        # rclpy ignores values for parameters that nobody declared; a typo must not pass.
+        unknown = [name for name in self._parameter_overrides
+                   if not self.has_parameter(name) and not name.startswith('qos_overrides.')]
+        if unknown:
+            known = ', '.join(parameters.flatten(self.parameters))
+            raise ParameterError(f"unknown parameter '{unknown[0]}'; known: {known}")
+
+    def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
+        return ros_parameters.validation_of(self.parameters, requested)
+
+    def _apply_parameters(self, requested: list[Parameter]) -> None:
+        self.parameters = ros_parameters.changed(self.parameters, requested)
+        self.parameters_changed()
+
+    # Diagnostics.
+
+    def _bad_message(self, topic: str, error: ValueError) -> None:
+        self.statistics.drop('bad_message')
+        self.complain(f"bad message on '{topic}': {error}")
+
+    def _publish_diagnostics(self) -> None:
+        received = {f'in.{t}': s.count for t, s in self._subscriptions_by_topic.items()}
+        published = {f'out.{t}': p.count for t, p in self._publishers_by_topic.items()}
+        rates_hz = self._rates.rates_hz({**received, **published})
+        warning, values = self.diagnose()
+        values = {
+            **{f'frames_{name}': count for name, count in {**received, **published}.items()},
+            **{f'rate_hz_{name}': rate for name, rate in rates_hz.items()},
+            **{f'drops.{reason}': n for reason, n in self.statistics.drops().items()},
+            **{f'latency_ms.{p}': ms for p, ms in self.statistics.latency_ms().items()},
+            **values,
+        }
+        header = messages.header_of(self.get_clock().now().nanoseconds, '')
+        self._diagnostics.publish(diagnostic_message(
+            header, self.get_fully_qualified_name(), warning,
+            self.statistics.take_complaint(), values))

@@ -1,0 +1,56 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker takes the newest item, and ends when told."""
+
+from __future__ import annotations
+
+import threading
+
+from conftest import wait_until
+import pytest
+
+pytest.importorskip('rclpy', reason='part of the nodes')
+
+from ivf_ros.nodes.worker import Worker  # noqa: E402
+
+
+def test_items_that_wait_are_superseded_by_the_newest():
+    started, proceed = threading.Event(), threading.Event()
+    worked, superseded = [], []
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+        worked.append(item)
+
+    worker = Worker('test', work, lambda: superseded.append(1))
+    worker.put(1)
+    assert started.wait(10)
+    for item in (2, 3, 4):
+        worker.put(item)
+    proceed.set()
+    assert wait_until(lambda: len(worked) == 2)
+    worker.stop()
+    assert worked == [1, 4] and len(superseded) == 2
+
+
+def test_stop_lets_the_current_item_finish_and_forgets_the_waiting_one():
+    started, proceed = threading.Event(), threading.Event()
+    worked = []
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+        worked.append(item)
+
+    worker = Worker('test', work)
+    worker.put(1)
+    assert started.wait(10)
+    worker.put(2)
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    assert wait_until(lambda: not worker._waiting)
+    proceed.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
+    assert worked == [1]
