@@ -241,7 +241,7 @@ def as_bgr8(image: np.ndarray, white_level: float = 65535.0) -> np.ndarray:
         Any other shape or type.
 
     """
-    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] != 3:
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise ImageError(f'a colour image is (H, W) or (H, W, 3), got {_describe(image)}')
     if image.dtype == np.uint16:
         image = cv2.convertScaleAbs(image, alpha=255.0 / white_level)
@@ -324,7 +324,7 @@ def _check_file(what: str, buffer: memoryview) -> None:
 
 def _published_as(image: np.ndarray) -> tuple[str, ...]:
     names = _PUBLISHED.get((image.dtype.type, image.ndim), ())
-    if not names or image.size == 0 or image.ndim == 3 and image.shape[2] != 3:
+    if not names or image.size == 0 or (image.ndim == 3 and image.shape[2] != 3):
         raise ImageError(f'cannot publish {_describe(image)}; allowed are (H, W) uint8, uint16, '
                          'float32, float64 and (H, W, 3) uint8, uint16')
     return names

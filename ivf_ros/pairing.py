@@ -64,8 +64,6 @@ class PairingParameters:
         0.002, 'A later frame takes the partner of an earlier one only if closer by more than '
         'this, so that jitter costs no frames where the cameras run half a period apart.',
         minimum=0.0, maximum=1.0)
-    pass_single: bool = parameter(
-        True, 'Hand out frames alone where the other camera stays away; otherwise drop them.')
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +113,8 @@ class _Stream:
         self.newest_ns: int | None = None  # of all accepted frames
         self.decided_ns: int | None = None  # of all frames that left the queue
         self.intervals_ns: deque[int] = deque(maxlen=8)
-        self.heard_s = 0.0  # when a frame was last accepted
+        self.heard_s = 0.0  # when a frame last arrived
+        self.speaks_since_s = 0.0  # when the first frame after the last silence arrived
 
     def forget(self) -> None:
         self.queue.clear()
@@ -142,15 +141,17 @@ class PairSynchronizer(Generic[T]):
 
         added == 2 * pairs + singles + sum(drops.values()) + waiting
 
-    A frame is handed out alone, at once, where the other camera has been silent for the time-out,
-    and otherwise after waiting for the time-out itself. What is handed out never goes back in
+    A frame is handed out alone, at once, where its camera has spoken for the time-out and the
+    other one has been silent meanwhile, and otherwise after waiting for the time-out itself. What is handed out never goes back in
     time: neither the frames of one camera, nor the moments of the pairs, which are those of RGB,
     or of thermal where there is no RGB. A stamp that jumps back starts everything anew.
     """
 
-    def __init__(self, parameters: PairingParameters | None = None) -> None:
-        """Start empty."""
+    def __init__(self, parameters: PairingParameters | None = None,
+                 pass_single: bool = True) -> None:
+        """Start empty; without ``pass_single`` a frame is never handed out alone, but dropped."""
         self.parameters = parameters or PairingParameters()
+        self._pass_single = pass_single
         self.pairs = 0
         self.singles = 0
         self.added = 0
@@ -186,6 +187,10 @@ class PairSynchronizer(Generic[T]):
         self._keep_time(now_s)
         self.added += 1
         own = self._streams[stream]
+        # A frame that is refused still tells that its camera is there.
+        if now_s - own.heard_s >= self.parameters.timeout_s:
+            own.speaks_since_s = now_s
+        own.heard_s = now_s
         time_ns = stamp_ns + own.offset_ns
         if own.newest_ns is not None and \
                 own.newest_ns - time_ns > self.parameters.clock_jump_s * 1e9:
@@ -199,7 +204,6 @@ class PairSynchronizer(Generic[T]):
         elif time_ns > own.newest_ns:
             own.intervals_ns.append(time_ns - own.newest_ns)
             own.newest_ns = time_ns
-        own.heard_s = now_s
         insort(own.queue, _Waiting(time_ns, now_s, item))
         settled = self.poll(now_s)
         while len(own.queue) > self.parameters.queue_size:
@@ -245,9 +249,10 @@ class PairSynchronizer(Generic[T]):
             if other.newest_ns is not None \
                     and other.newest_ns - frame.time_ns > self._tolerance_ns:
                 self._drop(own, 'unmatched')
-            elif now_s - other.heard_s < timeout_s and now_s - frame.arrived_s < timeout_s:
+            elif now_s - max(other.heard_s, own.speaks_since_s) < timeout_s \
+                    and now_s - frame.arrived_s < timeout_s:
                 break
-            elif not self.parameters.pass_single or self._has_passed(frame.time_ns):
+            elif not self._pass_single or self._has_passed(frame.time_ns):
                 self._drop(own, 'timeout')
             else:
                 own.take()
@@ -285,7 +290,7 @@ class PairSynchronizer(Generic[T]):
         """Begin to count silence with the first call, and again where time was set back."""
         if self._now_s is None or now_s < self._now_s:
             for stream in self._streams.values():
-                stream.heard_s = now_s
+                stream.heard_s = stream.speaks_since_s = now_s
                 stream.queue = [frame._replace(arrived_s=now_s) for frame in stream.queue]
         self._now_s = now_s
 

@@ -22,30 +22,12 @@ class ThermalError(ValueError):
     """An array that is no thermal image, or a name or range that does not exist."""
 
 
-# Temperatures
-
-
 @dataclass(frozen=True)
 class Radiometry:
-    """
-    Linear radiometry, ``celsius = counts * scale + offset_celsius``.
+    """Linear radiometry, ``celsius = counts * scale + offset_celsius``, with a positive scale."""
 
-    Attributes
-    ----------
-    scale:
-        Degrees Celsius per count, positive.
-    offset_celsius:
-        Temperature of count 0.
-
-    Raises
-    ------
-    ThermalError
-        The scale is not positive.
-
-    """
-
-    scale: float
-    offset_celsius: float
+    scale: float  # degrees Celsius per count
+    offset_celsius: float  # temperature of count 0
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
@@ -76,8 +58,7 @@ class RadiometryParameters:
     kind: str = parameter(
         'none', "How counts become degrees Celsius; 'linear' takes scale and offset_celsius.",
         choices=RADIOMETRIES)
-    scale: float = parameter(
-        0.01, 'Degrees Celsius per count.', minimum=1e-6, maximum=10.0)
+    scale: float = parameter(0.01, 'Degrees Celsius per count.', minimum=1e-6, maximum=10.0)
     offset_celsius: float = parameter(
         -273.15, 'Temperature of count 0.', minimum=-1e4, maximum=1e4)
 
@@ -87,8 +68,6 @@ class RadiometryParameters:
                 'linear': Radiometry(self.scale, self.offset_celsius)}[self.kind]
 
 
-# Automatic gain control
-
 AGC_MODES = ('percentile', 'fixed_range', 'plateau', 'clahe', 'minmax')
 
 
@@ -97,10 +76,9 @@ class AgcParameters:
     """How a thermal image becomes 8 bit."""
 
     mode: str = parameter(
-        'percentile', 'percentile: linear between two percentiles, smoothed over time; '
-        'fixed_range: linear between two temperatures or counts; plateau: histogram equalisation '
-        'with a limit, smoothed over time; clahe: local contrast; minmax: linear, frame by frame.',
-        choices=AGC_MODES)
+        'percentile', 'percentile: linear, smoothed over time; fixed_range: linear between two '
+        'temperatures or counts; plateau: histogram equalisation with a limit, smoothed over '
+        'time; clahe: local contrast; minmax: linear, frame by frame.', choices=AGC_MODES)
     low_percent: float = parameter(
         0.5, 'Percentile of the pixels that becomes black.', minimum=0.0, maximum=49.0)
     high_percent: float = parameter(
@@ -112,17 +90,13 @@ class AgcParameters:
         0.0, 'Least difference between black and white, in counts (degrees Celsius for float '
         'images), so that noise is not stretched.', minimum=0.0, maximum=65535.0)
     fixed_low_celsius: float = parameter(
-        0.0, 'Black in mode fixed_range where temperatures are known.',
-        minimum=-273.15, maximum=5000.0)
+        0.0, 'Black of fixed_range where temperatures are known.', minimum=-273.15, maximum=5e3)
     fixed_high_celsius: float = parameter(
-        50.0, 'White in mode fixed_range where temperatures are known.',
-        minimum=-273.15, maximum=5000.0)
+        50.0, 'White of fixed_range where temperatures are known.', minimum=-273.15, maximum=5e3)
     fixed_low_counts: float = parameter(
-        0.0, 'Black in mode fixed_range where only counts are known.',
-        minimum=0.0, maximum=65535.0)
+        0.0, 'Black of fixed_range where only counts are known.', minimum=0.0, maximum=65535.0)
     fixed_high_counts: float = parameter(
-        65535.0, 'White in mode fixed_range where only counts are known.',
-        minimum=0.0, maximum=65535.0)
+        65535.0, 'White of fixed_range where only counts are known.', minimum=0.0, maximum=65535.0)
     plateau: float = parameter(
         3.0, 'Most pixels that one level counts for, as a multiple of the mean; 1 gives every '
         'occupied level the same contrast, large values equalise fully.',
@@ -145,17 +119,15 @@ class Agc:
     of the image change, and when the new range of counts and the smoothed one do not meet.
 
     8-bit images are returned as they are in modes percentile and minmax, and are not stretched
-    before clahe, unless ``stretch_8bit`` is set. Plateau is the equalisation of Vickers, "Plateau
+    before clahe, unless ``stretch_8bit`` is set. Mode plateau follows Vickers, "Plateau
     equalization algorithm for real-time display of high-quality infrared imagery", Optical
     Engineering 35(7), 1996, with the plateau relative to the mean of the occupied levels.
-
-    ``parameters`` may be replaced between two frames.
     """
 
     def __init__(self, parameters: AgcParameters | None = None,
                  radiometry: Radiometry | None = None) -> None:
         """Take the parameters and, where counts are temperatures, their meaning."""
-        self.parameters = parameters or AgcParameters()
+        self.parameters = parameters or AgcParameters()  # may be replaced between two frames
         self.radiometry = radiometry
         self.reset()
 
@@ -177,29 +149,26 @@ class Agc:
 
         """
         _check(thermal)
-        mode, is_8bit = self.parameters.mode, thermal.dtype == np.uint8
-        as_is = is_8bit and not self.parameters.stretch_8bit
-        if as_is and mode in ('percentile', 'minmax'):
-            return thermal
-        if as_is and mode == 'clahe':
-            return self._clahe().apply(thermal)
+        mode = self.parameters.mode
+        if thermal.dtype == np.uint8 and not self.parameters.stretch_8bit:
+            if mode in ('percentile', 'minmax'):
+                return thermal
+            if mode == 'clahe':
+                return self._clahe().apply(thermal)
         if mode == 'fixed_range':
             return _stretched(thermal, *self._fixed_bounds(thermal.dtype), np.uint8)
-
         if (thermal.shape, thermal.dtype) != self._grid:
             self.reset()
             self._grid = thermal.shape, thermal.dtype
-        share = (0.0, 100.0) if mode == 'minmax' else \
-            (self.parameters.low_percent, self.parameters.high_percent)
-        measured = _percentiles(thermal, *share)
+        low, high = self.parameters.low_percent, self.parameters.high_percent
+        measured = _percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
         if measured is None:
             return np.zeros(thermal.shape, np.uint8)
-        if mode == 'minmax':
-            return _stretched(thermal, *self._widened(measured, thermal.dtype), np.uint8)
-        bounds = self._widened(self._smoothed(measured), thermal.dtype)
+        bounds = measured if mode == 'minmax' else self._smoothed(measured)
+        bounds = self._widened(bounds, thermal.dtype)
         if mode == 'plateau':
             return self._equalized(thermal, bounds)
-        if mode == 'percentile':
+        if mode != 'clahe':
             return _stretched(thermal, *bounds, np.uint8)
         local = self._clahe().apply(_stretched(thermal, *bounds, np.uint16))
         return cv2.convertScaleAbs(local, alpha=1 / 257)
@@ -280,12 +249,13 @@ def _sample(image: np.ndarray, n_pixels: int = 16384) -> np.ndarray:
 
 def _percentiles(thermal: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
     """Return two percentiles, exact for 0 and 100; None where no pixel is finite."""
-    pixels = thermal if (low, high) == (0.0, 100.0) else _sample(thermal)
+    exact = (low, high) == (0.0, 100.0)
+    pixels = thermal if exact else _sample(thermal)
     if thermal.dtype.kind == 'f':
         pixels = pixels[np.isfinite(pixels)]
-        if pixels.size == 0:
-            return None
-    if (low, high) == (0.0, 100.0):
+    if pixels.size == 0:
+        return None
+    if exact:
         return float(pixels.min()), float(pixels.max())
     bounds = np.percentile(pixels, (low, high))
     return float(bounds[0]), float(bounds[1])
@@ -301,8 +271,6 @@ def _stretched(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.
     gray = ((bounded - low) * (top / (high - low)) + 0.5).clip(0, top).astype(dtype)
     return np.take(gray, thermal) if by_level else gray
 
-
-# Colour maps
 
 _OPENCV_MAPS = {'inferno': cv2.COLORMAP_INFERNO, 'magma': cv2.COLORMAP_MAGMA,
                 'plasma': cv2.COLORMAP_PLASMA, 'turbo': cv2.COLORMAP_TURBO,
@@ -334,13 +302,9 @@ def colorize(gray: np.ndarray, name: str = 'inferno') -> np.ndarray:
         return cv2.cvtColor(cv2.bitwise_not(gray), cv2.COLOR_GRAY2BGR)
     if name == 'ironbow':
         knots = np.linspace(0, 255, len(_IRONBOW))
-        blue_green_red = np.array(_IRONBOW).T[::-1]
-        curves = [np.interp(np.arange(256), knots, channel) for channel in blue_green_red]
+        curves = [np.interp(np.arange(256), knots, part) for part in np.array(_IRONBOW).T[::-1]]
         return cv2.applyColorMap(gray, np.rint(curves).T.astype(np.uint8).reshape(256, 1, 3))
     raise ThermalError(f"unknown colour map '{name}'; known: {', '.join(COLOR_MAPS)}")
-
-
-# Health of the sensor
 
 
 class ThermalState(str, Enum):
@@ -356,24 +320,13 @@ class ThermalHealth:
     """
     What the newest frame says about the sensor.
 
-    Attributes
-    ----------
-    state:
-        Whether the image shows the present.
-    reason:
-        Why it does not, or what changed; empty where all is well.
-    frozen_s:
-        Time since a frame last differed from the one before it.
-    offset:
-        Sudden change of all pixels alike since the last live frame, in units of the image, as
-        after a shutter event; 0 where there was none. A good moment for ``Agc.reset``.
-
+    After a shutter event all pixels may have changed alike; that is a moment for ``Agc.reset``.
     """
 
     state: ThermalState
-    reason: str = ''
-    frozen_s: float = 0.0
-    offset: float = 0.0
+    reason: str = ''  # why the image does not show the present, or what changed
+    frozen_s: float = 0.0  # time since a frame last differed from the one before it
+    offset: float = 0.0  # sudden common change of all pixels since the last live frame, or 0
 
 
 @dataclass(frozen=True)
@@ -381,8 +334,8 @@ class FreezeParameters:
     """When a thermal sensor counts as frozen or blind."""
 
     changed_percent: float = parameter(
-        0.5, 'A frame repeats the one before where at most this share of pixels changed; the '
-        'noise of a live sensor changes more, also in a still scene.', minimum=0.0, maximum=100.0)
+        0.5, 'Share of the pixels that may change in a repeated frame; the noise of a live '
+        'sensor changes more, also in a still scene.', minimum=0.0, maximum=100.0)
     pixel_tolerance: float = parameter(
         0.0, 'Change that a pixel may show in a repeated frame, in counts or degrees Celsius.',
         minimum=0.0, maximum=1000.0)
@@ -400,9 +353,9 @@ class FreezeDetector:
     """
     Tell a frozen or blind thermal sensor from one that sees a still scene.
 
-    A still scene never repeats a frame exactly, because of the noise of the sensor; a frozen
-    sensor repeats it pixel by pixel, or nearly so after compression. An image without a scene is
-    flat but for noise that neighbouring pixels do not share: averaged over areas it vanishes.
+    The noise of a sensor changes each frame of a still scene; a frozen sensor repeats one pixel by
+    pixel, or nearly so after compression. An image without a scene is flat but for noise, which
+    vanishes where it is averaged over areas.
     """
 
     def __init__(self, parameters: FreezeParameters | None = None) -> None:
@@ -412,6 +365,7 @@ class FreezeDetector:
 
     def reset(self) -> None:
         """Forget the past."""
+        self._grid: tuple | None = None
         self._previous: np.ndarray | None = None
         self._live: np.ndarray | None = None  # sample of the last live frame
         self._stamp_s = self._changed_s = -np.inf
@@ -430,11 +384,10 @@ class FreezeDetector:
 
         """
         _check(thermal)
-        if stamp_s < self._stamp_s or (
-                self._previous is not None
-                and (thermal.shape, thermal.dtype) != (self._previous.shape,
-                                                       self._previous.dtype)):
+        grid = thermal.shape, thermal.dtype
+        if stamp_s < self._stamp_s or grid != self._grid:
             self.reset()
+            self._grid = grid
         if self._is_repeated(thermal):
             self._repeats += 1
         else:
@@ -445,24 +398,22 @@ class FreezeDetector:
         contrast, noise = _contrast_and_noise(thermal)
         limit = self.parameters.blind_contrast * noise
         if self.parameters.blind_contrast > 0 and contrast <= limit:
-            return ThermalHealth(ThermalState.BLIND, f'no scene: areas differ by {contrast:.3g}, '
-                                 f'pixel noise is {noise:.3g}', frozen_s)
+            reason = f'no scene: areas differ by {contrast:.3g}, pixel noise is {noise:.3g}'
+            return ThermalHealth(ThermalState.BLIND, reason, frozen_s)
         if (self._repeats >= self.parameters.minimum_repeats
                 and frozen_s >= self.parameters.minimum_duration_s):
-            return ThermalHealth(ThermalState.FROZEN, f'the same frame for {frozen_s:.2f} s',
-                                 frozen_s)
-        sample = _sample(thermal)
-        offset = _global_offset(self._live, sample)
-        self._live = sample
+            reason = f'the same frame for {frozen_s:.2f} s'
+            return ThermalHealth(ThermalState.FROZEN, reason, frozen_s)
+        before, self._live = self._live, _sample(thermal)
+        offset = _global_offset(before, self._live)
         reason = f'all pixels changed by {offset:+.3g}' if offset else ''
         return ThermalHealth(ThermalState.LIVE, reason, frozen_s, offset)
 
     def _is_repeated(self, thermal: np.ndarray) -> bool:
         if self._previous is None:
             return False
-        difference = cv2.absdiff(thermal, self._previous)
-        changed = np.count_nonzero(difference > self.parameters.pixel_tolerance)
-        return bool(100.0 * changed <= self.parameters.changed_percent * thermal.size)
+        changed = cv2.absdiff(thermal, self._previous) > self.parameters.pixel_tolerance
+        return bool(100.0 * changed.mean() <= self.parameters.changed_percent)
 
 
 def _contrast_and_noise(thermal: np.ndarray) -> tuple[float, float]:
@@ -478,9 +429,8 @@ def _contrast_and_noise(thermal: np.ndarray) -> tuple[float, float]:
                        interpolation=cv2.INTER_AREA)
     areas = cv2.medianBlur(areas, 3)  # without single dead or hot pixels
     noise = cv2.mean(cv2.absdiff(thermal[:, 1:], thermal[:, :-1]))[0] if width > 1 else 0.0
-    # Rounding to counts leaves a flat image with two neighbouring levels and hardly any noise.
-    quantum = 1.0 if thermal.dtype.kind == 'u' else 0.0
-    return float(areas.max() - areas.min()), max(noise, quantum)
+    least = 1.0 if thermal.dtype.kind == 'u' else 0.0  # rounding may hide the noise of counts
+    return float(areas.max() - areas.min()), max(noise, least)
 
 
 def _global_offset(before: np.ndarray | None, now: np.ndarray) -> float:

@@ -288,7 +288,7 @@ def test_zeros_after_a_jpeg_file_are_no_truncation():
 def test_a_truncated_file_is_refused(codec, keep):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     data = bytes(images.encode_compressed(noise, codec).data)
-    with pytest.raises(ImageError, match='truncated|neither'):
+    with pytest.raises(ImageError, match=r'truncated|neither'):
         images.decode_compressed(codec, data[:int(len(data) * keep)])
 
 

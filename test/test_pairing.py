@@ -76,7 +76,7 @@ def test_equal_stamps_all_pair_at_once(delays_s):
 @pytest.mark.parametrize('shift_ms', [-12, -3, 4, 15])
 def test_a_small_shift_pairs_as_soon_as_both_frames_are_here(shift_ms):
     frames = _regular('thermal', 30, 2, 100) + _regular('rgb', 30, 2, 100 + shift_ms)
-    synchronizer, out = _run(frames)
+    _, out = _run(frames)
     assert [rgb - thermal for thermal, rgb in _both(out)] == [shift_ms * MS] * 60
     for now_s, pair in out[2:]:  # the period is known from the second frame on
         assert now_s == max(pair.thermal, pair.rgb) / 1e9
@@ -129,7 +129,7 @@ def test_jitter_about_half_a_period_loses_no_frame(seed):
 def test_a_frame_lost_on_one_side_costs_one_frame_on_the_other():
     frames = _regular('thermal', 30, 2) + _regular('rgb', 30, 2, 4)
     frames.remove(('rgb', round((4 + 1e3 * 20 / 30) * MS)))
-    synchronizer, out = _run(frames)
+    synchronizer, _ = _run(frames)
     assert synchronizer.pairs == 59 and _counted(synchronizer) == {'unmatched': 1}
 
 
@@ -161,20 +161,37 @@ def test_a_dead_camera_delays_the_other_once_and_then_not_at_all(dead, death_s):
 
 def test_a_camera_that_comes_back_is_paired_again():
     rgb = [frame for frame in _regular('rgb', 30, 6) if not 2e9 < frame[1] < 4e9]
-    synchronizer, out = _run(_regular('thermal', 30, 6) + rgb)
+    synchronizer, _ = _run(_regular('thermal', 30, 6) + rgb)
     assert synchronizer.pairs == len(rgb) - synchronizer.drops['late']
     assert synchronizer.drops['late'] <= 1  # its first frame, if thermal is already through
     assert synchronizer.singles >= 57
 
 
+def test_cameras_that_start_long_after_the_synchronizer_pair_from_the_first_frame_on():
+    synchronizer = PairSynchronizer()
+    synchronizer.poll(0.0)
+    frames = _regular('thermal', 30, 2, start_ms=5e3) + _regular('rgb', 30, 2, start_ms=5e3)
+    _, out = _run(frames, synchronizer, delays_s={'rgb': 0.005})
+    assert len(_both(out)) == 60 and not _counted(synchronizer)
+
+
+def test_a_camera_that_comes_back_is_paired_again_at_once():
+    rgb = _regular('rgb', 30, 1) + _regular('rgb', 30, 2, start_ms=4e3)
+    frames = _regular('thermal', 30, 6) + rgb
+    synchronizer, out = _run(frames, delays_s={'rgb': 0.005})
+    assert len(_both(out)) >= 89
+    assert synchronizer.drops['late'] <= 1
+
+
 def test_without_pass_single_frames_are_dropped_as_timeout():
-    synchronizer, out = _run(_regular('thermal', 30, 2), until_s=3, pass_single=False)
+    synchronizer = PairSynchronizer(pass_single=False)
+    _, out = _run(_regular('thermal', 30, 2), synchronizer, until_s=3)
     assert not out and _counted(synchronizer) == {'timeout': 60}
 
 
 def test_a_pair_that_waits_for_a_closer_frame_comes_out_at_the_timeout():
     # The second thermal frame might be closer to RGB than the first, but it never comes.
-    synchronizer, out = _run([('thermal', 0), ('rgb', 20 * MS)], until_s=1, timeout_s=0.5)
+    _, out = _run([('thermal', 0), ('rgb', 20 * MS)], until_s=1, timeout_s=0.5)
     (now_s, pair), = out
     assert pair.is_complete and now_s == pytest.approx(0.5, abs=0.021)
 
@@ -304,9 +321,9 @@ def test_the_books_balance_for_any_streams(data):
         queue_size=data.draw(st.integers(1, 6)),
         slack_s=data.draw(st.sampled_from([0.0, 0.002])),
         thermal_offset_s=data.draw(st.sampled_from([0.0, -0.04, 0.3])),
-        clock_jump_s=data.draw(st.sampled_from([0.0, 0.1, 1.0])),
-        pass_single=data.draw(st.booleans()))
-    synchronizer = PairSynchronizer(parameters)
+        clock_jump_s=data.draw(st.sampled_from([0.0, 0.1, 1.0])))
+    pass_single = data.draw(st.booleans())
+    synchronizer = PairSynchronizer(parameters, pass_single)
     offset_ns = round(parameters.thermal_offset_s * 1e9)
     out, now_s, stamps_ms, used = [], 0.0, {'thermal': 1000, 'rgb': 1000}, Counter()
     last = {'thermal': None, 'rgb': None, 'moment': None}
@@ -326,6 +343,7 @@ def test_the_books_balance_for_any_streams(data):
             last = dict.fromkeys(last)  # time starts anew
         for pair in settled:
             _check_pair(pair, parameters, used, last)
+            assert pass_single or pair.is_complete
         out += settled
         _check_books(synchronizer, out)
         assert synchronizer.waiting <= 2 * parameters.queue_size
@@ -352,7 +370,7 @@ def _check_pair(pair: Pair, parameters, used, last) -> None:
         assert abs(difference_ns) <= parameters.tolerance_s * 1e9
         assert pair.thermal_minus_rgb_s == pytest.approx(difference_ns / 1e9)
     else:
-        assert parameters.pass_single and (pair.thermal is None) != (pair.rgb is None)
+        assert (pair.thermal is None) != (pair.rgb is None)
 
 
 def _closest_first(thermal, rgb, tolerance):

@@ -28,17 +28,18 @@ class PairedInput:
     """
 
     def __init__(self, node: StageNode, parameters: PairingParameters,
-                 on_pair: Callable[[Pair[Frame]], None], thermal_topic: str = 'thermal/image_raw',
-                 rgb_topic: str = 'rgb/image_raw', thermal_transport: str = 'raw',
-                 rgb_transport: str = 'raw') -> None:
-        self._synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters)
+                 on_pair: Callable[[Pair[Frame]], None], thermal_transport: str,
+                 rgb_transport: str, pass_single: bool = True) -> None:
+        self._synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters, pass_single)
+        self._tolerance_s = parameters.tolerance_s
         self._on_pair = on_pair
         self._lock = threading.Lock()
         started_s = time.monotonic()
         self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
-        self._topics = {'thermal': _subscribe(node, thermal_topic, thermal_transport,
+        self._last_pair_s = started_s
+        self._topics = {'thermal': _subscribe(node, 'thermal/image_raw', thermal_transport,
                                               lambda frame: self._add('thermal', frame)),
-                        'rgb': _subscribe(node, rgb_topic, rgb_transport,
+                        'rgb': _subscribe(node, 'rgb/image_raw', rgb_transport,
                                           lambda frame: self._add('rgb', frame))}
         node.every(_POLL_PERIOD_S, self._poll)
 
@@ -47,32 +48,39 @@ class PairedInput:
         with self._lock:
             return dict(self._synchronizer.drops)
 
-    def silence(self) -> str:
-        """Name the topics from which nothing came for seconds; empty where both speak."""
+    def trouble(self) -> str:
+        """Say why there has been no pair for seconds; empty where there was one."""
         now_s = time.monotonic()
         silent = [f"'{self._topics[stream]}' ({now_s - seen_s:.0f} s)"
                   for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > _SILENCE_S]
-        return 'nothing received on ' + ' and '.join(silent) if silent else ''
+        if silent:
+            return 'nothing received on ' + ' and '.join(silent)
+        if now_s - self._last_pair_s > _SILENCE_S:
+            return (f'no pair for {now_s - self._last_pair_s:.0f} s: stamps of the two cameras '
+                    f'differ by more than pairing.tolerance_s = {self._tolerance_s:g}')
+        return ''
 
     def _add(self, stream: str, frame: Frame) -> None:
         now_s = time.monotonic()
         self._last_seen_s[stream] = now_s
         with self._lock:
-            for pair in self._synchronizer.add(stream, frame.stamp_ns, frame, now_s):
-                self._on_pair(pair)
+            self._hand_on(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
 
     def _poll(self) -> None:
+        now_s = time.monotonic()
         with self._lock:
-            for pair in self._synchronizer.poll(time.monotonic()):
-                self._on_pair(pair)
+            self._hand_on(self._synchronizer.poll(now_s), now_s)
+
+    def _hand_on(self, pairs: list[Pair[Frame]], now_s: float) -> None:
+        for pair in pairs:
+            if pair.is_complete:
+                self._last_pair_s = now_s
+            self._on_pair(pair)
 
 
 def _subscribe(node: StageNode, topic: str, transport: str,
                callback: Callable[[Frame], None]) -> str:
-    """Subscribe to an image topic by the convention of image_transport; return its name."""
+    """Subscribe to an image topic by the convention of image_transport; return its full name."""
     if transport == 'compressed':
-        topic, wire = f'{topic}/compressed', messages.COMPRESSED
-    else:
-        wire = messages.IMAGE
-    node.subscribe(wire, topic, callback)
-    return topic
+        return node.subscribe(messages.COMPRESSED, f'{topic}/compressed', callback).topic_name
+    return node.subscribe(messages.IMAGE, topic, callback).topic_name

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from array import array
+import math
 from typing import Any, TypeVar
 
-from rcl_interfaces.msg import (FloatingPointRange, IntegerRange, ParameterDescriptor,
-                                SetParametersResult)
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -19,7 +19,7 @@ from ivf_ros.parameters import Declaration, ParameterError
 T = TypeVar('T')
 
 # rcl wants both ends of a range; these stand for "no limit".
-_FLOAT_LIMIT = 1.0e308
+_FLOAT_LIMIT = math.inf
 _INTEGER_LIMIT = 2 ** 53
 
 
@@ -47,6 +47,8 @@ def declare(node: Node, cls: type[T]) -> T:
 def descriptor(declared: Declaration) -> ParameterDescriptor:
     """Describe one parameter for ``ros2 param describe``."""
     made = ParameterDescriptor(description=declared.description, read_only=not declared.live)
+    # An empty list has no type that ROS could hold later values to; ours is checked by ``build``.
+    made.dynamic_typing = isinstance(declared.default, tuple)
     if declared.choices:
         made.additional_constraints = 'one of: ' + ', '.join(declared.choices)
     if declared.minimum is None and declared.maximum is None:
@@ -74,15 +76,6 @@ def changed(current: T, requested: list[Parameter]) -> T:
     known = parameters.flatten(current)
     values = {p.name: _from_ros(p.value) for p in requested if p.name in known}
     return parameters.replace(current, values)
-
-
-def validation_of(current: T, requested: list[Parameter]) -> SetParametersResult:
-    """Tell ROS whether the requested values are allowed, and if not, why."""
-    try:
-        changed(current, requested)
-    except ParameterError as error:
-        return SetParametersResult(successful=False, reason=str(error))
-    return SetParametersResult(successful=True)
 
 
 def _to_ros(value: Any) -> Any:

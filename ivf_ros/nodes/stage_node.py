@@ -43,16 +43,21 @@ class StageNode(LifecycleNode):
         super().__init__(name, **node_options)
         self.hub = hub or Hub()
         self.statistics = Statistics()
-        self.parameters = ros_parameters.declare(self, parameters_class)
-        self._refuse_unknown_parameters()
-        self.add_on_set_parameters_callback(self._validate_parameters)
-        self.add_post_set_parameters_callback(self._apply_parameters)
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
         self._workers: list[Worker] = []
         self._timers_while_active: list[Any] = []
+        self._is_configured = False
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._rates = RateMeter()
+        try:
+            self.parameters = ros_parameters.declare(self, parameters_class)
+            self._refuse_unknown_parameters()
+        except ParameterError:
+            self.destroy_node()
+            raise
+        self.add_on_set_parameters_callback(self._validate_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
 
     # What a subclass fills in.
 
@@ -67,6 +72,9 @@ class StageNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Let go of the stage."""
+
+    def check_parameters(self, requested: Any) -> None:
+        """Raise a stage error where values, each allowed, do not go together."""
 
     def parameters_changed(self) -> None:
         """Take over ``self.parameters`` while configured; called after a live change."""
@@ -83,10 +91,12 @@ class StageNode(LifecycleNode):
         self._publishers_by_topic[topic] = publisher
         return publisher
 
-    def subscribe(self, wire: Wire[T], topic: str, callback: Callable[[T], None]) -> None:
+    def subscribe(self, wire: Wire[T], topic: str,
+                  callback: Callable[[T], None]) -> Subscription[T]:
         """Make a subscription that lives until the node is deactivated."""
-        self._subscriptions_by_topic[topic] = Subscription(
-            self, self.hub, wire, topic, callback, self._bad_message)
+        subscription = Subscription(self, self.hub, wire, topic, callback, self._bad_message)
+        self._subscriptions_by_topic[topic] = subscription
+        return subscription
 
     def start_worker(self, work: Callable[[T], None],
                      on_superseded: Callable[[], None] = lambda: None) -> Worker[T]:
@@ -130,6 +140,7 @@ class StageNode(LifecycleNode):
             self.complain(f'cannot configure: {error}')
             self._release()
             return TransitionCallbackReturn.FAILURE
+        self._is_configured = True
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -176,6 +187,7 @@ class StageNode(LifecycleNode):
         for publisher in self._publishers_by_topic.values():
             publisher.destroy()
         self._publishers_by_topic.clear()
+        self._is_configured = False
         self.cleanup()
 
     # Parameters.
@@ -189,11 +201,16 @@ class StageNode(LifecycleNode):
             raise ParameterError(f"unknown parameter '{unknown[0]}'; known: {known}")
 
     def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
-        return ros_parameters.validation_of(self.parameters, requested)
+        try:
+            self.check_parameters(ros_parameters.changed(self.parameters, requested))
+        except STAGE_ERRORS as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
     def _apply_parameters(self, requested: list[Parameter]) -> None:
         self.parameters = ros_parameters.changed(self.parameters, requested)
-        self.parameters_changed()
+        if self._is_configured:
+            self.parameters_changed()
 
     # Diagnostics.
 

@@ -1,0 +1,281 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The ``ivf`` command.
+
+Every command exits with 0 only when it did its job; an error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+import sys
+from typing import Any, Callable, NoReturn, Sequence
+
+import cv2
+import numpy as np
+
+from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
+from ivf_ros.types import Registration
+
+
+class CommandError(RuntimeError):
+    """The command cannot do its job; the message is all that the user needs to see."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (CommandError, ValueError, RuntimeError, OSError, cv2.error) as error:
+        sys.stderr.write(f'ivf {options.command}: {" ".join(str(error).split())}\n')
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f'ivf {options.command}: interrupted\n')
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f'{self.prog}: {message}; see {self.prog} --help\n')
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog='ivf', description='Infrared-visible perception for ROS 2.')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='command')
+
+    def command(name: str, run: Callable[[Any], int], summary: str, example: str) -> _Parser:
+        made = commands.add_parser(name, help=summary, description=summary,
+                                   epilog=f'example: {example}')
+        made.set_defaults(run=run)
+        made.add_argument('--json', action='store_true', help='print the result as JSON')
+        return made
+
+    command('doctor', _doctor, 'Say what this machine has, and what is missing.', 'ivf doctor')
+
+    demo = command('demo', _demo, 'Run the whole graph on simulated or recorded frames.',
+                   'ivf demo --source recordings/night.mcap --seconds 20 --out night')
+    demo.add_argument('--source', default='simulator',
+                      help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
+    demo.add_argument('--seconds', type=float, default=10.0, help='recorded time to play')
+    demo.add_argument('--out', type=Path, default=Path('ivf_demo'), help='folder for the results')
+    demo.add_argument('--rate', type=float, default=1.0, help='speed of the replay')
+    demo.add_argument('--aligned', action='store_true',
+                      help='the recording is registered already: report the error against that')
+    demo.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
+
+    replay = command('replay', _replay, 'Publish a recording as two cameras would.',
+                     'ivf replay recordings/night.mcap --rate 0.5 --loop')
+    replay.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
+    replay.add_argument('--rate', type=float, default=1.0, help='speed of the replay')
+    replay.add_argument('--loop', action='store_true', help='start again at the end')
+    replay.add_argument('--keep-stamps', action='store_true',
+                        help='publish the recorded stamps instead of the present time')
+
+    register = command('register', _register, 'Register a thermal image onto an RGB image.',
+                       'ivf register thermal.png rgb.jpg --out registered.png')
+    register.add_argument('thermal', type=Path)
+    register.add_argument('rgb', type=Path)
+    _add_method(register, registration.methods(), 'dense')
+    register.add_argument('--out', type=Path, help='write thermal on the RGB grid to this file')
+
+    fuse = command('fuse', _fuse, 'Fuse a thermal image, already on the RGB grid, with RGB.',
+                   'ivf fuse registered.png rgb.jpg --out fused.png')
+    fuse.add_argument('thermal', type=Path)
+    fuse.add_argument('rgb', type=Path)
+    _add_method(fuse, fusion.methods(), 'laplacian')
+    fuse.add_argument('--register', action='store_true', help='register thermal onto RGB first')
+    fuse.add_argument('--out', type=Path, required=True, help='the fused image')
+
+    segment = command('segment', _segment, 'Segment a fused image.',
+                      'ivf segment fused.png --out labels.png')
+    segment.add_argument('image', type=Path)
+    _add_method(segment, segmentation.methods(), 'default')
+    segment.add_argument('--out', type=Path, required=True, help='the label image')
+    segment.add_argument('--overlay', type=Path, help='labels drawn on the image')
+
+    detect = command('detect', _detect, 'Detect objects in a fused image.',
+                     'ivf detect fused.png --json')
+    detect.add_argument('image', type=Path)
+    _add_method(detect, detection.methods(), 'default')
+    detect.add_argument('--overlay', type=Path, help='boxes drawn on the image')
+
+    benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
+                        'ivf benchmark --size 1280x1024 --seconds 5')
+    benchmark.add_argument('--size', action='append', metavar='WxH',
+                           help='image size, may be repeated; default 640x480 and 1280x1024')
+    benchmark.add_argument('--seconds', type=float, default=3.0, help='length of each run')
+    return parser
+
+
+def _add_method(parser: argparse.ArgumentParser, methods: tuple[str, ...], default: str) -> None:
+    parser.add_argument('--method', default=default, help=f'one of {", ".join(methods)}')
+    parser.add_argument('--set', dest='settings', action='append', default=[], metavar='KEY=VALUE',
+                        help='a parameter of the method; may be repeated')
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = doctor.examine()
+    if options.json:
+        _print_json([{**dataclasses.asdict(f), 'ok': f.ok} for f in findings])
+    else:
+        for finding in findings:
+            mark = 'ok     ' if finding.ok else 'MISSING'
+            _print(f'{mark} {finding.name:16} {finding.found}')
+            if finding.problem:
+                _print(f'        {finding.problem}')
+    return 0 if all(f.ok or not f.required for f in findings) else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ivf_ros.nodes import demo
+    report = demo.run(demo.DemoSettings(
+        source=options.source, seconds=options.seconds, out=options.out, rate=options.rate,
+        aligned=options.aligned, params_file=options.params_file),
+        progress=lambda text: sys.stderr.write(text + '\n'))
+    if options.json:
+        _print_json(report)
+    else:
+        _print(demo.summary_text(report))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ivf_ros.nodes import replay_node
+    return replay_node.run(options.source, rate=options.rate, loop=options.loop,
+                           restamp=not options.keep_stamps)
+
+
+def _register(options: argparse.Namespace) -> int:
+    thermal, rgb = _read(options.thermal), _read_rgb(options.rgb)
+    found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
+    if options.out:
+        size = (rgb.shape[1], rgb.shape[0])
+        _write(options.out, geometry.warp(thermal, found.H_thermal_to_rgb, size))
+    if options.json:
+        _print_json({'H_thermal_to_rgb': found.H_thermal_to_rgb.tolist(),
+                     'confidence': found.confidence, 'inliers': found.inliers,
+                     'state': found.state.value, 'reason': found.reason})
+    else:
+        _print(f'{found.state.value} confidence {found.confidence:.2f} inliers {found.inliers} '
+               f'{found.reason}'.rstrip())
+        _print(np.array2string(found.H_thermal_to_rgb, precision=6, suppress_small=True))
+    return _exit_code_of(found)
+
+
+def _fuse(options: argparse.Namespace) -> int:
+    thermal, rgb = _read(options.thermal), _read_rgb(options.rgb)
+    size = (rgb.shape[1], rgb.shape[0])
+    valid = None
+    if options.register:
+        found = registration.create('dense').register(thermal, rgb)
+        if _exit_code_of(found):
+            raise CommandError(f'not registered: {found.reason}')
+        thermal_size = (thermal.shape[1], thermal.shape[0])
+        valid = geometry.coverage(found.H_thermal_to_rgb, thermal_size, size)
+        thermal = geometry.warp(thermal, found.H_thermal_to_rgb, size)
+    fused = fusion.create(options.method, **_settings(options)).fuse(thermal, rgb, valid)
+    _write(options.out, fused)
+    _report(options, {'fused': str(options.out), 'size': size, 'method': options.method})
+    return 0
+
+
+def _segment(options: argparse.Namespace) -> int:
+    image = _read_rgb(options.image)
+    found = segmentation.create(options.method, **_settings(options)).segment(image)
+    _write(options.out, found.labels)
+    if options.overlay:
+        _write(options.overlay, segmentation.overlay(image, found))
+    counts = np.bincount(found.labels.ravel(), minlength=len(found.class_names))
+    _report(options, {name: int(count) for name, count in zip(found.class_names, counts)})
+    return 0
+
+
+def _detect(options: argparse.Namespace) -> int:
+    image = _read_rgb(options.image)
+    found = detection.create(options.method, **_settings(options)).detect(image)
+    if options.overlay:
+        _write(options.overlay, detection.draw(image, found))
+    if options.json:
+        _print_json([dataclasses.asdict(d) for d in found])
+    else:
+        for d in found:
+            _print(f'{d.class_name} {d.score:.2f} '
+                   + ' '.join(f'{edge:.1f}' for edge in d.box_xyxy_px))
+    return 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from ivf_ros.nodes import benchmark
+    sizes = [_size(text) for text in options.size or ('640x480', '1280x1024')]
+    rows = benchmark.run(sizes, options.seconds)
+    if options.json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            _print('  '.join(f'{name} {value}' for name, value in row.items()))
+    return 0
+
+
+def _exit_code_of(found: Registration) -> int:
+    return 0 if found.confidence > 0 and not found.reason else 1
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return parameters.parse_settings(options.settings)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition('x')
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise CommandError(f"a size is WIDTHxHEIGHT, got '{text}'")
+    return int(width), int(height)
+
+
+def _read(path: Path) -> np.ndarray:
+    """Read an image as it is stored: one channel of any depth, or BGR."""
+    if not path.is_file():
+        raise CommandError(f"no file '{path}'")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise CommandError(f"'{path}' is not an image that can be decoded")
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = np.ascontiguousarray(image[:, :, :3])
+    return image
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    image = _read(path)
+    if image.dtype != np.uint8:
+        raise CommandError(f"'{path}' must have 8 bits a channel, got {image.dtype}")
+    return image
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image):
+        raise CommandError(f"cannot write '{path}'")
+
+
+def _report(options: argparse.Namespace, values: dict[str, Any]) -> None:
+    if options.json:
+        _print_json(values)
+    else:
+        for name, value in values.items():
+            _print(f'{name}: {value}')
+
+
+def _print_json(value: Any) -> None:
+    _print(json.dumps(value, indent=2))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + '\n')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

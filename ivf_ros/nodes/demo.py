@@ -1,0 +1,307 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The whole graph at work: cameras, stages and a recorder, as real nodes on real topics.
+
+This process plays the cameras and records; a second process hosts the four stages. Everything
+between the two goes over DDS, as it would on a robot. What was seen is written down as a bag, a
+contact sheet and a summary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Callable, IO
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from ivf_ros import doctor, geometry
+from ivf_ros.data.sources import open_source, Source
+from ivf_ros.evaluation.bagwriter import BagWriter
+from ivf_ros.nodes import demo_sheet
+from ivf_ros.nodes.recorder import Recorder
+from ivf_ros.nodes.replay_node import ReplayNode
+from ivf_ros.types import Event, Truth
+
+STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+
+_START_TIMEOUT_S = 60.0
+_DRAIN_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 10.0
+# Diagnostics come once a second; the last ones of a run within this.
+_LAST_DIAGNOSTICS_S = 2.5
+
+
+class DemoError(RuntimeError):
+    """The demonstration could not be run to its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What is remembered of a frame that was published: when, how large, what is true of it."""
+
+    at_s: float  # time.monotonic()
+    size: tuple[int, int]
+    truth: Truth | None
+
+
+# Stream to {stamp in nanoseconds: what was played then}.
+PlayLog = dict[str, dict[int, Played]]
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to play, for how long, and where to put what came out."""
+
+    source: str = 'simulator'
+    seconds: float = 10.0
+    out: Path = Path('ivf_demo')
+    rate: float = 1.0
+    aligned: bool = False
+    params_file: Path | None = None
+
+
+def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
+        ) -> dict[str, Any]:
+    """
+    Run the graph and return its summary, which also lies in ``summary.json``.
+
+    Raises
+    ------
+    DemoError
+        The graph did not start, died on the way, or nothing came out of it.
+    SourceError, ParameterError
+        The source cannot be opened.
+
+    """
+    source = open_source(settings.source, aligned=settings.aligned)
+    bag = _prepare(settings.out)
+    os.environ.update(graph_environment())
+    progress(f'source: {source.name}')
+    played: PlayLog = {'thermal': {}, 'rgb': {}}
+
+    def on_published(event: Event) -> None:
+        played[event.stream][event.frame.stamp_ns] = Played(time.monotonic(), event.frame.size,
+                                                            event.truth)
+
+    with open(settings.out / 'stages.log', 'w+', encoding='utf-8') as log, \
+            BagWriter(bag) as writer, _Graph(settings, source, writer, on_published, log) as graph:
+        progress('waiting for the stages')
+        graph.wait_until_active()
+        progress(f'playing {settings.seconds:g} s')
+        graph.play(progress)
+        diagnostics = graph.last_diagnostics()
+    report = _summarise(settings, source, played, graph.recorder, diagnostics)
+    progress('drawing the contact sheet')
+    sheet = settings.out / 'contact_sheet.png'
+    demo_sheet.write(sheet, bag, graph.recorder, source.name)
+    report['files'] = {'bag': str(bag), 'contact_sheet': str(sheet),
+                       'log': str(settings.out / 'stages.log')}
+    (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
+    if not report['topics']['fused/image']['frames']:
+        raise DemoError(f"nothing was fused; see {settings.out / 'stages.log'}")
+    return report
+
+
+def graph_environment() -> dict[str, str]:
+    """Return the variables, not set yet, with which large images travel between processes."""
+    wanted = {doctor.dds_profile_variable(): str(doctor.dds_profile_path()),
+              'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    return {name: value for name, value in wanted.items() if not os.environ.get(name)}
+
+
+def summary_text(report: dict[str, Any]) -> str:
+    """Lay out the summary for a person."""
+    lines = [f"{'topic':28}{'frames':>8}"]
+    lines += [f"{topic:28}{counts['frames']:8d}" for topic, counts in report['topics'].items()]
+    lines.append(f"{'latency':28}{'p50 ms':>8}{'p95 ms':>8}")
+    lines += [f"{stage:28}{latency['p50']:8.1f}{latency['p95']:8.1f}"
+              for stage, latency in report['latency_ms'].items()]
+    lines.append('drops: ' + (', '.join(f'{reason} {count}' for reason, count
+                                        in report['drops'].items()) or 'none'))
+    states = report['registration']['states']
+    lines.append('registration: ' + ', '.join(f'{s} {n}' for s, n in states.items()))
+    error = report['registration'].get('corner_error_px')
+    if error:
+        lines.append(f"corner error: median {error['median']:.2f} px, p95 {error['p95']:.2f} px")
+    lines += [f'{name}: {path}' for name, path in report['files'].items()]
+    return '\n'.join(lines)
+
+
+class _Graph:
+    """The processes and nodes of one demonstration; on leaving, everything has ended."""
+
+    def __init__(self, settings: DemoSettings, source: Source, writer: BagWriter,
+                 on_published: Callable[[Event], None], log: IO[str]) -> None:
+        self._settings, self._log = settings, log
+        rclpy.init(args=[])
+        self.recorder = Recorder(writer)
+        overrides = [Parameter(name, value=value) for name, value in {
+            'source': settings.source, 'rate': settings.rate, 'autostart': False,
+            'max_duration_s': settings.seconds}.items()]
+        self._replay = ReplayNode(source=source, on_published=on_published,
+                                  parameter_overrides=overrides)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.recorder)
+        self._executor.add_node(self._replay)
+        self._spinning = threading.Thread(target=self._spin, daemon=True)
+        self._spinning.start()
+        parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
+        self._stages = subprocess.Popen(
+            [sys.executable, '-m', 'ivf_ros.nodes.container', *STAGES, '--ros-args', *parameters],
+            stdout=log, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> _Graph:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stages.send_signal(signal.SIGINT)
+        try:
+            self._stages.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._stages.kill()
+            self._stages.wait()
+        # The nodes leave while the executor still turns, then the executor ends.
+        self._replay.trigger_shutdown()
+        self._executor.shutdown()
+        self._spinning.join(_STOP_TIMEOUT_S)
+        self._replay.destroy_node()
+        self.recorder.destroy_node()
+        rclpy.try_shutdown()
+
+    def wait_until_active(self) -> None:
+        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics), _START_TIMEOUT_S,
+                       'the stages did not start')
+
+    def play(self, progress: Callable[[str], None]) -> None:
+        self._replay.trigger_configure()
+        self._replay.trigger_activate()
+        limit_s = time.monotonic() + self._settings.seconds / self._settings.rate * 3 + 30
+        while not self._replay.finished.wait(1.0):
+            self._check_stages()
+            frames = self.recorder.frames
+            progress(f"rgb {frames['rgb/image_raw']}  fused {frames['fused/image']}  "
+                     f"detections {frames['detections']}")
+            if time.monotonic() > limit_s:
+                raise DemoError('the replay did not end in time')
+
+    def last_diagnostics(self) -> dict[str, dict[str, str]]:
+        """Wait for what is under way to arrive and return what each node says at the end."""
+        self._settle()
+        self.recorder.diagnostics.clear()
+        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics), _LAST_DIAGNOSTICS_S,
+                       'the stages stopped telling how they are')
+        return dict(self.recorder.diagnostics)
+
+    def _settle(self) -> None:
+        """Wait until nothing more arrives for half a second."""
+        deadline_s = time.monotonic() + _DRAIN_TIMEOUT_S
+        seen = -1
+        while time.monotonic() < deadline_s and seen != sum(self.recorder.frames.values()):
+            seen = sum(self.recorder.frames.values())
+            self.recorder.wait_for(lambda: False, 0.5)
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not self.recorder.wait_for(condition, 0.5):
+            self._check_stages()
+            if time.monotonic() > deadline_s:
+                raise DemoError(f'{failure} within {timeout_s:g} s')
+
+    def _check_stages(self) -> None:
+        if self._stages.poll() is not None:
+            self._log.flush()
+            self._log.seek(0)
+            last = (self._log.read().strip().splitlines() or ['no output'])[-1]
+            raise DemoError(f'the stages ended with code {self._stages.returncode}: {last}')
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+
+def _prepare(out: Path) -> Path:
+    """Make the folder of the results; an earlier bag of ours in it is replaced."""
+    out.mkdir(parents=True, exist_ok=True)
+    bag = out / 'bag'
+    if bag.exists():
+        if not (bag / 'metadata.yaml').is_file():
+            raise DemoError(f"'{bag}' is in the way and is no bag; remove it or choose --out")
+        shutil.rmtree(bag)
+    return bag
+
+
+def _summarise(settings: DemoSettings, source: Source,
+               played: PlayLog, recorder: Recorder,
+               diagnostics: dict[str, dict[str, str]]) -> dict[str, Any]:
+    topics: dict[str, dict[str, int]] = {}
+    for topic in recorder.arrivals_s:
+        topics[topic] = {'frames': recorder.frames[topic]}
+    for stream in ('thermal', 'rgb'):
+        topics[f'{stream}/image_raw']['published'] = len(played[stream])
+    drops: dict[str, int] = {}
+    latency_ms: dict[str, dict[str, float]] = {}
+    for stage in STAGES:
+        values = diagnostics[stage]
+        for key, value in values.items():
+            if key.startswith('drops.'):
+                reason = key.removeprefix('drops.')
+                drops[reason] = drops.get(reason, 0) + int(value)
+        if 'latency_ms.p50' in values:
+            latency_ms[stage] = {p: float(values[f'latency_ms.{p}']) for p in ('p50', 'p95')}
+    sent_s = {stamp_ns: frame.at_s for stamp_ns, frame in played['rgb'].items()}
+    for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
+        times_ms = [(at_s - sent_s[stamp_ns]) * 1e3
+                    for stamp_ns, at_s in recorder.arrivals_s[topic].items()
+                    if stamp_ns in sent_s]
+        if times_ms:
+            latency_ms[name] = dict(zip(('p50', 'p95'), _rounded(
+                np.percentile(times_ms, [50, 95]))))
+    prefix = 'state_count.'
+    registration: dict[str, Any] = {'states': {
+        key.removeprefix(prefix): int(value) for key, value in diagnostics['registration'].items()
+        if key.startswith(prefix)}}
+    errors_px = _corner_errors_px(played, recorder)
+    if errors_px:
+        registration['corner_error_px'] = dict(zip(('median', 'p95'), _rounded(
+            np.percentile(errors_px, [50, 95]))))
+    return {'source': source.name, 'seconds': settings.seconds, 'rate': settings.rate,
+            'topics': topics, 'drops': drops,
+            'drops_by_node': {stage: {key.removeprefix('drops.'): int(value)
+                                      for key, value in diagnostics[stage].items()
+                                      if key.startswith('drops.')} for stage in STAGES},
+            'latency_ms': latency_ms, 'registration': registration,
+            'skipped_by_source': dict(source.skipped)}
+
+
+def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
+    """Compare each homography with the truth of the RGB frame nearest in time."""
+    truths = {stamp_ns: frame.truth.H_thermal_to_rgb for stamp_ns, frame in played['rgb'].items()
+              if frame.truth is not None and frame.truth.H_thermal_to_rgb is not None}
+    errors_px = []
+    for measured in recorder.homographies:
+        thermal = played['thermal'].get(measured.stamp_ns)
+        if thermal is None or not truths:
+            continue
+        nearest_ns = min(truths, key=lambda stamp_ns: abs(stamp_ns - measured.stamp_ns))
+        errors_px.append(geometry.corner_error_px(measured.value.H_thermal_to_rgb,
+                                                  truths[nearest_ns], thermal.size))
+    return errors_px
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 3) for value in values]

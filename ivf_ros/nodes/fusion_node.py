@@ -1,0 +1,107 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fuses thermal and RGB by the latest homography, and goes on when a camera fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from ivf_ros.fusion import FusionMode, FusionStage
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.messages import Homography, Stamped
+from ivf_ros.nodes.node_parameters import FusionNodeParameters
+from ivf_ros.nodes.paired_input import PairedInput
+from ivf_ros.nodes.process import run_node
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.nodes.transport import Hub
+from ivf_ros.pairing import Pair
+from ivf_ros.thermal import FreezeDetector
+from ivf_ros.types import Frame, Registration, RegistrationState
+
+
+class FusionNode(StageNode):
+    """Publishes ``fused/image`` with stamp and frame of the RGB image."""
+
+    def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
+        super().__init__('fusion', FusionNodeParameters, hub, **node_options)
+
+    def configure(self) -> None:
+        """Build the fusion stage."""
+        self._stage = FusionStage(self.parameters.fusion, self.parameters.radiometry.radiometry())
+        self._freeze = FreezeDetector(self.parameters.freeze)
+        self._homography: Stamped[Homography] | None = None
+        self._rgb_info: CameraInfo | None = None
+        self._modes: Counter[FusionMode] = Counter()
+        self._trouble = ''
+        self._fused = self.advertise(messages.IMAGE, 'fused/image')
+        self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
+
+    def activate(self) -> None:
+        """Subscribe to the cameras and to the homography."""
+        self._fusing = self.start_worker(self._fuse, lambda: self.statistics.drop('busy'))
+        self._input = PairedInput(self, self.parameters.pairing, self._on_pair,
+                                  thermal_transport=self.parameters.thermal_transport,
+                                  rgb_transport=self.parameters.rgb_transport)
+        self.subscribe(messages.HOMOGRAPHY, 'registration/homography', self._on_homography)
+        self.subscribe(messages.CAMERA_INFO, 'rgb/camera_info', self._on_camera_info)
+
+    def parameters_changed(self) -> None:
+        """Go on with the new settings from the next frame."""
+        self._stage.parameters = self.parameters.fusion
+        self._freeze.parameters = self.parameters.freeze
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """Tell what the fused image shows, and why where it is not both cameras."""
+        values: dict[str, object] = {
+            **{f'drops.{reason}': n for reason, n in self._input.drops().items() if n},
+            **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
+        }
+        return self._input.trouble() or self._trouble, values
+
+    def _on_pair(self, pair: Pair[Frame]) -> None:
+        if self._fused.wanted or self._fused_info.wanted:
+            self._fusing.put(pair)
+
+    def _fuse(self, pair: Pair[Frame]) -> None:
+        thermal, rgb = pair.thermal, pair.rgb
+        grid = rgb or thermal
+        with self.statistics.timed():
+            health = None if thermal is None else \
+                self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
+            result = self._stage.step(None if thermal is None else thermal.image,
+                                      None if rgb is None else rgb.image,
+                                      self._registration(grid.stamp_ns), health)
+        self._modes[result.mode] += 1
+        self._trouble = result.reason
+        if result.image is None:
+            return
+        self._fused.publish(Frame(result.image, grid.stamp_ns, grid.frame_id))
+        if self._rgb_info is not None:
+            self._fused_info.publish(Stamped(self._rgb_info, grid.stamp_ns, grid.frame_id))
+
+    def _registration(self, stamp_ns: int) -> Registration | None:
+        """Return the latest homography as a registration; one that is too old counts as lost."""
+        if self._homography is None:
+            return None
+        homography = self._homography.value
+        age_s = max(0.0, (stamp_ns - self._homography.stamp_ns) * 1e-9)
+        timeout_s = self.parameters.homography_timeout_s
+        expired = 0.0 < timeout_s < age_s
+        return Registration(homography.H_thermal_to_rgb, confidence=0.0 if expired else 1.0,
+                            inliers=0, rgb_size=homography.rgb_size, age_s=age_s,
+                            state=RegistrationState.LOST if expired else RegistrationState.HOLDING,
+                            reason=f'no homography for {age_s:.1f} s' if expired else '')
+
+    def _on_homography(self, item: Stamped[Homography]) -> None:
+        self._homography = item
+
+    def _on_camera_info(self, item: Stamped[CameraInfo]) -> None:
+        self._rgb_info = item.value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node in a process of its own."""
+    return run_node(FusionNode, arguments)

@@ -1,0 +1,108 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of each node: its own, and those of the stages that it drives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ivf_ros import detection, fusion, registration, segmentation
+from ivf_ros.pairing import PairingParameters
+from ivf_ros.parameters import group, parameter
+from ivf_ros.thermal import FreezeParameters, RadiometryParameters
+
+TRANSPORTS = ('raw', 'compressed')
+
+
+def _autostart() -> Any:
+    return parameter(True, 'Configure and activate at start.', live=False)
+
+
+def _transport(camera: str) -> Any:
+    return parameter('raw', f"How {camera} images come; 'compressed' subscribes to "
+                     "<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.",
+                     choices=TRANSPORTS, live=False)
+
+
+@dataclass(frozen=True)
+class RegistrationNodeParameters:
+    """Parameters of the registration node."""
+
+    autostart: bool = _autostart()
+    thermal_transport: str = _transport('thermal')
+    rgb_transport: str = _transport('RGB')
+    method: str = parameter(
+        'dense', 'How the homography is measured.', choices=registration.methods(), live=False)
+    max_rate_hz: float = parameter(
+        2.0, 'Most measurements a second; frames in between use the latest one.',
+        minimum=0.01, maximum=1000.0)
+    pairing: PairingParameters = group(PairingParameters)
+    calibrated: registration.CalibratedParameters = group(registration.CalibratedParameters)
+    dense: registration.DenseParameters = group(registration.DenseParameters)
+    tracker: registration.TrackerParameters = group(registration.TrackerParameters)
+    freeze: FreezeParameters = group(FreezeParameters)
+
+
+@dataclass(frozen=True)
+class FusionNodeParameters:
+    """Parameters of the fusion node."""
+
+    autostart: bool = _autostart()
+    thermal_transport: str = _transport('thermal')
+    rgb_transport: str = _transport('RGB')
+    homography_timeout_s: float = parameter(
+        10.0, 'A homography older than this counts as lost; 0 trusts the last one for ever.',
+        minimum=0.0, maximum=86400.0)
+    pairing: PairingParameters = group(PairingParameters)
+    fusion: fusion.FusionParameters = group(fusion.FusionParameters)
+    radiometry: RadiometryParameters = group(RadiometryParameters)
+    freeze: FreezeParameters = group(FreezeParameters)
+
+
+@dataclass(frozen=True)
+class SegmentationNodeParameters:
+    """Parameters of the segmentation node."""
+
+    autostart: bool = _autostart()
+    segmentation: segmentation.SegmentationParameters = group(
+        segmentation.SegmentationParameters)
+
+
+@dataclass(frozen=True)
+class DetectionNodeParameters:
+    """Parameters of the detection node."""
+
+    autostart: bool = _autostart()
+    detection: detection.DetectionParameters = group(detection.DetectionParameters)
+
+
+@dataclass(frozen=True)
+class ReplayNodeParameters:
+    """What to replay, and how."""
+
+    autostart: bool = _autostart()
+    source: str = parameter(
+        'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
+    rate: float = parameter(
+        1.0, 'Speed as a multiple of that of the recording.', minimum=0.01, maximum=100.0,
+        live=False)
+    loop: bool = parameter(
+        False, 'Start again at the end.', live=False)
+    restamp: bool = parameter(
+        True, 'Give frames the present time, spaced as recorded, instead of the recorded stamps.',
+        live=False)
+    max_duration_s: float = parameter(
+        0.0, 'Stop after this much recorded time; 0 replays all.', minimum=0.0, live=False)
+    wait_for_subscribers_s: float = parameter(
+        5.0, 'Wait up to this long for a subscription to both topics before the first frame.',
+        minimum=0.0, live=False)
+
+
+NODE_PARAMETERS = {
+    'registration': RegistrationNodeParameters,
+    'fusion': FusionNodeParameters,
+    'segmentation': SegmentationNodeParameters,
+    'detection': DetectionNodeParameters,
+    'replay': ReplayNodeParameters,
+}

@@ -1,0 +1,143 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Registers thermal onto RGB: measures the homography at its own rate, warps every frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import time
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo
+
+from ivf_ros import geometry, registration
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.messages import Homography, Stamped
+from ivf_ros.nodes.node_parameters import RegistrationNodeParameters
+from ivf_ros.nodes.paired_input import PairedInput
+from ivf_ros.nodes.process import run_node
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.nodes.transport import Hub
+from ivf_ros.pairing import Pair
+from ivf_ros.parameters import flatten
+from ivf_ros.thermal import FreezeDetector, ThermalState
+from ivf_ros.types import Frame, Registration, RegistrationState
+
+
+class RegistrationNode(StageNode):
+    """
+    Publishes ``registration/homography`` and, where wanted, ``thermal_registered/image``.
+
+    Measuring takes longer than a frame period, so it runs beside the warping and always on the
+    newest pair; at most ``max_rate_hz`` times a second.
+    """
+
+    def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
+        super().__init__('registration', RegistrationNodeParameters, hub, **node_options)
+
+    def configure(self) -> None:
+        """Build the registrar and its tracker."""
+        self._camera_infos: dict[str, CameraInfo] = {}
+        self._build_stage()
+        self._latest: Registration | None = None
+        self._next_measurement_s = 0.0
+        self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
+        self._registered = self.advertise(messages.IMAGE, 'thermal_registered/image')
+        self._registered_info = self.advertise(messages.CAMERA_INFO,
+                                               'thermal_registered/camera_info')
+
+    def activate(self) -> None:
+        """Subscribe to the cameras."""
+        self._measuring = self.start_worker(self._measure)
+        following = self.start_worker(self._follow, lambda: self.statistics.drop('busy'))
+        self._input = PairedInput(self, self.parameters.pairing, following.put,
+                                  thermal_transport=self.parameters.thermal_transport,
+                                  rgb_transport=self.parameters.rgb_transport,
+                                  pass_single=False)
+        for stream in ('thermal', 'rgb'):
+            self.subscribe(messages.CAMERA_INFO, f'{stream}/camera_info',
+                           lambda item, stream=stream: self._on_camera_info(stream, item))
+
+    def check_parameters(self, requested: RegistrationNodeParameters) -> None:
+        """Refuse a calibration that makes no homography."""
+        registration.CalibratedRegistrar(requested.calibrated)
+
+    def parameters_changed(self) -> None:
+        """Start anew with the new settings; the tracker forgets what it measured."""
+        self._build_stage()
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """Tell the state of the registration."""
+        latest = self._latest
+        values: dict[str, object] = {
+            **{f'drops.{reason}': n for reason, n in self._input.drops().items() if n},
+            **{f'state_count.{state.value}': self._tracker.states[state.value]
+               for state in RegistrationState},
+            **{f'rejected.{why}': n for why, n in self._tracker.rejections.items()},
+        }
+        warning = self._input.trouble()
+        if latest is not None:
+            values.update(state=latest.state.value, confidence=latest.confidence,
+                          inliers=latest.inliers, age_s=latest.age_s, reason=latest.reason)
+            if latest.state is RegistrationState.LOST:
+                warning = warning or f'registration lost: {latest.reason}'
+        return warning, values
+
+    def _build_stage(self) -> None:
+        p = self.parameters
+        registrar = registration.create(p.method, **flatten(getattr(p, p.method)))
+        self._tracker = registration.RegistrationTracker(registrar, p.tracker)
+        self._set_prior()
+        self._freeze = FreezeDetector(p.freeze)
+
+    def _follow(self, pair: Pair[Frame]) -> None:
+        """Do what every frame needs; now and then have the homography measured."""
+        health = self._freeze.update(pair.thermal.image, pair.thermal.stamp_ns * 1e-9)
+        now_s = time.monotonic()
+        if now_s >= self._next_measurement_s:
+            self._next_measurement_s = now_s + 1.0 / self.parameters.max_rate_hz
+            self._measuring.put((pair, health.state is ThermalState.LIVE))
+        if self._registered.wanted or self._registered_info.wanted:
+            self._warp(pair)
+
+    def _measure(self, work: tuple[Pair[Frame], bool]) -> None:
+        (thermal, rgb), thermal_live = (work[0].thermal, work[0].rgb), work[1]
+        with self.statistics.timed():
+            found = self._tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
+                                         thermal_live)
+        self._latest = found
+        if found.state is not RegistrationState.LOST:
+            self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
+                                             thermal.stamp_ns, thermal.frame_id))
+
+    def _warp(self, pair: Pair[Frame]) -> None:
+        thermal, rgb = pair.thermal, pair.rgb
+        if self._latest is None or self._latest.state is RegistrationState.LOST:
+            return
+        image = geometry.warp(thermal.image, self._latest.H_thermal_to_rgb, rgb.size)
+        self._registered.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
+        if 'rgb' in self._camera_infos:
+            self._registered_info.publish(Stamped(self._camera_infos['rgb'], rgb.stamp_ns,
+                                                  rgb.frame_id))
+
+    def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
+        known = self._camera_infos.get(stream)
+        self._camera_infos[stream] = item.value
+        changed = known is None or list(known.k) != list(item.value.k)
+        if changed and len(self._camera_infos) == 2:
+            self._set_prior()
+
+    def _set_prior(self) -> None:
+        """Tell the tracker what calibration says, by parameters or by both CameraInfos."""
+        known = self.parameters.calibrated
+        if len(self._camera_infos) == 2:
+            known = replace(known, K_thermal=tuple(self._camera_infos['thermal'].k),
+                            K_rgb=tuple(self._camera_infos['rgb'].k))
+        H_thermal_to_rgb = registration.CalibratedRegistrar(known).H_thermal_to_rgb
+        if H_thermal_to_rgb is not None:
+            self._tracker.set_prior(H_thermal_to_rgb)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node in a process of its own."""
+    return run_node(RegistrationNode, arguments)

@@ -1,0 +1,57 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Labels every pixel of the fused image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ivf_ros import segmentation
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.messages import Stamped
+from ivf_ros.nodes.node_parameters import SegmentationNodeParameters
+from ivf_ros.nodes.process import run_node
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.nodes.transport import Hub, LATCHED_QOS
+from ivf_ros.parameters import flatten
+from ivf_ros.types import Frame
+
+
+class SegmentationNode(StageNode):
+    """Publishes ``segmentation/labels`` with the header of the image, and what they mean."""
+
+    def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
+        super().__init__('segmentation', SegmentationNodeParameters, hub, **node_options)
+
+    def configure(self) -> None:
+        """Build the segmenter."""
+        self.parameters_changed()
+        self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
+        self._info = self.advertise(messages.LABEL_INFO, 'segmentation/label_info', LATCHED_QOS)
+        self._overlay = self.advertise(messages.IMAGE, 'segmentation/overlay')
+
+    def activate(self) -> None:
+        """Subscribe to the fused image and say what the labels mean."""
+        worker = self.start_worker(self._segment, lambda: self.statistics.drop('busy'))
+        self.subscribe(messages.IMAGE, 'fused/image', worker.put)
+        self._info.publish(Stamped(self._segmenter.class_names,
+                                   self.get_clock().now().nanoseconds, ''))
+
+    def parameters_changed(self) -> None:
+        """Build the segmenter anew."""
+        self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
+
+    def _segment(self, frame: Frame) -> None:
+        if not (self._labels.wanted or self._overlay.wanted):
+            return
+        with self.statistics.timed():
+            found = self._segmenter.segment(frame.image)
+        self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
+        if self._overlay.wanted:
+            self._overlay.publish(Frame(segmentation.overlay(frame.image, found),
+                                        frame.stamp_ns, frame.frame_id))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node in a process of its own."""
+    return run_node(SegmentationNode, arguments)

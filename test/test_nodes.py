@@ -1,0 +1,278 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes at work: real nodes, real DDS, a camera pair played by plain publishers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from conftest import REPOSITORY, wait_until
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='live tests need rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from ivf_ros import geometry  # noqa: E402
+from ivf_ros.nodes import messages, paired_input  # noqa: E402
+from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
+from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
+from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
+from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
+from ivf_ros.nodes.transport import Hub  # noqa: E402
+from ivf_ros.parameters import ParameterError  # noqa: E402
+from ivf_ros.types import Frame  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+
+SIZE = (320, 240)
+H_TRUE = geometry.translation(6.0, -4.0) @ geometry.rotation(0.01, (160.0, 120.0))
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+
+
+def scene(size=SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Return 16-bit thermal and colour RGB of shapes whose contrast differs by camera."""
+    random = np.random.default_rng(3)
+    width, height = size
+    luma = np.full((height, width), 120, np.uint8)
+    heat = np.full((height, width), 90, np.uint8)
+    for _ in range(60):
+        corner = random.integers(0, (width, height))
+        extent = random.integers(12, 50, 2)
+        box = tuple(int(v) for v in corner), tuple(int(v) for v in corner + extent)
+        cv2.rectangle(luma, *box, int(random.integers(0, 256)), -1)
+        cv2.rectangle(heat, *box, int(random.integers(0, 256)), -1)
+    luma, heat = (cv2.GaussianBlur(image, (0, 0), 1.0) for image in (luma, heat))
+    on_thermal = cv2.warpPerspective(heat, np.linalg.inv(H_TRUE), size,
+                                     borderMode=cv2.BORDER_REFLECT)
+    return on_thermal.astype(np.uint16) * 16 + 7000, cv2.merge([luma // 2, luma, luma])
+
+
+class Cameras:
+    """Publishes pairs from outside, with fresh sensor noise, and remembers what came back."""
+
+    def __init__(self, graph, size=SIZE) -> None:
+        self.node = graph.node('cameras')
+        self.thermal, self.rgb = scene(size)
+        self.publishers = {stream: self.node.create_publisher(
+            messages.IMAGE.message_type, f'{stream}/image_raw', 5) for stream in ('thermal', 'rgb')}
+        self.received: dict[str, list] = {}
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._random = np.random.default_rng(0)
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def listen(self, topic, wire):
+        received = self.received[topic] = []
+        self.node.create_subscription(wire.message_type, topic,
+                                      lambda m: received.append(wire.from_message(m)), 10)
+
+    def wait_for_subscribers(self, number=1):
+        assert wait_until(lambda: all(p.get_subscription_count() >= number
+                                      for p in self.publishers.values()))
+
+    def publish(self, streams=('thermal', 'rgb'), stamp_ns=None):
+        stamp_ns = stamp_ns or time.time_ns()
+        noise = self._random.integers(0, 20, self.thermal.shape, dtype=np.uint16)
+        frames = {'thermal': Frame(self.thermal + noise, stamp_ns, 'thermal_optical_frame'),
+                  'rgb': Frame(self.rgb, stamp_ns, 'rgb_optical_frame')}
+        for stream in streams:
+            self.publishers[stream].publish(messages.image_to_message(frames[stream]))
+        return stamp_ns
+
+    def publish_until(self, condition, timeout_s=20.0, streams=('thermal', 'rgb')):
+        """Publish at about 20 Hz until the condition holds."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            self.publish(streams)
+            if wait_until(condition, 0.05):
+                return True
+        return False
+
+    def values_of(self, node):
+        status = self.diagnostics.get(node)
+        return {} if status is None else {entry.key: entry.value for entry in status.values}
+
+    def _on_diagnostics(self, message):
+        for status in message.status:
+            self.diagnostics[status.name.lstrip('/')] = status
+
+
+def start(graph, node_class, **overrides):
+    hub = overrides.pop('hub', None)
+    parameters = [Parameter(name, value=value) for name, value in overrides.items()]
+    node = graph.add(node_class, hub, parameter_overrides=parameters)
+    assert node.autostart()
+    return node
+
+
+def test_thermal_and_rgb_go_in_and_everything_comes_out_on_the_rgb_grid(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    for topic, wire in {'registration/homography': messages.HOMOGRAPHY,
+                        'thermal_registered/image': messages.IMAGE,
+                        'fused/image': messages.IMAGE,
+                        'segmentation/labels': messages.LABELS,
+                        'detections': messages.DETECTIONS}.items():
+        cameras.listen(topic, wire)
+    start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0)
+    for node_class in (FusionNode, SegmentationNode, DetectionNode):
+        start(live_graph, node_class, hub=hub)
+    cameras.wait_for_subscribers(2)
+
+    assert cameras.publish_until(lambda: all(len(r) >= 3 for r in cameras.received.values()))
+
+    homography = cameras.received['registration/homography'][-1]
+    assert homography.frame_id == 'thermal_optical_frame'
+    assert homography.value.rgb_size == SIZE
+    assert geometry.corner_error_px(homography.value.H_thermal_to_rgb, H_TRUE, SIZE) < 1.5
+    for topic in ('thermal_registered/image', 'fused/image', 'segmentation/labels', 'detections'):
+        assert cameras.received[topic][-1].frame_id == 'rgb_optical_frame'
+    fused = cameras.received['fused/image'][-1].image
+    assert fused.shape == (240, 320, 3) and fused.dtype == np.uint8
+    registered = cameras.received['thermal_registered/image'][-1].image
+    assert registered.shape == (240, 320) and registered.dtype == np.uint16
+
+
+def test_stages_in_processes_of_their_own_reach_each_other_through_dds(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('fused/image', messages.IMAGE)
+    fusion = start(live_graph, FusionNode)
+    start(live_graph, RegistrationNode, max_rate_hz=20.0)  # a hub of its own
+    cameras.wait_for_subscribers(2)
+    assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] >= 2)
+
+
+def test_a_bad_image_is_told_in_diagnostics_and_the_next_good_one_is_fused(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('fused/image', messages.IMAGE)
+    start(live_graph, FusionNode)
+    cameras.wait_for_subscribers()
+    bad = messages.image_to_message(Frame(cameras.rgb, time.time_ns(), 'rgb_optical_frame'))
+    bad.step = 7
+    cameras.publishers['rgb'].publish(bad)
+    assert wait_until(lambda: 'drops.bad_message' in cameras.values_of('fusion'))
+    assert cameras.diagnostics['fusion'].level == DiagnosticStatus.ERROR
+    assert "'/rgb/image_raw'" in cameras.diagnostics['fusion'].message
+    assert 'step is 7' in cameras.diagnostics['fusion'].message
+    assert cameras.publish_until(lambda: cameras.received['fused/image'])
+
+
+def test_images_that_change_their_size_are_followed(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('fused/image', messages.IMAGE)
+    start(live_graph, FusionNode)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(lambda: cameras.received['fused/image'])
+    cameras.thermal, cameras.rgb = scene((200, 150))
+    assert cameras.publish_until(
+        lambda: cameras.received['fused/image'][-1].image.shape == (150, 200, 3))
+
+
+def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch):
+    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    cameras = Cameras(live_graph)
+    cameras.listen('fused/image', messages.IMAGE)
+    start(live_graph, FusionNode)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(
+        lambda: 'mode_count.RGB_ONLY' in cameras.values_of('fusion')
+        and "nothing received on '/thermal/image_raw'" in cameras.diagnostics['fusion'].message,
+        streams=('rgb',))
+    np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
+    assert cameras.diagnostics['fusion'].level == DiagnosticStatus.WARN
+
+
+def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):
+    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    cameras = Cameras(live_graph)
+    start(live_graph, RegistrationNode)
+    cameras.wait_for_subscribers()
+
+    def is_told():
+        cameras.publish(('thermal',), time.time_ns() - 100_000_000_000)
+        status = cameras.diagnostics.get('registration')
+        return status is not None and 'pairing.tolerance_s' in status.message
+
+    assert cameras.publish_until(is_told, streams=('rgb',))
+
+
+def test_what_nobody_asks_for_is_not_computed(live_graph):
+    cameras = Cameras(live_graph)
+    fusion = start(live_graph, FusionNode)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(
+        lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
+    assert set(fusion._modes.values()) <= {0}
+    assert 'latency_ms.p50' not in cameras.values_of('fusion')
+
+
+def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('fused/image', messages.IMAGE)
+    fusion = start(live_graph, FusionNode)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(lambda: cameras.received['fused/image'])
+    assert fusion.trigger_deactivate() == SUCCESS
+    assert wait_until(lambda: cameras.publishers['rgb'].get_subscription_count() == 0)
+    assert fusion.trigger_activate() == SUCCESS
+    cameras.received['fused/image'].clear()
+    assert cameras.publish_until(lambda: cameras.received['fused/image'])
+    assert fusion.trigger_deactivate() == SUCCESS
+    assert fusion.trigger_cleanup() == SUCCESS
+    assert wait_until(lambda: fusion.count_publishers('fused/image') == 0)
+    assert fusion.trigger_configure() == SUCCESS
+
+
+def test_without_autostart_a_node_waits_to_be_configured(live_graph):
+    node = live_graph.add(FusionNode, parameter_overrides=[Parameter('autostart', value=False)])
+    assert node.autostart()
+    assert node.count_publishers('fused/image') == 0
+    assert node.trigger_configure() == SUCCESS
+
+
+def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(live_graph):
+    node = live_graph.add(RegistrationNode, parameter_overrides=[
+        Parameter('calibrated.H_thermal_to_rgb', value=[1.0, 0.0])])
+    assert node.trigger_configure() == FAILURE
+    mended = node.set_parameters([Parameter('calibrated.H_thermal_to_rgb',
+                                            value=np.eye(3).ravel().tolist())])
+    assert mended[0].successful
+    assert node.trigger_configure() == SUCCESS
+
+
+def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
+    node = start(live_graph, FusionNode)
+    assert node.set_parameters([Parameter('fusion.method', value='average')])[0].successful
+    assert node._stage.parameters.method == 'average'
+    for name, value, reason in [('fusion.method', 'magic', 'one of laplacian, average'),
+                                ('fusion.dark_luma', 300.0, '300'),
+                                ('thermal_transport', 'compressed', 'read-only')]:
+        refused = node.set_parameters([Parameter(name, value=value)])[0]
+        assert not refused.successful and reason in refused.reason
+    assert node.parameters.fusion.method == 'average'
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('fusion.methud', 'average', "unknown parameter 'fusion.methud'; known: autostart"),
+    ('fusion.method', 'magic', "'fusion.method' must be one of laplacian, average, got 'magic'"),
+    ('fusion.dark_luma', 'dark', "'fusion.dark_luma'"),
+    ('fusion.dark_luma', 300.0, "'fusion.dark_luma'"),
+])
+def test_a_wrong_parameter_at_start_is_refused_in_one_line(live_graph, name, value, message):
+    with pytest.raises(ParameterError) as error:
+        live_graph.add(FusionNode, parameter_overrides=[Parameter(name, value=value)])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['fusion', '--ros-args', '-p', 'fusion.methud:=average'], "unknown parameter 'fusion.methud'"),
+    (['fision'], "unknown node 'fision'"),
+])
+def test_the_container_says_in_one_line_why_it_does_not_start(arguments, message):
+    ended = subprocess.run([sys.executable, '-m', 'ivf_ros.nodes.container', *arguments],
+                           cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert message in ended.stderr and 'Traceback' not in ended.stderr

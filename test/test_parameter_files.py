@@ -1,0 +1,56 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Dataclasses, ROS parameters, the parameter file and the documentation say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ivf_ros import parameters
+from ivf_ros.nodes import parameter_files
+from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def test_the_parameter_file_is_the_one_that_the_dataclasses_make():
+    written = (REPOSITORY / 'config' / 'ivf.yaml').read_text()
+    assert written == parameter_files.yaml_text(), 'run python -m ivf_ros.nodes.parameter_files'
+
+
+def test_the_documentation_is_the_one_that_the_dataclasses_make():
+    written = (REPOSITORY / 'docs' / 'parameters.md').read_text()
+    assert written == parameter_files.markdown_text(), 'run python -m ivf_ros.nodes.parameter_files'
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+def test_the_parameter_file_read_back_gives_the_defaults(node):
+    cls = NODE_PARAMETERS[node]
+    read = yaml.safe_load((REPOSITORY / 'config' / 'ivf.yaml').read_text())
+    assert parameters.build(cls, read[f'/**/{node}']['ros__parameters']) == cls()
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+def test_every_parameter_says_what_it_means_in_a_sentence(node):
+    for declared in parameters.declarations(NODE_PARAMETERS[node]):
+        assert declared.description.endswith('.'), declared.name
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+def test_ros_knows_every_parameter_with_default_meaning_and_range(node, live_graph):
+    from ivf_ros.nodes import ros_parameters
+
+    cls = NODE_PARAMETERS[node]
+    ros_node = live_graph.node('holder')
+    assert ros_parameters.declare(ros_node, cls) == cls()
+    for declared in parameters.declarations(cls):
+        described = ros_node.describe_parameter(declared.name)
+        assert described.description == declared.description
+        assert described.read_only == (not declared.live)
+        ranges = [*described.floating_point_range, *described.integer_range]
+        limits = [limit for limit in (declared.minimum, declared.maximum) if limit is not None]
+        assert bool(ranges) == bool(limits)
+        for limit in limits:
+            assert limit in (ranges[0].from_value, ranges[0].to_value)
