@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
+from ivf_ros.data.recording import as_thermal
 from ivf_ros.types import Registration
 
 
@@ -152,7 +153,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
-    thermal, rgb = _read(options.thermal), _read_rgb(options.rgb)
+    thermal, rgb = as_thermal(_read(options.thermal)), _read_rgb(options.rgb)
     found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
     if options.out:
         size = (rgb.shape[1], rgb.shape[0])
@@ -169,7 +170,7 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _fuse(options: argparse.Namespace) -> int:
-    thermal, rgb = _read(options.thermal), _read_rgb(options.rgb)
+    thermal, rgb = as_thermal(_read(options.thermal)), _read_rgb(options.rgb)
     size = (rgb.shape[1], rgb.shape[0])
     valid = None
     if options.register:

@@ -1,0 +1,193 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of image files on disk as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ivf_ros import geometry, images
+from ivf_ros.data.recording import (as_thermal, FRAME_IDS, natural_key, SkipCount,
+                                    SourceError, split_stem, stream_of)
+from ivf_ros.types import Event, Frame, Truth
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+# How a complete file ends: decoders hand out what they could read of a truncated one.
+_ENDINGS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND\xaeB`\x82'}
+_TRAILER = 1024  # bytes that some cameras append
+
+
+class FolderSource:
+    """
+    Pairs of images, in natural order of their names, at a steady rate.
+
+    Files pair up by stem, in two folders (``thermal/7.png``, ``visible/7.jpg``) or in one
+    (``7_ir.png``, ``7_vis.png``). Thermal frames keep 16 bits and float; colour is reduced to
+    luma. RGB frames are always ``(H, W, 3)`` uint8 BGR, so a grey visible image has three equal
+    channels. Both frames of a pair have the same stamp; the first is one period after 0, because
+    ROS reads 0 as 'no time'.
+
+    Parameters
+    ----------
+    name:
+        What the source is called.
+    files:
+        Stream to the files of it.
+    rate_hz:
+        Pairs a second.
+    aligned:
+        Whether the images of a pair show the same view, so that stretching one over the other is
+        the true homography.
+
+    Raises
+    ------
+    SourceError
+        No two files have the same stem, or two of one stream have.
+
+    """
+
+    def __init__(self, name: str, files: Mapping[str, list[Path]], rate_hz: float,
+                 aligned: bool) -> None:
+        self.name = name
+        self.rate_hz = rate_hz
+        self.aligned = aligned
+        self._skip = SkipCount(name)
+        thermal, rgb = (_by_key(files[stream], name) for stream in ('thermal', 'rgb'))
+        keys = sorted(thermal.keys() & rgb.keys(), key=natural_key)
+        if not keys:
+            raise SourceError(
+                f'{name}: no thermal and visible file have the same stem; found '
+                f'{len(thermal)} thermal ({_example(thermal)}), {len(rgb)} visible '
+                f'({_example(rgb)})')
+        self.pairs = tuple((thermal[key], rgb[key]) for key in keys)
+        self._alone = sorted(thermal.keys() ^ rgb.keys(), key=natural_key)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Return how many files were left out, by reason, in the latest pass."""
+        return dict(self._skip.counts)
+
+    def events(self) -> Iterator[Event]:
+        """
+        Read the pairs one by one, thermal first.
+
+        Raises
+        ------
+        SourceError
+            Not one pair could be read.
+
+        """
+        self._skip.counts.clear()
+        if self._alone:
+            self._skip.add('no partner', self._alone[0], len(self._alone))
+        period_ns = 1e9 / self.rate_hz
+        good = 0
+        for index, paths in enumerate(self.pairs):
+            try:
+                thermal, rgb = as_thermal(read_image(paths[0])), _read_bgr8(paths[1])
+            except SourceError as error:
+                self._skip.add('unreadable', error)
+                continue
+            good += 1
+            stamp_ns = round((index + 1) * period_ns)
+            truth = Truth(geometry.stretch(thermal.shape[1::-1], rgb.shape[1::-1])
+                          if self.aligned else None)
+            yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
+            yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
+        if not good:
+            raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
+
+
+def find_pairs(folder: Path) -> dict[str, list[Path]]:
+    """
+    Look for the two streams of a folder of pairs.
+
+    Returns stream to files: from subfolders with a word for a stream as their name, or else from
+    files with such a word at either end of their names. Empty where there are none.
+
+    Raises
+    ------
+    SourceError
+        Two subfolders have names for the same stream, or one of the two has no images in it.
+
+    """
+    subfolders: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        stream = stream_of(path.name)
+        if stream and path.is_dir():
+            if stream in subfolders:
+                raise SourceError(f"{folder}: both '{subfolders[stream].name}' and '{path.name}' "
+                                  f'are names for {stream}; give the two folders as A,B')
+            subfolders[stream] = path
+    if len(subfolders) == 2:
+        files = {stream: image_files(path) for stream, path in subfolders.items()}
+        for stream, path in subfolders.items():
+            if not files[stream]:
+                raise SourceError(f"{folder}: '{path.name}' holds no images "
+                                  f'({", ".join(IMAGE_SUFFIXES)})')
+        return files
+    flat: dict[str, list[Path]] = {}
+    for path in image_files(folder):
+        stream = split_stem(path.stem)[0]
+        if stream:
+            flat.setdefault(stream, []).append(path)
+    return flat if len(flat) == 2 else {}
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images of a folder in natural order."""
+    return sorted((path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES),
+                  key=lambda path: natural_key(path.name))
+
+
+def read_image(path: Path) -> np.ndarray:
+    """
+    Read an image with its depth: ``(H, W)`` or ``(H, W, 3)`` BGR, any transparency dropped.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, is truncated or is no image.
+
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f'cannot read {path}: {error.strerror}') from None
+    for start, end in _ENDINGS.items():
+        if data.startswith(start) and end not in data[-_TRAILER:]:
+            raise SourceError(f'{path} is truncated at {len(data)} bytes')
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8),
+                             cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise SourceError(f'{path} is no image that can be decoded ({len(data)} bytes)')
+    return image
+
+
+def _read_bgr8(path: Path) -> np.ndarray:
+    try:
+        return images.as_bgr8(read_image(path))
+    except images.ImageError as error:
+        raise SourceError(f'{path}: {error}') from None
+
+
+def _by_key(files: list[Path], name: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files:
+        key = split_stem(path.stem)[1]
+        if key in found:
+            raise SourceError(f"{name}: '{found[key].name}' and '{path.name}' claim the same pair")
+        found[key] = path
+    return found
+
+
+def _example(files: dict[str, Path]) -> str:
+    return next(iter(files.values())).name if files else 'none'

@@ -1,0 +1,168 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The faults of the two simulated sensors: blur, noise, fixed pattern, drift, vignetting, shutter.
+
+Everything random follows from the seed and the number of the frame, so that any frame can be made
+at any time and is always the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ivf_ros.parameters import parameter
+from ivf_ros.thermal import Radiometry, TLINEAR_0_01K, TLINEAR_0_04K
+
+RADIOMETRIES = {'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K}
+
+_POOL_MARGIN = 96  # noise is cut from a larger image at a random place
+_RGB_NOISE = {'day': 1.6, 'smoke': 2.0, 'rain': 2.6, 'dusk': 4.0, 'glare': 6.0, 'night': 7.0}
+
+
+@dataclass(frozen=True)
+class ThermalParameters:
+    """The thermal camera; temperatures in kelvin are deviations from the truth."""
+
+    width: int = parameter(640, 'Width in pixels.', minimum=16, maximum=4096, live=False)
+    height: int = parameter(480, 'Height in pixels.', minimum=16, maximum=4096, live=False)
+    rate_hz: float = parameter(30.0, 'Frames a second.', minimum=0.1, maximum=240.0, live=False)
+    radiometry: str = parameter(
+        'tlinear_0_04K', 'What a count means: 0.01 or 0.04 K from absolute zero.',
+        choices=tuple(RADIOMETRIES), live=False)
+    bits: int = parameter(
+        16, 'Counts saturate at this many bits; 14 need the 0.04 K counts.', minimum=14,
+        maximum=16, live=False)
+    shows: str = parameter(
+        'temperature', "'luminance' shows the thermal view in RGB's light instead: pseudo-thermal.",
+        choices=('temperature', 'luminance'), live=False)
+    blur_px: float = parameter(
+        0.6, 'Deviation of the blur of the optics.', minimum=0.0, maximum=10.0, live=False)
+    noise_kelvin: float = parameter(
+        0.06, 'Deviation of the noise that is new in each frame.', minimum=0.0, maximum=5.0,
+        live=False)
+    pattern_kelvin: float = parameter(
+        0.05, 'Deviation of the fixed pattern, new after each shutter event.', minimum=0.0,
+        maximum=5.0, live=False)
+    vignetting_kelvin: float = parameter(
+        0.4, 'How much too cold the corners are.', minimum=0.0, maximum=10.0, live=False)
+    drift_kelvin: float = parameter(
+        0.25, 'Amplitude of the slow drift, and deviation of the step at a shutter event.',
+        minimum=0.0, maximum=10.0, live=False)
+    shutter_period_s: float = parameter(
+        8.0, 'Time between shutter (FFC) events; 0 for none.', minimum=0.0, maximum=3600.0,
+        live=False)
+    shutter_s: float = parameter(
+        0.4, 'How long a shutter event lasts.', minimum=0.0, maximum=10.0, live=False)
+    shutter_shows: str = parameter(
+        'frozen', "'frozen': the last frame again and again; 'flat': the shutter itself.",
+        choices=('frozen', 'flat'), live=False)
+
+
+@dataclass(frozen=True)
+class RgbParameters:
+    """The RGB camera."""
+
+    width: int = parameter(640, 'Width in pixels.', minimum=16, maximum=4096, live=False)
+    height: int = parameter(480, 'Height in pixels.', minimum=16, maximum=4096, live=False)
+    rate_hz: float = parameter(30.0, 'Frames a second.', minimum=0.1, maximum=240.0, live=False)
+    noise: float = parameter(
+        1.0, 'Multiplies the noise, which is larger the darker it is.', minimum=0.0, maximum=10.0,
+        live=False)
+    vignetting: float = parameter(
+        0.25, 'Share of the light that the corners lose.', minimum=0.0, maximum=0.9, live=False)
+
+
+class ThermalSensor:
+    """Turns temperatures into counts."""
+
+    def __init__(self, parameters: ThermalParameters, seed: int) -> None:
+        self._parameters, self._seed = parameters, seed
+        self.radiometry: Radiometry = RADIOMETRIES[parameters.radiometry]
+        rng = np.random.default_rng([seed, 0])
+        shape = parameters.height, parameters.width
+        self._pool = _pool(rng, shape) * np.float32(parameters.noise_kelvin)
+        self._vignette = -parameters.vignetting_kelvin * _radius2(shape)
+        self._drift_phase = rng.uniform(0, 2 * np.pi)
+        self._pattern = -1, self._vignette  # number of the shutter event, and what it left
+
+    def shutter_event(self, time_s: float) -> tuple[int, bool]:
+        """Return how many shutter events have begun, and whether one is going on."""
+        period_s = self._parameters.shutter_period_s
+        if not period_s:
+            return 0, False
+        # Times are multiples of the frame period: rounding must not move an event by a frame.
+        number = int((time_s + 1e-6) // period_s)
+        return number, number > 0 and time_s + 1e-6 < number * period_s + self._parameters.shutter_s
+
+    def counts(self, celsius: np.ndarray, index: int, time_s: float) -> np.ndarray:
+        """Return what the sensor reads, ``(H, W)`` uint16, for temperatures ``(H, W)`` float32."""
+        parameters = self._parameters
+        if parameters.blur_px:
+            celsius = cv2.GaussianBlur(celsius, (0, 0), parameters.blur_px)
+        rng = np.random.default_rng([self._seed, 1, index])
+        number, _ = self.shutter_event(time_s)
+        if number != self._pattern[0]:
+            self._pattern = number, self._vignette + self._fixed_pattern(number)
+        noise = _cut(self._pool, celsius.shape, rng)
+        rows = rng.standard_normal((celsius.shape[0], 1), np.float32)
+        rows *= np.float32(0.25 * parameters.noise_kelvin)
+        drift = parameters.drift_kelvin * np.sin(2 * np.pi * time_s / 97 + self._drift_phase)
+        read = celsius + self._pattern[1]
+        read += noise
+        read += rows + np.float32(drift - self.radiometry.offset_celsius)
+        read *= np.float32(1 / self.radiometry.scale)
+        read += np.float32(0.5)
+        return np.clip(read, 0, 2 ** parameters.bits - 1).astype(np.uint16)
+
+    def _fixed_pattern(self, number: int) -> np.ndarray:
+        """Return the offset, the columns and the pixels that one shutter event leaves behind."""
+        parameters = self._parameters
+        rng = np.random.default_rng([self._seed, 2, number])
+        shape = parameters.height, parameters.width
+        pattern = 0.6 * rng.standard_normal(shape, np.float32)
+        pattern += 0.8 * rng.standard_normal((1, shape[1]), np.float32)
+        step = parameters.drift_kelvin * rng.standard_normal() if number else 0.0
+        return pattern * np.float32(parameters.pattern_kelvin) + np.float32(step)
+
+
+class RgbSensor:
+    """Adds what the RGB sensor adds."""
+
+    def __init__(self, parameters: RgbParameters, condition: str, seed: int) -> None:
+        self._seed = seed
+        shape = parameters.height, parameters.width
+        sigma = parameters.noise * _RGB_NOISE[condition]
+        rng = np.random.default_rng([seed, 3])
+        grey = cv2.GaussianBlur(_pool(rng, shape), (3, 3), 0.45)  # as interpolated colours have
+        colours = [0.75 * grey + 0.6 * cv2.GaussianBlur(_pool(rng, shape), (3, 3), 0.7)
+                   for _ in range(3)]
+        noise = cv2.merge(colours)
+        self._pool = np.round(noise * (sigma / noise.std())).astype(np.int16)
+        shade = 255 * (1 - parameters.vignetting * 0.5 * _radius2(shape))
+        self._shade = cv2.merge([shade.astype(np.uint8)] * 3)
+
+    def read(self, image: np.ndarray, index: int) -> np.ndarray:
+        """Return the image ``(H, W, 3)`` uint8 with vignetting and the noise of this frame."""
+        rng = np.random.default_rng([self._seed, 4, index])
+        shaded = cv2.multiply(image, self._shade, scale=1 / 255)
+        return cv2.add(shaded, _cut(self._pool, image.shape[:2], rng), dtype=cv2.CV_8U)
+
+
+def _pool(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.standard_normal((shape[0] + _POOL_MARGIN, shape[1] + _POOL_MARGIN), np.float32)
+
+
+def _cut(pool: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    y, x = rng.integers(0, _POOL_MARGIN, 2)
+    return pool[y:y + shape[0], x:x + shape[1]]
+
+
+def _radius2(shape: tuple[int, int]) -> np.ndarray:
+    """Return the squared distance from the middle, 1 in the corners."""
+    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    return (x * x + y * y) / 2

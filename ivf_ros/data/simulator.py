@@ -1,0 +1,269 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The rig simulator: a thermal and an RGB camera look at a street that is made up from a seed.
+
+It knows the truth: the homography between the images, a box around each person, car and bicycle,
+and a label for each pixel. In mode 'homography' the thermal camera sees exactly the RGB view
+through a homography; in mode 'rig' the cameras stand a baseline apart, things shift against each
+other with their distance, and the true homography holds on one plane only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+import heapq
+
+import cv2
+import numpy as np
+
+from ivf_ros.data.atmosphere import Atmosphere
+from ivf_ros.data.climate import CONDITIONS
+from ivf_ros.data.recording import FRAME_IDS
+from ivf_ros.data.rig import build_rig, Rig, RigParameters, SimulatorError
+from ivf_ros.data.sensors import (RADIOMETRIES, RgbParameters, RgbSensor, ThermalParameters,
+                                  ThermalSensor)
+from ivf_ros.data.street import build_street, Thing
+from ivf_ros.data.view import Sight, StreetView
+from ivf_ros.parameters import group, parameter
+from ivf_ros.thermal import Radiometry
+from ivf_ros.types import Detection, Event, Frame, Segmentation, Truth
+
+__all__ = ['CLASS_NAMES', 'RigSimulator', 'SimulatorError', 'SimulatorParameters']
+
+CLASS_NAMES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
+               'color_cone', 'bump')
+_BOXED = ('car', 'person', 'bike', 'color_cone')
+_STREAMS = ('thermal', 'rgb')
+
+
+@dataclass(frozen=True)
+class SimulatorParameters:
+    """What to simulate."""
+
+    condition: str = parameter('day', 'Light, weather and smoke.', choices=CONDITIONS, live=False)
+    seed: int = parameter(
+        0, 'Another seed is another street, another rig and other noise.', minimum=0,
+        maximum=2 ** 31 - 1, live=False)
+    duration_s: float = parameter(
+        10.0, 'Length of the recording; infinite never ends.', minimum=0.0, live=False)
+    start_ns: int = parameter(
+        1_700_000_000_000_000_000, 'Stamp of the first frame.', minimum=0, live=False)
+    time_offset_s: float = parameter(
+        0.0, 'How much later than it was taken a thermal frame is stamped.', minimum=-10.0,
+        maximum=10.0, live=False)
+    jitter_s: float = parameter(
+        0.0, 'Deviation of the stamps, cut off at 0.4 frame periods.', minimum=0.0, maximum=1.0,
+        live=False)
+    dropped: float = parameter(
+        0.0, 'Share of the frames of either camera that are lost.', minimum=0.0, maximum=1.0,
+        live=False)
+    smoke_density: float = parameter(
+        0.8, "How thick the smoke of condition 'smoke' is.", minimum=0.0, maximum=2.0, live=False)
+    min_visible: float = parameter(
+        0.25, 'Share of a thing that must be visible for it to have a true box.', minimum=0.0,
+        maximum=1.0, live=False)
+    min_box_px: float = parameter(
+        8.0, 'Least longer side of a true box.', minimum=1.0, maximum=1000.0, live=False)
+    rig: RigParameters = group(RigParameters, 'How the cameras stand to each other.')
+    thermal: ThermalParameters = group(ThermalParameters, 'The thermal camera.')
+    rgb: RgbParameters = group(RgbParameters, 'The RGB camera.')
+
+
+class RigSimulator:
+    """
+    A source of frames, their stamps and the truth about them.
+
+    Attributes
+    ----------
+    name:
+        Condition and seed.
+    rate_hz:
+        Thermal frames a second.
+    parameters:
+        What is simulated.
+    rig:
+        The cameras: ``K_thermal``, ``K_rgb``, ``R_thermal_to_rgb``, ``t_thermal_to_rgb_m``; all
+        but ``K_rgb`` are None in mode 'homography'.
+    H_thermal_to_rgb:
+        ``(3, 3)`` the true homography.
+    radiometry:
+        What the thermal counts mean.
+    class_names:
+        Of the true labels.
+
+    Raises
+    ------
+    SimulatorError
+        A combination of parameters that makes no sense.
+
+    """
+
+    def __init__(self, parameters: SimulatorParameters = SimulatorParameters()) -> None:
+        self.parameters = parameters
+        thermal, rgb, seed = parameters.thermal, parameters.rgb, parameters.seed
+        if thermal.bits < 16 and thermal.radiometry == 'tlinear_0_01K':
+            raise SimulatorError(f'thermal.bits {thermal.bits} hold no street temperature in counts '
+                                 'of 0.01 K; use 16 bits or tlinear_0_04K')
+        self.name = f'simulator {parameters.condition} seed {seed}'
+        self.rate_hz = thermal.rate_hz
+        self.class_names = CLASS_NAMES
+        self._street = build_street(parameters.condition, np.random.default_rng([seed, 1]))
+        self.rig: Rig = build_rig(
+            parameters.rig, (thermal.width, thermal.height), (rgb.width, rgb.height),
+            self._street.eye_m, self._street.angles_deg, np.random.default_rng([seed, 2]))
+        kind = 'celsius' if thermal.shows == 'temperature' else 'rgb'
+        self._thermal_view = StreetView(self._street, self.rig.thermal, kind)
+        self._rgb_view = StreetView(self._street, self.rig.rgb, 'rgb')
+        self._atmosphere = Atmosphere(self._street, self.rig.rgb, self._rgb_view,
+                                      parameters.smoke_density, np.random.default_rng([seed, 3]))
+        self._thermal_sensor = ThermalSensor(thermal, seed)
+        self._rgb_sensor = RgbSensor(rgb, parameters.condition, seed)
+        self._latest: tuple[float, list[Thing]] = -1.0, []
+        self._labels = np.zeros(256, np.uint8)
+        for identity, name in self._street.classes.items():
+            self._labels[identity] = CLASS_NAMES.index(name)
+
+    @property
+    def H_thermal_to_rgb(self) -> np.ndarray:
+        """Return the true homography."""
+        return self.rig.H_thermal_to_rgb
+
+    @property
+    def radiometry(self) -> Radiometry:
+        """Return what the thermal counts mean."""
+        return RADIOMETRIES[self.parameters.thermal.radiometry]
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Return nothing: frames that were lost on purpose are no fault of the source."""
+        return {}
+
+    def events(self) -> Iterator[Event]:
+        """Yield thermal and RGB frames by stamp; RGB frames carry the truth."""
+        last: tuple[int, np.ndarray] | None = None
+        for stamp_ns, stream, index in heapq.merge(*map(self._schedule, range(2))):
+            if stream:
+                image, truth = self._rgb(index / self.parameters.rgb.rate_hz, index)
+                yield Event('rgb', Frame(image, stamp_ns, FRAME_IDS['rgb']), truth)
+                continue
+            shown = self._shown(index)
+            if last is None or last[0] != shown:
+                last = shown, self._thermal(shown)
+            yield Event('thermal', Frame(last[1], stamp_ns, FRAME_IDS['thermal']))
+
+    def pair(self, index: int) -> tuple[Frame, Frame, Truth]:
+        """
+        Return the thermal and the RGB frame of the same instant, without any shutter event.
+
+        The instant is that of RGB frame ``index``, whose stamp both carry.
+        """
+        time_s = index / self.parameters.rgb.rate_hz
+        thermal, rgb, truth = self.render(time_s, index)
+        stamp_ns = self.parameters.start_ns + round(time_s * 1e9)
+        return (Frame(thermal, stamp_ns, FRAME_IDS['thermal']),
+                Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
+
+    def render(self, time_s: float, noise: int = 0) -> tuple[np.ndarray, np.ndarray, Truth]:
+        """
+        Return what both cameras see at a time, in any order of times.
+
+        Parameters
+        ----------
+        time_s:
+            Seconds since the start.
+        noise:
+            Another number gives other noise.
+
+        Returns
+        -------
+        thermal:
+            ``(H, W)`` uint16 counts.
+        rgb:
+            ``(H, W, 3)`` uint8 BGR.
+        truth:
+            On the RGB grid.
+
+        """
+        rgb, truth = self._rgb(time_s, noise)
+        return self._thermal_at(time_s, noise), rgb, truth
+
+    def _schedule(self, stream: int) -> Iterator[tuple[int, int, int]]:
+        """Yield stamp, stream and number of each frame that is not lost."""
+        parameters = self.parameters
+        camera = parameters.rgb if stream else parameters.thermal
+        offset_s = 0.0 if stream else parameters.time_offset_s
+        period_s = 1 / camera.rate_hz
+        index = 0
+        while index * period_s < parameters.duration_s:
+            rng = np.random.default_rng([parameters.seed, 10 + stream, index])
+            lost, jitter_s = rng.random(), parameters.jitter_s * rng.standard_normal()
+            jitter_s = min(max(jitter_s, -0.4 * period_s), 0.4 * period_s)
+            if lost >= parameters.dropped:
+                stamp_s = index * period_s + offset_s + jitter_s
+                yield parameters.start_ns + round(stamp_s * 1e9), stream, index
+            index += 1
+
+    def _shown(self, index: int) -> int:
+        """Return the number of the frame that the thermal camera really shows."""
+        thermal = self.parameters.thermal
+        number, closed = self._thermal_sensor.shutter_event(index / thermal.rate_hz)
+        if not closed or thermal.shutter_shows == 'flat':
+            return index
+        return max(int(np.ceil(number * thermal.shutter_period_s * thermal.rate_hz - 1e-6)) - 1, 0)
+
+    def _thermal(self, index: int) -> np.ndarray:
+        thermal = self.parameters.thermal
+        time_s = index / thermal.rate_hz
+        if self._thermal_sensor.shutter_event(time_s)[1]:
+            shutter = np.full((thermal.height, thermal.width),
+                              self._street.climate.air_celsius + 12.0, np.float32)
+            return self._thermal_sensor.counts(shutter, index, time_s)
+        return self._thermal_at(time_s, index)
+
+    def _moving(self, time_s: float) -> list[Thing]:
+        """Return what moves; both cameras often ask for the same instant."""
+        if self._latest[0] != time_s:
+            self._latest = time_s, self._street.moving(time_s)
+        return self._latest[1]
+
+    def _thermal_at(self, time_s: float, index: int) -> np.ndarray:
+        image = self._thermal_view.frame(self._moving(time_s)).image
+        if image.ndim == 3:
+            grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            image = grey * np.float32(30 / 255) + np.float32(5)
+        return self._thermal_sensor.counts(image, index, time_s)
+
+    def _rgb(self, time_s: float, index: int) -> tuple[np.ndarray, Truth]:
+        moving, air = self._moving(time_s), self._atmosphere
+        condition = self.parameters.condition
+        veil = None
+        if condition == 'smoke':
+            veil = self._street.smoke_m, lambda image: air.smoke(image, time_s)
+        sight = self._rgb_view.frame(moving, veil)
+        image = sight.image
+        if self._street.climate.lamps_lit:
+            image = air.dazzle(image, sight.identities, moving)
+        if condition == 'rain':
+            image = air.rain(image, index)
+        return self._rgb_sensor.read(image, index), self._truth(sight)
+
+    def _truth(self, sight: Sight) -> Truth:
+        labels = cv2.LUT(sight.identities, self._labels)
+        parameters = self.parameters
+        boxes = []
+        for identity, whole_px in sight.whole_px.items():
+            name = CLASS_NAMES[self._labels[identity]]
+            if name not in _BOXED:
+                continue
+            rows, columns = sight.areas[identity]
+            visible = cv2.compare(sight.identities[rows, columns], identity, cv2.CMP_EQ)
+            x, y, width, height = cv2.boundingRect(visible)
+            if max(width, height) < parameters.min_box_px \
+                    or cv2.countNonZero(visible) < parameters.min_visible * whole_px:
+                continue
+            left, top = float(columns.start + x), float(rows.start + y)
+            boxes.append(Detection((left, top, left + width, top + height), name, 1.0,
+                                   str(identity)))
+        return Truth(self.H_thermal_to_rgb, tuple(boxes), Segmentation(labels, CLASS_NAMES))

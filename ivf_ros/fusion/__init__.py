@@ -1,0 +1,33 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fusion of a thermal and an RGB image on one pixel grid into one image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ivf_ros.fusion.fuser import Fuser, FusionError
+from ivf_ros.fusion.settings import FusionParameters, LaplacianParameters, METHODS
+from ivf_ros.fusion.stage import FusionMode, FusionResult, FusionStage
+from ivf_ros.parameters import build
+
+__all__ = ['create', 'Fuser', 'FusionError', 'FusionMode', 'FusionParameters', 'FusionResult',
+           'FusionStage', 'LaplacianParameters', 'methods']
+
+
+def methods() -> tuple[str, ...]:
+    """Return the names that ``create`` takes."""
+    return METHODS
+
+
+def create(method: str = 'laplacian', **parameters: Any) -> Fuser:
+    """
+    Make a fuser; ``parameters`` are those of ``FusionParameters`` by dotted name.
+
+    Raises
+    ------
+    ParameterError
+        The method or a parameter is unknown, or a value is out of range.
+
+    """
+    return Fuser(build(FusionParameters, {**parameters, 'method': method}))

@@ -1,0 +1,144 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fuse one thermal image with one RGB image of the same pixel grid."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ivf_ros.fusion import laplacian
+from ivf_ros.fusion.color import replace_luma
+from ivf_ros.fusion.settings import FusionParameters
+from ivf_ros.thermal import Agc, Radiometry
+
+_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
+
+
+class FusionError(ValueError):
+    """Images that cannot be fused."""
+
+
+class Fuser:
+    """
+    One fusion method with its colour rule and the gain control of thermal.
+
+    The gain control follows the scene, so one fuser serves one pair of cameras.
+    """
+
+    def __init__(self, parameters: FusionParameters | None = None,
+                 radiometry: Radiometry | None = None) -> None:
+        """Take the parameters and, where thermal counts are temperatures, their meaning."""
+        self._parameters = parameters or FusionParameters()
+        self.agc = Agc(self._parameters.agc, radiometry)
+
+    @property
+    def parameters(self) -> FusionParameters:
+        """The parameters in force; may be replaced between two frames."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters: FusionParameters) -> None:
+        self._parameters = parameters
+        self.agc.parameters = parameters.agc
+
+    def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
+             valid: np.ndarray | None = None) -> np.ndarray:
+        """
+        Fuse, without writing into either image.
+
+        Parameters
+        ----------
+        thermal:
+            ``(H, W)`` uint8 or uint16 (counts), float32 or float64 (degrees Celsius, NaN where
+            nothing was measured), already on the pixel grid of ``rgb``.
+        rgb:
+            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+        valid:
+            ``(H, W)`` bool, where thermal covers the grid; elsewhere the result is ``rgb``. None
+            where thermal covers all of it.
+
+        Returns
+        -------
+        np.ndarray
+            Of the shape of ``rgb``, uint8; colour keeps the chroma of ``rgb``, see
+            ``color.replace_luma``.
+
+        Raises
+        ------
+        FusionError
+            Shapes or types are not these.
+
+        """
+        check_thermal(thermal)
+        check_rgb(rgb)
+        if thermal.shape != rgb.shape[:2]:
+            raise FusionError('thermal must lie on the grid of rgb: '
+                              f'got {thermal.shape}, expected {rgb.shape[:2]}')
+        if valid is not None and (valid.shape != thermal.shape or valid.dtype != np.bool_):
+            raise FusionError(f'valid must be {thermal.shape} bool, '
+                              f'got {valid.shape} {valid.dtype}')
+        if thermal.dtype.kind == 'f' and not np.isfinite(thermal).all():
+            finite = np.isfinite(thermal)
+            valid = finite if valid is None else valid & finite
+        if valid is None or valid.all():
+            return self._fused(self.agc(thermal), rgb, None)
+        if not valid.any():
+            return rgb.copy()
+        return self._fused(self.agc(_filled(thermal, valid)), rgb, self._share(valid))
+
+    def _fused(self, thermal: np.ndarray, rgb: np.ndarray,
+               share: np.ndarray | None) -> np.ndarray:
+        luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
+        if self.parameters.method == 'average':
+            fused = cv2.addWeighted(thermal, 0.5, luma, 0.5, 0.0)
+        else:
+            fused = laplacian.fuse_luma(thermal, luma, share, self.parameters.laplacian)
+        if share is not None:
+            fused = cv2.blendLinear(fused, luma, share, 1 - share)
+        return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)
+
+    def _share(self, valid: np.ndarray) -> np.ndarray:
+        """Return 0 outside of thermal, 1 inside, with a ramp along the inner border."""
+        inside_px = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 3)
+        return np.minimum(inside_px / np.float32(self.parameters.feather_px), 1)
+
+
+def check_thermal(thermal: np.ndarray) -> None:
+    """
+    Refuse what is no thermal image.
+
+    Raises
+    ------
+    FusionError
+        It is not ``(H, W)`` of uint8, uint16 or float, or has no pixels.
+
+    """
+    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES or thermal.size == 0:
+        raise FusionError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
+                          f'got {thermal.shape} {thermal.dtype}')
+
+
+def check_rgb(rgb: np.ndarray) -> None:
+    """
+    Refuse what is no RGB image.
+
+    Raises
+    ------
+    FusionError
+        It is neither ``(H, W, 3)`` nor ``(H, W)`` of uint8, or has no pixels.
+
+    """
+    if rgb.shape[2:] not in ((), (3,)) or rgb.ndim < 2 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise FusionError('rgb must be (H, W, 3) BGR or (H, W) gray of uint8, '
+                          f'got {rgb.shape} {rgb.dtype}')
+
+
+def _filled(thermal: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Give the pixels outside a middling value, which bends neither gain nor contrast."""
+    stride = max(1, min(thermal.shape) // 128)
+    sample = thermal[::stride, ::stride][valid[::stride, ::stride]]
+    middle = np.median(sample if sample.size else thermal[valid])
+    filled = thermal.copy()
+    filled[~valid] = middle
+    return filled

@@ -1,0 +1,214 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What fusion shows when a camera is missing, frozen or blind, or nothing is registered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+
+from ivf_ros import geometry
+from ivf_ros.fusion.fuser import check_rgb, check_thermal, Fuser
+from ivf_ros.fusion.settings import FusionParameters
+from ivf_ros.thermal import Radiometry, ThermalHealth, ThermalState
+from ivf_ros.types import Registration, RegistrationState
+
+_SATURATED_LUMA = 250
+_SAMPLE_PX = 160  # shorter side, about, of the sample by which RGB is judged
+
+
+class FusionMode(str, Enum):
+    """What the output image shows."""
+
+    FUSED = 'FUSED'
+    RGB_ONLY = 'RGB_ONLY'
+    THERMAL_ONLY = 'THERMAL_ONLY'
+    NOTHING = 'NOTHING'  # there is no image that shows the present
+
+
+class RgbState(str, Enum):
+    """What the RGB image is good for."""
+
+    LIVE = 'LIVE'
+    DARK = 'DARK'  # too little light
+    BLIND = 'BLIND'  # saturated, or without any contrast
+    MISSING = 'MISSING'
+
+
+@dataclass(frozen=True, eq=False)
+class FusionResult:
+    """
+    The output of one step.
+
+    Attributes
+    ----------
+    image:
+        ``(H, W, 3)`` BGR or, where RGB is gray, ``(H, W)``, uint8; in mode RGB_ONLY the very
+        array that came in; None in mode NOTHING.
+    mode:
+        What it shows.
+    reason:
+        Why it is not both cameras fused, or what else is wrong; empty where all is well.
+    rgb_state:
+        Whether RGB is dark or blind.
+    on_rgb_grid:
+        False where thermal is passed on and no homography has ever been known: the image then
+        lies on the grid of the thermal camera.
+
+    """
+
+    image: np.ndarray | None
+    mode: FusionMode
+    reason: str = ''
+    rgb_state: RgbState = RgbState.LIVE
+    on_rgb_grid: bool = True
+
+
+class FusionStage:
+    """
+    Fuse what is there, and go on with one camera when the other fails.
+
+    In this order: a missing camera leaves the other one; thermal that is frozen (the shutter) or
+    blind leaves RGB, as the past must not be drawn over the present; RGB that is dark or blind
+    leaves thermal, moved to the RGB grid by the last homography; a lost registration leaves what
+    ``lost_policy`` says. By default that is RGB: thermal in the wrong place shows every person
+    twice, and a robot would brake for the ghost.
+    """
+
+    def __init__(self, parameters: FusionParameters | None = None,
+                 radiometry: Radiometry | None = None) -> None:
+        """Take the parameters and, where thermal counts are temperatures, their meaning."""
+        self.fuser = Fuser(parameters, radiometry)
+
+    @property
+    def parameters(self) -> FusionParameters:
+        """The parameters in force; may be replaced between two frames."""
+        return self.fuser.parameters
+
+    @parameters.setter
+    def parameters(self, parameters: FusionParameters) -> None:
+        self.fuser.parameters = parameters
+
+    def step(self, thermal: np.ndarray | None, rgb: np.ndarray | None,
+             registration: Registration | None,
+             health: ThermalHealth | None = None) -> FusionResult:
+        """
+        Make one output image out of what there is.
+
+        Parameters
+        ----------
+        thermal:
+            ``(H, W)`` uint8, uint16, float32 or float64 on the thermal grid; None where missing.
+        rgb:
+            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8; None where missing.
+        registration:
+            The latest one; None where there has been none.
+        health:
+            Whether ``thermal`` shows the present; None where nobody looked.
+
+        Raises
+        ------
+        FusionError
+            A shape or type is none of these.
+
+        """
+        if thermal is not None:
+            check_thermal(thermal)
+        if health is not None and health.offset:
+            self.fuser.agc.reset()  # the shutter moved all counts: the old range is worth nothing
+        rgb_state = self.judge_rgb(rgb)
+        thermal_trouble = _thermal_trouble(thermal, health)
+        rgb_trouble = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
+        frozen = health is not None and health.state is ThermalState.FROZEN
+        both = '; '.join(filter(None, (thermal_trouble, rgb_trouble)))
+
+        if rgb is None:
+            if thermal is None or frozen:
+                return FusionResult(None, FusionMode.NOTHING, both, rgb_state)
+            return self._thermal_only(thermal, None, registration, both, rgb_state)
+        if thermal is None or thermal_trouble:
+            return FusionResult(rgb, FusionMode.RGB_ONLY, both, rgb_state)
+        if rgb_trouble:
+            return self._thermal_only(thermal, rgb, registration, both, rgb_state)
+
+        lost = self._lost(rgb, registration)
+        policy = self.parameters.lost_policy
+        if registration is None or (lost and policy == 'rgb'):
+            return FusionResult(rgb, FusionMode.RGB_ONLY, lost)
+        if lost and policy == 'thermal':
+            return self._thermal_only(thermal, rgb, registration, lost, rgb_state)
+        gray, valid = self._on_rgb_grid(thermal, registration, _size(rgb))
+        return FusionResult(self.fuser.fuse(gray, rgb, valid), FusionMode.FUSED, lost)
+
+    def judge_rgb(self, rgb: np.ndarray | None) -> RgbState:
+        """Tell a dark or blind RGB image from a useful one, by a sample of its pixels."""
+        if rgb is None:
+            return RgbState.MISSING
+        check_rgb(rgb)
+        stride = max(1, min(rgb.shape[:2]) // _SAMPLE_PX)
+        luma = np.ascontiguousarray(rgb[::stride, ::stride])
+        if luma.ndim == 3:
+            luma = cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY)
+        if np.percentile(luma, 99) <= self.parameters.dark_luma:
+            return RgbState.DARK
+        saturated = 100.0 * np.count_nonzero(luma >= _SATURATED_LUMA) / luma.size
+        if saturated >= self.parameters.saturated_percent \
+                or luma.std() < self.parameters.flat_levels:
+            return RgbState.BLIND
+        return RgbState.LIVE
+
+    def _lost(self, rgb: np.ndarray, registration: Registration | None) -> str:
+        """Return why thermal must not be drawn over RGB, or an empty string."""
+        if registration is None:
+            return 'no registration yet'
+        if registration.rgb_size != _size(rgb):
+            return 'registration is for RGB of {}x{}, got {}x{}'.format(
+                *registration.rgb_size, *_size(rgb))
+        if registration.state is RegistrationState.LOST:
+            return ': '.join(filter(None, ('registration LOST', registration.reason)))
+        if registration.confidence < self.parameters.min_confidence:
+            return (f'registration confidence {registration.confidence:.2f} is below '
+                    f'{self.parameters.min_confidence:.2f}')
+        return ''
+
+    def _thermal_only(self, thermal: np.ndarray, rgb: np.ndarray | None,
+                      registration: Registration | None, reason: str,
+                      rgb_state: RgbState) -> FusionResult:
+        if registration is None:
+            gray = self.fuser.agc(thermal)
+            reason += '; no registration yet, image on the thermal grid'
+        else:
+            size = registration.rgb_size if rgb is None else _size(rgb)
+            gray = self._on_rgb_grid(thermal, registration, size)[0]
+        if rgb is None or rgb.ndim == 3:
+            gray = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
+        return FusionResult(gray, FusionMode.THERMAL_ONLY, reason, rgb_state,
+                            on_rgb_grid=registration is not None)
+
+    def _on_rgb_grid(self, thermal: np.ndarray, registration: Registration,
+                     size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return thermal as 8 bit on the RGB grid and the mask of what it covers, 0 elsewhere."""
+        H = registration.H_thermal_to_rgb
+        if registration.rgb_size != size:
+            H = geometry.stretch(registration.rgb_size, size) @ H
+        # The gain control sees the thermal pixels alone, not the empty border of the warp.
+        gray = geometry.warp(self.fuser.agc(thermal), H, size)
+        known = np.full(thermal.shape, 255, np.uint8)
+        if thermal.dtype.kind == 'f':
+            known[~np.isfinite(thermal)] = 0
+        return gray, geometry.warp(known, H, size) == 255
+
+
+def _thermal_trouble(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:
+    if thermal is None:
+        return 'thermal MISSING'
+    if health is None or health.state is ThermalState.LIVE:
+        return ''
+    return ': '.join(filter(None, (f'thermal {health.state.value}', health.reason)))
+
+
+def _size(image: np.ndarray) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]

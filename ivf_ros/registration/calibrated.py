@@ -1,0 +1,106 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Registration that is known beforehand: from calibration, or from a given matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ivf_ros import geometry
+from ivf_ros.parameters import parameter
+from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError, size_of
+from ivf_ros.types import Registration, RegistrationState
+
+
+@dataclass(frozen=True)
+class CalibratedParameters:
+    """
+    What is known about the rig: a matrix, or intrinsics and extrinsics.
+
+    Each list is row-major and empty where unknown. A node fills the intrinsics in from CameraInfo
+    and the extrinsics from tf.
+    """
+
+    H_thermal_to_rgb: tuple = parameter(
+        (), 'Nine numbers: the homography itself, before all else.')
+    K_thermal: tuple = parameter((), 'Nine numbers: pinhole matrix of the thermal image.')
+    K_rgb: tuple = parameter((), 'Nine numbers: pinhole matrix of the RGB image.')
+    R_thermal_to_rgb: tuple = parameter(
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+        'Nine numbers: rotation from the thermal to the RGB optical frame.')
+    t_thermal_to_rgb_m: tuple = parameter(
+        (0.0, 0.0, 0.0), 'Three numbers: translation from the thermal to the RGB optical frame.')
+    plane_distance_m: float = parameter(
+        float('inf'), 'Distance at which the images shall coincide.', minimum=1e-3)
+
+
+class CalibratedRegistrar:
+    """
+    Answers what ``CalibratedParameters`` say and never looks at the pixels.
+
+    Attributes
+    ----------
+    H_thermal_to_rgb:
+        ``(3, 3)`` float64, or None where nothing is calibrated.
+
+    Raises
+    ------
+    RegistrationError
+        A list has the wrong length, only one of the intrinsics is given, or what is given makes
+        no homography.
+
+    """
+
+    def __init__(self, parameters: CalibratedParameters = CalibratedParameters()) -> None:
+        self.parameters = parameters
+        self.H_thermal_to_rgb = _homography(parameters)
+
+    def register(self, thermal: np.ndarray, rgb: np.ndarray,
+                 prior: np.ndarray | None = None) -> Registration:
+        """
+        Return the calibrated homography, always in state PRIOR.
+
+        Without calibration it is ``prior``; without that the stretch of the thermal image over
+        the RGB grid, with confidence 0 and the reason.
+
+        Raises
+        ------
+        RegistrationError
+            An image or the prior has a wrong shape or type.
+
+        """
+        check_pair(thermal, rgb)
+        known = self.H_thermal_to_rgb
+        if known is None:
+            known = check_prior(prior)
+        sizes = size_of(thermal), size_of(rgb)
+        if known is None:
+            return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.PRIOR,
+                                sizes[1], reason='not calibrated')
+        reason = geometry.check(known, *sizes)
+        return Registration(known, 0.0 if reason else 0.5, 0, RegistrationState.PRIOR, sizes[1],
+                            reason=f'implausible: {reason}' if reason else '')
+
+
+def _homography(p: CalibratedParameters) -> np.ndarray | None:
+    try:
+        if p.H_thermal_to_rgb:
+            return geometry.normalized(_matrix('H_thermal_to_rgb', p.H_thermal_to_rgb))
+        if not p.K_thermal and not p.K_rgb:
+            return None
+        if len(p.t_thermal_to_rgb_m) != 3:
+            raise RegistrationError('t_thermal_to_rgb_m has 3 numbers, '
+                                    f'got {len(p.t_thermal_to_rgb_m)}')
+        return geometry.from_rig(_matrix('K_thermal', p.K_thermal), _matrix('K_rgb', p.K_rgb),
+                                 _matrix('R_thermal_to_rgb', p.R_thermal_to_rgb),
+                                 np.array(p.t_thermal_to_rgb_m), p.plane_distance_m)
+    except geometry.GeometryError as error:
+        raise RegistrationError(f'calibration: {error}') from error
+
+
+def _matrix(name: str, numbers: tuple) -> np.ndarray:
+    if len(numbers) != 9:
+        raise RegistrationError(f'{name} has 9 numbers, row by row, got {len(numbers)}')
+    return np.array(numbers, dtype=np.float64).reshape(3, 3)

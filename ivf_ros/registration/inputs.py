@@ -1,0 +1,92 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every registration method takes, and what it answers where it measured nothing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ivf_ros import geometry
+from ivf_ros.types import Registration, RegistrationState
+
+_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
+
+
+class RegistrationError(ValueError):
+    """An image, a prior or a name that registration cannot work with."""
+
+
+def check_pair(thermal: np.ndarray, rgb: np.ndarray) -> None:
+    """
+    Refuse images of a shape or type that no camera delivers.
+
+    Raises
+    ------
+    RegistrationError
+        ``thermal`` is not ``(H, W)`` of uint8, uint16 or float, or ``rgb`` is neither
+        ``(H, W, 3)`` nor ``(H, W)`` of uint8, or one of them has no pixels.
+
+    """
+    for name, image in (('thermal', thermal), ('rgb', rgb)):
+        if not isinstance(image, np.ndarray):
+            raise RegistrationError(f'{name} must be a numpy array, got {type(image).__name__}')
+    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES or thermal.size == 0:
+        raise RegistrationError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
+                                f'got {thermal.shape} {thermal.dtype}')
+    if rgb.shape[2:] not in ((), (3,)) or rgb.ndim < 2 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise RegistrationError('rgb must be (H, W, 3) BGR or (H, W) gray of uint8, '
+                                f'got {rgb.shape} {rgb.dtype}')
+
+
+def check_prior(prior: np.ndarray | None) -> np.ndarray | None:
+    """
+    Return a prior homography normalised, or None where none was given.
+
+    Raises
+    ------
+    RegistrationError
+        It is no homography.
+
+    """
+    if prior is None:
+        return None
+    try:
+        return geometry.normalized(prior)
+    except (ValueError, TypeError) as error:
+        raise RegistrationError(f'prior: {error}') from error
+
+
+def contrast(image: np.ndarray) -> np.ndarray:
+    """
+    Return an image as ``(H, W)`` float32 from 0 to 1: luma of BGR, counts of thermal.
+
+    The range is that of nearly all pixels, so that neither the absolute counts nor a few dead or
+    burning pixels matter. Pixels that are not finite take the lowest value. An image without any
+    contrast becomes zero.
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    sample = image[::max(1, image.shape[0] // 120), ::max(1, image.shape[1] // 160)]
+    sample = sample[np.isfinite(sample)].astype(np.float64)
+    low, high = np.percentile(sample, (0.2, 99.8)) if sample.size else (0.0, 0.0)
+    if not high > low:
+        return np.zeros(image.shape, np.float32)
+    if image.dtype.kind == 'f':
+        image = np.where(np.isfinite(image), image, low)
+    scaled = (np.clip(image, low, high) - low) / (high - low)
+    return scaled.astype(np.float32)
+
+
+def size_of(image: np.ndarray) -> tuple[int, int]:
+    """Return width and height of an image in pixels."""
+    return image.shape[1], image.shape[0]
+
+
+def unmeasured(thermal_size: tuple[int, int], rgb_size: tuple[int, int],
+               prior: np.ndarray | None, reason: str) -> Registration:
+    """Return the prior, or state LOST and the plain stretch where there is none."""
+    if prior is not None:
+        return Registration(prior, 0.0, 0, RegistrationState.PRIOR, rgb_size, reason=reason)
+    return Registration(geometry.stretch(thermal_size, rgb_size), 0.0, 0, RegistrationState.LOST,
+                        rgb_size, reason=reason)

@@ -1,0 +1,22 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the segmentation stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ivf_ros.parameters import group, parameter
+from ivf_ros.segmentation.thermal_saliency import ThermalSaliencyParameters
+
+METHODS = ('default', 'thermal_saliency')
+
+
+@dataclass(frozen=True)
+class SegmentationParameters:
+    """What tells the classes apart."""
+
+    method: str = parameter(
+        'default', "The segmenter; 'default' is the best one there is, now 'thermal_saliency'.",
+        choices=METHODS, live=False)
+    thermal_saliency: ThermalSaliencyParameters = group(ThermalSaliencyParameters)

@@ -1,0 +1,125 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ivf command on files: results, exit codes, one line per error."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+from ivf_ros import cli, geometry
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory):
+    """Write one simulated pair to disk; return the files and the true homography."""
+    folder = tmp_path_factory.mktemp('pair')
+    thermal, rgb, truth = RigSimulator(SimulatorParameters(seed=4)).render(0.0)
+    cv2.imwrite(str(folder / 'thermal.png'), thermal)
+    cv2.imwrite(str(folder / 'rgb.png'), rgb)
+    return folder / 'thermal.png', folder / 'rgb.png', truth.H_thermal_to_rgb
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_register_finds_the_homography_and_writes_the_registered_image(pair, capsys, tmp_path):
+    thermal, rgb, H_true = pair
+    code, out, _ = run(capsys, 'register', thermal, rgb, '--json', '--out', tmp_path / 'r.png')
+    assert code == 0
+    found = json.loads(out)
+    assert geometry.corner_error_px(np.array(found['H_thermal_to_rgb']), H_true, (640, 480)) < 2
+    registered = cv2.imread(str(tmp_path / 'r.png'), cv2.IMREAD_UNCHANGED)
+    assert registered.shape == (480, 640) and registered.dtype == np.uint16
+
+
+def test_register_of_images_that_share_nothing_fails_and_says_why(pair, capsys, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'noise.png'), noise)
+    code, out, _ = run(capsys, 'register', tmp_path / 'noise.png', pair[1], '--json')
+    assert code == 1 and json.loads(out)['reason']
+
+
+def test_fuse_registers_first_where_asked_to(pair, capsys, tmp_path):
+    code, _, _ = run(capsys, 'fuse', pair[0], pair[1], '--register', '--out', tmp_path / 'f.png')
+    assert code == 0
+    fused = cv2.imread(str(tmp_path / 'f.png'))
+    assert fused.shape == (480, 640, 3)
+    assert not np.array_equal(fused, cv2.imread(str(pair[1])))
+
+
+def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
+    code, out, _ = run(capsys, 'segment', pair[1], '--json', '--out', tmp_path / 'labels.png')
+    labels = cv2.imread(str(tmp_path / 'labels.png'), cv2.IMREAD_UNCHANGED)
+    assert code == 0 and sum(json.loads(out).values()) == labels.size == 640 * 480
+    code, out, _ = run(capsys, 'detect', pair[1], '--json', '--overlay', tmp_path / 'o.png')
+    assert code == 0 and isinstance(json.loads(out), list)
+    assert cv2.imread(str(tmp_path / 'o.png')).shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['register', 'missing.png', 'RGB'], "no file 'missing.png'"),
+    (['register', 'RGB', 'TRUNCATED'], 'is not an image that can be decoded'),
+    (['register', 'THERMAL', 'THERMAL'], 'must have 8 bits a channel, got uint16'),
+    (['register', 'THERMAL', 'RGB', '--method', 'magic'], "unknown method 'magic'"),
+    (['register', 'THERMAL', 'RGB', '--set', 'work=3'], "unknown parameter 'work'"),
+    (['register', 'THERMAL', 'RGB', '--set', 'work'], "key=value, got 'work'"),
+    (['fuse', 'RGB', 'RGB', '--out', '/nonexistent/f.png'], "cannot write '/nonexistent/f.png'"),
+    (['fuse', 'THERMAL', 'SMALL', '--out', 'f.png'], 'grid of rgb'),
+    (['demo', '--source', 'nowhere'], "no such source: 'nowhere'"),
+    (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
+    (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
+])
+def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
+                                              monkeypatch):
+    pytest.importorskip('rclpy', reason='demo and benchmark need rclpy')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'truncated.png').write_bytes(pair[1].read_bytes()[:100])
+    cv2.imwrite(str(tmp_path / 'small.png'), np.zeros((10, 10, 3), np.uint8))
+    files = {'THERMAL': pair[0], 'RGB': pair[1], 'TRUNCATED': tmp_path / 'truncated.png',
+             'SMALL': tmp_path / 'small.png'}
+    code, _, err = run(capsys, *[files.get(argument, argument) for argument in arguments])
+    lines = [line for line in err.splitlines() if line.startswith('ivf ')]
+    assert code == 1 and len(lines) == 1 and message in lines[0]
+    assert 'Traceback' not in err
+
+
+def test_doctor_names_every_part(capsys):
+    code, out, _ = run(capsys, 'doctor', '--json')
+    findings = {finding['name']: finding for finding in json.loads(out)}
+    assert {'python', 'ros', 'rmw', 'dds_profile', 'cpu', 'torch', 'weights'} <= set(findings)
+    assert code == (0 if all(f['ok'] or not f['required'] for f in findings.values()) else 1)
+
+
+def test_doctor_reads_the_size_of_shared_memory_from_the_profile_in_force(capsys, monkeypatch,
+                                                                           tmp_path):
+    from ivf_ros import doctor
+
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(doctor.dds_profile_path()))
+    finding = {f.name: f for f in doctor.examine()}['dds_profile']
+    assert finding.ok and 'shared memory 65536 KB' in finding.found
+    (tmp_path / 'small.xml').write_text('<dds><segment_size>1024</segment_size></dds>')
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(tmp_path / 'small.xml'))
+    assert not {f.name: f for f in doctor.examine()}['dds_profile'].ok
+
+
+@pytest.mark.parametrize('command', ['doctor', 'demo', 'replay', 'register', 'fuse', 'segment',
+                                     'detect', 'benchmark'])
+def test_help_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, '--help'])
+    assert ended.value.code == 0
+    assert f'example: ivf {command}' in capsys.readouterr().out
+
+
+def test_a_wrong_option_is_one_line_and_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(['register', 'a.png'])
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,102 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration from end to end: two processes, real topics, a bag, a sheet, a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+from conftest import DOMAIN_IDS, REPOSITORY
+import cv2
+from ivf_ros.data.sources import open_source
+import pytest
+
+pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
+
+
+def demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(next(DOMAIN_IDS)),
+                   'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    return subprocess.run([sys.executable, '-m', 'ivf_ros.cli', 'demo', *map(str, arguments)],
+                          cwd=REPOSITORY, env=environment, capture_output=True, text=True,
+                          timeout=timeout_s)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory) -> tuple[Path, dict]:
+    """Run the demonstration on small simulated cameras; return its folder and its summary."""
+    out = tmp_path_factory.mktemp('demo') / 'out'
+    source = ('simulator:seed=2,thermal.width=320,thermal.height=240,thermal.rate_hz=10,'
+              'rgb.width=320,rgb.height=240,rgb.rate_hz=10')
+    ended = demo('--source', source, '--seconds', 5, '--out', out, '--json')
+    assert ended.returncode == 0, ended.stderr
+    return out, json.loads(ended.stdout)
+
+
+def test_the_summary_counts_what_went_in_and_came_out(finished):
+    out, report = finished
+    assert report == json.loads((out / 'summary.json').read_text())
+    topics = report['topics']
+    for stream in ('thermal', 'rgb'):
+        assert topics[f'{stream}/image_raw']['published'] == \
+            topics[f'{stream}/image_raw']['frames'] >= 50
+    assert topics['fused/image']['frames'] >= 25
+    assert topics['detections']['frames'] >= 5
+    assert topics['registration/homography']['frames'] >= 3
+    assert topics['segmentation/label_info']['frames'] == 1
+
+
+def test_the_summary_tells_latency_drops_states_and_error(finished):
+    _, report = finished
+    for stage in ('registration', 'fusion', 'segmentation', 'detection', 'end_to_end'):
+        assert 0 < report['latency_ms'][stage]['p50'] <= report['latency_ms'][stage]['p95']
+    assert all(count > 0 for count in report['drops'].values())
+    assert report['registration']['states']['TRACKING'] >= 3
+    assert report['registration']['corner_error_px']['median'] < 2.0
+
+
+def test_the_bag_can_be_replayed_as_a_source(finished):
+    out, report = finished
+    events = list(open_source(out / 'bag').events())
+    for stream in ('thermal', 'rgb'):
+        assert sum(event.stream == stream for event in events) == \
+            report['topics'][f'{stream}/image_raw']['frames']
+    thermal = next(event.frame for event in events if event.stream == 'thermal')
+    assert thermal.image.dtype.name == 'uint16' and thermal.frame_id
+
+
+def test_the_contact_sheet_is_a_picture_with_a_row_for_each_moment(finished):
+    sheet = cv2.imread(str(finished[0] / 'contact_sheet.png'))
+    assert sheet.shape[0] > 6 * 240 and sheet.shape[1] > 6 * 320
+
+
+def test_the_demonstration_runs_on_a_recording_of_its_own_a_second_time(finished, tmp_path):
+    bag = finished[0] / 'bag'
+    for _ in range(2):  # the second run replaces what the first one left
+        ended = demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'again', '--json')
+        assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)['topics']['fused/image']['frames'] > 0
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--params-file', 'missing.yaml'], 'missing.yaml'),
+    (['--source', REPOSITORY / 'launch'], 'looked for a bag'),
+])
+def test_what_keeps_it_from_running_is_said_in_one_line(arguments, message, tmp_path):
+    ended = demo('--seconds', 1, '--out', tmp_path / 'out', *arguments)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith('ivf demo: ') and message in last
+    assert 'Traceback' not in ended.stderr
+
+
+def test_a_parameter_file_reaches_the_nodes_and_a_typo_in_it_is_named(tmp_path):
+    (tmp_path / 'typo.yaml').write_text('/**:\n  ros__parameters:\n    fusion.methud: average\n')
+    ended = demo('--seconds', 1, '--out', tmp_path / 'out',
+                 '--params-file', tmp_path / 'typo.yaml')
+    assert ended.returncode == 1
+    assert "unknown parameter 'fusion.methud'" in ended.stderr.strip().splitlines()[-1]
