@@ -24,7 +24,7 @@ def fuse_luma(thermal: np.ndarray, luma: np.ndarray, share: np.ndarray | None,
     Both become Laplacian pyramids (Burt and Adelson, "The Laplacian pyramid as a compact image
     code", IEEE Trans. Communications 31(4), 1983) with details T_k, V_k and coarsest levels
     T_n, V_n. Detail is taken from where it is, by its local energy, the salience of Burt and
-    Kolczynski, "Enhanced image capture through fusion", ICCV 1993, eq. 1, as a soft weight::
+    Kolczynski, "Enhanced image capture through fusion", ICCV 1993, as a soft weight::
 
         w_k = E[T_k^2] / (E[T_k^2] + E[V_k^2] + 1),    E = Gaussian mean one octave wider
 

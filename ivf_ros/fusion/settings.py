@@ -20,8 +20,8 @@ class LaplacianParameters:
     coarsest_px: int = parameter(
         16, 'Shorter side, about, of the coarsest level of the pyramid.', minimum=2, maximum=256)
     noise_levels: float = parameter(
-        8.0, 'Contrast in gray levels below which a source has nothing to say about the brightness '
-        'of a region, and no pixel is hot.', minimum=0.1, maximum=128.0)
+        8.0, 'Contrast in gray levels below which a source says nothing about the brightness of a '
+        'region, and no pixel is hot.', minimum=0.1, maximum=128.0)
     darkening: float = parameter(
         0.5, 'How far cold thermal regions may darken RGB where RGB shows nothing, as in smoke; 0 '
         'never, 1 as far as warm ones brighten it.', minimum=0.0, maximum=1.0)

@@ -1,0 +1,388 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Set up the checkout on a machine without ROS 2, then run it.
+
+    python3 -m ivf_ros.bootstrap demo [arguments of ivf demo]
+    python3 -m ivf_ros.bootstrap test [arguments of pytest]
+    python3 -m ivf_ros.bootstrap setup
+
+All three make ``.venv/`` in the checkout, with the ROS 2 wheels, the message packages that the
+wheels lack, the libraries, PyTorch for the CPU and the command ``.venv/bin/ivf``. What is there
+already is not done again, and an interrupted set-up is repaired by the next one. The versions
+are those of the extras in ``setup.cfg``.
+"""
+
+# This file has to say which Python it needs to a Python that is too old: it keeps to the syntax
+# and to the standard library of Python 3.6, hence no `annotations` import and no `X | None`.
+
+from configparser import ConfigParser
+from contextlib import contextmanager
+import errno
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / '.venv'
+LOG = VENV / 'bootstrap.log'
+STATE = VENV / 'bootstrap.json'  # its presence also says that the directory is ours to delete
+
+OLDEST_PYTHON = (3, 10)
+NEWEST_PYTHON = (3, 14)
+NEEDED_DISK_BYTES = 3 * 10 ** 9
+PIP = 'pip>=25.3'
+UV = 'uv>=0.8'  # knows where the builds of PyTorch are
+
+_NETWORK_FAILURE = re.compile(
+    'NewConnectionError|ConnectTimeout|ReadTimeout|name resolution|Name or service not known|'
+    'Network is unreachable|Connection refused|ProxyError|Max retries exceeded|'
+    'IncompleteRead|Connection broken|dns error|error sending request')
+_ROS_VARIABLES = (
+    'AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'PYTHONHOME', 'PYTHONPATH',
+    'RMW_IMPLEMENTATION', 'ROS_DISTRO', 'ROS_ETC_DIR', 'ROS_PYTHON_VERSION', 'ROS_VERSION',
+    'VIRTUAL_ENV', '_ROS_WHEELS_BOOTSTRAP_COMPLETE')
+
+_STARTED = time.monotonic()
+
+
+class BootstrapError(RuntimeError):
+    """The set-up cannot go on; the message says why and what to do, in one line."""
+
+
+class Step(NamedTuple):
+    """One part of the set-up."""
+
+    name: str
+    title: str  # what the user reads while it runs
+    key: str  # changes whenever the step, or one before it, has to be done again
+    action: Callable[[], None]
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run one command; return 1 after one line on stderr where it could not be run."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = words.pop(0) if words else ''
+    if command in ('-h', '--help'):
+        print((__doc__ or '').strip())
+        return 0
+    if command not in ('demo', 'test', 'setup'):
+        return _fail("say demo, test or setup, not '{}'; --help explains them".format(command))
+    try:
+        check_platform()
+        _mention_ros()
+        set_up(tests=command == 'test')
+        if command == 'demo':
+            _replace_process([VENV / 'bin' / 'ivf', 'demo', *words])
+        elif command == 'test':
+            os.chdir(str(ROOT))
+            _replace_process([VENV / 'bin' / 'python', '-m', 'pytest', *words])
+    except BootstrapError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail('interrupted; the same command starts the set-up again')
+    except OSError as error:
+        return _fail(_explained(error))
+    return 0
+
+
+def check_platform() -> None:
+    """
+    Refuse what the ROS 2 wheels do not run on.
+
+    Raises
+    ------
+    BootstrapError
+        Wrong Python, operating system or processor, or this is no checkout.
+
+    """
+    version = sys.version_info[:2]
+    if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        raise BootstrapError('Python {}.{} to {}.{} is needed, this is Python {}.{}'.format(
+            *OLDEST_PYTHON, *NEWEST_PYTHON, *version))
+    system = (platform.python_implementation(), platform.system(), platform.machine(),
+              platform.libc_ver()[0])
+    if system != ('CPython', 'Linux', 'x86_64', 'glibc'):
+        raise BootstrapError('the ROS 2 wheels need CPython on x86-64 Linux with glibc, this is '
+                             '{} on {} {} {}'.format(*system).strip())
+    if not (ROOT / 'setup.cfg').is_file() or not (ROOT / 'resource' / 'interfaces').is_dir():
+        raise BootstrapError('{} is not a checkout of ivf_ros'.format(ROOT))
+
+
+def set_up(tests: bool) -> None:
+    """
+    Bring ``.venv/`` up to date.
+
+    Raises
+    ------
+    BootstrapError
+        Something is missing on this machine, or a step failed.
+    OSError
+        The checkout cannot be written to, or the disk is full.
+
+    """
+    if not pending(tests):
+        return
+    with _locked():
+        _prepare(tests)
+        for step in pending(tests):
+            _say(step.title)
+            if step.name != 'messages':  # pip leaves half a package behind, rosidl does not
+                _write_state(unfinished=step.name)
+            step.action()
+            _write_state(done=step)
+    _say('ready: {}'.format(VENV / 'bin' / 'ivf'))
+
+
+def pending(tests: bool) -> List[Step]:
+    """Return the steps that have not been done, or not in the form that they have now."""
+    done = _read_state().get('done', {})
+    return [step for step in _steps(tests) if done.get(step.name) != step.key]
+
+
+def read_pins() -> Dict[str, List[str]]:
+    """Return the requirements of each extra in ``setup.cfg``."""
+    config = ConfigParser()
+    config.read(str(ROOT / 'setup.cfg'))
+    extras = config['options.extras_require']
+    return {name: extras[name].strip().split('\n') for name in extras}
+
+
+def child_environment() -> Dict[str, str]:
+    """Return the environment for programs of ``.venv/``: this one, without any other ROS."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in _ROS_VARIABLES}
+    foreign = tuple(filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)))
+    for name in ('LD_LIBRARY_PATH', 'PATH'):
+        kept = [path for path in os.environ.get(name, '').split(os.pathsep)
+                if path and not path.startswith(foreign)]
+        environment[name] = os.pathsep.join(kept)
+    return {name: value for name, value in environment.items() if value}
+
+
+def _steps(tests: bool) -> List[Step]:
+    pins = read_pins()
+    interfaces = ROOT / 'resource' / 'interfaces'
+    definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
+    table = [
+        ('venv', 'creating {}'.format(VENV), [sys.version, sys.base_prefix], _make_venv),
+        ('wheels', 'installing the ROS 2 wheels', pins['wheels'],
+         lambda: _pip(pins['wheels'], 'the ROS 2 wheels')),
+        ('libraries', 'installing NumPy, OpenCV and other libraries', pins['libraries'],
+         lambda: _pip(pins['libraries'], 'the libraries')),
+        ('torch', 'installing PyTorch for the CPU', pins['torch'],
+         lambda: _install_torch(pins['torch'])),
+        ('messages', 'building the messages that the wheels lack',
+         [path.read_text() for path in [ROOT / 'ivf_ros' / 'rosidl.py', *definitions]],
+         lambda: _build_messages(interfaces)),
+        ('ivf', 'installing ivf', [(ROOT / name).read_text() for name in
+                                   ('setup.py', 'setup.cfg', 'package.xml')], _install_ivf),
+    ]
+    if tests:
+        table.append(('test', 'installing the test tools', pins['test'],
+                      lambda: _pip(pins['test'], 'the test tools')))
+    steps = []  # type: List[Step]
+    key = str(ROOT)
+    for name, title, inputs, action in table:
+        key = hashlib.sha256('\0'.join([key, name, *inputs]).encode()).hexdigest()
+        steps.append(Step(name, title, key, action))
+    return steps
+
+
+def _prepare(tests: bool) -> None:
+    """Clear a ``.venv/`` that is beyond repair and check what the steps need of the system."""
+    if VENV.is_dir() and any(VENV.iterdir()):
+        if not STATE.is_file():
+            raise BootstrapError('{} was not made by this command; move it away'.format(VENV))
+        if 'unfinished' in _read_state() or pending(tests)[0].name == 'venv':
+            _say('clearing {}, which is unfinished or outdated'.format(VENV))
+            _clear_venv()
+    names = [step.name for step in pending(tests)]
+    missing = missing_packages(names)
+    if missing:
+        raise BootstrapError(missing_message(missing))
+    free = shutil.disk_usage(str(ROOT)).free
+    if 'torch' in names and free < NEEDED_DISK_BYTES:
+        raise BootstrapError('the set-up needs {:.1f} GB of disk space, {} has {:.1f} GB'.format(
+            NEEDED_DISK_BYTES / 1e9, ROOT, free / 1e9))
+
+
+def _clear_venv() -> None:
+    for path in VENV.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(str(path))
+        elif path != STATE:
+            path.unlink()
+    _write_state()
+
+
+def missing_packages(steps: Sequence[str]) -> List[str]:
+    """Return the names of the Debian packages that the steps need and the machine lacks."""
+    system_python = os.path.basename(os.path.realpath('/usr/bin/python3'))
+    python = 'python{}.{}'.format(*sys.version_info[:2])
+    prefix = 'python3' if python == system_python else python
+    missing = []
+    if 'venv' in steps and not (importlib.util.find_spec('ensurepip')
+                                and importlib.util.find_spec('venv')):
+        missing.append(prefix + '-venv')
+    if 'messages' in steps:
+        if not (shutil.which('gcc') and shutil.which('g++')):
+            missing.append('g++')
+        if not os.path.isfile(os.path.join(sysconfig.get_paths()['include'], 'Python.h')):
+            missing.append(prefix + '-dev')
+    return missing
+
+
+def missing_message(packages: Sequence[str]) -> str:
+    """Return the line that names missing Debian packages and the command that installs them."""
+    if shutil.which('apt-get') is None:
+        remedy = 'install what this system calls them'
+    else:
+        sudo = '' if os.geteuid() == 0 else 'sudo '
+        remedy = 'run: {}apt install {}'.format(sudo, ' '.join(packages))
+    return 'missing: {}; {}'.format(', '.join(packages), remedy)
+
+
+def _make_venv() -> None:
+    if _run([sys.executable, '-m', 'venv', VENV]):
+        raise BootstrapError('python3 -m venv failed; the log is {}'.format(LOG))
+    _pip([PIP], 'pip', '--upgrade')
+
+
+def _install_torch(requirements: Sequence[str]) -> None:
+    """Install the CPU build of PyTorch; the one on PyPI brings gigabytes of CUDA libraries."""
+    try:
+        _pip([requirement + '+cpu' for requirement in requirements], 'PyTorch')
+    except BootstrapError:  # it is not where pip looks on this machine
+        _pip([UV], 'uv')
+        before = len(_read_log())
+        if _run([VENV / 'bin' / 'uv', 'pip', 'install', '--python', VENV / 'bin' / 'python',
+                 '--torch-backend', 'cpu', *requirements]):
+            raise BootstrapError(pip_failure(_read_log()[before:], 'PyTorch')) from None
+
+
+def _build_messages(interfaces: Path) -> None:
+    if _run([VENV / 'bin' / 'python', '-m', 'ivf_ros.rosidl', interfaces]):
+        raise BootstrapError(_read_log().strip().split('\n')[-1])
+
+
+def _install_ivf() -> None:
+    _pip(['--editable', ROOT], 'ivf', '--no-deps', '--no-build-isolation')
+
+
+def _pip(requirements: Sequence[object], what: str, *options: object) -> None:
+    command = [VENV / 'bin' / 'python', '-m', 'pip', 'install', '--no-input', '--retries', '3',
+               '--disable-pip-version-check', '--progress-bar', 'off']  # type: List[object]
+    before = len(_read_log())
+    if _run([*command, *options, *requirements]):
+        raise BootstrapError(pip_failure(_read_log()[before:], what))
+
+
+def pip_failure(output: str, what: str) -> str:
+    """Return in one line why pip failed, given what it printed."""
+    if 'No space left on device' in output:
+        return 'the disk is full while installing {}'.format(what)
+    if _NETWORK_FAILURE.search(output):
+        names = re.findall(r'No matching distribution found for (\S+)|/simple/([\w.-]+)/', output)
+        package = (names[-1][0] or names[-1][1]) if names else what
+        return 'no network: pip could not fetch {}; the log is {}'.format(package, LOG)
+    errors = re.findall(r'^ERROR: (.*)', output, re.MULTILINE)
+    reason = ': ' + errors[-1] if errors else ''
+    return 'pip could not install {}{}; the log is {}'.format(what, reason, LOG)
+
+
+def _run(command: Sequence[object]) -> int:
+    words = [str(word) for word in command]
+    with LOG.open('a') as log:
+        log.write('$ {}\n'.format(' '.join(words)))
+        log.flush()
+        return subprocess.call(words, stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=subprocess.STDOUT, cwd=str(ROOT), env=child_environment())
+
+
+def _read_log() -> str:
+    return LOG.read_text(errors='replace') if LOG.is_file() else ''
+
+
+def _read_state() -> dict:
+    try:
+        return json.loads(STATE.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return {'unfinished': 'unknown'}
+
+
+def _write_state(done: Optional[Step] = None, unfinished: Optional[str] = None) -> None:
+    """Record that a step is done or about to be; forget everything where neither is given."""
+    state = _read_state() if done or unfinished else {}
+    state.pop('unfinished', None)
+    if done:
+        state.setdefault('done', {})[done.name] = done.key
+    if unfinished:
+        state['unfinished'] = unfinished
+    VENV.mkdir(exist_ok=True)
+    temporary = STATE.with_suffix('.new')
+    temporary.write_text(json.dumps(state))
+    os.replace(str(temporary), str(STATE))
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Keep a second set-up of the same checkout waiting."""
+    directory = os.open(str(ROOT), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say('waiting for another set-up of this checkout')
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _replace_process(command: Sequence[object]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    words = [str(word) for word in command]
+    os.execve(words[0], words, child_environment())
+
+
+def _mention_ros() -> None:
+    distribution = os.environ.get('ROS_DISTRO')
+    if distribution and importlib.util.find_spec('rclpy'):
+        _say('ROS 2 {} is sourced: on a robot, build this package with colcon; what follows '
+             'leaves that ROS 2 alone and uses wheels in {}'.format(distribution, VENV))
+
+
+def _explained(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return 'the disk is full: {}'.format(error)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return 'the checkout is not writable: {}'.format(error)
+    return str(error)
+
+
+def _say(text: str) -> None:
+    print('[{:6.1f} s] {}'.format(time.monotonic() - _STARTED, text), file=sys.stderr, flush=True)
+
+
+def _fail(reason: str) -> int:
+    print('ivf_ros: {}'.format(reason), file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,292 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The set-up without ROS 2: what it does when, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from ivf_ros import bootstrap
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ALL_STEPS = ['venv', 'wheels', 'libraries', 'torch', 'messages', 'ivf', 'test']
+COPIED = ('setup.py', 'setup.cfg', 'package.xml', 'ivf_ros/__init__.py', 'ivf_ros/bootstrap.py',
+          'ivf_ros/rosidl.py')
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """Give the bootstrap a copy of what it reads in the checkout."""
+    root = tmp_path / 'checkout'
+    shutil.copytree(REPOSITORY / 'resource', root / 'resource')
+    (root / 'ivf_ros').mkdir()
+    for name in COPIED:
+        shutil.copy(REPOSITORY / name, root / name)
+    monkeypatch.setattr(bootstrap, 'ROOT', root)
+    monkeypatch.setattr(bootstrap, 'VENV', root / '.venv')
+    monkeypatch.setattr(bootstrap, 'LOG', root / '.venv' / 'bootstrap.log')
+    monkeypatch.setattr(bootstrap, 'STATE', root / '.venv' / 'bootstrap.json')
+    monkeypatch.setattr(bootstrap, 'missing_packages', lambda steps: [])
+    return root
+
+
+@pytest.fixture
+def commands(monkeypatch) -> list[str]:
+    """Record what would be run instead of running it."""
+    recorded: list[str] = []
+
+    def run(command):
+        recorded.append(' '.join(str(word) for word in command))
+        return 0
+
+    monkeypatch.setattr(bootstrap, '_run', run)
+    return recorded
+
+
+def pending(tests: bool = True) -> list[str]:
+    return [step.name for step in bootstrap.pending(tests)]
+
+
+@pytest.mark.parametrize('module', ['__init__.py', 'bootstrap.py'])
+def test_an_old_python_can_read_the_file_that_refuses_it(module):
+    tree = ast.parse((REPOSITORY / 'ivf_ros' / module).read_text(), feature_version=(3, 6))
+    imported = {node.module or '' if isinstance(node, ast.ImportFrom) else alias.name
+                for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
+                for alias in node.names}
+    assert {name.split('.')[0] for name in imported} <= sys.stdlib_module_names - {'__future__'}
+
+
+@pytest.mark.parametrize('changed, said', [
+    ({'version': (3, 9)}, 'Python 3.10 to 3.14 is needed, this is Python 3.9'),
+    ({'version': (3, 15)}, 'Python 3.10 to 3.14 is needed, this is Python 3.15'),
+    ({'machine': 'aarch64'}, 'CPython on Linux aarch64 glibc'),
+    ({'system': 'Darwin'}, 'CPython on Darwin x86_64 glibc'),
+    ({'libc_ver': ('', '')}, 'need CPython on x86-64 Linux with glibc'),
+    ({'python_implementation': 'PyPy'}, 'PyPy on Linux'),
+])
+def test_refuses_what_the_wheels_do_not_run_on(checkout, monkeypatch, capsys, changed, said):
+    machine = {'version': (3, 12), 'machine': 'x86_64', 'system': 'Linux',
+               'libc_ver': ('glibc', '2.35'), 'python_implementation': 'CPython', **changed}
+    version = machine.pop('version')
+    monkeypatch.setattr(bootstrap, 'sys', SimpleNamespace(version_info=version, stderr=sys.stderr))
+    for name, value in machine.items():
+        monkeypatch.setattr(bootstrap.platform, name, lambda value=value: value)
+    assert bootstrap.main(['setup']) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_refuses_to_run_outside_a_checkout(checkout, capsys):
+    (checkout / 'setup.cfg').unlink()
+    assert bootstrap.main(['setup']) == 1
+    assert 'is not a checkout of ivf_ros' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words', [[], ['install']])
+def test_an_unknown_command_is_one_line(words, capsys):
+    assert bootstrap.main(words) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert 'demo, test or setup' in line
+
+
+def test_does_every_step_once_and_the_test_tools_only_for_tests(checkout, commands):
+    assert pending(tests=False) == ALL_STEPS[:-1]
+    bootstrap.set_up(tests=False)
+    assert pending() == ['test']
+    bootstrap.set_up(tests=True)
+    assert not pending()
+    count = len(commands)
+    bootstrap.set_up(tests=True)
+    assert len(commands) == count
+
+
+@pytest.mark.parametrize('changed, redone', [
+    ('resource/interfaces/vision_msgs/msg/Point2D.msg', ['messages', 'ivf', 'test']),
+    ('package.xml', ['ivf', 'test']),
+    ('setup.cfg', ALL_STEPS[ALL_STEPS.index('torch'):]),
+])
+def test_a_change_redoes_its_step_and_those_after_it(checkout, commands, changed, redone):
+    bootstrap.set_up(tests=True)
+    text = (checkout / changed).read_text()
+    (checkout / changed).write_text(text.replace('torch==', 'torch!=') + '\n')
+    assert pending() == redone
+
+
+def test_a_new_python_starts_over(checkout, commands, monkeypatch):
+    bootstrap.set_up(tests=False)
+    (checkout / '.venv' / 'lib').mkdir()
+    monkeypatch.setattr(sys, 'version', 'another')
+    bootstrap.set_up(tests=False)
+    assert not (checkout / '.venv' / 'lib').exists()
+    assert not pending(tests=False)
+
+
+def test_an_interrupted_set_up_starts_over(checkout, commands, monkeypatch, capsys):
+    def interrupt(requirements):
+        (checkout / '.venv' / 'half').mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bootstrap, '_install_torch', interrupt)
+        assert bootstrap.main(['setup']) == 1
+    assert 'interrupted' in capsys.readouterr().err.splitlines()[-1]
+    bootstrap.set_up(tests=False)
+    assert not (checkout / '.venv' / 'half').exists()
+    assert sum('-m venv' in command for command in commands) == 2
+    assert not pending(tests=False)
+
+
+def test_leaves_an_environment_of_somebody_else_alone(checkout, commands):
+    (checkout / '.venv' / 'bin').mkdir(parents=True)
+    with pytest.raises(bootstrap.BootstrapError, match='was not made by this command'):
+        bootstrap.set_up(tests=False)
+    assert (checkout / '.venv' / 'bin').is_dir()
+    assert not commands
+
+
+@pytest.mark.parametrize('known_to_pip', [True, False])
+def test_pytorch_comes_without_cuda(checkout, commands, monkeypatch, known_to_pip):
+    record = bootstrap._run
+
+    def run(command):
+        record(command)
+        wanted = ' torch==' in commands[-1]
+        return int(wanted and not known_to_pip and 'uv pip' not in commands[-1])
+
+    monkeypatch.setattr(bootstrap, '_run', run)
+    bootstrap.set_up(tests=False)
+    tries = [command for command in commands if ' torch==' in command]
+    assert tries[0].endswith('+cpu')
+    assert [' --torch-backend cpu torch==' in command for command in tries[1:]] == \
+        ([] if known_to_pip else [True])
+    assert not pending(tests=False)
+
+
+def test_messages_that_do_not_build_say_where_the_log_is_and_cost_nothing_else(
+        checkout, commands, monkeypatch, capsys):
+    record = bootstrap._run
+
+    def run(command):
+        record(command)
+        if 'ivf_ros.rosidl' not in commands[-1]:
+            return 0
+        (checkout / '.venv' / 'bootstrap.log').write_text('$ ...\nlinking failed; the log is X\n')
+        return 1
+
+    monkeypatch.setattr(bootstrap, '_run', run)
+    assert bootstrap.main(['setup']) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == 'ivf_ros: linking failed; the log is X'
+    monkeypatch.setattr(bootstrap, '_run', record)
+    bootstrap.set_up(tests=False)
+    assert sum('-m venv' in command for command in commands) == 1
+
+
+@pytest.mark.parametrize('absent, said', [
+    (['ensurepip'], 'missing: python3.99-venv; run: sudo apt install python3.99-venv'),
+    (['g++'], 'missing: g++; run: sudo apt install g++'),
+    (['ensurepip', 'g++', 'Python.h'],
+     'missing: python3.99-venv, g++, python3.99-dev; '
+     'run: sudo apt install python3.99-venv g++ python3.99-dev'),
+])
+def test_names_all_missing_system_packages_in_one_line(monkeypatch, tmp_path, absent, said):
+    if 'Python.h' not in absent:
+        (tmp_path / 'Python.h').touch()
+    monkeypatch.setattr(bootstrap, 'sys', SimpleNamespace(version_info=(3, 99)))
+    monkeypatch.setattr(bootstrap.importlib.util, 'find_spec', lambda name: name not in absent)
+    monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: name not in absent or None)
+    monkeypatch.setattr(bootstrap.sysconfig, 'get_paths', lambda: {'include': str(tmp_path)})
+    monkeypatch.setattr(bootstrap.os, 'geteuid', lambda: 1000)
+    missing = bootstrap.missing_packages(ALL_STEPS)
+    assert bootstrap.missing_message(missing) == said
+
+
+@pytest.mark.parametrize('output, said', [
+    ("WARNING: Retrying after connection broken by 'NewConnectionError'\n"
+     'ERROR: No matching distribution found for pip>=25.3\n',
+     'no network: pip could not fetch pip>=25.3'),
+    ("WARNING: Retrying ... ReadTimeoutError('Read timed out'): /simple/numpy/\n",
+     'no network: pip could not fetch numpy'),
+    ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n',
+     'the disk is full while installing the libraries'),
+    ('ERROR: first\nERROR: No matching distribution found for ros-x==1\n',
+     'pip could not install the libraries: No matching distribution found for ros-x==1'),
+])
+def test_says_in_one_line_why_pip_failed(output, said):
+    assert bootstrap.pip_failure(output, 'the libraries').startswith(said)
+
+
+@pytest.mark.parametrize('number, said', [
+    (errno.ENOSPC, 'the disk is full'),
+    (errno.EACCES, 'the checkout is not writable'),
+    (errno.EROFS, 'the checkout is not writable'),
+])
+def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, number, said):
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number), str(checkout))
+
+    monkeypatch.setattr(bootstrap, '_write_state', fail)
+    assert bootstrap.main(['setup']) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert said in lines[-1]
+    assert not any('Traceback' in line for line in lines)
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_anything_is_installed(
+        checkout, commands, monkeypatch):
+    monkeypatch.setattr(bootstrap.shutil, 'disk_usage', lambda path: SimpleNamespace(free=10 ** 8))
+    with pytest.raises(bootstrap.BootstrapError, match=r'needs 3\.0 GB .* has 0\.1 GB'):
+        bootstrap.set_up(tests=False)
+    assert not commands
+
+
+def test_no_other_ros_reaches_the_programs_of_the_environment(monkeypatch):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/ros/jazzy')
+    monkeypatch.setenv('PYTHONPATH', '/opt/ros/jazzy/lib/python3.12/site-packages')
+    monkeypatch.setenv('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')
+    monkeypatch.setenv('LD_LIBRARY_PATH', '/opt/ros/jazzy/lib:/usr/local/cuda/lib64')
+    environment = bootstrap.child_environment()
+    assert 'jazzy' not in ''.join(environment.values())
+    assert 'RMW_IMPLEMENTATION' not in environment
+    assert environment['LD_LIBRARY_PATH'] == '/usr/local/cuda/lib64'
+
+
+@pytest.mark.parametrize('words, replaced_by', [
+    (['demo', '--seconds', '2'], ['bin/ivf', 'demo', '--seconds', '2']),
+    (['test', '-k', 'thermal'], ['bin/python', '-m', 'pytest', '-k', 'thermal']),
+])
+def test_hands_on_to_the_program_with_all_arguments(checkout, commands, monkeypatch, words,
+                                                    replaced_by):
+    started = []
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(bootstrap.os, 'execve', lambda path, argv, env: started.append(argv))
+    assert bootstrap.main(words) == 0
+    [argv] = started
+    assert argv == [str(checkout / '.venv' / replaced_by[0]), *replaced_by[1:]]
+
+
+def test_mentions_a_sourced_ros_and_goes_on(checkout, commands, monkeypatch, capsys):
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setattr(bootstrap.importlib.util, 'find_spec', lambda name: name == 'rclpy')
+    assert bootstrap.main(['setup']) == 0
+    assert 'ROS 2 jazzy is sourced' in capsys.readouterr().err
+
+
+def test_without_a_network_it_says_which_package_it_wanted(checkout):
+    environment = {**os.environ, 'PIP_INDEX_URL': 'http://127.0.0.1:9/simple',
+                   'PIP_CONFIG_FILE': os.devnull, 'PIP_FIND_LINKS': '', 'PIP_RETRIES': '0'}
+    result = subprocess.run([sys.executable, '-m', 'ivf_ros.bootstrap', 'setup'], cwd=checkout,
+                            env=environment, capture_output=True, text=True, timeout=120,
+                            check=False)
+    if 'missing:' in result.stderr:
+        pytest.skip(result.stderr.strip())
+    assert result.returncode == 1
+    assert 'no network: pip could not fetch pip' in result.stderr.splitlines()[-1]

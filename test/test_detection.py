@@ -1,0 +1,223 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Detection: boxes, scores, real people, and labels that cover nothing."""
+
+from __future__ import annotations
+
+import cv2
+from hypothesis import given, settings, strategies
+import numpy as np
+import pytest
+
+from ivf_ros import detection, fusion
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.detection.drawing import place_labels
+from ivf_ros.parameters import build, ParameterError
+from ivf_ros.types import Detection, Registration, RegistrationState
+
+needs_hog = pytest.mark.skipif(not hasattr(cv2, 'HOGDescriptor'),
+                               reason='this OpenCV has no HOGDescriptor')
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def human_boxes(path, width=640, height=480):
+    boxes = []
+    for row in path.read_text().splitlines():
+        class_id, x, y, w, h = (float(value) for value in row.split())
+        if class_id == 0:
+            boxes.append(((x - w / 2) * width, (y - h / 2) * height,
+                          (x + w / 2) * width, (y + h / 2) * height))
+    return boxes
+
+
+def iou(a, b):
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return width * height / (sum(areas) - width * height)
+
+
+# The detector
+
+
+@needs_hog
+def test_people_are_found_in_real_thermal_images(shared_data):
+    folder = shared_data / 'msrs' / 'officialtest_dev'
+    detector = detection.create()
+    n_people = n_found = n_boxes = 0
+    for labels in sorted((folder / 'boxes').glob('*.txt')):
+        image = cv2.imread(str(next((folder / 'thermal').glob(f'{labels.stem}.*'))))
+        found = detector.detect(image)
+        people = human_boxes(labels)
+        n_people += len(people)
+        n_boxes += len(found)
+        n_found += sum(any(iou(box, one.box_xyxy_px) >= 0.5 for one in found) for box in people)
+    assert n_people == 17
+    assert n_found >= 9  # a weak baseline, but no coin
+    assert n_found >= 0.5 * n_boxes
+
+
+@needs_hog
+def test_people_are_found_in_the_simulator_by_night():
+    simulator = RigSimulator(build(SimulatorParameters, {'condition': 'night'}))
+    detector, stage = detection.create(), fusion.FusionStage()
+    n_found = n_boxes = 0
+    for index in range(100, 180, 20):
+        thermal, rgb, truth = simulator.pair(index)
+        known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
+        found = detector.detect(stage.step(thermal.image, rgb.image, known).image)
+        n_boxes += len(found)
+        n_found += sum(any(iou(person.box_xyxy_px, one.box_xyxy_px) >= 0.5 for one in found)
+                       for person in truth.detections if person.class_name == 'person')
+    assert n_found >= 2 and n_found >= 0.5 * n_boxes
+
+
+@needs_hog
+def test_boxes_are_clipped_ordered_and_scored(shared_data):
+    folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
+    image = cv2.imread(str(next(folder.glob('00345D.*'))))[:, 100:]
+    image.flags.writeable = False
+    found = detection.create(**{'hog.hit_threshold': -0.5}).detect(image)
+    scores = [one.score for one in found]
+    assert len(found) > 3 and scores == sorted(scores, reverse=True)
+    for one in found:
+        left, top, right, bottom = one.box_xyxy_px
+        assert 0 <= left < right <= 540 and 0 <= top < bottom <= 480
+        assert one.class_name == 'person' and 0 < one.score < 1
+    again = detection.create(**{'hog.hit_threshold': -0.5}).detect(image)
+    assert [one.box_xyxy_px for one in again] == [one.box_xyxy_px for one in found]
+    assert np.allclose([one.score for one in again], scores, atol=1e-6)
+    strict = detection.create(**{'hog.hit_threshold': 0.5}).detect(image)
+    assert 0 < len(strict) < len(found)
+    # The score of a margin of 0.5.
+    assert min(one.score for one in strict) >= 1 / (1 + np.exp(-1.0)) - 1e-6
+
+
+@needs_hog
+def test_boxes_are_in_pixels_of_the_image_whatever_its_size(shared_data):
+    folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
+    image = cv2.imread(str(next(folder.glob('00345D.*'))))
+    double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    best, best_double = (detection.create().detect(each)[0] for each in (image, double))
+    doubled = tuple(2 * edge for edge in best.box_xyxy_px)
+    assert iou(doubled, best_double.box_xyxy_px) > 0.8
+
+
+@needs_hog
+def test_boxes_that_overlap_much_are_one(shared_data):
+    folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
+    image = cv2.imread(str(next(folder.glob('00345D.*'))))
+    found = detection.create(**{'hog.nms_iou': 0.3, 'hog.hit_threshold': 0.0}).detect(image)
+    assert len(found) >= 3
+    assert all(iou(a.box_xyxy_px, b.box_xyxy_px) <= 0.31
+               for k, a in enumerate(found) for b in found[:k])
+
+
+@needs_hog
+@pytest.mark.parametrize('shape', [
+    (1, 1), (10, 2000), (2000, 10), (63, 31), (64, 32), (65, 33), (129, 65),  # about the window
+    (120, 160), (480, 641, 3)])
+def test_no_size_is_too_odd(shape):
+    for image in (np.full(shape, 128, np.uint8), noise(shape)):
+        found = detection.create(**{'hog.search_width_px': 320}).detect(image)
+        assert all(0 <= edge <= max(shape) for one in found for edge in one.box_xyxy_px)
+
+
+@needs_hog
+def test_a_flat_image_holds_nobody():
+    assert detection.create().detect(np.full((240, 320, 3), 90, np.uint8)) == []
+
+
+@needs_hog
+@pytest.mark.parametrize('image', [np.zeros((9, 9), np.float32), np.zeros((9, 9, 4), np.uint8),
+                                   np.zeros((0, 9), np.uint8), np.zeros(9, np.uint8)])
+def test_bad_images_are_refused_with_what_was_got(image):
+    with pytest.raises(detection.DetectionError, match='uint8, got'):
+        detection.create().detect(image)
+
+
+@pytest.mark.parametrize(('method', 'values'), [
+    ('no_such', {}), ('hog', {'no_such': 1}), ('hog', {'hog.scale_step': 1.0})])
+def test_unknown_methods_and_parameters_are_refused(method, values):
+    with pytest.raises(ParameterError):
+        detection.create(method, **values)
+
+
+def test_an_opencv_without_the_detector_says_what_to_install(monkeypatch):
+    monkeypatch.delattr(cv2, 'HOGDescriptor', raising=False)
+    with pytest.raises(detection.DetectionError, match='install') as error:
+        detection.create()
+    assert '\n' not in str(error.value)
+
+
+# Drawing
+
+
+def person(left, top, right, bottom, score=0.5, track_id=''):
+    return Detection((left, top, right, bottom), 'person', score, track_id)
+
+
+def overlap(a, b):
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+@pytest.mark.parametrize('box', [
+    (100, 80, 150, 180),  # free: above
+    (0, 0, 60, 100),  # in the corner: below
+    (270, 0, 320, 100),  # right corner
+    (100, 0, 150, 240),  # as high as the image: beside
+    (280, 0, 320, 240),  # the same at the right border: left of it
+    (0, 100, 320, 240),  # as wide as the image
+    (-20, -20, 40, 40),  # sticking out
+])
+def test_a_label_does_not_cover_its_box(box):
+    image = noise((240, 320, 3))
+    label, = place_labels([person(*box)], (320, 240))
+    assert overlap(label, box) == 0
+    assert 0 <= label[0] < label[2] <= 320 and 0 <= label[1] < label[3] <= 240
+    drawn = detection.draw(image, [person(*box)])
+    left, top, right, bottom = (max(0, edge) for edge in box)
+    inside = np.s_[top + 2:bottom - 2, left + 2:right - 2]
+    assert np.array_equal(drawn[inside], image[inside])
+    where = np.s_[label[1]:label[3], label[0]:label[2]]
+    assert not np.array_equal(drawn[where], image[where])
+
+
+@given(strategies.lists(strategies.tuples(
+    strategies.integers(0, 560), strategies.integers(0, 360), strategies.integers(10, 80),
+    strategies.integers(20, 120)), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_no_label_covers_its_own_object_among_many(boxes):
+    found = [person(x, y, x + w, y + h, 0.3, str(k)) for k, (x, y, w, h) in enumerate(boxes)]
+    labels = place_labels(found, (640, 480))
+    assert all(overlap(label, one.box_xyxy_px) == 0 for label, one in zip(labels, found))
+
+
+def test_labels_of_neighbours_do_not_cover_each_other():
+    found = [person(100, 100, 130, 200), person(110, 100, 140, 200)]
+    first, second = place_labels(found, (640, 480))
+    assert overlap(first, second) == 0
+    assert all(overlap(label, one.box_xyxy_px) == 0
+               for label in (first, second) for one in found)
+
+
+@pytest.mark.parametrize('shape', [(240, 320), (240, 320, 3), (1024, 1280, 3), (20, 20), (1, 1)])
+def test_drawing_makes_a_new_colour_image(shape):
+    image = noise(shape)
+    image.flags.writeable = False
+    drawn = detection.draw(image, [person(2, 3, 12, 15, track_id='7')])
+    assert drawn.shape == (*shape[:2], 3) and drawn.dtype == np.uint8
+    assert not np.shares_memory(drawn, image)
+    as_color = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    assert np.array_equal(detection.draw(image, []), as_color)
+
+
+def test_drawing_is_the_same_every_time_and_differs_by_class():
+    image = np.zeros((240, 320, 3), np.uint8)
+    boxes = [Detection((50, 50, 90, 120), name, 0.5) for name in ('person', 'vehicle')]
+    drawn = [detection.draw(image, [box]) for box in boxes]
+    assert np.array_equal(drawn[0], detection.draw(image, boxes[:1]))
+    assert not np.array_equal(drawn[0][100], drawn[1][100])

@@ -1,0 +1,491 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fusion: closed forms, the colour rule, seams, real pairs, and cameras that fail."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+from hypothesis import given, settings, strategies
+import numpy as np
+import pytest
+
+from ivf_ros import fusion, geometry
+from ivf_ros.fusion import FusionMode, FusionParameters, FusionStage
+from ivf_ros.fusion.color import replace_luma
+from ivf_ros.fusion.stage import RgbState
+from ivf_ros.parameters import build, ParameterError
+from ivf_ros.thermal import ThermalHealth, ThermalState
+from ivf_ros.types import Registration, RegistrationState
+
+SIZES = [(1, 1), (1, 7), (4, 1), (2, 2), (17, 1), (31, 33), (120, 161)]
+
+
+def noise(shape, seed=0, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, shape).astype(np.uint8)
+
+
+def scene(height=240, width=320):
+    """Return a textured colour image, bright enough in every channel to keep its chroma."""
+    coarse = noise((height // 8, width // 8, 3), 1, 60, 200)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def luma(bgr):
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+
+
+def read_only(image):
+    image = image.copy()
+    image.flags.writeable = False
+    return image
+
+
+# Closed forms
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+@pytest.mark.parametrize('shape', SIZES)
+def test_an_image_fused_with_itself_is_itself(method, shape):
+    image = noise(shape)
+    assert np.array_equal(fusion.create(method).fuse(image, image), image)
+
+
+@pytest.mark.parametrize('shape', SIZES)
+@pytest.mark.parametrize('level', [0, 100, 255])
+def test_laplacian_follows_rgb_where_thermal_is_flat(shape, level):
+    gray = noise(shape)
+    flat = np.full(shape, level, np.uint8)
+    assert np.array_equal(fusion.create().fuse(flat, gray), gray)
+
+
+def test_laplacian_takes_the_details_of_thermal_where_rgb_is_flat():
+    thermal = cv2.GaussianBlur(noise((120, 160)), (0, 0), 2)
+    fused = fusion.create().fuse(thermal, np.full((120, 160), 128, np.uint8))
+    fine = [image.astype(float) - cv2.GaussianBlur(image.astype(np.float32), (0, 0), 6)
+            for image in (thermal, fused)]
+    assert np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1] > 0.98
+    assert fine[1].std() > 0.8 * fine[0].std()
+
+
+@pytest.mark.parametrize(('thermal', 'rgb', 'mean'),
+                         [(0, 200, 100), (255, 255, 255), (10, 20, 15)])
+def test_average_of_constants_is_their_mean(thermal, rgb, mean):
+    fused = fusion.create('average').fuse(np.full((5, 6), thermal, np.uint8),
+                                          np.full((5, 6), rgb, np.uint8))
+    assert (fused == mean).all()
+
+
+def test_laplacian_keeps_a_hot_object_at_least_as_bright_as_in_thermal():
+    thermal = np.full((240, 320), 30, np.uint8)
+    thermal[100:160, 140:170] = 220
+    dark_coat = np.full((240, 320), 200, np.uint8)
+    dark_coat[100:160, 140:170] = 20
+    for rgb in (dark_coat, np.zeros_like(dark_coat)):
+        fused = fusion.create().fuse(thermal, rgb)
+        assert fused[100:160, 140:170].min() >= 219
+
+
+def test_ground_that_is_warm_all_over_does_not_bleach_rgb():
+    thermal = np.full((240, 320), 20, np.uint8)
+    thermal[80:] = 220  # two thirds of the image
+    gray = luma(scene())
+    fused = fusion.create().fuse(thermal, gray)
+    excess = 220.0 - gray[160:]
+    assert np.median((fused[160:] - gray[160:].astype(float)) / excess) < 0.25
+
+
+def test_a_very_cold_sky_does_not_keep_a_person_from_being_hot():
+    thermal = np.full((240, 320), 180, np.uint8)
+    thermal[:90] = 0
+    thermal[140:200, 100:125] = 245
+    rgb = scene() // 2
+    fused = luma(fusion.create().fuse(thermal, rgb))
+    assert fused[140:200, 100:125].min() >= 240
+    assert abs(fused[210:].mean() - luma(rgb)[210:].mean()) < 60
+
+
+def test_smoke_before_a_hot_object_does_not_take_its_contrast():
+    thermal = np.full((240, 320), 30, np.uint8)
+    thermal[60:200, 100:160] = 200
+    smoke = cv2.GaussianBlur(noise((240, 320), 3, 150, 190), (0, 0), 8)
+    fused = fusion.create().fuse(thermal, smoke).astype(float)
+    outside = np.concatenate([fused[60:200, 60:90].ravel(), fused[60:200, 170:200].ravel()])
+    assert fused[60:200, 100:160].mean() - outside.mean() > 0.5 * (200 - 30)
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+def test_gray_in_gives_gray_out_and_colour_gives_colour(method):
+    thermal = noise((40, 50))
+    for rgb in (noise((40, 50)), noise((40, 50, 3))):
+        fused = fusion.create(method).fuse(thermal, rgb)
+        assert fused.shape == rgb.shape and fused.dtype == np.uint8
+
+
+# The colour rule
+
+
+def test_chroma_is_kept_wherever_the_luma_allows_it():
+    rgb, thermal = scene(), cv2.resize(noise((30, 40), 2), (320, 240))
+    fused = fusion.create().fuse(thermal, rgb)
+    before, after = (cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb).astype(int)
+                     for image in (rgb, fused))
+    shifted = rgb.astype(int) + (after[..., :1] - before[..., :1])
+    allowed = ((shifted >= 2) & (shifted <= 253)).all(axis=2)
+    assert allowed.mean() > 0.5
+    assert np.abs(after - before)[allowed][:, 1:].max() <= 2
+
+
+@given(strategies.integers(0, 2 ** 32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_any_colour_takes_any_luma_exactly(seed):
+    rgb, wanted = noise((16, 16, 3), seed), noise((16, 16), seed + 1)
+    colored = replace_luma(rgb, luma(rgb), wanted)
+    assert np.abs(luma(colored).astype(int) - wanted).max() <= 1
+    before = rgb.astype(float) - luma(rgb)[..., None]
+    after = colored.astype(float) - wanted[..., None]
+    # No channel changes sides, and none gets further from gray: the hue stays.
+    assert (np.abs(after) <= np.abs(before) + 1).all()
+    assert (before * after >= -np.abs(before)).all()
+
+
+@pytest.mark.parametrize('shape', SIZES)
+def test_the_luma_it_has_changes_no_colour(shape):
+    rgb = noise((*shape, 3))
+    assert np.array_equal(replace_luma(rgb, luma(rgb), luma(rgb)), rgb)
+
+
+@pytest.mark.parametrize('level', [0, 255])
+def test_black_and_white_have_no_colour(level):
+    rgb = noise((20, 20, 3))
+    colored = replace_luma(rgb, luma(rgb), np.full((20, 20), level, np.uint8))
+    assert np.abs(colored.astype(int) - level).max() <= 1
+
+
+# Where thermal covers only a part
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+@pytest.mark.parametrize('color', [False, True])
+def test_outside_of_thermal_the_result_is_rgb_exactly(method, color):
+    rgb = noise((90, 121, 3)) if color else noise((90, 121))
+    valid = np.zeros((90, 121), bool)
+    valid[20:70, 30:100] = True
+    fused = fusion.create(method).fuse(noise((90, 121), 5), rgb, valid)
+    assert np.array_equal(fused[~valid], rgb[~valid])
+    assert not np.array_equal(fused[valid], rgb[valid])
+
+
+def test_a_single_thermal_pixel_is_enough():
+    thermal, rgb, valid = noise((100, 140)), noise((100, 140, 3), 1), np.zeros((100, 140), bool)
+    valid[50, 70] = True
+    fused = fusion.create().fuse(thermal, rgb, valid)
+    assert np.array_equal(fused[~valid], rgb[~valid])
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+def test_no_border_line_appears_where_thermal_ends(method):
+    rgb = np.full((200, 200), 80, np.uint8)
+    valid = np.zeros((200, 200), bool)
+    valid[:, 100:] = True
+    fused = fusion.create(method).fuse(np.full((200, 200), 240, np.uint8), rgb, valid)
+    assert np.abs(np.diff(fused.astype(int), axis=1)).max() <= 8
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_unknown_temperatures_are_treated_as_outside(method, dtype):
+    celsius, rgb = noise((60, 80)).astype(dtype) / 8, noise((60, 80, 3))
+    celsius[:, :30] = np.nan
+    valid = np.isfinite(celsius)
+    fused = fusion.create(method).fuse(celsius, rgb)
+    assert np.array_equal(fused[:, :30], rgb[:, :30])
+    assert np.array_equal(fused, fusion.create(method).fuse(celsius, rgb, valid))
+
+
+@pytest.mark.parametrize('valid', [np.zeros((9, 9), bool), None])
+def test_rgb_comes_back_where_nothing_is_thermal(valid):
+    rgb = noise((9, 9, 3))
+    thermal = np.full((9, 9), np.nan, np.float32)
+    fused = fusion.create().fuse(thermal, rgb, valid)
+    assert np.array_equal(fused, rgb) and fused is not rgb
+
+
+# Inputs
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32, np.float64])
+def test_counts_and_temperatures_go_through_the_gain_control(dtype):
+    gray = cv2.GaussianBlur(noise((120, 160)), (0, 0), 3)
+    wide = (gray.astype(np.float64) * 10 + 29000).astype(dtype)
+    rgb = np.full((120, 160), 90, np.uint8)
+    fused = fusion.create('average').fuse(wide, rgb)
+    assert np.corrcoef(fused.ravel(), gray.ravel())[0, 1] > 0.98
+    assert np.ptp(fused) > 110
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_inputs_may_be_read_only_and_are_not_written_to(method, dtype):
+    thermal, rgb = read_only(noise((50, 60)).astype(dtype)), read_only(noise((50, 60, 3), 1))
+    valid = np.ones((50, 60), bool)
+    valid[:5] = False
+    fused = fusion.create(method).fuse(thermal, rgb, read_only(valid))
+    assert np.array_equal(rgb, noise((50, 60, 3), 1)) and not np.shares_memory(fused, rgb)
+    assert np.array_equal(thermal, noise((50, 60)).astype(dtype))
+
+
+@pytest.mark.parametrize('method', fusion.methods())
+def test_the_same_images_give_the_same_result(method):
+    thermal, rgb = noise((77, 99)), noise((77, 99, 3), 1)
+    assert np.array_equal(fusion.create(method).fuse(thermal, rgb),
+                          fusion.create(method).fuse(thermal, rgb))
+
+
+def test_a_strided_view_fuses_like_its_copy():
+    thermal, rgb = noise((100, 120)), noise((100, 120, 3), 1)
+    views = thermal[::2, 1::2], rgb[::2, 1::2]
+    assert np.array_equal(fusion.create().fuse(*views),
+                          fusion.create().fuse(*(view.copy() for view in views)))
+
+
+@pytest.mark.parametrize(('thermal', 'rgb', 'valid', 'message'), [
+    # not on one grid
+    (np.zeros((4, 5), np.uint8), np.zeros((5, 4, 3), np.uint8), None, r'\(4, 5\), .*\(5, 4\)'),
+    # colour thermal
+    (np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5, 3), np.uint8), None, r'thermal must be'),
+    (np.zeros((4, 5), np.int32), np.zeros((4, 5, 3), np.uint8), None, 'int32'),
+    (np.zeros((0, 5), np.uint8), np.zeros((0, 5), np.uint8), None, r'\(0, 5\)'),
+    (np.zeros((4, 5), np.uint8), np.zeros((4, 5, 4), np.uint8), None, r'\(4, 5, 4\)'),
+    (np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16), None, 'uint16'),
+    # a mask that is none
+    (np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8), np.ones((4, 5)), 'valid must be'),
+])
+def test_bad_images_are_refused_with_what_was_got_and_expected(thermal, rgb, valid, message):
+    with pytest.raises(fusion.FusionError, match=message):
+        fusion.create().fuse(thermal, rgb, valid)
+
+
+@pytest.mark.parametrize(('method', 'values'), [
+    ('no_such', {}), ('laplacian', {'no_such': 1}), ('laplacian', {'agc.mode': 'no_such'}),
+    ('laplacian', {'laplacian.darkening': 2.0})])
+def test_unknown_methods_and_parameters_are_refused(method, values):
+    with pytest.raises(ParameterError):
+        fusion.create(method, **values)
+
+
+def test_parameters_reach_the_gain_control_also_later():
+    fuser = fusion.create('average', **{'agc.mode': 'clahe'})
+    assert fuser.agc.parameters.mode == 'clahe'
+    fuser.parameters = build(FusionParameters, {'agc.mode': 'minmax'})
+    assert fuser.agc.parameters.mode == 'minmax'
+
+
+# Real pairs
+
+
+def msrs_pair(shared_data, name):
+    folder = shared_data / 'msrs' / 'officialtest_dev'
+    thermal, rgb = (next((folder / kind).glob(f'{name}.*')) for kind in ('thermal', 'visible'))
+    people = [row.split() for row in (folder / 'boxes' / f'{name}.txt').read_text().splitlines()]
+    boxes = [[float(value) for value in row[1:]] for row in people if row[0] == '0']
+    return cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE), cv2.imread(str(rgb)), boxes
+
+
+@pytest.mark.parametrize('name', ['00802N', '00810N', '01061N', '01335N'])
+def test_people_at_night_stand_out_more_than_in_rgb(shared_data, name):
+    thermal, rgb, boxes = msrs_pair(shared_data, name)
+    fused = luma(fusion.create().fuse(thermal, rgb))
+    height, width = fused.shape
+    assert boxes
+    for x, y, w, h in boxes:
+        box = np.s_[int((y - h / 2) * height):int((y + h / 2) * height),
+                    int((x - w / 2) * width):int((x + w / 2) * width)]
+        assert fused[box].mean() > luma(rgb)[box].mean()
+        # The warmest tenth of the box is the person without what is seen around it.
+        warmest = thermal[box] >= np.percentile(thermal[box], 90)
+        assert fused[box][warmest].mean() > luma(rgb)[box][warmest].mean() + 20
+
+
+def test_texture_of_a_day_image_stays(shared_data):
+    thermal, rgb, _ = msrs_pair(shared_data, '00650D')
+    gray, fused = luma(rgb), luma(fusion.create().fuse(thermal, rgb))
+    detail = [cv2.Laplacian(image, cv2.CV_32F) for image in (gray, fused)]
+    assert np.corrcoef(detail[0].ravel(), detail[1].ravel())[0, 1] > 0.75
+    assert detail[1].std() > 0.95 * detail[0].std()
+
+
+def test_people_in_smoke_stand_out_of_it(shared_data):
+    folder = shared_data / 'm3svd_sequences' / '0117_1620'
+    frames = []
+    for name in ('thermal', 'visible'):
+        video = cv2.VideoCapture(str(folder / f'{name}.mp4'))
+        video.set(cv2.CAP_PROP_POS_FRAMES, 300)
+        read, frame = video.read()
+        if not read:
+            pytest.skip('this OpenCV cannot decode the recording')
+        frames.append(frame)
+    thermal, rgb = luma(frames[0]), frames[1]
+    fused = luma(fusion.create().fuse(thermal, rgb)).astype(float)
+    hot = thermal > 150
+    contrast = [image[hot].mean() - image[~hot].mean()
+                for image in (luma(rgb).astype(float), fused)]
+    assert contrast[1] > max(60, 2 * contrast[0])
+
+
+# The stage: what is shown when
+
+RGB = scene()
+DARK_RGB = np.full_like(RGB, 4)
+WHITE_RGB = np.full_like(RGB, 255)
+FLAT_RGB = np.full_like(RGB, 120)
+THERMAL = cv2.resize(noise((15, 20), 7), (160, 120))
+FROZEN = ThermalHealth(ThermalState.FROZEN, 'the same frame for 0.40 s', 0.4)
+BLIND = ThermalHealth(ThermalState.BLIND, 'no scene')
+LIVE = ThermalHealth(ThermalState.LIVE)
+
+
+def registration(state=RegistrationState.TRACKING, confidence=0.9, size=(320, 240)):
+    return Registration(geometry.stretch((160, 120), size), confidence, 50, state, size,
+                        reason='too few matches' if state is RegistrationState.LOST else '')
+
+
+FUSED, RGB_ONLY = FusionMode.FUSED, FusionMode.RGB_ONLY
+THERMAL_ONLY, NOTHING = FusionMode.THERMAL_ONLY, FusionMode.NOTHING
+TRACKING, LOST = registration(), registration(RegistrationState.LOST)
+HOLDING = registration(RegistrationState.HOLDING, 0.3)
+PRIOR = registration(RegistrationState.PRIOR, 0.1)
+
+
+@pytest.mark.parametrize(('thermal', 'rgb', 'known', 'health', 'values', 'mode', 'reason'), [
+    # all is well, in each state that is worth something
+    (THERMAL, RGB, TRACKING, LIVE, {}, FUSED, ''),
+    (THERMAL, RGB, TRACKING, None, {}, FUSED, ''),
+    (THERMAL, RGB, HOLDING, LIVE, {}, FUSED, ''),
+    (THERMAL, RGB, PRIOR, LIVE, {}, FUSED, ''),
+    # one camera missing
+    (None, RGB, TRACKING, None, {}, RGB_ONLY, 'thermal MISSING'),
+    (THERMAL, None, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB MISSING'),
+    (THERMAL, None, LOST, LIVE, {}, THERMAL_ONLY, 'RGB MISSING'),
+    (THERMAL, None, None, LIVE, {}, THERMAL_ONLY, 'on the thermal grid'),
+    (None, None, TRACKING, None, {}, NOTHING, 'thermal MISSING; RGB MISSING'),
+    # thermal frozen or blind
+    (THERMAL, RGB, TRACKING, FROZEN, {}, RGB_ONLY, 'thermal FROZEN: the same frame for 0.40 s'),
+    (THERMAL, RGB, TRACKING, BLIND, {}, RGB_ONLY, 'thermal BLIND'),
+    (THERMAL, None, TRACKING, FROZEN, {}, NOTHING, 'thermal FROZEN'),  # the past is no image
+    (THERMAL, None, TRACKING, BLIND, {}, THERMAL_ONLY, 'thermal BLIND'),  # but this is the present
+    # RGB useless
+    (THERMAL, DARK_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB DARK'),
+    (THERMAL, WHITE_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB BLIND'),
+    (THERMAL, FLAT_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB BLIND'),
+    (THERMAL, DARK_RGB, LOST, LIVE, {}, THERMAL_ONLY, 'RGB DARK'),
+    (THERMAL, DARK_RGB, None, LIVE, {}, THERMAL_ONLY, 'on the thermal grid'),
+    (THERMAL, DARK_RGB, TRACKING, LIVE, {'dark_luma': 2.0, 'flat_levels': 0.0}, FUSED, ''),
+    # both useless: the one that shows the present
+    (THERMAL, DARK_RGB, TRACKING, FROZEN, {}, RGB_ONLY, 'RGB DARK'),
+    (None, DARK_RGB, TRACKING, None, {}, RGB_ONLY, 'thermal MISSING; RGB DARK'),
+    # registration lost, never there, too uncertain, of another grid
+    (THERMAL, RGB, LOST, LIVE, {}, RGB_ONLY, 'registration LOST: too few matches'),
+    (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'fuse'}, FUSED, 'registration LOST'),
+    (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'thermal'}, THERMAL_ONLY, 'registration LOST'),
+    (THERMAL, RGB, None, LIVE, {}, RGB_ONLY, 'no registration yet'),
+    (THERMAL, RGB, None, LIVE, {'lost_policy': 'fuse'}, RGB_ONLY, 'no registration yet'),
+    (THERMAL, RGB, HOLDING, LIVE, {'min_confidence': 0.5}, RGB_ONLY, '0.30 is below 0.50'),
+    (THERMAL, RGB, registration(size=(640, 480)), LIVE, {}, RGB_ONLY, '640x480, got 320x240'),
+])
+def test_the_stage_shows_what_can_be_trusted_and_says_why(thermal, rgb, known, health, values,
+                                                          mode, reason):
+    result = FusionStage(build(FusionParameters, values)).step(thermal, rgb, known, health)
+    assert result.mode is mode
+    assert reason in result.reason if reason else result.reason == ''
+    assert (result.image is None) is (mode is NOTHING)
+    assert result.on_rgb_grid is (known is not None or mode is not THERMAL_ONLY)
+    if mode is RGB_ONLY:
+        assert result.image is rgb
+    elif mode is not NOTHING:
+        assert result.image.dtype == np.uint8
+        assert result.image.shape == ((240, 320, 3) if result.on_rgb_grid else (120, 160, 3))
+
+
+@pytest.mark.parametrize(('rgb', 'state'), [
+    (RGB, RgbState.LIVE), (DARK_RGB, RgbState.DARK), (WHITE_RGB, RgbState.BLIND),
+    (FLAT_RGB, RgbState.BLIND), (None, RgbState.MISSING), (luma(RGB), RgbState.LIVE),
+    (np.zeros((1, 1), np.uint8), RgbState.DARK)])
+def test_darkness_and_blindness_are_reported(rgb, state):
+    assert FusionStage().step(None, rgb, None).rgb_state is state
+
+
+def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
+    night = np.full((240, 320), 3, np.uint8)
+    night[:10, :50] = 255
+    assert FusionStage().judge_rgb(night) is RgbState.DARK
+    night[150:] = noise((90, 320), 0, 20, 60)
+    assert FusionStage().judge_rgb(night) is RgbState.LIVE
+
+
+def test_the_stage_fuses_what_the_homography_moves_to_the_rgb_grid():
+    H = geometry.translation(40, 30)
+    known = Registration(H, 1.0, 9, RegistrationState.TRACKING, (320, 240))
+    result = FusionStage().step(THERMAL, RGB, known)
+    covered = geometry.coverage(H, (160, 120), (320, 240))
+    assert np.array_equal(result.image[~covered], RGB[~covered])
+    warped = geometry.warp(THERMAL, H, (320, 240))
+    assert np.array_equal(result.image, fusion.create().fuse(warped, RGB, covered))
+
+
+def test_the_stage_leaves_rgb_alone_where_a_temperature_is_unknown():
+    celsius = THERMAL.astype(np.float32) / 8
+    celsius[:, :80] = np.nan
+    result = FusionStage().step(celsius, RGB, TRACKING)
+    assert result.mode is FUSED
+    assert np.array_equal(result.image[:, :155], RGB[:, :155])
+    assert not np.array_equal(result.image[:, 165:], RGB[:, 165:])
+
+
+def test_the_gain_is_that_of_thermal_and_not_of_the_empty_border():
+    counts = THERMAL.astype(np.uint16) * 10 + 30000
+    known = Registration(geometry.translation(40, 30), 1.0, 9, RegistrationState.TRACKING,
+                         (320, 240))
+    shown = FusionStage().step(counts, None, known).image[30:150, 40:200, 0]
+    assert np.abs(np.ptp(shown.astype(int)) - 255) < 3
+    assert np.corrcoef(shown.ravel(), THERMAL.ravel())[0, 1] > 0.99
+
+
+def test_the_gain_follows_at_once_where_the_shutter_moved_all_counts():
+    stage, counts = FusionStage(), THERMAL.astype(np.uint16) * 10 + 30000
+    before = stage.step(counts, None, TRACKING, LIVE).image
+    moved = ThermalHealth(ThermalState.LIVE, offset=800.0)
+    after = stage.step(counts + 800, None, TRACKING, moved).image
+    assert np.abs(after.astype(int) - before).max() <= 1
+
+
+def test_gray_rgb_stays_gray_also_where_thermal_is_passed_on():
+    dark = luma(DARK_RGB)
+    assert FusionStage().step(THERMAL, dark, TRACKING).image.shape == (240, 320)
+    assert FusionStage().step(THERMAL, luma(RGB), TRACKING).image.shape == (240, 320)
+
+
+def test_thermal_alone_follows_an_rgb_grid_that_changed():
+    dark = np.zeros((480, 640, 3), np.uint8)
+    shown = FusionStage().step(THERMAL, dark, TRACKING).image
+    whole = geometry.warp(THERMAL, geometry.stretch((160, 120), (640, 480)), (640, 480))
+    assert np.array_equal(shown[..., 0], whole)
+
+
+def test_the_stage_writes_into_no_input():
+    result = FusionStage().step(read_only(THERMAL), read_only(RGB), TRACKING, LIVE)
+    assert result.mode is FUSED
+
+
+def test_parameters_change_between_two_frames():
+    stage = FusionStage()
+    stage.parameters = dataclasses.replace(stage.parameters, lost_policy='thermal')
+    assert stage.step(THERMAL, RGB, LOST).mode is THERMAL_ONLY
+
+
+def test_the_stage_refuses_what_is_no_image():
+    with pytest.raises(fusion.FusionError, match='thermal must be'):
+        FusionStage().step(np.zeros((3, 3, 3), np.uint8), RGB, TRACKING)
+    with pytest.raises(fusion.FusionError, match='rgb must be'):
+        FusionStage().step(THERMAL, np.zeros((3, 3), np.float32), TRACKING)

@@ -1,0 +1,191 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The messages that the wheels lack: same fields, same hashes, and they travel."""
+
+from __future__ import annotations
+
+from importlib import import_module
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+from conftest import wait_until
+import pytest
+
+from ivf_ros import rosidl
+
+DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
+HEADER = 'std_msgs/Header header'
+# Upstream's fields in upstream's order: they are what goes over the wire.
+FIELDS = {
+    'vision_msgs/msg/Point2D.msg': ['float64 x', 'float64 y'],
+    'vision_msgs/msg/Pose2D.msg': ['vision_msgs/Point2D position', 'float64 theta'],
+    'vision_msgs/msg/BoundingBox2D.msg': [
+        'vision_msgs/Pose2D center', 'float64 size_x', 'float64 size_y'],
+    'vision_msgs/msg/BoundingBox2DArray.msg': [HEADER, 'vision_msgs/BoundingBox2D[] boxes'],
+    'vision_msgs/msg/ObjectHypothesis.msg': ['string class_id', 'float64 score'],
+    'vision_msgs/msg/ObjectHypothesisWithPose.msg': [
+        'ObjectHypothesis hypothesis', 'geometry_msgs/PoseWithCovariance pose'],
+    'vision_msgs/msg/Detection2D.msg': [
+        HEADER, 'ObjectHypothesisWithPose[] results', 'BoundingBox2D bbox', 'string id'],
+    'vision_msgs/msg/Detection2DArray.msg': [HEADER, 'Detection2D[] detections'],
+    'vision_msgs/msg/VisionClass.msg': ['uint16 class_id', 'string class_name'],
+    'vision_msgs/msg/LabelInfo.msg': [
+        HEADER, 'vision_msgs/VisionClass[] class_map', 'float32 threshold'],
+    'composition_interfaces/srv/LoadNode.srv': [
+        'string package_name', 'string plugin_name', 'string node_name', 'string node_namespace',
+        'uint8 log_level', 'string[] remap_rules', 'rcl_interfaces/Parameter[] parameters',
+        'rcl_interfaces/Parameter[] extra_arguments', '---', 'bool success',
+        'string error_message', 'string full_node_name', 'uint64 unique_id'],
+    'composition_interfaces/srv/UnloadNode.srv': [
+        'uint64 unique_id', '---', 'bool success', 'string error_message'],
+    'composition_interfaces/srv/ListNodes.srv': [
+        '---', 'string[] full_node_names', 'uint64[] unique_ids'],
+}
+# The hashes of the upstream packages: two processes talk to each other only if these are equal.
+UPSTREAM_HASHES = {
+    'vision_msgs/msg/Detection2DArray':
+        '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
+    'vision_msgs/msg/LabelInfo':
+        '3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783',
+    'composition_interfaces/srv/LoadNode':
+        '2e521ef6066fba6d7fc3a3b175d486709f01b4d738d9a59188858546fc8e5acd',
+}
+SHARE = Path(sys.prefix) / 'share'
+built_here = pytest.mark.skipif(
+    not (SHARE / 'vision_msgs' / rosidl.STAMP).is_file(),
+    reason='the message packages were not built by this package but come with ROS 2')
+
+# Runs in a process of its own: publishes until somebody closes its standard input, and answers
+# one service.
+PEER = """
+import sys, threading
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from composition_interfaces.srv import LoadNode
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+def answer(request, response):
+    response.full_node_name = request.parameters[0].name + request.remap_rules[1]
+    response.unique_id = 2 ** 63
+    return response
+
+hypothesis = ObjectHypothesisWithPose()
+hypothesis.hypothesis.class_id = 'person'
+hypothesis.hypothesis.score = 0.25
+hypothesis.pose.covariance[35] = 7.0
+detection = Detection2D(results=[hypothesis], id='4')
+detection.bbox.center.position.x = 12.5
+detection.bbox.size_y = 3.0
+message = Detection2DArray(detections=[Detection2D(), detection])
+message.header.frame_id = 'rgb'
+
+rclpy.init()
+node = rclpy.create_node('peer')
+latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+publisher = node.create_publisher(Detection2DArray, 'detections', latched)
+publisher.publish(message)
+node.create_service(LoadNode, 'load_node', answer)
+threading.Thread(target=lambda: (sys.stdin.read(), rclpy.shutdown()), daemon=True).start()
+try:
+    rclpy.spin(node)
+except rclpy.executors.ExternalShutdownException:
+    pass
+"""
+
+
+@pytest.fixture
+def peer(live_graph, monkeypatch):
+    """Run the other process on the domain of the live graph."""
+    pytest.importorskip('vision_msgs', reason='vision_msgs is not installed')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(live_graph.context.get_domain_id()))
+    with subprocess.Popen([sys.executable, '-c', PEER], stdin=subprocess.PIPE) as process:
+        yield live_graph.node('observer')
+        process.stdin.close()
+        try:
+            process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def test_every_definition_is_listed_above():
+    assert sorted(FIELDS) == sorted(str(path.relative_to(DEFINITIONS))
+                                    for path in DEFINITIONS.rglob('*.*'))
+
+
+@pytest.mark.parametrize('name', FIELDS)
+def test_fields_are_those_of_upstream(name):
+    lines = (line.split('#')[0].strip() for line in (DEFINITIONS / name).read_text().splitlines())
+    assert [' '.join(line.split()) for line in lines if line] == FIELDS[name]
+
+
+@built_here
+@pytest.mark.parametrize('name', UPSTREAM_HASHES)
+def test_type_hashes_are_those_of_upstream(name):
+    description = json.loads((SHARE / f'{name}.json').read_text())
+    hashes = {entry['type_name']: entry['hash_string'] for entry in description['type_hashes']}
+    assert hashes[name] == f'RIHS01_{UPSTREAM_HASHES[name]}'
+
+
+@built_here
+@pytest.mark.parametrize('name', FIELDS)
+def test_the_ament_index_lists_every_definition(name):
+    package, path = name.split('/', 1)
+    index = SHARE / 'ament_index' / 'resource_index'
+    assert (index / 'packages' / package).is_file()
+    listed = (index / 'rosidl_interfaces' / package).read_text().split('\n')
+    assert path in listed
+    assert (SHARE / name).is_file()
+
+
+@built_here
+def test_nothing_is_built_twice(tmp_path):
+    assert not rosidl.build(DEFINITIONS / 'vision_msgs', tmp_path / 'log')
+    assert not (tmp_path / 'log').exists()
+
+
+@built_here
+def test_a_wrong_definition_is_one_line_and_a_log(tmp_path, capfd):
+    definition = tmp_path / 'wrong_msgs' / 'msg' / 'Wrong.msg'
+    definition.parent.mkdir(parents=True)
+    definition.write_text('no such syntax\n')
+    assert rosidl.main([str(tmp_path), str(tmp_path / 'log')]) == 1
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith('reading the definitions of wrong_msgs failed; the log is')
+    assert 'no such syntax' in (tmp_path / 'log').read_text()
+    assert not (SHARE / 'wrong_msgs').exists()
+
+
+def test_a_message_travels_to_another_process_under_the_hash_of_upstream(peer):
+    messages = import_module('vision_msgs.msg')
+    received: list = []
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    peer.create_subscription(messages.Detection2DArray, 'detections', received.append, latched)
+    assert wait_until(lambda: bool(received), 20.0)
+    detection = received[0].detections[1]
+    assert (received[0].header.frame_id, detection.id) == ('rgb', '4')
+    assert detection.results[0].hypothesis.class_id == 'person'
+    assert detection.results[0].hypothesis.score == 0.25
+    assert detection.results[0].pose.covariance[35] == 7.0
+    assert (detection.bbox.center.position.x, detection.bbox.size_y) == (12.5, 3.0)
+    [endpoint] = peer.get_publishers_info_by_topic('detections')
+    announced = bytes(endpoint.topic_type_hash.value).hex()
+    assert announced == UPSTREAM_HASHES['vision_msgs/msg/Detection2DArray']
+
+
+def test_a_service_of_another_process_answers(peer):
+    from rcl_interfaces.msg import Parameter
+
+    services = import_module('composition_interfaces.srv')
+    client = peer.create_client(services.LoadNode, 'load_node')
+    assert wait_until(client.service_is_ready, 20.0)
+    request = services.LoadNode.Request(parameters=[Parameter(name='mode')],
+                                        remap_rules=['a:=b', 'c:=d'])
+    future = client.call_async(request)
+    assert wait_until(future.done, 20.0)
+    assert future.result().full_node_name == 'modec:=d'
+    assert future.result().unique_id == 2 ** 63
