@@ -16,11 +16,10 @@ import sys
 from typing import Any, Callable, NoReturn, Sequence
 
 import cv2
-import numpy as np
-
 from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
 from ivf_ros.data.recording import as_thermal
 from ivf_ros.types import Registration
+import numpy as np
 
 
 class CommandError(RuntimeError):
@@ -41,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
     def error(self, message: str) -> NoReturn:
         sys.stderr.write(f'{self.prog}: {message}; see {self.prog} --help\n')
         sys.exit(2)
@@ -138,7 +139,7 @@ def _demo(options: argparse.Namespace) -> int:
     report = demo.run(demo.DemoSettings(
         source=options.source, seconds=options.seconds, out=options.out, rate=options.rate,
         aligned=options.aligned, params_file=options.params_file),
-        progress=lambda text: sys.stderr.write(text + '\n'))
+        progress=_say)
     if options.json:
         _print_json(report)
     else:
@@ -268,6 +269,10 @@ def _report(options: argparse.Namespace, values: dict[str, Any]) -> None:
     else:
         for name, value in values.items():
             _print(f'{name}: {value}')
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + '\n')
 
 
 def _print_json(value: Any) -> None:

@@ -142,9 +142,10 @@ class PairSynchronizer(Generic[T]):
         added == 2 * pairs + singles + sum(drops.values()) + waiting
 
     A frame is handed out alone, at once, where its camera has spoken for the time-out and the
-    other one has been silent meanwhile, and otherwise after waiting for the time-out itself. What is handed out never goes back in
-    time: neither the frames of one camera, nor the moments of the pairs, which are those of RGB,
-    or of thermal where there is no RGB. A stamp that jumps back starts everything anew.
+    other one has been silent meanwhile, and otherwise after waiting for the time-out itself. What
+    is handed out never goes back in time: neither the frames of one camera, nor the moments of
+    the pairs, which are those of RGB, or of thermal where there is no RGB. A stamp that jumps
+    back starts everything anew.
     """
 
     def __init__(self, parameters: PairingParameters | None = None,

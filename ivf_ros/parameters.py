@@ -60,7 +60,7 @@ def declarations(cls: type, prefix: str = '') -> Iterator[Declaration]:
     """Yield every parameter of a parameter dataclass, depth first, in order of declaration."""
     for spec in dataclasses.fields(cls):
         if spec.default is dataclasses.MISSING:
-            yield from declarations(spec.default_factory, f'{prefix}{spec.name}.')
+            yield from declarations(_group_of(spec), f'{prefix}{spec.name}.')
         else:
             yield Declaration(prefix + spec.name, spec.default, **spec.metadata)
 
@@ -131,14 +131,19 @@ def _literal(text: str) -> Any:
 
 
 def _assemble(cls: type[T], values: Mapping[str, Any], prefix: str) -> T:
-    fields = {}
+    fields: dict[str, Any] = {}
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = prefix + spec.name
         if spec.default is dataclasses.MISSING:
-            fields[spec.name] = _assemble(spec.default_factory, values, f'{name}.')
+            fields[spec.name] = _assemble(_group_of(spec), values, f'{name}.')
         elif name in values:
             fields[spec.name] = values[name]
     return cls(**fields)
+
+
+def _group_of(spec: dataclasses.Field) -> type:
+    """Return the dataclass of a field declared by ``group``."""
+    return spec.default_factory  # type: ignore[return-value]
 
 
 def _checked(declared: Declaration, value: Any) -> Any:
@@ -155,9 +160,11 @@ def _checked(declared: Declaration, value: Any) -> Any:
         raise ParameterError(f"parameter '{name}' must be one of {', '.join(declared.choices)}, "
                              f"got '{value}'")
     if declared.minimum is not None and not value >= declared.minimum:
-        raise ParameterError(f"parameter '{name}' must be at least {declared.minimum}, got {value}")
+        raise ParameterError(f"parameter '{name}' must be at least {declared.minimum}, "
+                             f'got {value}')
     if declared.maximum is not None and not value <= declared.maximum:
-        raise ParameterError(f"parameter '{name}' must be at most {declared.maximum}, got {value}")
+        raise ParameterError(f"parameter '{name}' must be at most {declared.maximum}, "
+                             f'got {value}')
     return value
 
 

@@ -7,8 +7,9 @@ Build message packages into a virtual environment that has the ROS 2 wheels.
 ``<package>/msg/<Name>.msg`` and ``<package>/srv/<Name>.srv``, into the environment of the Python
 that runs it. The generators come from the wheels; a C and a C++ compiler come from the system.
 A package gets one extension module with everything in it: the C structures, their conversion
-from and to Python, the serialisation of Fast DDS, and the layout that Fast DDS announces. Packages that somebody else installed are
-left alone, and so are those that are already built from the same definitions.
+from and to Python, the serialisation of Fast DDS, and the layout that Fast DDS announces. Packages
+that somebody else installed are left alone, and so are those that are already built from the same
+definitions.
 """
 
 from __future__ import annotations

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 import cv2
-import numpy as np
-
 from ivf_ros.parameters import parameter
+import numpy as np
 
 
 class ThermalError(ValueError):

@@ -8,16 +8,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import cv2
+from ivf_ros import geometry, images
+from ivf_ros.evaluation.bagwriter import BagError, BagWriter
+from ivf_ros.types import Detection, Frame
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_typestore, Stores
-
-from ivf_ros import geometry, images
-from ivf_ros.evaluation.bagwriter import BagError, BagWriter
-from ivf_ros.types import Detection, Frame
 
 STORAGES = ('mcap', 'sqlite3')
 SECOND = 1_000_000_000

@@ -13,9 +13,8 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import pytest
-
 from ivf_ros import bootstrap
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ALL_STEPS = ['venv', 'wheels', 'libraries', 'torch', 'messages', 'ivf', 'test']

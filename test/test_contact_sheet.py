@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import cv2
+from ivf_ros.data.sources import open_source
+from ivf_ros.evaluation.contact_sheet import (
+    contact_sheet,
+    registration_overlay,
+    SheetError,
+    thermal_edges,
+)
 import numpy as np
 import pytest
-
-from ivf_ros.data.sources import open_source
-from ivf_ros.evaluation.contact_sheet import (contact_sheet, registration_overlay, SheetError,
-                                              thermal_edges)
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
 

@@ -23,7 +23,7 @@ def demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
                    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     return subprocess.run([sys.executable, '-m', 'ivf_ros.cli', 'demo', *map(str, arguments)],
                           cwd=REPOSITORY, env=environment, capture_output=True, text=True,
-                          timeout=timeout_s)
+                          timeout=timeout_s, check=False)
 
 
 @pytest.fixture(scope='module')

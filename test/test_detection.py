@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import cv2
 from hypothesis import given, settings, strategies
-import numpy as np
-import pytest
-
 from ivf_ros import detection, fusion
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.detection.drawing import place_labels
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.types import Detection, Registration, RegistrationState
+import numpy as np
+import pytest
 
 needs_hog = pytest.mark.skipif(not hasattr(cv2, 'HOGDescriptor'),
                                reason='this OpenCV has no HOGDescriptor')

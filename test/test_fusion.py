@@ -8,9 +8,6 @@ import dataclasses
 
 import cv2
 from hypothesis import given, settings, strategies
-import numpy as np
-import pytest
-
 from ivf_ros import fusion, geometry
 from ivf_ros.fusion import FusionMode, FusionParameters, FusionStage
 from ivf_ros.fusion.color import replace_luma
@@ -18,6 +15,8 @@ from ivf_ros.fusion.stage import RgbState
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.thermal import ThermalHealth, ThermalState
 from ivf_ros.types import Registration, RegistrationState
+import numpy as np
+import pytest
 
 SIZES = [(1, 1), (1, 7), (4, 1), (2, 2), (17, 1), (31, 33), (120, 161)]
 

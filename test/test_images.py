@@ -7,12 +7,12 @@ from __future__ import annotations
 from array import array
 
 import cv2
-from hypothesis import given, settings, strategies as st
-import numpy as np
-import pytest
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ivf_ros import images
 from ivf_ros.images import ImageError
+import numpy as np
+import pytest
 
 BUFFERS = {  # how message data may arrive
     'bytes': bytes,

@@ -11,9 +11,8 @@ import subprocess
 import sys
 
 from conftest import wait_until
-import pytest
-
 from ivf_ros import rosidl
+import pytest
 
 DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
 HEADER = 'std_msgs/Header header'

@@ -12,9 +12,8 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
-import pytest
-
 import ivf_ros
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MANIFEST = ElementTree.parse(REPOSITORY / 'package.xml').getroot()

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections import Counter
 import random
 
-from hypothesis import given, settings, strategies as st
-import pytest
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ivf_ros.pairing import DROP_REASONS, Pair, PairingParameters, PairSynchronizer
 from ivf_ros.parameters import build, declarations, ParameterError
+import pytest
 
 MS = 1_000_000
 

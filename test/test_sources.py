@@ -8,16 +8,15 @@ from pathlib import Path
 import shutil
 
 import cv2
-import numpy as np
-import pytest
-from rosbags.typesys import get_typestore, Stores
-
 from ivf_ros import geometry, images
 from ivf_ros.data.recording import natural_key, split_stem
 from ivf_ros.data.sources import open_source, SourceError
 from ivf_ros.evaluation.bagwriter import BagWriter
 from ivf_ros.parameters import ParameterError
 from ivf_ros.types import Frame
+import numpy as np
+import pytest
+from rosbags.typesys import get_typestore, Stores
 
 GRAY = np.add.outer(np.arange(24), np.arange(32)).astype(np.uint8)
 COLOUR = np.dstack([GRAY, GRAY + 50, 255 - GRAY])

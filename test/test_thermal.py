@@ -5,15 +5,28 @@
 from __future__ import annotations
 
 import cv2
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from ivf_ros.parameters import build, declarations
+from ivf_ros.thermal import (
+    Agc,
+    AGC_MODES,
+    AgcParameters,
+    COLOR_MAPS,
+    colorize,
+    FreezeDetector,
+    FreezeParameters,
+    RADIOMETRIES,
+    Radiometry,
+    RadiometryParameters,
+    ThermalError,
+    ThermalState,
+    TLINEAR_0_01K,
+    TLINEAR_0_04K,
+)
 import numpy as np
 import pytest
-
-from ivf_ros.parameters import build, declarations
-from ivf_ros.thermal import (Agc, AGC_MODES, AgcParameters, COLOR_MAPS, colorize, FreezeDetector,
-                             FreezeParameters, RADIOMETRIES, Radiometry, RadiometryParameters,
-                             ThermalError, ThermalState, TLINEAR_0_01K, TLINEAR_0_04K)
 
 MONOTONE_MODES = [mode for mode in AGC_MODES if mode != 'clahe']
 AGC_DTYPES = [np.uint8, np.uint16, np.float32, np.float64]

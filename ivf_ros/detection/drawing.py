@@ -8,9 +8,8 @@ from typing import Sequence
 import zlib
 
 import cv2
-import numpy as np
-
 from ivf_ros.types import Detection
+import numpy as np
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _COLORS_BGR = {'person': (90, 230, 240), 'vehicle': (255, 190, 60), 'car': (255, 190, 60),

@@ -7,10 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
+import numpy as np
 
 _WINDOW_PX = (64, 128)
 # The window holds a person with context around; these shares of it are cut from each side, as

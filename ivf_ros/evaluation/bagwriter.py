@@ -12,15 +12,20 @@ import sys
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-from rosbags.interfaces import (Connection, Qos, QosDurability, QosHistory, QosLiveliness,
-                                QosReliability, QosTime)
-from rosbags.rosbag2 import (CompressionFormat, CompressionMode, StoragePlugin, Writer,
-                             WriterError)
-from rosbags.typesys import get_types_from_msg, get_typestore, Stores, TypesysError
-
 from ivf_ros import images
 from ivf_ros.types import Detection, Frame
+import numpy as np
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores, TypesysError
 
 _STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 _CHECKOUT = Path(__file__).parents[2] / 'resource' / 'interfaces'

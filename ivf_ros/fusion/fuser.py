@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-
 from ivf_ros.fusion import laplacian
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.settings import FusionParameters
 from ivf_ros.thermal import Agc, Radiometry
+import numpy as np
 
 _THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-import numpy as np
-
 from ivf_ros.fusion.settings import LaplacianParameters
+import numpy as np
 
 # Squared gray level: what rounding to 8 bit leaves of a detail is not worth choosing.
 _ROUNDING_ENERGY = 1.0

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.fusion.fuser import check_rgb, check_thermal, Fuser
 from ivf_ros.fusion.settings import FusionParameters
 from ivf_ros.thermal import Radiometry, ThermalHealth, ThermalState
 from ivf_ros.types import Registration, RegistrationState
+import numpy as np
 
 _SATURATED_LUMA = 250
 _SAMPLE_PX = 160  # shorter side, about, of the sample by which RGB is judged

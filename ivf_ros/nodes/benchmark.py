@@ -20,16 +20,15 @@ import threading
 import time
 from typing import Any, Sequence
 
+from ivf_ros import doctor
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.transport import Hub, Publisher, Subscription
+from ivf_ros.types import Frame
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-
-from ivf_ros import doctor
-from ivf_ros.nodes import messages
-from ivf_ros.nodes.transport import Hub, Publisher, Subscription
-from ivf_ros.types import Frame
 
 _RATE_HZ = 30.0
 _TOPIC = 'ivf_benchmark/image'
@@ -39,12 +38,10 @@ _MATCH_TIMEOUT_S = 20.0
 
 def run(sizes: Sequence[tuple[int, int]], seconds: float) -> list[dict[str, Any]]:
     """Measure every size, between processes and within one; one row a measurement."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size in sizes:
-        for profile in (False, True):
-            rows.append(_between_processes(size, seconds, profile))
-        for by_reference in (True, False):
-            rows.append(_within_a_process(size, by_reference))
+        rows += [_between_processes(size, seconds, profile) for profile in (False, True)]
+        rows += [_within_a_process(size, by_reference) for by_reference in (True, False)]
     return rows
 
 
@@ -88,7 +85,7 @@ def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 6
     def on_bad_message(topic: str, error: ValueError) -> None:
         raise RuntimeError(f'{topic}: {error}')
 
-    publisher = Publisher(sender, sender_hub, messages.IMAGE, _TOPIC)
+    publisher: Publisher[Frame] = Publisher(sender, sender_hub, messages.IMAGE, _TOPIC)
     Subscription(receiver, sender_hub if by_reference else Hub(), messages.IMAGE, _TOPIC,
                  on_frame, on_bad_message)
     executor.add_node(receiver)
@@ -115,7 +112,7 @@ def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 6
 
 def _send(size: tuple[int, int], frames: int) -> None:
     node = Node('ivf_benchmark_sender')
-    publisher = node.create_publisher(messages.IMAGE.message_type, _TOPIC, _BEST_EFFORT)
+    publisher: Any = node.create_publisher(messages.IMAGE.message_type, _TOPIC, _BEST_EFFORT)
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
     while publisher.get_subscription_count() == 0:
         if time.monotonic() > deadline_s:

@@ -14,8 +14,6 @@ import argparse
 from functools import partial
 import sys
 
-from rclpy.utilities import remove_ros_args
-
 from ivf_ros.nodes.detection_node import DetectionNode
 from ivf_ros.nodes.fusion_node import FusionNode
 from ivf_ros.nodes.process import run_nodes
@@ -23,6 +21,7 @@ from ivf_ros.nodes.registration_node import RegistrationNode
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.nodes.segmentation_node import SegmentationNode
 from ivf_ros.nodes.transport import Hub
+from rclpy.utilities import remove_ros_args
 
 NODES = {
     'registration': RegistrationNode,

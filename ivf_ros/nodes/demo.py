@@ -10,6 +10,7 @@ contact sheet and a summary.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 import json
 import os
@@ -22,11 +23,6 @@ import threading
 import time
 from typing import Any, Callable, IO
 
-import numpy as np
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.parameter import Parameter
-
 from ivf_ros import doctor, geometry
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.evaluation.bagwriter import BagWriter
@@ -34,6 +30,10 @@ from ivf_ros.nodes import demo_sheet
 from ivf_ros.nodes.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.types import Event, Truth
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
@@ -228,10 +228,8 @@ class _Graph:
             raise DemoError(f'the stages ended with code {self._stages.returncode}: {last}')
 
     def _spin(self) -> None:
-        try:
+        with suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
 
 def _prepare(out: Path) -> Path:

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
-
 from ivf_ros import detection, segmentation
 from ivf_ros.evaluation.contact_sheet import contact_sheet, registration_overlay
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.recorder import RECORDED_TOPICS, Recorder, stamp_ns_in
+from ivf_ros.nodes.transport import Wire
 from ivf_ros.thermal import Agc, AgcParameters
 from ivf_ros.types import Segmentation
+import numpy as np
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
 
 TITLES = ('thermal', 'RGB', 'registered', 'fused', 'segmentation', 'detections')
 _ROWS = 6
-_WIRES = {
+_WIRES: dict[str, Wire] = {
     'thermal/image_raw': messages.IMAGE,
     'rgb/image_raw': messages.IMAGE,
     'thermal_registered/image': messages.IMAGE,
@@ -70,7 +70,7 @@ def _read(bag: Path, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Any]
 def _row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int | None,
          class_names: tuple[str, ...], agc: Agc) -> list[np.ndarray | None]:
     def image(topic: str, at_ns: int | None) -> np.ndarray | None:
-        frame = items.get((topic, at_ns))
+        frame = None if at_ns is None else items.get((topic, at_ns))
         return None if frame is None else frame.image
 
     thermal = image('thermal/image_raw', thermal_stamp_ns)

@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo
-
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Homography, Stamped
@@ -20,6 +18,7 @@ from ivf_ros.nodes.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.thermal import FreezeDetector
 from ivf_ros.types import Frame, Registration, RegistrationState
+from sensor_msgs.msg import CameraInfo
 
 
 class FusionNode(StageNode):
@@ -34,6 +33,7 @@ class FusionNode(StageNode):
         self._freeze = FreezeDetector(self.parameters.freeze)
         self._homography: Stamped[Homography] | None = None
         self._rgb_info: CameraInfo | None = None
+        self._rgb_frame_id = ''
         self._modes: Counter[FusionMode] = Counter()
         self._trouble = ''
         self._fused = self.advertise(messages.IMAGE, 'fused/image')
@@ -67,20 +67,25 @@ class FusionNode(StageNode):
 
     def _fuse(self, pair: Pair[Frame]) -> None:
         thermal, rgb = pair.thermal, pair.rgb
-        grid = rgb or thermal
+        leading = rgb or thermal
+        if leading is None:
+            return
+        if rgb is not None:
+            self._rgb_frame_id = rgb.frame_id
         with self.statistics.timed():
             health = None if thermal is None else \
                 self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
             result = self._stage.step(None if thermal is None else thermal.image,
                                       None if rgb is None else rgb.image,
-                                      self._registration(grid.stamp_ns), health)
+                                      self._registration(leading.stamp_ns), health)
         self._modes[result.mode] += 1
         self._trouble = result.reason
         if result.image is None:
             return
-        self._fused.publish(Frame(result.image, grid.stamp_ns, grid.frame_id))
-        if self._rgb_info is not None:
-            self._fused_info.publish(Stamped(self._rgb_info, grid.stamp_ns, grid.frame_id))
+        frame_id = self._rgb_frame_id if result.on_rgb_grid else leading.frame_id
+        self._fused.publish(Frame(result.image, leading.stamp_ns, frame_id))
+        if self._rgb_info is not None and result.on_rgb_grid:
+            self._fused_info.publish(Stamped(self._rgb_info, leading.stamp_ns, frame_id))
 
     def _registration(self, stamp_ns: int) -> Registration | None:
         """Return the latest homography as a registration; one that is too old counts as lost."""

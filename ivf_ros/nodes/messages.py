@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from builtin_interfaces.msg import Time
-import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
-from vision_msgs.msg import (Detection2D, Detection2DArray, LabelInfo,
-                             ObjectHypothesisWithPose, VisionClass)
-
 from ivf_ros import geometry, images
 from ivf_ros.nodes.transport import Wire
 from ivf_ros.types import Detection, Frame, Segmentation
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import (
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesisWithPose,
+    VisionClass,
+)
 
 T = TypeVar('T')
 

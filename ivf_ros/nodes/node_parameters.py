@@ -20,8 +20,8 @@ def _autostart() -> Any:
 
 
 def _transport(camera: str) -> Any:
-    return parameter('raw', f"How {camera} images come; 'compressed' subscribes to "
-                     "<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.",
+    return parameter('raw', f'How {camera} images come; compressed subscribes to '
+                     '<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.',
                      choices=TRANSPORTS, live=False)
 
 

@@ -38,8 +38,8 @@ def markdown_text() -> str:
     """Return the parameter tables of the documentation."""
     lines = ['# Parameters', '',
              'Made from the parameter dataclasses by `python -m ivf_ros.nodes.parameter_files`.',
-             'Parameters marked *start* can be given at start only; the others may be changed while',
-             'the node runs.']
+             'Parameters marked *start* can be given at start only; the others may be changed',
+             'while the node runs.']
     for node, cls in NODE_PARAMETERS.items():
         lines += ['', f'## {node}', '', '| parameter | default | allowed | meaning |',
                   '|---|---|---|---|']

@@ -7,24 +7,23 @@ from __future__ import annotations
 import sys
 from typing import Callable, Sequence
 
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.parameters import ParameterError
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.parameters import ParameterError
-
 
 def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None = None,
-             until: Callable[[StageNode], bool] = lambda node: False) -> int:
-    """Run one node, at the longest until ``until(node)`` holds; returns the exit code."""
+             until: Callable[[], bool] = lambda: False) -> int:
+    """Run one node, at the longest until ``until()`` holds; returns the exit code."""
     return run_nodes([make_node], arguments, until)
 
 
 def run_nodes(make_nodes: Sequence[Callable[[], StageNode]],
               arguments: Sequence[str] | None = None,
-              until: Callable[[StageNode], bool] = lambda node: False) -> int:
+              until: Callable[[], bool] = lambda: False) -> int:
     """
-    Run nodes in one process until SIGINT, SIGTERM or a shutdown of the context.
+    Run nodes in one process until ``until()``, SIGINT, SIGTERM or a shutdown of the context.
 
     Returns
     -------
@@ -41,9 +40,10 @@ def run_nodes(make_nodes: Sequence[Callable[[], StageNode]],
             node = make_node()
             nodes.append(node)
             executor.add_node(node)
-        if not all([node.autostart() for node in nodes]):
+        started = [node.autostart() for node in nodes]
+        if not all(started):
             return 1
-        while rclpy.ok() and not all(until(node) for node in nodes):
+        while rclpy.ok() and not until():
             executor.spin_once(timeout_sec=0.5)
     except ParameterError as error:
         sys.stderr.write(f'error: {error}\n')

@@ -11,16 +11,15 @@ import time
 from typing import Any, Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
+from ivf_ros.evaluation.bagwriter import BagWriter
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.messages import Homography, Stamped
+from ivf_ros.nodes.transport import LATCHED_QOS
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
-
-from ivf_ros.evaluation.bagwriter import BagWriter
-from ivf_ros.nodes import messages
-from ivf_ros.nodes.messages import Homography, Stamped
-from ivf_ros.nodes.transport import LATCHED_QOS
 
 # Everything of the graph that a recording keeps; overlays can be drawn again from these.
 RECORDED_TOPICS = {

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 import time
 from typing import Any
-
-from sensor_msgs.msg import CameraInfo
 
 from ivf_ros import geometry, registration
 from ivf_ros.nodes import messages
@@ -22,6 +21,7 @@ from ivf_ros.pairing import Pair
 from ivf_ros.parameters import flatten
 from ivf_ros.thermal import FreezeDetector, ThermalState
 from ivf_ros.types import Frame, Registration, RegistrationState
+from sensor_msgs.msg import CameraInfo
 
 
 class RegistrationNode(StageNode):
@@ -50,13 +50,18 @@ class RegistrationNode(StageNode):
         """Subscribe to the cameras."""
         self._measuring = self.start_worker(self._measure)
         following = self.start_worker(self._follow, lambda: self.statistics.drop('busy'))
-        self._input = PairedInput(self, self.parameters.pairing, following.put,
+
+        def on_pair(pair: Pair[Frame]) -> None:
+            if pair.thermal is not None and pair.rgb is not None:
+                following.put((pair.thermal, pair.rgb))
+
+        self._input = PairedInput(self, self.parameters.pairing, on_pair,
                                   thermal_transport=self.parameters.thermal_transport,
                                   rgb_transport=self.parameters.rgb_transport,
                                   pass_single=False)
         for stream in ('thermal', 'rgb'):
             self.subscribe(messages.CAMERA_INFO, f'{stream}/camera_info',
-                           lambda item, stream=stream: self._on_camera_info(stream, item))
+                           partial(self._on_camera_info, stream))
 
     def check_parameters(self, requested: RegistrationNodeParameters) -> None:
         """Refuse a calibration that makes no homography."""
@@ -90,18 +95,19 @@ class RegistrationNode(StageNode):
         self._set_prior()
         self._freeze = FreezeDetector(p.freeze)
 
-    def _follow(self, pair: Pair[Frame]) -> None:
+    def _follow(self, pair: tuple[Frame, Frame]) -> None:
         """Do what every frame needs; now and then have the homography measured."""
-        health = self._freeze.update(pair.thermal.image, pair.thermal.stamp_ns * 1e-9)
+        thermal, rgb = pair
+        health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         now_s = time.monotonic()
         if now_s >= self._next_measurement_s:
             self._next_measurement_s = now_s + 1.0 / self.parameters.max_rate_hz
-            self._measuring.put((pair, health.state is ThermalState.LIVE))
+            self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
         if self._registered.wanted or self._registered_info.wanted:
-            self._warp(pair)
+            self._warp(thermal, rgb)
 
-    def _measure(self, work: tuple[Pair[Frame], bool]) -> None:
-        (thermal, rgb), thermal_live = (work[0].thermal, work[0].rgb), work[1]
+    def _measure(self, work: tuple[Frame, Frame, bool]) -> None:
+        thermal, rgb, thermal_live = work
         with self.statistics.timed():
             found = self._tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
                                          thermal_live)
@@ -110,8 +116,7 @@ class RegistrationNode(StageNode):
             self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
                                              thermal.stamp_ns, thermal.frame_id))
 
-    def _warp(self, pair: Pair[Frame]) -> None:
-        thermal, rgb = pair.thermal, pair.rgb
+    def _warp(self, thermal: Frame, rgb: Frame) -> None:
         if self._latest is None or self._latest.state is RegistrationState.LOST:
             return
         image = geometry.warp(thermal.image, self._latest.H_thermal_to_rgb, rgb.size)

@@ -10,8 +10,6 @@ import threading
 import time
 from typing import Any, Callable
 
-from rclpy.parameter import Parameter
-
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.node_parameters import ReplayNodeParameters
@@ -19,6 +17,7 @@ from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 from ivf_ros.types import Event
+from rclpy.parameter import Parameter
 
 
 class ReplayNode(StageNode):
@@ -26,18 +25,18 @@ class ReplayNode(StageNode):
 
     def __init__(self, hub: Hub | None = None, source: Source | None = None,
                  on_published: Callable[[Event], None] = lambda event: None,
-                 **node_options: Any) -> None:
+                 finished: threading.Event | None = None, **node_options: Any) -> None:
         super().__init__('replay', ReplayNodeParameters, hub, **node_options)
-        self._source = source
-        self.finished = threading.Event()
+        self._given_source = source
+        self.finished = finished or threading.Event()
         self._on_published = on_published
         self._stopping = threading.Event()
 
     def configure(self) -> None:
         """Open the source."""
-        self._source = self._source or open_source(self.parameters.source)
+        self._source = self._given_source or open_source(self.parameters.source)
         self._cameras = {'thermal': self.advertise(messages.IMAGE, 'thermal/image_raw'),
-                            'rgb': self.advertise(messages.IMAGE, 'rgb/image_raw')}
+                         'rgb': self.advertise(messages.IMAGE, 'rgb/image_raw')}
 
     def activate(self) -> None:
         """Start to publish."""
@@ -81,19 +80,21 @@ class ReplayNode(StageNode):
             due_s = start_s + elapsed_ns * 1e-9 / self.parameters.rate
             if self._stopping.wait(max(0.0, due_s - time.monotonic())):
                 return
+            frame = event.frame
             if self.parameters.restamp:
                 stamp_ns = start_ns + int(elapsed_ns / self.parameters.rate)
-                event = replace(event, frame=replace(event.frame, stamp_ns=stamp_ns))
-            self._on_published(event)
-            self._cameras[event.stream].publish(event.frame)
+                frame = replace(frame, stamp_ns=stamp_ns)
+            self._on_published(replace(event, frame=frame))
+            self._cameras[event.stream].publish(frame)
 
 
 def run(source: str, *, rate: float, loop: bool, restamp: bool) -> int:
     """Replay one source in this process until its end; returns the exit code."""
     values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    return run_node(partial(ReplayNode, parameter_overrides=overrides), [],
-                    until=lambda node: node.finished.is_set())
+    finished = threading.Event()
+    return run_node(partial(ReplayNode, finished=finished, parameter_overrides=overrides), [],
+                    until=finished.is_set)
 
 
 def main(arguments: list[str] | None = None) -> int:

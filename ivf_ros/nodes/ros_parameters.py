@@ -8,13 +8,12 @@ from array import array
 import math
 from typing import Any, TypeVar
 
+from ivf_ros import parameters
+from ivf_ros.parameters import Declaration, ParameterError
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
-from ivf_ros import parameters
-from ivf_ros.parameters import Declaration, ParameterError
 
 T = TypeVar('T')
 

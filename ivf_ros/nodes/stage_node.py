@@ -8,20 +8,20 @@ from typing import Any, Callable, TypeVar
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
+from ivf_ros import parameters
+from ivf_ros.nodes import messages, ros_parameters
+from ivf_ros.nodes.statistics import diagnostic_message, RateMeter, Statistics
+from ivf_ros.nodes.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
+from ivf_ros.nodes.worker import Worker
+from ivf_ros.parameters import ParameterError
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from ivf_ros import parameters
-from ivf_ros.nodes import messages, ros_parameters
-from ivf_ros.nodes.statistics import diagnostic_message, RateMeter, Statistics
-from ivf_ros.nodes.transport import Hub, Publisher, PUBLISH_QOS, Subscription, Wire
-from ivf_ros.nodes.worker import Worker
-from ivf_ros.parameters import ParameterError
-
-T = TypeVar('T')
+T = TypeVar('T', bound=Item)
+Work = TypeVar('Work')
 
 # What a stage may raise over the images or the settings that it is given.
 STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
@@ -51,7 +51,7 @@ class StageNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._rates = RateMeter()
         try:
-            self.parameters = ros_parameters.declare(self, parameters_class)
+            self.parameters: Any = ros_parameters.declare(self, parameters_class)
             self._refuse_unknown_parameters()
         except ParameterError:
             self.destroy_node()
@@ -98,10 +98,10 @@ class StageNode(LifecycleNode):
         self._subscriptions_by_topic[topic] = subscription
         return subscription
 
-    def start_worker(self, work: Callable[[T], None],
-                     on_superseded: Callable[[], None] = lambda: None) -> Worker[T]:
+    def start_worker(self, work: Callable[[Work], None],
+                     on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:
         """Start a worker that lives until the node is deactivated; it survives stage errors."""
-        def guarded(item: T) -> None:
+        def guarded(item: Work) -> None:
             try:
                 work(item)
             except STAGE_ERRORS as error:
@@ -114,8 +114,8 @@ class StageNode(LifecycleNode):
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back periodically, by the steady clock, until the node is deactivated."""
-        timer = self.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._timers_while_active.append(timer)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
 
     def complain(self, text: str) -> None:
         """Say in one line, once, and in the diagnostics, what went wrong."""

@@ -21,14 +21,23 @@ from __future__ import annotations
 from collections import defaultdict, OrderedDict
 from dataclasses import dataclass
 import threading
-from typing import Any, Callable, Generic, TypeVar
+from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-T = TypeVar('T')
+
+class Item(Protocol):
+    """Anything that travels."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Return the time that tells one item of a topic from another."""
+
+
+T = TypeVar('T', bound=Item)
 
 # Best effort connects to any publisher; reliable connects to any subscription.
 SUBSCRIBE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -43,7 +52,7 @@ _REMEMBERED_STAMPS = 256
 
 @dataclass(frozen=True)
 class Wire(Generic[T]):
-    """How an item of the graph becomes a ROS message and back; items have a ``stamp_ns``."""
+    """How an item of the graph becomes a ROS message and back."""
 
     message_type: type
     to_message: Callable[[T], Any]
@@ -99,7 +108,7 @@ class Publisher(Generic[T]):
                  qos: QoSProfile = PUBLISH_QOS) -> None:
         self._wire = wire
         self._node = node
-        self._ros = node.create_publisher(
+        self._ros: Any = node.create_publisher(
             wire.message_type, topic, qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self.topic_name = self._ros.topic_name

@@ -9,8 +9,11 @@ from typing import Any
 from ivf_ros.parameters import build
 from ivf_ros.segmentation.drawing import overlay
 from ivf_ros.segmentation.settings import METHODS, SegmentationParameters
-from ivf_ros.segmentation.thermal_saliency import (SegmentationError, ThermalSaliency,
-                                                   ThermalSaliencyParameters)
+from ivf_ros.segmentation.thermal_saliency import (
+    SegmentationError,
+    ThermalSaliency,
+    ThermalSaliencyParameters,
+)
 
 __all__ = ['create', 'methods', 'overlay', 'SegmentationError', 'SegmentationParameters',
            'ThermalSaliency', 'ThermalSaliencyParameters']

@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-
 from ivf_ros.types import Segmentation
+import numpy as np
 
 # One colour a class, far apart in hue or lightness; class 0 is the background.
 _COLORS_BGR = np.array([

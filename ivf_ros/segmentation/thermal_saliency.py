@@ -7,10 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Segmentation
+import numpy as np
 
 _THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 _BACKGROUND_PX = 64  # shorter side, about, on which the background is estimated
