@@ -6,19 +6,13 @@ Launch the graph: registration, fusion, segmentation and detection.
     ros2 launch ivf_ros ivf.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import (
-    EnvironmentVariable,
-    EqualsSubstitution,
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-)
+from launch.substitutions import (EnvironmentVariable, EqualsSubstitution, LaunchConfiguration,
+                                  NotEqualsSubstitution, PathJoinSubstitution)
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 

@@ -97,8 +97,7 @@ def test_doctor_names_every_part(capsys):
     assert code == (0 if all(f['ok'] or not f['required'] for f in findings.values()) else 1)
 
 
-def test_doctor_reads_the_size_of_shared_memory_from_the_profile_in_force(capsys, monkeypatch,
-                                                                           tmp_path):
+def test_doctor_reads_the_shared_memory_from_the_profile_in_force(monkeypatch, tmp_path):
     from ivf_ros import doctor
 
     monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(doctor.dds_profile_path()))

@@ -12,17 +12,18 @@ from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
 import pytest
 import yaml
 
+REMEDY = 'run python -m ivf_ros.nodes.parameter_files'
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def test_the_parameter_file_is_the_one_that_the_dataclasses_make():
     written = (REPOSITORY / 'config' / 'ivf.yaml').read_text()
-    assert written == parameter_files.yaml_text(), 'run python -m ivf_ros.nodes.parameter_files'
+    assert written == parameter_files.yaml_text(), REMEDY
 
 
 def test_the_documentation_is_the_one_that_the_dataclasses_make():
     written = (REPOSITORY / 'docs' / 'parameters.md').read_text()
-    assert written == parameter_files.markdown_text(), 'run python -m ivf_ros.nodes.parameter_files'
+    assert written == parameter_files.markdown_text(), REMEDY
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)

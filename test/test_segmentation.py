@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-import pytest
-
 from ivf_ros import segmentation
 from ivf_ros.parameters import ParameterError
 from ivf_ros.types import Segmentation
+import numpy as np
+import pytest
 
 BLANK = np.zeros((240, 320, 3), np.uint8)
 PERSON = np.s_[80:160, 140:170]

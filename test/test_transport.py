@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='the transport needs rclpy')
 
-from ivf_ros.nodes import messages  # noqa: E402
+from ivf_ros.nodes import messages  # noqa: E402, I100
 from ivf_ros.nodes.transport import Hub, Publisher, Subscription  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 

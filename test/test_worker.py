@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='part of the nodes')
 
-from ivf_ros.nodes.worker import Worker  # noqa: E402
+from ivf_ros.nodes.worker import Worker  # noqa: E402, I100
 
 
 def test_items_that_wait_are_superseded_by_the_newest():

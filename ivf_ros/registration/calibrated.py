@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError, size_of
 from ivf_ros.types import Registration, RegistrationState
+import numpy as np
 
 
 @dataclass(frozen=True)

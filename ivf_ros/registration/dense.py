@@ -17,8 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.features import structure
@@ -27,6 +25,7 @@ from ivf_ros.registration.matching import fit, match_blocks, Matches, MIN_MATCHE
 from ivf_ros.registration.refinement import refine
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration, RegistrationState
+import numpy as np
 
 _MIN_SIDE_PX = 16  # of the coarse level; there is no structure in less
 
@@ -36,7 +35,7 @@ class DenseParameters:
     """How far, how finely and how critically the method ``dense`` searches."""
 
     work_px: int = parameter(
-        320, 'Long side of the thermal image at the finest level.', minimum=160, maximum=1280)
+        320, 'Long side of the thermal image at the finest level.', minimum=240, maximum=1280)
     global_search: str = parameter(
         'auto', "Search globally: 'auto' where a prior is missing or does not hold.",
         choices=('auto', 'always', 'never'))

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.types import Registration, RegistrationState
+import numpy as np
 
 _THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 

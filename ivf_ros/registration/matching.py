@@ -7,9 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
+import numpy as np
 
 MIN_MATCHES = 12
 

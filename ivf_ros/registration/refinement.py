@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
+import numpy as np
 
 _MIN_PIXELS = 100
 
@@ -55,7 +54,9 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, stride_px: 
     H = np.eye(3)
     for _ in range(iterations):
         places = (geometry.transform_points(H, pixels) + margin_px).astype(np.float32)
-        seen = cv2.remap(around, places[:, :1], places[:, 1:], cv2.INTER_LINEAR)[:, 0]
+        x_map, y_map = np.ascontiguousarray(places.T).reshape(2, *rows.shape)
+        seen = cv2.remap(around, x_map, y_map, cv2.INTER_LINEAR)
+        seen = seen.reshape(values.shape)
         off = seen - values
         squared = np.einsum('nc,nc->n', off, off)
         valid = np.einsum('nc,nc->n', seen, seen) > 1e-2

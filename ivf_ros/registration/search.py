@@ -8,10 +8,9 @@ from itertools import product
 from typing import Iterable
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.registration.features import structure
+import numpy as np
 
 _APART_PX = 4  # two peaks of one correlation are two answers from here on
 

@@ -1,0 +1,242 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Homography algebra has closed-form answers."""
+
+from __future__ import annotations
+
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ivf_ros import geometry
+from ivf_ros.geometry import GeometryError
+import numpy as np
+import pytest
+
+SIZE = (64, 48)
+CORNERS = geometry.corners_px(SIZE)
+EYE = np.eye(3)
+
+
+@st.composite
+def homographies(draw) -> np.ndarray:
+    """Draw a mapping that moves each corner of the image by at most a sixth of its height."""
+    moves = draw(st.lists(st.floats(-8, 8), min_size=8, max_size=8))
+    return geometry.from_corners(CORNERS, CORNERS + np.reshape(moves, (4, 2)))
+
+
+def scene() -> np.ndarray:
+    """Make a smooth image with a different neighbourhood at every pixel."""
+    noise = np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0])).astype(np.float32)
+    return cv2.GaussianBlur(noise, (0, 0), 4.0) * 10
+
+
+@pytest.mark.parametrize('H, point, expected', [
+    (geometry.translation(3, -2), (10, 10), (13, 8)),
+    (geometry.scaling(2, 3), (10, 10), (20, 30)),
+    (geometry.rotation(np.pi / 2), (1, 0), (0, 1)),  # x goes to y: clockwise on the screen
+    (geometry.rotation(np.pi / 2, (5, 5)), (5, 5), (5, 5)),  # the centre stays
+    (geometry.rotation(np.pi, (1, 2)), (0, 0), (2, 4)),
+    (geometry.stretch((10, 10), (20, 30)), (0, 0), (0.5, 1)),
+    (geometry.stretch((10, 10), (20, 30)), (-0.5, -0.5), (-0.5, -0.5)),  # outer edges meet
+    (geometry.stretch((10, 10), (20, 30)), (9.5, 9.5), (19.5, 29.5)),
+    (np.array([[1, 0, 0], [0, 1, 0], [0.1, 0, 1]]), (10, 4), (5, 2)),  # perspective division
+])
+def test_points_go_where_they_should(H, point, expected):
+    np.testing.assert_allclose(geometry.transform_points(H, [point]), [expected], atol=1e-12)
+
+
+def test_the_horizon_maps_to_infinity_without_a_warning():
+    H = np.array([[1, 0, 0], [0, 1, 0], [0.1, 0, 1]])
+    assert np.isinf(geometry.transform_points(H, [(-10, 1)])).any()
+
+
+def test_corners_are_pixel_centres_clockwise():
+    np.testing.assert_array_equal(geometry.corners_px((640, 480)),
+                                  [(0, 0), (639, 0), (639, 479), (0, 479)])
+
+
+@pytest.mark.parametrize('H_est, expected', [
+    (EYE, 0.0),
+    (geometry.translation(3, 4), 5.0),
+    (-2 * geometry.translation(3, 4), 5.0),  # scale of the matrix means nothing
+    # one corner stays, two move along an edge, one along the diagonal
+    (geometry.scaling(2, 2), (0 + 63 + np.hypot(63, 47) + 47) / 4),
+])
+def test_corner_error_is_the_mean_distance(H_est, expected):
+    assert geometry.corner_error_px(H_est, EYE, SIZE) == pytest.approx(expected)
+
+
+@given(homographies(), st.floats(0.01, 100) | st.floats(-100, -0.01))
+def test_normalized_takes_the_scale_away(H, factor):
+    np.testing.assert_allclose(geometry.normalized(H * factor), H, atol=1e-9)
+
+
+@pytest.mark.parametrize('bad, message', [
+    (np.eye(2), r'\(3, 3\), got \(2, 2\)'),
+    (np.full((3, 3), np.nan), 'finite'),
+    (np.diag([1, 1, 0]), 'origin'),
+    (np.diag([1, 0, 1]), 'singular'),
+    (np.ones((3, 3)), 'singular'),
+])
+def test_what_is_no_homography_is_refused(bad, message):
+    with pytest.raises(GeometryError, match=message):
+        geometry.normalized(bad)
+
+
+def test_points_of_a_wrong_shape_are_refused():
+    with pytest.raises(GeometryError, match=r'\(N, 2\), got \(3,\)'):
+        geometry.transform_points(EYE, [1, 2, 3])
+
+
+@given(homographies())
+def test_four_corners_determine_the_homography(H):
+    again = geometry.from_corners(CORNERS, geometry.transform_points(H, CORNERS))
+    np.testing.assert_allclose(again, H, atol=1e-8)
+
+
+@pytest.mark.parametrize('corners, message', [
+    (np.zeros((3, 2)), 'shape'),
+    (np.zeros((4, 2)), 'line|singular'),
+    (np.array([(0, 0), (1, 0), (2, 0), (0, 1)]), 'line|singular'),
+])
+def test_corners_that_determine_nothing_are_refused(corners, message):
+    with pytest.raises(GeometryError, match=message):
+        geometry.from_corners(corners, CORNERS)
+
+
+@given(homographies(), homographies())
+def test_products_compose(first, second):
+    there = geometry.transform_points(second, geometry.transform_points(first, CORNERS))
+    np.testing.assert_allclose(geometry.transform_points(second @ first, CORNERS), there,
+                               atol=1e-9)
+
+
+@settings(max_examples=30)
+@given(homographies())
+def test_warp_then_inverse_is_the_identity(H):
+    image = scene()
+    there = geometry.warp(image, H, SIZE, cv2.INTER_CUBIC)
+    back = geometry.warp(there, np.linalg.inv(H), SIZE, cv2.INTER_CUBIC)
+    covered = geometry.coverage(H, SIZE, SIZE).astype(np.float32)
+    kept = geometry.warp(covered, np.linalg.inv(H), SIZE) > 0.999
+    kept = cv2.erode(kept.astype(np.uint8), np.ones((9, 9)), borderValue=0).astype(bool)
+    assert kept.any()
+    np.testing.assert_allclose(back[kept], image[kept], atol=0.1 * image.std())
+
+
+def test_warp_moves_pixels_and_keeps_the_type():
+    image = np.zeros((48, 64), np.uint16)
+    image[10, 20] = 60000
+    moved = geometry.warp(image, geometry.translation(5, -3), (70, 50), border_value=7)
+    assert moved.dtype == np.uint16 and moved.shape == (50, 70)
+    assert moved[7, 25] == 60000
+    assert moved[0, 0] == moved[49, 69] == 7
+
+
+def test_stretch_is_what_resize_does():
+    image = scene()
+    stretched = geometry.warp(image, geometry.stretch(SIZE, (128, 144)), (128, 144))
+    resized = cv2.resize(image, (128, 144), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(stretched[4:-4, 4:-4], resized[4:-4, 4:-4], atol=0.05)
+
+
+@pytest.mark.parametrize('H, expected', [
+    (EYE, 64 * 48),
+    (geometry.translation(10, 0), 54 * 48),
+    (geometry.translation(0.5, 0), 63 * 48),  # a half pixel at each side lacks a neighbour
+    (geometry.translation(100, 0), 0),
+])
+def test_coverage_counts_the_pixels_that_are_seen(H, expected):
+    assert geometry.coverage(H, SIZE, SIZE).sum() == expected
+
+
+@given(homographies())
+def test_coverage_is_where_a_warp_leaves_no_border(H):
+    ones = np.ones((SIZE[1], SIZE[0]), np.float32)
+    seen = geometry.warp(ones, H, SIZE)
+    assert (seen[geometry.coverage(H, SIZE, SIZE)] > 0.9).all()
+    assert geometry.coverage(H, SIZE, SIZE)[seen > 0.999].mean() > 0.95
+
+
+@given(homographies(), st.sampled_from([0.25, 0.5, 2.0]), st.sampled_from([0.5, 3.0]))
+def test_rescaled_follows_the_resized_images(H, thermal_scale, rgb_scale):
+    point = np.array([[20.0, 30.0]])  # in the full thermal image
+    small = (point + 0.5) * thermal_scale - 0.5
+    H_small = geometry.rescaled(H, thermal_scale, rgb_scale)
+    expected = (geometry.transform_points(H, point) + 0.5) * rgb_scale - 0.5
+    np.testing.assert_allclose(geometry.transform_points(H_small, small), expected, atol=1e-9)
+
+
+@given(homographies())
+def test_rescaled_there_and_back_is_the_identity(H):
+    there = geometry.rescaled(H, (0.5, 0.25), 3.0)
+    np.testing.assert_allclose(geometry.rescaled(there, (2.0, 4.0), 1 / 3), H, atol=1e-9)
+
+
+K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+K_WIDE = np.array([[250.0, 0, 160], [0, 250, 120], [0, 0, 1]])
+SMALL_TURN = cv2.Rodrigues(np.array([0.01, -0.03, 0.02]))[0]
+
+
+@pytest.mark.parametrize('point_m', [(0.3, -0.2, 5.0), (-1.0, 0.4, 5.0), (0.0, 0.0, 5.0)])
+def test_rig_homography_is_exact_on_its_plane(point_m):
+    t = np.array([0.1, 0.02, -0.03])
+    H = geometry.from_rig(K_WIDE, K, SMALL_TURN, t, plane_distance_m=5.0)
+    thermal = K_WIDE @ point_m
+    rgb = K @ (SMALL_TURN @ point_m + t)
+    np.testing.assert_allclose(geometry.transform_points(H, [thermal[:2] / thermal[2]]),
+                               [rgb[:2] / rgb[2]], atol=1e-9)
+
+
+def test_rig_of_coinciding_cameras_is_the_change_of_intrinsics():
+    H = geometry.from_rig(K_WIDE, K, EYE, np.zeros(3))
+    np.testing.assert_allclose(H, geometry.normalized(K @ np.linalg.inv(K_WIDE)), atol=1e-12)
+
+
+def test_parallax_falls_with_distance():
+    t = np.array([0.2, 0, 0])
+    at = {d: geometry.transform_points(geometry.from_rig(K, K, EYE, t, d), [(320, 240)])[0, 0]
+          for d in (2.0, 10.0, np.inf)}
+    assert at == pytest.approx({2.0: 370, 10.0: 330, np.inf: 320})  # f b / d
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'R_thermal_to_rgb': 2 * EYE}, 'rotation'),
+    ({'R_thermal_to_rgb': np.diag([1, 1, -1])}, 'rotation'),
+    ({'t_thermal_to_rgb_m': np.zeros(2)}, 'shapes'),
+    ({'plane_distance_m': 0.0}, 'positive'),
+    ({'plane_distance_m': float('nan')}, 'positive'),
+    ({'K_rgb': np.zeros((3, 3))}, 'origin'),
+])
+def test_rigs_that_cannot_be_are_refused(change, message):
+    rig = {'K_thermal': K, 'K_rgb': K, 'R_thermal_to_rgb': EYE, 't_thermal_to_rgb_m': np.zeros(3)}
+    with pytest.raises(GeometryError, match=message):
+        geometry.from_rig(**{**rig, **change})
+
+
+@pytest.mark.parametrize('H, reason', [
+    (EYE, ''),
+    (geometry.translation(20, 10), ''),
+    (geometry.rotation(0.3, (32, 24)), ''),
+    (geometry.translation(63, 0) @ geometry.scaling(-1, 1), 'mirrored'),
+    (geometry.from_corners(CORNERS, CORNERS[[0, 2, 1, 3]]), 'folded'),  # two corners swapped
+    (geometry.scaling(5, 5), 'too large'),
+    (geometry.scaling(0.05, 0.05), 'too small'),
+    (geometry.from_corners(CORNERS, [(0, 14), (63, 0), (63, 47), (0, 33)]), 'perspective'),
+    (geometry.translation(60, 0), 'off the image'),
+    (np.full((3, 3), np.nan), 'finite'),
+    (np.zeros((3, 3)), 'origin'),
+])
+def test_implausible_views_are_named(H, reason):
+    found = geometry.check(H, SIZE, SIZE)
+    assert reason in found and bool(found) == bool(reason)
+
+
+def test_scale_is_judged_against_the_sizes():
+    small, large = (160, 120), (1920, 1080)
+    assert geometry.check(geometry.stretch(small, large), small, large) == ''
+
+
+def test_a_narrow_thermal_view_within_a_wide_one_overlaps_fully():
+    H = geometry.translation(20, 10) @ geometry.scaling(0.3, 0.3)
+    assert geometry.check(H, SIZE, SIZE) == ''
