@@ -17,6 +17,7 @@ from typing import Any, Callable, NoReturn, Sequence
 
 import cv2
 from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
+from ivf_ros.data.folder import read_image
 from ivf_ros.data.recording import as_thermal
 from ivf_ros.types import Registration
 import numpy as np
@@ -62,13 +63,15 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command('demo', _demo, 'Run the whole graph on simulated or recorded frames.',
                    'ivf demo --source recordings/night.mcap --seconds 20 --out night')
-    demo.add_argument('--source', default='simulator',
+    demo.add_argument('--source',
                       help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
     demo.add_argument('--seconds', type=float, default=10.0, help='recorded time to play')
     demo.add_argument('--out', type=Path, default=Path('ivf_demo'), help='folder for the results')
     demo.add_argument('--rate', type=float, default=1.0, help='speed of the replay')
     demo.add_argument('--aligned', action='store_true',
                       help='the recording is registered already: report the error against that')
+    demo.add_argument('--still-seconds', type=float, default=0.0, metavar='S',
+                      help='the files of a folder are unrelated scenes: show each for so long')
     demo.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
 
     replay = command('replay', _replay, 'Publish a recording as two cameras would.',
@@ -137,8 +140,9 @@ def _doctor(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from ivf_ros.nodes import demo
     report = demo.run(demo.DemoSettings(
-        source=options.source, seconds=options.seconds, out=options.out, rate=options.rate,
-        aligned=options.aligned, params_file=options.params_file),
+        source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
+        rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
+        params_file=options.params_file),
         progress=_say)
     if options.json:
         _print_json(report)
@@ -154,7 +158,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
-    thermal, rgb = as_thermal(_read(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
     found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
     if options.out:
         size = (rgb.shape[1], rgb.shape[0])
@@ -171,7 +175,7 @@ def _register(options: argparse.Namespace) -> int:
 
 
 def _fuse(options: argparse.Namespace) -> int:
-    thermal, rgb = as_thermal(_read(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
     size = (rgb.shape[1], rgb.shape[0])
     valid = None
     if options.register:
@@ -239,20 +243,9 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _read(path: Path) -> np.ndarray:
-    """Read an image as it is stored: one channel of any depth, or BGR."""
-    if not path.is_file():
-        raise CommandError(f"no file '{path}'")
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise CommandError(f"'{path}' is not an image that can be decoded")
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = np.ascontiguousarray(image[:, :, :3])
-    return image
-
-
 def _read_rgb(path: Path) -> np.ndarray:
-    image = _read(path)
+    """Read ``(H, W)`` or ``(H, W, 3)`` BGR of 8 bits, the form that all stages take."""
+    image = read_image(path)
     if image.dtype != np.uint8:
         raise CommandError(f"'{path}' must have 8 bits a channel, got {image.dtype}")
     return image

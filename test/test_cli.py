@@ -64,8 +64,8 @@ def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['register', 'missing.png', 'RGB'], "no file 'missing.png'"),
-    (['register', 'RGB', 'TRUNCATED'], 'is not an image that can be decoded'),
+    (['register', 'missing.png', 'RGB'], 'cannot read missing.png: No such file'),
+    (['register', 'RGB', 'TRUNCATED'], 'is truncated at 100 bytes'),
     (['register', 'THERMAL', 'THERMAL'], 'must have 8 bits a channel, got uint16'),
     (['register', 'THERMAL', 'RGB', '--method', 'magic'], "unknown method 'magic'"),
     (['register', 'THERMAL', 'RGB', '--set', 'work=3'], "unknown parameter 'work'"),

@@ -155,6 +155,13 @@ def test_pairs_come_thermal_first_with_equal_stamps_at_the_rate(tmp_path):
     assert open_source(tmp_path).rate_hz == 10
 
 
+def test_stills_are_shown_for_a_while_each_with_stamps_that_go_on(tmp_path):
+    source = open_source(save_pairs(tmp_path, 2), rate_hz=10, still_s=0.3)
+    assert values(source, 'thermal') == [0, 0, 0, 1, 1, 1]
+    stamps_ns = [frame.stamp_ns for frame in frames(source, 'rgb')]
+    assert stamps_ns == [n * 100_000_000 for n in range(1, 7)]
+
+
 @pytest.mark.parametrize('make', [
     lambda path: save_pairs(path, 4),
     lambda path: save_bag(path / 'bag'),

@@ -43,6 +43,8 @@ class FolderSource:
     aligned:
         Whether the images of a pair show the same view, so that stretching one over the other is
         the true homography.
+    still_s:
+        How long each pair is shown, at ``rate_hz``; 0 shows it once.
 
     Raises
     ------
@@ -52,10 +54,11 @@ class FolderSource:
     """
 
     def __init__(self, name: str, files: Mapping[str, list[Path]], rate_hz: float,
-                 aligned: bool) -> None:
+                 aligned: bool, still_s: float = 0.0) -> None:
         self.name = name
         self.rate_hz = rate_hz
         self.aligned = aligned
+        self._repeats = max(1, round(still_s * rate_hz))
         self._skip = SkipCount(name)
         thermal, rgb = (_by_key(files[stream], name) for stream in ('thermal', 'rgb'))
         keys = sorted(thermal.keys() & rgb.keys(), key=natural_key)
@@ -94,11 +97,12 @@ class FolderSource:
                 self._skip.add('unreadable', error)
                 continue
             good += 1
-            stamp_ns = round((index + 1) * period_ns)
             truth = Truth(geometry.stretch(thermal.shape[1::-1], rgb.shape[1::-1])
                           if self.aligned else None)
-            yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
-            yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
+            for repeat in range(self._repeats):
+                stamp_ns = round((index * self._repeats + repeat + 1) * period_ns)
+                yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
+                yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
         if not good:
             raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
 

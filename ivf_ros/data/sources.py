@@ -50,7 +50,7 @@ class Source(Protocol):
 
 def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
                 rgb_topic: str = 'rgb/image_raw', rate_hz: float | None = None,
-                aligned: bool = False) -> Source:
+                aligned: bool = False, still_s: float = 0.0) -> Source:
     """
     Open a source of thermal and RGB frames; what kind it is shows from what is there.
 
@@ -73,6 +73,9 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
     aligned:
         The two images of a pair in files show the same view: each RGB frame then has the
         homography that stretches one over the other as its truth.
+    still_s:
+        Image files are stills of unrelated scenes: each pair is shown for so long, as a live
+        graph needs time to register it. 0 takes them for the frames of a sequence.
 
     Raises
     ------
@@ -90,20 +93,20 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
         return _simulator(settings)
     path = Path(spec).expanduser()
     if path.is_dir():
-        return _from_directory(path, thermal_topic, rgb_topic, rate_hz, aligned)
+        return _from_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s)
     if path.is_file():
         return _from_file(path, thermal_topic, rgb_topic)
     if text.count(',') == 1:
         thermal, rgb = (Path(part.strip()).expanduser() for part in text.split(','))
         if thermal.is_dir() and rgb.is_dir():
             files = {'thermal': image_files(thermal), 'rgb': image_files(rgb)}
-            return FolderSource(text, files, rate_hz or DEFAULT_RATE_HZ, aligned)
+            return FolderSource(text, files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s)
         return VideoSource(thermal, rgb, rate_hz, aligned)
     raise SourceError(f"no such source: '{text}' is no file and no folder")
 
 
 def _from_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
-                    aligned: bool) -> Source:
+                    aligned: bool, still_s: float) -> Source:
     entries = sorted(path.iterdir())
     if (path / 'metadata.yaml').is_file():
         return _bag(path, thermal_topic, rgb_topic)
@@ -113,12 +116,13 @@ def _from_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
     if bags:
         raise SourceError(f'{path}: {len(bags)} bag files but no metadata.yaml; name one of them, '
                           'or run ros2 bag reindex on the folder')
-    recording = _pairs_in(path, rate_hz, aligned)
+    recording = _pairs_in(path, rate_hz, aligned, still_s)
     if recording is not None:
         return recording
     # Data sets often keep the two folders one level further down: in 'input', 'train', 'test'.
     below = [found for entry in entries
-             if entry.is_dir() and (found := _pairs_in(entry, rate_hz, aligned)) is not None]
+             if entry.is_dir()
+             and (found := _pairs_in(entry, rate_hz, aligned, still_s)) is not None]
     if len(below) == 1:
         return below[0]
     if below:
@@ -133,10 +137,11 @@ def _from_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
         f'found {", ".join(shown) or "an empty folder"}')
 
 
-def _pairs_in(folder: Path, rate_hz: float | None, aligned: bool) -> Source | None:
+def _pairs_in(folder: Path, rate_hz: float | None, aligned: bool,
+              still_s: float) -> Source | None:
     files = find_pairs(folder)
     if files:
-        return FolderSource(str(folder), files, rate_hz or DEFAULT_RATE_HZ, aligned)
+        return FolderSource(str(folder), files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s)
     videos = find_videos(folder)
     if videos:
         return VideoSource(videos['thermal'], videos['rgb'], rate_hz, aligned)

@@ -35,6 +35,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
+# Two cores simulate, run all stages and record: 15 Hz leaves room for all of it.
+DEFAULT_SOURCE = 'simulator:thermal.rate_hz=15,rgb.rate_hz=15'
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
 _START_TIMEOUT_S = 60.0
@@ -42,6 +44,12 @@ _DRAIN_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 10.0
 # Diagnostics come once a second; the last ones of a run within this.
 _LAST_DIAGNOSTICS_S = 2.5
+
+# A still shows no sensor noise, and says nothing of where the next one lies.
+_FOR_STILLS = ('registration:max_rate_hz:=10.0', 'registration:tracker.acquire_count:=1',
+               'registration:tracker.relock_count:=1',
+               'registration:freeze.minimum_duration_s:=10.0',
+               'fusion:freeze.minimum_duration_s:=10.0')
 
 
 class DemoError(RuntimeError):
@@ -65,11 +73,12 @@ PlayLog = dict[str, dict[int, Played]]
 class DemoSettings:
     """What to play, for how long, and where to put what came out."""
 
-    source: str = 'simulator'
+    source: str = DEFAULT_SOURCE
     seconds: float = 10.0
     out: Path = Path('ivf_demo')
     rate: float = 1.0
     aligned: bool = False
+    still_s: float = 0.0
     params_file: Path | None = None
 
 
@@ -86,7 +95,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The source cannot be opened.
 
     """
-    source = open_source(settings.source, aligned=settings.aligned)
+    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
     bag = _prepare(settings.out)
     os.environ.update(graph_environment())
     progress(f'source: {source.name}')
@@ -159,6 +168,8 @@ class _Graph:
         self._spinning = threading.Thread(target=self._spin, daemon=True)
         self._spinning.start()
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
+        if settings.still_s > 0:
+            parameters += [word for assignment in _FOR_STILLS for word in ('-p', assignment)]
         self._stages = subprocess.Popen(
             [sys.executable, '-m', 'ivf_ros.nodes.container', *STAGES, '--ros-args', *parameters],
             stdout=log, stderr=subprocess.STDOUT)

@@ -13,6 +13,7 @@ from ivf_ros.nodes.node_parameters import DetectionNodeParameters
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.worker import Pace
 from ivf_ros.parameters import flatten
 from ivf_ros.types import Frame
 
@@ -26,21 +27,26 @@ class DetectionNode(StageNode):
     def configure(self) -> None:
         """Build the detector."""
         self.parameters_changed()
+        self._pace = Pace()
         self._detections = self.advertise(messages.DETECTIONS, 'detections')
         self._overlay = self.advertise(messages.IMAGE, 'detections/overlay')
 
     def activate(self) -> None:
         """Subscribe to the fused image."""
-        worker = self.start_worker(self._detect, lambda: self.statistics.drop('busy'))
-        self.subscribe(messages.IMAGE, 'fused/image', worker.put)
+        self._detecting = self.start_worker(self._detect,
+                                            lambda: self.statistics.drop('busy'))
+        self.subscribe(messages.IMAGE, 'fused/image', self._on_image)
 
     def parameters_changed(self) -> None:
         """Build the detector anew."""
         self._detector = detection.create(**flatten(self.parameters.detection))
 
+    def _on_image(self, frame: Frame) -> None:
+        wanted = self._detections.wanted or self._overlay.wanted
+        if wanted and self._pace.is_due(self.parameters.max_rate_hz):
+            self._detecting.put(frame)
+
     def _detect(self, frame: Frame) -> None:
-        if not (self._detections.wanted or self._overlay.wanted):
-            return
         with self.statistics.timed():
             found = self._detector.detect(frame.image)
         self._detections.publish(Stamped(found, frame.stamp_ns, frame.frame_id))

@@ -65,6 +65,8 @@ class SegmentationNodeParameters:
     """Parameters of the segmentation node."""
 
     autostart: bool = _autostart()
+    max_rate_hz: float = parameter(
+        30.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
     segmentation: segmentation.SegmentationParameters = group(
         segmentation.SegmentationParameters)
 
@@ -74,6 +76,8 @@ class DetectionNodeParameters:
     """Parameters of the detection node."""
 
     autostart: bool = _autostart()
+    max_rate_hz: float = parameter(
+        10.0, 'Most images a second that are searched.', minimum=0.01, maximum=1000.0)
     detection: detection.DetectionParameters = group(detection.DetectionParameters)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-import time
 from typing import Any
 
 from ivf_ros import geometry, registration
@@ -17,6 +16,7 @@ from ivf_ros.nodes.paired_input import PairedInput
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.worker import Pace
 from ivf_ros.pairing import Pair
 from ivf_ros.parameters import flatten
 from ivf_ros.thermal import FreezeDetector, ThermalState
@@ -40,7 +40,7 @@ class RegistrationNode(StageNode):
         self._camera_infos: dict[str, CameraInfo] = {}
         self._build_stage()
         self._latest: Registration | None = None
-        self._next_measurement_s = 0.0
+        self._pace = Pace()
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = self.advertise(messages.IMAGE, 'thermal_registered/image')
         self._registered_info = self.advertise(messages.CAMERA_INFO,
@@ -99,9 +99,7 @@ class RegistrationNode(StageNode):
         """Do what every frame needs; now and then have the homography measured."""
         thermal, rgb = pair
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
-        now_s = time.monotonic()
-        if now_s >= self._next_measurement_s:
-            self._next_measurement_s = now_s + 1.0 / self.parameters.max_rate_hz
+        if self._pace.is_due(self.parameters.max_rate_hz):
             self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
         if self._registered.wanted or self._registered_info.wanted:
             self._warp(thermal, rgb)

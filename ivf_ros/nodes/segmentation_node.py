@@ -13,6 +13,7 @@ from ivf_ros.nodes.node_parameters import SegmentationNodeParameters
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub, LATCHED_QOS
+from ivf_ros.nodes.worker import Pace
 from ivf_ros.parameters import flatten
 from ivf_ros.types import Frame
 
@@ -26,14 +27,16 @@ class SegmentationNode(StageNode):
     def configure(self) -> None:
         """Build the segmenter."""
         self.parameters_changed()
+        self._pace = Pace()
         self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
         self._info = self.advertise(messages.LABEL_INFO, 'segmentation/label_info', LATCHED_QOS)
         self._overlay = self.advertise(messages.IMAGE, 'segmentation/overlay')
 
     def activate(self) -> None:
         """Subscribe to the fused image and say what the labels mean."""
-        worker = self.start_worker(self._segment, lambda: self.statistics.drop('busy'))
-        self.subscribe(messages.IMAGE, 'fused/image', worker.put)
+        self._segmenting = self.start_worker(self._segment,
+                                             lambda: self.statistics.drop('busy'))
+        self.subscribe(messages.IMAGE, 'fused/image', self._on_image)
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
@@ -41,9 +44,12 @@ class SegmentationNode(StageNode):
         """Build the segmenter anew."""
         self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
 
+    def _on_image(self, frame: Frame) -> None:
+        wanted = self._labels.wanted or self._overlay.wanted
+        if wanted and self._pace.is_due(self.parameters.max_rate_hz):
+            self._segmenting.put(frame)
+
     def _segment(self, frame: Frame) -> None:
-        if not (self._labels.wanted or self._overlay.wanted):
-            return
         with self.statistics.timed():
             found = self._segmenter.segment(frame.image)
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
