@@ -598,7 +598,7 @@ def test_the_simulator_takes_its_parameters_from_the_name():
 @pytest.mark.parametrize('spec, error, says', [
     ('simulator:weather=3', ParameterError, "unknown parameter 'weather'"),
     ('simulator:seed=often', ParameterError, "'seed' must be int"),
-    ('simulator:night', SourceError, "key=value, got 'night'"),
+    ('simulator:night', ParameterError, "key=value, got 'night'"),
 ])
 def test_wrong_simulator_parameters_are_refused(spec, error, says):
     pytest.importorskip('ivf_ros.data.simulator')

@@ -12,13 +12,12 @@ import sys
 from typing import Any
 
 import apsw
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.serde import SerdeError
-from rosbags.typesys import get_typestore, Stores
-
 from ivf_ros import images
 from ivf_ros.data.recording import as_thermal, SkipCount, SourceError
 from ivf_ros.types import Event, Frame, Truth
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
+from rosbags.typesys import get_typestore, Stores
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError

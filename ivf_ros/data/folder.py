@@ -8,12 +8,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry, images
-from ivf_ros.data.recording import (as_thermal, FRAME_IDS, natural_key, SkipCount,
-                                    SourceError, split_stem, stream_of)
+from ivf_ros.data.recording import (
+    as_thermal,
+    FRAME_IDS,
+    natural_key,
+    SkipCount,
+    SourceError,
+    split_stem,
+    stream_of,
+)
 from ivf_ros.types import Event, Frame, Truth
+import numpy as np
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import json
 from pathlib import Path
 import re
-from typing import Any, Protocol
+from typing import Protocol
 
 from ivf_ros.data.folder import find_pairs, FolderSource, image_files
 from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
-from ivf_ros.parameters import build
+from ivf_ros.parameters import build, parse_settings
 from ivf_ros.types import Event
 
 __all__ = ['open_source', 'Source', 'SourceError']
@@ -82,7 +82,8 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
     SourceError
         Nothing there can be used; the message says what was looked for and what was found.
     ParameterError
-        An unknown parameter of the simulator, or a value that it does not take.
+        A setting of the simulator that is not key=value, an unknown one, or a value that it does
+        not take.
 
     """
     if rate_hz is not None and not rate_hz > 0:
@@ -170,18 +171,5 @@ def _bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
 
 def _simulator(settings: str) -> Source:
     """Make the simulator from ``key=value,key=value``; a list is written ``[1, 2]``."""
-    values = {}
-    for setting in re.split(r',(?![^\[]*\])', settings) if settings else ():
-        key, equals, value = setting.partition('=')
-        if not equals:
-            raise SourceError(f"simulator parameters are written key=value, got '{setting}'")
-        values[key.strip()] = _parsed(value.strip())
-    from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+    values = parse_settings(re.split(r',(?![^\[]*\])', settings) if settings else ())
     return RigSimulator(build(SimulatorParameters, values))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

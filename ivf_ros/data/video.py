@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry, images
 from ivf_ros.data.recording import as_thermal, FRAME_IDS, SkipCount, SourceError, split_stem
 from ivf_ros.types import Event, Frame, Truth
+import numpy as np
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 

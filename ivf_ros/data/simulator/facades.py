@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivf_ros.data.simulator.climate import Climate, clouds, Lighting
+from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
 import numpy as np
-
-from ivf_ros.data.climate import Climate, clouds, Lighting
-from ivf_ros.data.raster import Mesh, MeshBuilder, Texture
 
 _WALLS = ((0.42, 0.50, 0.56), (0.16, 0.22, 0.40), (0.55, 0.60, 0.62), (0.28, 0.42, 0.55),
           (0.22, 0.24, 0.26), (0.35, 0.42, 0.38), (0.30, 0.36, 0.50), (0.50, 0.46, 0.42))
@@ -140,11 +139,9 @@ def _storeys(face, rng, climate, builders, wall, storeys, ground_floor) -> None:
 def _window(face, rng, climate, details, box, frame, glass_celsius, warm) -> None:
     a0, a1, b0, b1 = box
     details.add(face.quad(a0 - 0.07, a1 + 0.07, b0 - 0.07, b1 + 0.07), frame, warm + 1.0)
-    lit = rng.random() < climate.lit_windows
-    glow = (0, 0, 0)
-    if lit and climate.lamps_lit:
-        # Exposed for the street, a lit room comes out bright whatever the condition.
-        glow = _ROOMS[rng.integers(len(_ROOMS))] * rng.uniform(0.25, 1.0) / climate.exposure
+    # Exposed for the street, a lit room comes out bright whatever the condition.
+    glow = _ROOMS[rng.integers(len(_ROOMS))] * rng.uniform(0.25, 1.0) / climate.exposure
+    glow = glow * (rng.random() < climate.lit_windows and climate.lamps_lit)
     sky = 0.30 * climate.zenith * rng.uniform(0.2, 1.3)  # mirrored by the pane
     middle = (a0 + a1) / 2
     blind = rng.random() < 0.3
@@ -153,7 +150,7 @@ def _window(face, rng, climate, details, box, frame, glass_celsius, warm) -> Non
         if blind or rng.random() < 0.25:  # curtains
             depth = rng.uniform(0.3, 0.7) * (b1 - b0)
             details.add(face.quad(left, right, b1 - depth, b1), (0.35, 0.37, 0.38),
-                        glass_celsius, glow=0.5 * sky + 0.55 * np.asarray(glow))
+                        glass_celsius, glow=0.5 * sky + 0.55 * glow)
     details.add(face.quad(a0 - 0.15, a1 + 0.15, b0 - 0.17, b0 - 0.06), (0.4, 0.41, 0.42),
                 warm - 0.8)
 
@@ -167,7 +164,7 @@ def _door(face, rng, climate, details, middle) -> None:
 
 
 def _shop(face, rng, climate, details, storey) -> None:
-    open_late = rng.random() < 0.45 and climate.lamps_lit
+    open_late = float(rng.random() < 0.45 and climate.lamps_lit)
     sign, count = rng.uniform(0.03, 0.7, 3), max(int(face.width_m // 3.2), 1)
     step = (face.width_m - 0.8) / count
     top = storey - 0.75
@@ -182,13 +179,13 @@ def _shop(face, rng, climate, details, storey) -> None:
             a, wide = a0 + rng.uniform(0.3, max(step - 0.9, 0.4)), rng.uniform(0.15, 0.5)
             details.add(face.quad(a, a + wide, 0.45, rng.uniform(0.8, 1.7)),
                         rng.uniform(0.02, 0.5, 3), glass,
-                        glow=light * rng.uniform(0.1, 0.6, 3) if open_late else (0, 0, 0))
+                        glow=open_late * light * rng.uniform(0.1, 0.6, 3))
     details.add(face.quad(0.3, face.width_m - 0.3, storey - 0.7, storey - 0.12), sign,
-                glass + 1.0, glow=sign * light if open_late else (0, 0, 0))
+                glass + 1.0, glow=open_late * sign * light)
     a = rng.uniform(0.5, 1.0)
     while a < face.width_m - 1.2:  # letters
         details.add(face.quad(a, a + 0.16, storey - 0.55, storey - 0.27), (0.8, 0.8, 0.8),
-                    glass + 1.0, glow=0.5 * light if open_late else (0, 0, 0))
+                    glass + 1.0, glow=open_late * 0.5 * light)
         a += 0.27
 
 

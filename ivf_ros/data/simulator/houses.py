@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ivf_ros.data.simulator.climate import Climate, clouds, Lighting, UP
+from ivf_ros.data.simulator.facades import facade, Face
+from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
 import numpy as np
 
-from ivf_ros.data.climate import Climate, clouds, Lighting, UP
-from ivf_ros.data.facades import Face, facade
-from ivf_ros.data.raster import Mesh, MeshBuilder, Texture
-
 if TYPE_CHECKING:
-    from ivf_ros.data.street import Layout
+    from ivf_ros.data.simulator.street import Layout
 
 _SKY_M, _SKY_STEP_M = 2000.0, 25.0
 _ROOFS = ((0.08, 0.10, 0.24), (0.06, 0.06, 0.07), (0.10, 0.12, 0.16))
@@ -42,7 +41,7 @@ def _sky(rng, climate) -> list[Mesh | Texture]:
     cloud = cover[..., None] * np.clip(share * 3, 0, 1)
     colour = colour * (1 - cloud) + 1.05 * climate.horizon * cloud
     celsius = (climate.celsius('horizon') * (1 - share) + climate.celsius('sky') * share)[..., 0]
-    celsius = celsius * (1 - 0.5 * cloud[..., 0]) + 0.5 * cloud[..., 0] * climate.celsius('horizon')
+    celsius = celsius + 0.5 * cloud[..., 0] * (climate.celsius('horizon') - celsius)
     mesh = MeshBuilder()
     mesh.add(sky.outline_m, (1, 1, 1), 0.0)
     return [mesh.build(), sky.textured('light', colour.astype(np.float32), _SKY_STEP_M, 'set'),
@@ -118,8 +117,8 @@ def _garden_wall(side, x, z0, z1, rng, climate, lighting) -> list[Mesh | Texture
 
 def _roof(side, x, z0, z1, height, rng, climate, lighting) -> Mesh:
     rise, run = rng.uniform(1.8, 3.2), 4.5
-    corners = np.array([(x - side * 0.4, -height + 0.1, z0), (x - side * 0.4, -height + 0.1, z1),
-                        (x + side * run, -height - rise, z1), (x + side * run, -height - rise, z0)])
+    eaves, ridge = (x - side * 0.4, -height + 0.1), (x + side * run, -height - rise)
+    corners = np.array([(*eaves, z0), (*eaves, z1), (*ridge, z1), (*ridge, z0)])
     normal = np.array([[-side * rise, -run, 0.0]]) / np.hypot(rise, run)
     light = lighting.at(corners.mean(axis=0)[None], normal)[0]
     mesh = MeshBuilder()

@@ -11,16 +11,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ivf_ros.data.simulator.climate import Climate, climate, Lighting
+from ivf_ros.data.simulator.furniture import (
+    bin_,
+    bump,
+    bush,
+    car_stop,
+    cone,
+    guardrail,
+    LAMP_HEIGHT_M,
+    sign,
+    street_lamp,
+    traffic_light,
+    tree,
+)
+from ivf_ros.data.simulator.ground import ground, kerb
+from ivf_ros.data.simulator.houses import backdrop, houses
+from ivf_ros.data.simulator.people import cycling, Person, person, walking
+from ivf_ros.data.simulator.raster import Mesh, Texture
+from ivf_ros.data.simulator.vehicles import bicycle, car
 import numpy as np
-
-from ivf_ros.data.climate import Climate, climate, Lighting
-from ivf_ros.data.furniture import (bin_, bump, bush, car_stop, cone, guardrail, LAMP_HEIGHT_M,
-                                    sign, street_lamp, traffic_light, tree)
-from ivf_ros.data.ground import ground, kerb
-from ivf_ros.data.houses import backdrop, houses
-from ivf_ros.data.people import cycling, person, Person, walking
-from ivf_ros.data.raster import Mesh, Texture
-from ivf_ros.data.vehicles import bicycle, car
 
 LANE_M, KERB_M = 1.65, 0.12
 BEHIND_EVERYTHING_M = 1e3  # depth of what lies on the ground: it hides nothing that stands
@@ -79,15 +89,14 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class _Mover:
-    kind: str
     start_m: np.ndarray
     heading: np.ndarray
     speed: float
     loop_m: tuple[float, float]
-    look: Mesh | Person
-    phase: float
     identity: int
     vehicle: Mesh | None = None
+    rider: Person | None = None  # or walker
+    phase: float = 0.0
     lamps: bool = False
 
 
@@ -128,8 +137,8 @@ class Street:
         """Return the class name of every identity, still or moving."""
         names = {thing.identity: thing.class_name for thing in self.things if thing.identity}
         for mover in self._movers:
-            names[mover.identity] = 'car' if mover.kind == 'car' else 'person'
-            if mover.kind == 'cyclist':
+            names[mover.identity] = 'car' if mover.rider is None else 'person'
+            if mover.rider is not None and mover.vehicle is not None:
                 names[mover.identity + 1] = 'bike'
         return names
 
@@ -148,44 +157,56 @@ class Street:
             return []  # well behind the rig
         depth = float(np.linalg.norm(place - self.eye_m))
         turn = np.arctan2(mover.heading[0], mover.heading[2])
-        if mover.kind == 'car':
-            mesh = mover.look.moved(place, turn)
-            return [Thing(mesh, depth, 'car', mover.identity,
-                          _car_flares(mover, place) if mover.lamps else ())]
-        phase = mover.phase + time_s * 2 * np.pi * (0.9 if mover.kind == 'cyclist'
-                                                    else 0.62 * mover.speed)
-        if mover.kind == 'cyclist':
-            bike = Thing(mover.vehicle.moved(place, turn), depth + 0.1, 'bike',
-                         mover.identity + 1)
-            rider = cycling(mover.look, place, mover.heading, phase, self.eye_m)
-            return [bike, Thing(rider, depth, 'person', mover.identity)]
-        mesh = walking(mover.look, place, mover.heading, phase, self.eye_m, mover.speed > 0)
-        return [Thing(mesh, depth, 'person', mover.identity)]
+        things = []
+        if mover.vehicle is not None:
+            name, behind = ('car', 0.0) if mover.rider is None else ('bike', 0.1)
+            flares = _car_flares(mover.vehicle, mover.heading, place) if mover.lamps else ()
+            things.append(Thing(mover.vehicle.moved(place, turn), depth + behind, name,
+                                mover.identity + (mover.rider is not None), flares))
+        if mover.rider is not None:
+            strides = 0.62 * mover.speed if mover.vehicle is None else 0.9
+            phase = mover.phase + time_s * 2 * np.pi * strides
+            mesh = (walking(mover.rider, place, mover.heading, phase, self.eye_m, mover.speed > 0)
+                    if mover.vehicle is None
+                    else cycling(mover.rider, place, mover.heading, phase, self.eye_m))
+            things.append(Thing(mesh, depth, 'person', mover.identity))
+        return things
 
 
-def build_street(condition: str, rng: np.random.Generator) -> Street:
-    """Lay out a street at random in one of ``climate.CONDITIONS``."""
-    weather = climate(condition, rng)
-    layout = _layout(rng)
-    eye = np.array([_stand(layout, rng), -rng.uniform(1.35, 2.1), 0.0])
-    angles = np.array([rng.uniform(-1.5, 4.0), -0.9 * eye[0] + rng.uniform(-4, 4),
-                       rng.uniform(-1, 1)])
-    lamps = [(side, z) for side, x in ((-1, 0), (1, 1))
-             for z in np.arange(rng.uniform(6, 18), 85, rng.uniform(20, 34))]
-    colour = np.array(_LAMP_COLOURS[rng.integers(len(_LAMP_COLOURS))])
-    places = np.array([(_x(layout.kerb_x, side) + side * 0.45 - side * 1.2, -LAMP_HEIGHT_M, z)
-                       for side, z in lamps])
-    power = rng.uniform(0.5, 1.6) * (4.0 if condition == 'dusk' else 2.6)
-    lit = weather.lamps_lit and condition != 'rain'
-    lighting = Lighting(weather, places if lit else np.empty((0, 3)),
-                        power * np.tile(colour, (len(places) if lit else 0, 1)),
-                        eye if lit and rng.random() < 0.5 else None)
-    street = Street(weather, layout, eye, angles, lighting, rng.uniform(9, 16))
-    street.surfaces = (backdrop(rng, weather, lighting)
-                       + ground(layout, rng, weather, lighting)
-                       + houses(layout, rng, weather, lighting))
-    _populate(street, rng, lamps, colour)
+def build_street(condition: str, seed: int) -> Street:
+    """
+    Lay out a street at random in one of ``climate.CONDITIONS``.
+
+    A seed is the same street in every condition: each part has random numbers of its own.
+    """
+    places, weather_rng, ground_rng, houses_rng, things_rng = (
+        np.random.default_rng([seed, 1, part]) for part in range(5))
+    weather = climate(condition, weather_rng)
+    layout = _layout(places)
+    eye = np.array([_stand(layout, places), -places.uniform(1.35, 2.1), 0.0])
+    angles = np.array([places.uniform(-1.5, 4.0), -0.9 * eye[0] + places.uniform(-4, 4),
+                       places.uniform(-1, 1)])
+    lamps = [(side, z) for side in (-1, 1)
+             for z in np.arange(places.uniform(6, 18), 85, places.uniform(20, 34))]
+    colour = np.array(_LAMP_COLOURS[places.integers(len(_LAMP_COLOURS))])
+    lighting = _lighting(weather, layout, eye, lamps, colour, places)
+    street = Street(weather, layout, eye, angles, lighting, places.uniform(9, 16))
+    street.surfaces = (backdrop(houses_rng, weather, lighting)
+                       + ground(layout, ground_rng, weather, lighting)
+                       + houses(layout, houses_rng, weather, lighting))
+    _populate(street, things_rng, lamps, colour)
     return street
+
+
+def _lighting(weather, layout, eye_m, lamps, colour, rng) -> Lighting:
+    power = rng.uniform(0.5, 1.6) * (4.0 if weather.condition == 'dusk' else 2.6)
+    carries_lamps = rng.random() < 0.5
+    if not weather.lamps_lit or weather.condition == 'rain':
+        return Lighting(weather, np.empty((0, 3)), np.empty((0, 3)))
+    above = np.array([(_x(layout.kerb_x, side) - side * 0.75, -LAMP_HEIGHT_M, z)
+                      for side, z in lamps])
+    return Lighting(weather, above, power * np.tile(colour, (len(above), 1)),
+                    eye_m if carries_lamps else None)
 
 
 def _x(pair: tuple[float, float], side: int) -> float:
@@ -194,11 +215,11 @@ def _x(pair: tuple[float, float], side: int) -> float:
 
 def _layout(rng: np.random.Generator) -> Layout:
     parking = bool(rng.random() < 0.75), bool(rng.random() < 0.6)
-    kerb = tuple(2 * LANE_M + 2.2 * has + 0.3 for has in parking)
-    wall = tuple(x + rng.uniform(2.4, 4.0) for x in kerb)
+    left, right = (2 * LANE_M + 2.2 * has + 0.3 for has in parking)
+    walls = left + rng.uniform(2.4, 4.0), right + rng.uniform(2.4, 4.0)
     crossing = rng.uniform(9, 17) if rng.random() < 0.6 else 0.0
     waits = bool(crossing and rng.random() < 0.5)
-    return Layout(parking, kerb, wall, crossing, waits,
+    return Layout(parking, (left, right), walls, crossing, waits,
                   int(rng.choice([0, 0, -1, 1])), rng.uniform(19, 26)
                   if rng.random() < 0.3 else 0.0)
 
@@ -212,7 +233,7 @@ def _stand(layout: Layout, rng: np.random.Generator) -> float:
 def _populate(street: Street, rng: np.random.Generator, lamps, colour) -> None:
     """Put everything that has an outline of its own into the street."""
     layout, weather = street.layout, street.climate
-    free = list(range(255, 0, -1))
+    free = list(range(255, 0, -1))  # taken from the end: 1 first
 
     def stand(mesh, x, y, z, class_name='', heading=0.0, flat=False, flares=()):
         if class_name and len(free) <= 60:
@@ -290,65 +311,79 @@ def _pavement(stand, side: int, street: Street, rng) -> None:
 
 
 def _movers(street: Street, rng: np.random.Generator, free: list[int]) -> list[_Mover]:
-    layout, weather, eye = street.layout, street.climate, street.eye_m
-    movers: list[_Mover] = []
-    lamps = weather.lamps_lit
+    return [*_traffic(street, rng, free), *_walkers(street, rng, free),
+            *_cyclists(street, rng, free)]
+
+
+def _traffic(street: Street, rng, free) -> list[_Mover]:
+    layout, weather = street.layout, street.climate
+    glare = weather.condition == 'glare'
+    cars: list[_Mover] = []
 
     def drive(lane, z, speed):
         heading = np.array([0.0, 0.0, -1.0 if lane < 0 else 1.0])
-        movers.append(_Mover('car', np.array([lane, 0.0, z]), heading, speed, _ROAD_LOOP_M,
-                             car(rng, weather, True, lamps), 0.0, free.pop(), lamps=lamps))
-
-    def walk(x, z, heading, speed, loop):
-        movers.append(_Mover('person', np.array([x, -KERB_M if abs(x) > layout.kerb_x[int(x > 0)]
-                                                 else 0.0, z]),
-                             np.asarray(heading, np.float64), speed, loop, person(rng, weather),
-                             rng.uniform(0, 6), free.pop()))
+        cars.append(_Mover(np.array([lane, 0.0, z]), heading, speed, _ROAD_LOOP_M, free.pop(),
+                           car(rng, weather, True, weather.lamps_lit), lamps=weather.lamps_lit))
 
     for lane in (-LANE_M, LANE_M):
         if layout.crossing_waits:
-            for index in range(int(rng.integers(0, 3))):
-                if lane < 0:
-                    drive(lane, layout.crossing_z + 5.5 + 6.2 * index, 0.0)
+            for index in range(int(rng.integers(0, 3)) if lane < 0 else 0):
+                drive(lane, layout.crossing_z + 5.5 + 6.2 * index, 0.0)
             continue
-        count = int(rng.integers(3, 6)) if weather.condition == 'glare' and lane < 0 \
-            else int(rng.integers(1, 5))
+        count = int(rng.integers(3, 6) if glare and lane < 0 else rng.integers(1, 5))
         places = np.linspace(-10, 150, count, endpoint=False) + rng.uniform(8, 150 / count)
-        speed = rng.uniform(4, 8) if weather.condition == 'glare' else rng.uniform(6, 13)
+        speed = rng.uniform(4, 8) if glare else rng.uniform(6, 13)
         for z in places:
             drive(lane, z, speed)
+    return cars
+
+
+def _walkers(street: Street, rng, free) -> list[_Mover]:
+    layout, eye_x = street.layout, street.eye_m[0]
+    walkers: list[_Mover] = []
+
+    def walk(place, heading, speed, loop):
+        walkers.append(_Mover(np.array(place), np.array(heading, np.float64), speed, loop,
+                              free.pop(), rider=person(rng, street.climate),
+                              phase=rng.uniform(0, 6)))
+
     for side in (-1, 1):
-        kerb, wall = _x(layout.kerb_x, side), _x(layout.wall_x, side)
+        kerb_x, wall_x = _x(layout.kerb_x, side), _x(layout.wall_x, side)
         for _ in range(int(rng.integers(2, 5))):
-            x = kerb + (wall - kerb) * rng.uniform(0.4, 0.85)
-            if abs(x - eye[0]) < 0.9:
-                x = eye[0] + side * 1.1
-            walk(x, rng.uniform(5, 45), (0, 0, rng.choice([-1, 1])),
-                 0.0 if rng.random() < 0.2 else rng.uniform(0.9, 1.6), _WALK_LOOP_M)
+            x = kerb_x + (wall_x - kerb_x) * rng.uniform(0.4, 0.85)
+            if abs(x - eye_x) < 0.9:
+                x = eye_x + side * 1.1
+            speed = 0.0 if rng.random() < 0.2 else rng.uniform(0.9, 1.6)
+            walk((x, -KERB_M, rng.uniform(5, 45)), (0, 0, rng.choice([-1, 1])), speed,
+                 _WALK_LOOP_M)
     if layout.crossing_waits:
         for _ in range(int(rng.integers(2, 4))):
-            walk(rng.uniform(-6, 6), layout.crossing_z + rng.uniform(-1.1, 1.1),
+            walk((rng.uniform(-6, 6), 0.0, layout.crossing_z + rng.uniform(-1.1, 1.1)),
                  (rng.choice([-1, 1]), 0, 0), rng.uniform(0.9, 1.5),
                  (-layout.kerb_x[0], layout.kerb_x[1]))
+    return walkers
+
+
+def _cyclists(street: Street, rng, free) -> list[_Mover]:
+    cyclists = []
     for side in (-1, 1):
         lane = side * (2 * LANE_M - 0.15)
-        if rng.random() < 0.5 and not layout.crossing_waits and abs(lane - eye[0]) > 0.9:
+        if rng.random() < 0.5 and not street.layout.crossing_waits \
+                and abs(lane - street.eye_m[0]) > 0.9:
             identity = free.pop()
-            free.pop()
-            movers.append(_Mover('cyclist', np.array([lane, 0.0, rng.uniform(6, 30)]),
-                                 np.array([0.0, 0.0, float(side)]), rng.uniform(2.5, 5), (-6, 90),
-                                 person(rng, weather), rng.uniform(0, 6), identity - 1,
-                                 bicycle(rng, weather)))
-    return movers
+            free.pop()  # the next one is the bicycle's
+            cyclists.append(_Mover(
+                np.array([lane, 0.0, rng.uniform(6, 30)]), np.array([0.0, 0.0, float(side)]),
+                rng.uniform(2.5, 5), (-6, 90), identity, bicycle(rng, street.climate),
+                person(rng, street.climate), rng.uniform(0, 6)))
+    return cyclists
 
 
-def _car_flares(mover: _Mover, place: np.ndarray) -> tuple[Flare, ...]:
-    front = mover.look.points_m[:, 2].max()
-    half = np.abs(mover.look.points_m[:, 0]).max() * 0.78
-    flares = []
-    for ahead, height, colour in ((1, 0.72, (0.85, 0.97, 1.0)), (-1, 0.8, (0.05, 0.05, 0.6))):
-        direction = mover.heading * ahead
-        for across in (-half, half):
-            flares.append(Flare(place + direction * front + (across, -height, 0),
-                                np.array(colour), direction))
-    return tuple(flares)
+def _car_flares(vehicle: Mesh, heading: np.ndarray, place: np.ndarray) -> tuple[Flare, ...]:
+    front = vehicle.points_m[:, 2].max()
+    half = np.abs(vehicle.points_m[:, 0]).max() * 0.78
+    return tuple(
+        Flare(place + heading * ahead * front + (across, -height, 0), np.array(colour),
+              heading * ahead)
+        for ahead, height, colour in ((1, 0.72, (0.85, 0.97, 1.0)), (-1, 0.8, (0.05, 0.05, 0.6)))
+        for across in (-half, half))

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
+from ivf_ros.data.simulator.climate import Climate
+from ivf_ros.data.simulator.raster import Mesh, MeshBuilder
 import numpy as np
-
-from ivf_ros.data.climate import Climate
-from ivf_ros.data.raster import Mesh, MeshBuilder
 
 LAMP_HEIGHT_M = 6.2
 _STEEL = (0.22, 0.23, 0.23)
@@ -167,7 +166,8 @@ def cone(climate: Climate) -> Mesh:
     warm = climate.celsius('plastic')
     orange = (0.03, 0.18, 0.72)
     box(mesh, (0, 0, 0), (0.40, 0.05, 0.40), (0.03, 0.10, 0.4), warm)
-    for low, high, colour in ((0.05, 0.30, orange), (0.30, 0.48, (0.75,) * 3), (0.48, 0.72, orange)):
+    white = (0.75, 0.75, 0.75)
+    for low, high, colour in ((0.05, 0.30, orange), (0.30, 0.48, white), (0.48, 0.72, orange)):
         wide0, wide1 = 0.15 * (1 - low / 0.82), 0.15 * (1 - high / 0.82)
         strip(mesh, (0, -low, 0), (0, -high, 0), wide0, wide1, colour, warm + 0.6)
     return mesh.build()
@@ -202,7 +202,7 @@ def bump(climate: Climate, width_m: float) -> Mesh:
     warm = climate.celsius('plastic') + 1.0
     count = max(int(width_m / 0.5), 1)
     edges = np.linspace(-width_m / 2, width_m / 2, count + 1)
-    for index, (x0, x1) in enumerate(zip(edges[:-1], edges[1:])):
+    for index, (x0, x1) in enumerate(np.column_stack([edges[:-1], edges[1:]])):
         colour = (0.03, 0.42, 0.55) if index % 2 else (0.03, 0.03, 0.03)
         # Low enough that its far side is hidden from any camera that sees the near one.
         mesh.add([(x0, 0, -0.25), (x1, 0, -0.25), (x1, -0.07, 0), (x0, -0.07, 0)], colour, warm)

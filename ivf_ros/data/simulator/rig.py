@@ -7,10 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
+import numpy as np
 
 
 class SimulatorError(ValueError):

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivf_ros.data.simulator.climate import Climate
+from ivf_ros.data.simulator.raster import Mesh
 import numpy as np
-
-from ivf_ros.data.climate import Climate
-from ivf_ros.data.raster import Mesh
 
 _SKINS = ((0.32, 0.42, 0.62), (0.22, 0.32, 0.52), (0.10, 0.16, 0.28), (0.05, 0.08, 0.14))
 _HAIR = ((0.01, 0.01, 0.012), (0.03, 0.05, 0.10), (0.12, 0.25, 0.38), (0.35, 0.36, 0.38))
@@ -113,7 +112,8 @@ def _figure(who: Person, position_m, heading, eye_m, legs, arms, lean) -> Mesh:
     spine = np.array([0.0, -np.cos(lean), 0.0]) + heading * np.sin(lean)
     shoulders = hips + spine * 0.33 * size
     parts: list[np.ndarray | int] = []  # a polygon, or the number of a limb
-    limbs, colours, warmth = [], [], []
+    limbs: list[tuple[float, ...]] = []
+    colours, warmth = [], []
 
     def add(part, colour, celsius):
         parts.append(part)

@@ -16,21 +16,23 @@ from dataclasses import dataclass
 import heapq
 
 import cv2
-import numpy as np
-
-from ivf_ros.data.atmosphere import Atmosphere
-from ivf_ros.data.climate import CONDITIONS
 from ivf_ros.data.recording import FRAME_IDS
-from ivf_ros.data.rig import build_rig, Rig, RigParameters, SimulatorError
-from ivf_ros.data.sensors import (RADIOMETRIES, RgbParameters, RgbSensor, ThermalParameters,
-                                  ThermalSensor)
-from ivf_ros.data.street import build_street, Thing
-from ivf_ros.data.view import Sight, StreetView
+from ivf_ros.data.simulator.atmosphere import Atmosphere
+from ivf_ros.data.simulator.climate import CONDITIONS
+from ivf_ros.data.simulator.rig import build_rig, Rig, RigParameters, SimulatorError
+from ivf_ros.data.simulator.sensors import (
+    RADIOMETRIES,
+    RgbParameters,
+    RgbSensor,
+    ThermalParameters,
+    ThermalSensor,
+)
+from ivf_ros.data.simulator.street import build_street, Thing
+from ivf_ros.data.simulator.view import Sight, StreetView
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import Radiometry
 from ivf_ros.types import Detection, Event, Frame, Segmentation, Truth
-
-__all__ = ['CLASS_NAMES', 'RigSimulator', 'SimulatorError', 'SimulatorParameters']
+import numpy as np
 
 CLASS_NAMES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
                'color_cone', 'bump')
@@ -104,12 +106,12 @@ class RigSimulator:
         self.parameters = parameters
         thermal, rgb, seed = parameters.thermal, parameters.rgb, parameters.seed
         if thermal.bits < 16 and thermal.radiometry == 'tlinear_0_01K':
-            raise SimulatorError(f'thermal.bits {thermal.bits} hold no street temperature in counts '
-                                 'of 0.01 K; use 16 bits or tlinear_0_04K')
+            raise SimulatorError(f'thermal.bits {thermal.bits} cannot hold the temperatures of a '
+                                 'street in counts of 0.01 K; use 16 bits or tlinear_0_04K')
         self.name = f'simulator {parameters.condition} seed {seed}'
         self.rate_hz = thermal.rate_hz
         self.class_names = CLASS_NAMES
-        self._street = build_street(parameters.condition, np.random.default_rng([seed, 1]))
+        self._street = build_street(parameters.condition, seed)
         self.rig: Rig = build_rig(
             parameters.rig, (thermal.width, thermal.height), (rgb.width, rgb.height),
             self._street.eye_m, self._street.angles_deg, np.random.default_rng([seed, 2]))
@@ -258,7 +260,7 @@ class RigSimulator:
             if name not in _BOXED:
                 continue
             rows, columns = sight.areas[identity]
-            visible = cv2.compare(sight.identities[rows, columns], identity, cv2.CMP_EQ)
+            visible = cv2.inRange(sight.identities[rows, columns], identity, identity)
             x, y, width, height = cv2.boundingRect(visible)
             if max(width, height) < parameters.min_box_px \
                     or cv2.countNonZero(visible) < parameters.min_visible * whole_px:

@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-
 from ivf_ros.parameters import parameter
 from ivf_ros.thermal import Radiometry, TLINEAR_0_01K, TLINEAR_0_04K
+import numpy as np
 
 RADIOMETRIES = {'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K}
 
@@ -37,7 +36,7 @@ class ThermalParameters:
         16, 'Counts saturate at this many bits; 14 need the 0.04 K counts.', minimum=14,
         maximum=16, live=False)
     shows: str = parameter(
-        'temperature', "'luminance' shows the thermal view in RGB's light instead: pseudo-thermal.",
+        'temperature', "'luminance': the thermal view in the light of RGB, pseudo-thermal.",
         choices=('temperature', 'luminance'), live=False)
     blur_px: float = parameter(
         0.6, 'Deviation of the blur of the optics.', minimum=0.0, maximum=10.0, live=False)
@@ -96,7 +95,8 @@ class ThermalSensor:
             return 0, False
         # Times are multiples of the frame period: rounding must not move an event by a frame.
         number = int((time_s + 1e-6) // period_s)
-        return number, number > 0 and time_s + 1e-6 < number * period_s + self._parameters.shutter_s
+        since_s = time_s + 1e-6 - number * period_s
+        return number, number > 0 and since_s < self._parameters.shutter_s
 
     def counts(self, celsius: np.ndarray, index: int, time_s: float) -> np.ndarray:
         """Return what the sensor reads, ``(H, W)`` uint16, for temperatures ``(H, W)`` float32."""

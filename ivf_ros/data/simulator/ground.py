@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ivf_ros.data.simulator.climate import Climate, clouds, Lighting, UP
+from ivf_ros.data.simulator.facades import Face
+from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
 import numpy as np
 
-from ivf_ros.data.climate import Climate, clouds, Lighting, UP
-from ivf_ros.data.facades import Face
-from ivf_ros.data.raster import Mesh, MeshBuilder, Texture
-
 if TYPE_CHECKING:
-    from ivf_ros.data.street import Layout
+    from ivf_ros.data.simulator.street import Layout
 
 _START_M, _END_M, _KERB_M = -2.0, 118.0, 0.12
 _LANE_M = 1.65
@@ -29,7 +28,7 @@ def ground(layout: Layout, rng: np.random.Generator, climate: Climate,
     """Return road, marks and pavements, in the order in which they are painted."""
     left, right = layout.kerb_x
     road = _level(-left, right, 0.0)
-    grey = rng.uniform(0.10, 0.20) * (0.5 if climate.condition == 'rain' else 1.0)
+    grey = rng.uniform(0.13, 0.25) * (0.5 if climate.condition == 'rain' else 1.0)
     asphalt = grey * np.array([1.02, 1.0, 0.98])
     base = MeshBuilder()
     base.add(road.outline_m, asphalt, climate.celsius('asphalt'))
@@ -56,7 +55,7 @@ def kerb(side: int, layout: Layout, climate: Climate) -> Mesh:
     ends = np.concatenate([np.arange(0.5, 20, 1.0), np.arange(20, 100, 5.0)])
     stone = np.array([0.30, 0.31, 0.32])
     celsius = climate.celsius('kerb')
-    for index, (z0, z1) in enumerate(zip(ends[:-1], ends[1:])):
+    for index, (z0, z1) in enumerate(np.column_stack([ends[:-1], ends[1:]])):
         shade = stone * (1.0 + 0.1 * (index % 3 - 1))
         mesh.add([(x, -_KERB_M, z0), (x, -_KERB_M, z1), (x + side * 0.16, -_KERB_M, z1),
                   (x + side * 0.16, -_KERB_M, z0)], shade * 1.1, celsius - 1.2)
@@ -186,7 +185,8 @@ def _house_shadows(layout, rng, climate) -> list[Texture]:
     shadows = []
     z = -20.0
     while z < 100:
-        width, height = rng.uniform(9, 18), rng.choice([rng.uniform(1.5, 4), rng.uniform(4, 9)])
+        width = rng.uniform(9, 18)
+        height = rng.choice([rng.uniform(1.5, 4), rng.uniform(4, 9)])
         tip = np.array([-to_sun[0], 0.0, -to_sun[2]]) * height / -to_sun[1]
         near, far = np.array([wall, 0.0, z]), np.array([wall, 0.0, z + width])
         outline = np.array([near, far, far + tip, near + tip])

@@ -13,14 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import cv2
-import numpy as np
-
 from ivf_ros import geometry
-from ivf_ros.data.rig import Camera
+from ivf_ros.data.simulator.rig import Camera
+import numpy as np
 
 NEAR_M = 0.25  # nothing nearer is drawn
 _SUBPIXEL_BITS = 4
-_FINE, _COARSE, _LARGE_PX = 4, 2, 40000
+_FINE, _COARSE, _LARGE_PX, _SMALL_PX = 4, 2, 40000, 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +144,8 @@ def draw(mesh: Mesh, values: np.ndarray, camera: Camera) -> Patch | None:
     if x1 <= x0 or y1 <= y0:
         return None
     fine = _COARSE if (x1 - x0) * (y1 - y0) > _LARGE_PX else _FINE
+    if width < _SMALL_PX:
+        fine *= 2  # OpenCV fills outlines half a fine pixel too wide: keep that small
     full = 255 if values.dtype == np.uint8 else 1.0
     pixels = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine, values.shape[1] + 1), values.dtype)
     colours = values.tolist()
@@ -233,7 +234,7 @@ class Canvas:
     """
 
     def __init__(self, camera: Camera, channels: dict[str, int]) -> None:
-        self.fine = int(np.clip(round(1800 / camera.size[0]), 2, 10))
+        self.fine = int(np.clip(round(1800 / camera.size[0]), 2, 6))
         self.camera = camera.enlarged(self.fine)
         width, height = self.camera.size
         self.layers = {name: np.zeros((height, width, count)[:3 if count > 1 else 2], np.float32)

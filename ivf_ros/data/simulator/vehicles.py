@@ -9,10 +9,9 @@ mirror the cold sky, so that windows and body swap their contrast between the tw
 
 from __future__ import annotations
 
+from ivf_ros.data.simulator.climate import Climate
+from ivf_ros.data.simulator.raster import Mesh, MeshBuilder
 import numpy as np
-
-from ivf_ros.data.climate import Climate
-from ivf_ros.data.raster import Mesh, MeshBuilder
 
 _PAINTS = ((0.55, 0.55, 0.56), (0.72, 0.73, 0.74), (0.035, 0.035, 0.04), (0.10, 0.10, 0.11),
            (0.06, 0.05, 0.42), (0.30, 0.12, 0.05), (0.16, 0.22, 0.08), (0.10, 0.30, 0.50),
@@ -50,9 +49,9 @@ def car(rng: np.random.Generator, climate: Climate, driven: bool, lamps: bool) -
 
     tyre = 0.4 * climate.celsius('asphalt') + 0.6 * climate.air_celsius + 9 * heat
     for z in (rear + 0.35, front - 0.35):  # as seen from behind and from the front
-        for side in (-1, 1):
-            mesh.add([(side * x, y, z) for x, y in ((half - 0.22, 0), (half - 0.02, 0),
-                                                    (half - 0.02, -0.4), (half - 0.22, -0.4))],
+        for mirror in (-1, 1):
+            mesh.add([(mirror * x, y, z) for x, y in ((half - 0.22, 0), (half - 0.02, 0),
+                                                      (half - 0.02, -0.4), (half - 0.22, -0.4))],
                      _RUBBER, tyre, inside_m=inside)
     warm = skin + 14 * heat
     across(rear, sill, half, rear, tail, half, paint, skin + 0.5)
@@ -170,8 +169,7 @@ def bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
              ((0, -0.82, -0.18), (0, -0.85, 0.38)), ((0, -0.34, -0.53), (0, -0.82, -0.18)),
              ((0, -0.34, 0.53), bars), ((-0.28, -1.02, 0.38), (0.28, -1.02, 0.38)),
              ((-0.05, -0.97, -0.33), (0.05, -0.96, -0.1))]
-    for start, end in tubes:
-        start, end = np.array(start), np.array(end)
+    for start, end in np.array(tubes):
         along = end - start
         # A flat strip in the plane of the frame, and one across it for the view along the street.
         for normal in ((1.0, 0, 0), (0, 0, 1.0)):

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import cv2
+from ivf_ros.data.simulator.climate import clouds
+from ivf_ros.data.simulator.rig import Camera
+from ivf_ros.data.simulator.street import Flare, Street, Thing
+from ivf_ros.data.simulator.view import StreetView
 import numpy as np
-
-from ivf_ros.data.climate import clouds
-from ivf_ros.data.rig import Camera
-from ivf_ros.data.street import Flare, Street, Thing
-from ivf_ros.data.view import StreetView
 
 _COARSE = 4  # smoke and halos are smooth: they are made at a quarter of the resolution
 _TILE, _HALO, _STREAKS = 256, 129, 6
@@ -97,15 +96,15 @@ class Atmosphere:
         facing = 1.0 if flare.direction is None else float(flare.direction @ to_eye) / distance
         if facing < 0.1:
             return
-        x, y = camera.project(flare.place_m[None])[0]
+        x, y = camera.project(flare.place_m[None])[0].tolist()
         width, height = camera.size
-        column, row = int(round(x)), int(round(y))
+        column, row = round(x), round(y)
         if identities is not None and 0 <= column < width and 0 <= row < height \
                 and identities[row, column] != identity:
             return
         headlight = flare.direction is not None and flare.colour[0] > 0.5
         beam = facing ** 12 if self._condition == 'glare' and headlight else 0.25 * facing ** 4
-        x, y = (np.array([x, y]) + 0.5) / _COARSE - 0.5
+        x, y = (x + 0.5) / _COARSE - 0.5, (y + 0.5) / _COARSE - 0.5
         radius = width * (0.035 + beam / (4 + 0.25 * distance)) / _COARSE
         left, top = max(int(x - radius), 0), max(int(y - radius), 0)
         right = min(int(x + radius) + 2, glow.shape[1])
@@ -147,7 +146,8 @@ class Atmosphere:
 def _seamless(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Return clouds that repeat without a seam."""
     whole = clouds(rng, (_TILE, _TILE), cells)
-    ramp = (0.5 - 0.5 * np.cos(np.linspace(0, 2 * np.pi, _TILE, endpoint=False))).astype(np.float32)
+    turn = np.linspace(0, 2 * np.pi, _TILE, endpoint=False, dtype=np.float32)
+    ramp = 0.5 - 0.5 * np.cos(turn)
     for axis, weight in ((0, ramp[:, None]), (1, ramp[None])):
         whole = whole * weight + np.roll(whole, _TILE // 2, axis) * (1 - weight)
     return ((whole - whole.mean()) / whole.std()).astype(np.float32)

@@ -10,6 +10,7 @@ overcast midday sky, and radiance is their product; ``expose`` turns it into 8-b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +21,9 @@ UP = np.array([0.0, -1.0, 0.0])  # world axes: x right, y down, z along the stre
 
 # Temperatures above the air, kelvin: under the sun, under clouds, at dusk, at night.
 _WARMTH = {
-    'asphalt': (13.0, 3.0, 6.0, 3.5),
-    'paint': (10.5, 2.4, 5.2, 3.0),
-    'pavement': (8.5, 2.0, 4.0, 2.0),
+    'asphalt': (9.5, 3.0, 6.0, 3.5),
+    'paint': (7.5, 2.4, 5.2, 3.0),
+    'pavement': (6.5, 2.0, 4.0, 2.0),
     'kerb': (7.0, 1.2, 5.0, 3.0),
     'grass': (2.0, 0.0, -1.5, -2.5),
     'wall': (5.0, 2.2, 4.2, 3.2),
@@ -88,7 +89,8 @@ def climate(condition: str, rng: np.random.Generator) -> Climate:
     direction = np.array([np.cos(elevation) * np.sin(azimuth), -np.sin(elevation),
                           np.cos(elevation) * np.cos(azimuth)])
     sunny = condition == 'day' and rng.random() < 0.75
-    common = {'condition': condition, 'sun_direction': direction, 'sun': np.zeros(3)}
+    common: dict[str, Any] = {'condition': condition, 'sun_direction': direction,
+                              'sun': np.zeros(3)}
     if condition in ('day', 'smoke', 'rain'):
         dull = 0.6 if condition == 'rain' else 1.0
         sky = (((0.85, 0.50, 0.27), (0.92, 0.86, 0.80)) if sunny
@@ -99,7 +101,7 @@ def climate(condition: str, rng: np.random.Generator) -> Climate:
             air_celsius=rng.uniform(9, 25), lamps_lit=condition == 'rain', lit_windows=0.04,
             ambient=dull * np.array([0.50, 0.44, 0.40] if sunny else [0.86, 0.85, 0.84]),
             zenith=dull * np.array(sky[0]), horizon=dull * np.array(sky[1]),
-            exposure=rng.uniform(0.95, 1.3), clouds=0.5 if sunny else 0.2,
+            exposure=rng.uniform(1.1, 1.5), clouds=0.5 if sunny else 0.2,
             column=0 if sunny else _RAIN_COLUMN, **common)
     if condition == 'dusk':
         glow = rng.uniform(0.6, 1.2)
@@ -113,7 +115,7 @@ def climate(condition: str, rng: np.random.Generator) -> Climate:
         air_celsius=rng.uniform(1, 15), lamps_lit=True, lit_windows=rng.uniform(0.15, 0.4),
         ambient=rng.uniform(0.004, 0.008) * np.array([1.2, 1.05, 1.0]), clouds=0.3,
         zenith=np.array([0.0030, 0.0026, 0.0026]), horizon=np.array([0.007, 0.008, 0.010]),
-        exposure=rng.uniform(6.0, 9.0), column=3, **common)
+        exposure=rng.uniform(4.0, 8.0), column=3, **common)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Callable, Tuple
 
 import cv2
+from ivf_ros.data.simulator.climate import expose, UP
+from ivf_ros.data.simulator.raster import blend, Canvas, draw, hidden, Mesh, Patch
+from ivf_ros.data.simulator.rig import Camera
+from ivf_ros.data.simulator.street import BEHIND_EVERYTHING_M, Street, Thing
 import numpy as np
-
-from ivf_ros.data.climate import expose, UP
-from ivf_ros.data.raster import blend, Canvas, draw, hidden, Mesh, Patch
-from ivf_ros.data.rig import Camera
-from ivf_ros.data.street import BEHIND_EVERYTHING_M, Street, Thing
 
 _SHADOW = 0.55  # share of the light that a moving shadow takes, under the sun
 _CONTACT_SHADOW = 0.45  # and under a car or a foot without sun
@@ -51,7 +50,7 @@ class Sight:
 
     def mark(self, identity: int, visible: Patch, whole: Patch) -> None:
         """Note that a thing, of which this much is visible, stands before all others so far."""
-        covered = cv2.compare(np.ascontiguousarray(visible.coverage), 127, cv2.CMP_GT)
+        covered = cv2.inRange(np.ascontiguousarray(visible.coverage), 128, 255)
         cv2.copyTo(np.full_like(covered, identity), covered, self.identities[visible.area])
         if identity:
             self.whole_px[identity] = int(np.count_nonzero(whole.coverage > 127))
@@ -179,27 +178,29 @@ class StreetView:
 
     def _shade(self, image: np.ndarray, thing: Thing) -> None:
         """Darken the ground where something stands in the sun's way, or just under it."""
-        climate = self._street.climate
-        points = thing.mesh.points_m
+        climate, mesh = self._street.climate, thing.mesh
         sunny = climate.sun.any()
+        points, ends = mesh.points_m, mesh.ends
+        floor = points[:, 1].max()
         if sunny:
             to_sun = climate.sun_direction
-            points = points + (points[:, 1] / -to_sun[1])[:, None] * to_sun
+            points = points + ((points[:, 1] - floor) / -to_sun[1])[:, None] * to_sun
+        elif thing.class_name in ('car', 'person'):
+            points = points[points[:, 1] > floor - 0.35]
         else:
-            points = points[points[:, 1] > -0.35]
-            if len(points) < 3 or thing.class_name in ('bump', ''):
-                return
-        flat = cv2.convexHull(points[:, [0, 2]].astype(np.float32)).reshape(-1, 2)
-        left, right = self._street.layout.wall_x
-        flat[:, 0] = np.clip(flat[:, 0], -left, right)  # walls catch shadows; left out here
-        outline = np.column_stack([flat[:, 0], np.zeros(len(flat)), flat[:, 1]])
-        shadow = Mesh(outline, np.array([len(outline)]), UP[None], np.array([False]),
-                      np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
-        patch = draw(shadow, np.zeros((1, 3), np.uint8), self._camera)
-        if patch is None:
             return
-        dark = cv2.convertScaleAbs(patch.pixels, alpha=_SHADOW if sunny else _CONTACT_SHADOW)
-        blend(image, self._behind_still(Patch(patch.x, patch.y, dark), thing.depth_m))
+        if thing.class_name == 'car' or not sunny:  # without gaps
+            flat = cv2.convexHull(points[:, [0, 2]].astype(np.float32)).reshape(-1, 2)
+            points, ends = np.insert(flat, 1, floor, axis=1), np.array([len(flat)])
+        left, right = self._street.layout.wall_x
+        points[:, 0] = np.clip(points[:, 0], -left, right)  # walls catch shadows; left out here
+        count = len(ends)
+        shadow = Mesh(points, ends, np.tile(UP, (count, 1)), np.zeros(count, bool),
+                      np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count))
+        patch = draw(shadow, np.zeros((count, 3), np.uint8), self._camera)
+        if patch is not None:
+            dark = cv2.convertScaleAbs(patch.pixels, alpha=_SHADOW if sunny else _CONTACT_SHADOW)
+            blend(image, self._behind_still(Patch(patch.x, patch.y, dark), thing.depth_m))
 
 
 def _bounds(patch: Patch) -> tuple[int, int, int, int]:
