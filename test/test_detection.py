@@ -60,18 +60,25 @@ def test_people_are_found_in_real_thermal_images(shared_data):
 
 
 @needs_hog
-def test_people_are_found_in_the_simulator_by_night():
-    simulator = RigSimulator(build(SimulatorParameters, {'condition': 'night'}))
+def test_by_night_people_are_found_in_the_fused_image_and_not_in_rgb():
+    # A street with people near the camera: HOG needs them to be large.
+    simulator = RigSimulator(build(SimulatorParameters, {'condition': 'night', 'seed': 2}))
     detector, stage = detection.create(), fusion.FusionStage()
-    n_found = n_boxes = 0
-    for index in range(100, 180, 20):
+    n_people, n_boxes, n_found = 0, 0, {'fused': 0, 'rgb': 0}
+    for index in range(60, 300, 60):
         thermal, rgb, truth = simulator.pair(index)
         known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
-        found = detector.detect(stage.step(thermal.image, rgb.image, known).image)
-        n_boxes += len(found)
-        n_found += sum(any(iou(person.box_xyxy_px, one.box_xyxy_px) >= 0.5 for one in found)
-                       for person in truth.detections if person.class_name == 'person')
-    assert n_found >= 2 and n_found >= 0.5 * n_boxes
+        fused = stage.step(thermal.image, rgb.image, known).image
+        people = [one.box_xyxy_px for one in truth.detections if one.class_name == 'person'
+                  and one.box_xyxy_px[3] - one.box_xyxy_px[1] > 60]
+        n_people += len(people)
+        n_boxes += len(detector.detect(fused))
+        for name, image in (('fused', fused), ('rgb', rgb.image)):
+            found = [one.box_xyxy_px for one in detector.detect(image)]
+            n_found[name] += sum(any(iou(person, box) >= 0.5 for box in found)
+                                 for person in people)
+    assert n_found['fused'] >= 0.5 * max(n_people, n_boxes) > 2
+    assert n_found['rgb'] <= 0.2 * n_found['fused']
 
 
 @needs_hog
