@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from typing import Callable, Sequence
 
+import cv2
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
@@ -31,6 +33,7 @@ def run_nodes(make_nodes: Sequence[Callable[[], StageNode]],
         0, or 1 where a node could not be made or did not start.
 
     """
+    _tune(len(make_nodes))
     rclpy.init(args=None if arguments is None else list(arguments))
     nodes: list[StageNode] = []
     # Callbacks only enqueue, so one thread is enough and the least work for the interpreter lock.
@@ -56,3 +59,25 @@ def run_nodes(make_nodes: Sequence[Callable[[], StageNode]],
         executor.shutdown()
         rclpy.try_shutdown()
     return 0
+
+
+def _tune(n_nodes: int) -> None:
+    """
+    Set up this process for images that pass through several threads.
+
+    Measured on two cores with all four stages at work, see docs/graph.md: alone each setting gains
+    little, together they raised the frames fused at 640x480, 30 Hz, from about 60 % to 90 %.
+    """
+    # A worker that comes back from OpenCV waits this long for another one to yield the
+    # interpreter; the default of 5 ms adds up to more than the work itself.
+    sys.setswitchinterval(1e-4)
+    # glibc returns every image to the system and has the next one paged in anew: keep them.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, 'mallopt'):
+        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # names in malloc.h
+        libc.mallopt(mmap_threshold, 128 << 20)
+        libc.mallopt(trim_threshold, 512 << 20)
+        libc.mallopt(top_pad, 64 << 20)
+    if n_nodes > 1:
+        # The stages keep the cores busy side by side; splitting each up makes them wait.
+        cv2.setNumThreads(1)
