@@ -10,15 +10,12 @@ import os
 from pathlib import Path
 import platform
 import re
-import xml.etree.ElementTree as ElementTree
+
+from ivf_ros import dds
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Fast DDS 3 reads the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
-DDS_PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-
-# The default shared-memory segment of Fast DDS; smaller than one 640x480 colour image.
-_DEFAULT_SEGMENT_BYTES = 512 * 1024
+# Room for several colour images of a megapixel on their way at once.
 _ENOUGH_SEGMENT_BYTES = 16 * 1024 * 1024
 
 
@@ -45,29 +42,6 @@ def examine() -> list[Finding]:
             _library('torch', 'torch', required=False), _weights()]
 
 
-def dds_profile_path() -> Path:
-    """
-    Return where the Fast DDS profile of the package lies.
-
-    It is installed under ``share/``; in a source checkout it lies in ``config/``.
-    """
-    for folder in (PACKAGE.parent / 'config', *_shares()):
-        if (folder / 'fastdds.xml').is_file():
-            return folder / 'fastdds.xml'
-    return PACKAGE.parent / 'config' / 'fastdds.xml'
-
-
-def dds_profile_variable() -> str:
-    """Return the variable by which the Fast DDS of this machine is told its profile."""
-    uses_fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'jazzy')
-    return DDS_PROFILE_VARIABLES[1 if uses_fast_dds_2 else 0]
-
-
-def _shares() -> list[Path]:
-    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
-    return [Path(prefix) / 'share' / 'ivf_ros' / 'config' for prefix in prefixes if prefix]
-
-
 def _python() -> Finding:
     return Finding('python', f'{platform.python_version()} on {platform.system()} '
                              f'{platform.machine()}')
@@ -92,21 +66,19 @@ def _rmw() -> Finding:
 
 
 def _dds_profile() -> Finding:
-    advice = f'export {dds_profile_variable()}={dds_profile_path()}'
-    chosen = next((os.environ[name] for name in DDS_PROFILE_VARIABLES if os.environ.get(name)), '')
+    advice = f'export {dds.profile_variable()}={dds.profile_path()}'
+    chosen = dds.profile_in_force()
     if not chosen:
         return Finding('dds_profile', 'none: images over '
-                       f'{_DEFAULT_SEGMENT_BYTES // 1024} KB get lost between processes (ivf demo '
-                       'and ivf.launch.py load one themselves)', advice, required=False)
+                       f'{dds.DEFAULT_SEGMENT_BYTES // 1024} KB get lost between processes (the '
+                       'ivf command and ivf.launch.py load one themselves)', advice,
+                       required=False)
     try:
-        root = ElementTree.parse(chosen).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        return Finding('dds_profile', chosen, f'cannot be read ({error}); {advice}')
-    sizes = [int(element.text or 0) for element in root.iter() if
-             element.tag.endswith('segment_size')]
-    largest = max(sizes, default=_DEFAULT_SEGMENT_BYTES)
-    found = f'{chosen}, shared memory {largest // 1024} KB'
-    return Finding('dds_profile', found, '' if largest >= _ENOUGH_SEGMENT_BYTES else advice)
+        size = dds.segment_bytes(chosen)
+    except dds.ProfileError as error:
+        return Finding('dds_profile', chosen, f'{error}; {advice}')
+    return Finding('dds_profile', f'{chosen}, shared memory {size // 1024} KB',
+                   '' if size >= _ENOUGH_SEGMENT_BYTES else advice)
 
 
 def _message_packages() -> list[Finding]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import cv2
-from ivf_ros import cli, geometry
+from ivf_ros import cli, dds, doctor, geometry
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 import numpy as np
 import pytest
@@ -98,14 +98,23 @@ def test_doctor_names_every_part(capsys):
 
 
 def test_doctor_reads_the_shared_memory_from_the_profile_in_force(monkeypatch, tmp_path):
-    from ivf_ros import doctor
-
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(doctor.dds_profile_path()))
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(dds.profile_path()))
     finding = {f.name: f for f in doctor.examine()}['dds_profile']
     assert finding.ok and 'shared memory 65536 KB' in finding.found
-    (tmp_path / 'small.xml').write_text('<dds><segment_size>1024</segment_size></dds>')
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(tmp_path / 'small.xml'))
-    assert not {f.name: f for f in doctor.examine()}['dds_profile'].ok
+    for content in ('<dds><segment_size>1024</segment_size></dds>', '<dds>', '<dds/>'):
+        (tmp_path / 'bad.xml').write_text(content)
+        monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(tmp_path / 'bad.xml'))
+        assert not {f.name: f for f in doctor.examine()}['dds_profile'].ok
+
+
+def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
+    for name in dds.PROFILE_VARIABLES:
+        monkeypatch.setenv(name, '')  # so that what is set below is undone
+    dds.use_profile()
+    assert dds.profile_in_force() == str(dds.profile_path())
+    monkeypatch.setenv(dds.profile_variable(), 'mine.xml')
+    dds.use_profile()
+    assert dds.profile_in_force() == 'mine.xml'
 
 
 @pytest.mark.parametrize('command', ['doctor', 'demo', 'replay', 'register', 'fuse', 'segment',

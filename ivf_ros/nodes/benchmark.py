@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Any, Sequence
 
-from ivf_ros import doctor
+from ivf_ros import dds
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.transport import Hub, Publisher, Subscription
 from ivf_ros.types import Frame
@@ -47,10 +47,10 @@ def run(sizes: Sequence[tuple[int, int]], seconds: float) -> list[dict[str, Any]
 
 def _between_processes(size: tuple[int, int], seconds: float, profile: bool) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items()
-                   if name not in doctor.DDS_PROFILE_VARIABLES}
+                   if name not in dds.PROFILE_VARIABLES}
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     if profile:
-        environment[doctor.dds_profile_variable()] = str(doctor.dds_profile_path())
+        environment[dds.profile_variable()] = str(dds.profile_path())
     frames = round(seconds * _RATE_HZ)
     common = [sys.executable, '-m', 'ivf_ros.nodes.benchmark', f'{size[0]}', f'{size[1]}',
               f'{frames}']

@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any, Callable, IO
 
-from ivf_ros import doctor, geometry
+from ivf_ros import dds, geometry
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.evaluation.bagwriter import BagWriter
 from ivf_ros.nodes import demo_sheet
@@ -97,7 +97,8 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     """
     source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
     bag = _prepare(settings.out)
-    os.environ.update(graph_environment())
+    dds.use_profile()
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     progress(f'source: {source.name}')
     played: PlayLog = {'thermal': {}, 'rgb': {}}
 
@@ -122,13 +123,6 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     if not report['topics']['fused/image']['frames']:
         raise DemoError(f"nothing was fused; see {settings.out / 'stages.log'}")
     return report
-
-
-def graph_environment() -> dict[str, str]:
-    """Return the variables, not set yet, with which large images travel between processes."""
-    wanted = {doctor.dds_profile_variable(): str(doctor.dds_profile_path()),
-              'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    return {name: value for name, value in wanted.items() if not os.environ.get(name)}
 
 
 def summary_text(report: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any, Callable
 
+from ivf_ros import dds
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.node_parameters import ReplayNodeParameters
@@ -90,6 +91,7 @@ class ReplayNode(StageNode):
 
 def run(source: str, *, rate: float, loop: bool, restamp: bool) -> int:
     """Replay one source in this process until its end; returns the exit code."""
+    dds.use_profile()
     values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     finished = threading.Event()

@@ -1,0 +1,69 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Fast DDS profile with which images travel between processes: where it is, who has one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import xml.etree.ElementTree as ElementTree
+
+# Fast DDS 3 reads the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+
+# The shared-memory segment of Fast DDS without a profile; less than one 640x480 colour image.
+DEFAULT_SEGMENT_BYTES = 512 * 1024
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be read."""
+
+
+def profile_path() -> Path:
+    """Return where the profile of the package lies: in a checkout, or installed in ``share/``."""
+    prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
+    folders = [_CHECKOUT / 'config', *(Path(p, 'share', 'ivf_ros', 'config') for p in prefixes)]
+    return next((folder / 'fastdds.xml' for folder in folders
+                 if (folder / 'fastdds.xml').is_file()), folders[0] / 'fastdds.xml')
+
+
+def profile_variable() -> str:
+    """Return the variable by which the Fast DDS of this machine is told its profile."""
+    uses_fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'jazzy')
+    return PROFILE_VARIABLES[1 if uses_fast_dds_2 else 0]
+
+
+def profile_in_force() -> str:
+    """Return the file that the environment names, or an empty string."""
+    return next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), '')
+
+
+def use_profile() -> None:
+    """
+    Choose the profile of the package for this process and its children.
+
+    Has to happen before ROS is initialised; a profile that was chosen already stays.
+    """
+    if not profile_in_force():
+        os.environ[profile_variable()] = str(profile_path())
+
+
+def segment_bytes(profile: str) -> int:
+    """
+    Return the size of the largest shared-memory segment that a profile asks for.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read or is no XML.
+
+    """
+    try:
+        root = ElementTree.parse(profile).getroot()
+        sizes = [int(element.text or '') for element in root.iter()
+                 if element.tag.endswith('segment_size')]
+    except (OSError, ElementTree.ParseError, ValueError) as error:
+        raise ProfileError(f'cannot read {profile}: {error}') from None
+    return max(sizes, default=DEFAULT_SEGMENT_BYTES)
