@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-import cv2
-from ivf_ros import geometry, images
+from ivf_ros import images
 from ivf_ros.evaluation.bagwriter import BagError, BagWriter
-from ivf_ros.types import Detection, Frame
+from ivf_ros.types import Frame
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
@@ -52,39 +51,6 @@ def test_an_image_keeps_its_pixels_stamp_and_frame(tmp_path, storage, compress, 
     assert found.encoding == encoding
     np.testing.assert_array_equal(image, images.decode(
         found.encoding, found.data, found.width, found.height, found.step, found.is_bigendian))
-
-
-def test_a_homography_is_a_camera_info_that_reproduces_the_warp(tmp_path):
-    H = geometry.translation(3, -2) @ geometry.rotation(0.05, (40, 30))
-    with BagWriter(tmp_path / 'bag') as bag:
-        bag.write_homography('registration/homography', H, (80, 60), SECOND, 'lepton')
-    [(_, info)] = messages(tmp_path / 'bag')['/registration/homography']
-    assert (info.width, info.height, info.header.frame_id) == (80, 60, 'lepton')
-    assert info.distortion_model == '' and info.d.size == 0
-    np.testing.assert_array_equal(info.r.reshape(3, 3), H)
-    thermal = cv2.GaussianBlur(np.random.default_rng(0).integers(
-        0, 255, (60, 80), dtype=np.uint8), (0, 0), 2)
-    maps = cv2.initUndistortRectifyMap(info.k.reshape(3, 3), None, info.r.reshape(3, 3),
-                                       info.p.reshape(3, 4)[:, :3], (80, 60), cv2.CV_32FC1)
-    warped = cv2.remap(thermal, *maps, cv2.INTER_LINEAR).astype(int)
-    assert np.abs(warped - geometry.warp(thermal, H, (80, 60))).max() <= 2
-
-
-def test_detections_are_a_detection2d_array(tmp_path):
-    found = [Detection((10, 20, 30, 60), 'person', 0.75, '7'), Detection((0, 0, 3, 3), 'car', 1)]
-    with BagWriter(tmp_path / 'bag') as bag:
-        bag.write_detections('detections', found, 2 * SECOND, 'camera')
-        bag.write_detections('detections', [], 3 * SECOND, 'camera')
-    [(_, first), (_, second)] = messages(tmp_path / 'bag')['/detections']
-    person, car = first.detections
-    assert (person.bbox.center.position.x, person.bbox.center.position.y) == (20, 40)
-    assert (person.bbox.size_x, person.bbox.size_y, person.bbox.center.theta) == (20, 40, 0)
-    assert person.results[0].hypothesis.class_id == 'person'
-    assert person.results[0].hypothesis.score == 0.75
-    assert (person.id, car.id) == ('7', '')
-    assert first.header.frame_id == person.header.frame_id == 'camera'
-    assert second.header.stamp.sec == 3
-    assert list(second.detections) == []
 
 
 @pytest.mark.parametrize('storage', STORAGES)

@@ -14,6 +14,7 @@ from conftest import DOMAIN_IDS, REPOSITORY
 import cv2
 from ivf_ros.data.sources import open_source
 import pytest
+from rosbags.highlevel import AnyReader
 
 pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
 
@@ -65,6 +66,11 @@ def test_the_bag_can_be_replayed_as_a_source(finished):
     for stream in ('thermal', 'rgb'):
         assert sum(event.stream == stream for event in events) == \
             report['topics'][f'{stream}/image_raw']['frames']
+    with AnyReader([out / 'bag']) as reader:  # by the definitions that the bag itself holds
+        detections = [reader.deserialize(cdr, connection.msgtype) for connection, _, cdr
+                      in reader.messages() if connection.topic == '/detections']
+    assert len(detections) == report['topics']['detections']['frames']
+    assert detections[0].header.frame_id == 'rgb_optical_frame'
     thermal = next(event.frame for event in events if event.stream == 'thermal')
     assert thermal.image.dtype.name == 'uint16' and thermal.frame_id
 

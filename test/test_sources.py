@@ -510,17 +510,20 @@ def make_ros1_bag(folder: Path) -> Path:
     return folder / 'old.bag'
 
 
+EMPTY_STRING = b'\0\1\0\0\1\0\0\0\0'  # serialised
+
+
 def make_other_topics(folder: Path) -> Path:
     with BagWriter(folder / 'bag') as bag:
         bag.write_image('front/image', Frame(GRAY, 1))
         bag.write_image('back/image', Frame(GRAY, 1))
-        bag.write_homography('thermal/image_raw', np.eye(3), (4, 3), 1, '')
+        bag.write_raw('thermal/image_raw', 'std_msgs/msg/String', EMPTY_STRING, 1)
     return folder / 'bag'
 
 
 def make_no_images(folder: Path) -> Path:
     with BagWriter(folder / 'bag') as bag:
-        bag.write_homography('h', np.eye(3), (4, 3), 1, '')
+        bag.write_raw('chatter', 'std_msgs/msg/String', EMPTY_STRING, 1)
     return folder / 'bag'
 
 

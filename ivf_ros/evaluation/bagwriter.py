@@ -1,10 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames and results as standard messages in a rosbag2 bag, written without ROS by rosbags."""
+"""Writes frames and serialised messages into a rosbag2 bag, without ROS, by rosbags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import os
 from pathlib import Path
 import sqlite3
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ivf_ros import images
-from ivf_ros.types import Detection, Frame
+from ivf_ros.types import Frame
 import numpy as np
 from rosbags.interfaces import (
     Connection,
@@ -116,34 +115,6 @@ class BagWriter:
             height=height, width=width, encoding=encoding, step=step,
             is_bigendian=0, data=np.frombuffer(data, np.uint8)))
 
-    def write_homography(self, topic: str, H_thermal_to_rgb: np.ndarray,
-                         rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
-        """
-        Write ``H_thermal_to_rgb`` ``(3, 3)`` as ``sensor_msgs/CameraInfo``.
-
-        ``r`` is the homography, ``k`` the identity, ``p`` = [I|0]; width and height are those of
-        the RGB grid; stamp and frame_id are those of the thermal image it was measured on.
-        """
-        width, height = rgb_size
-        region = self._message('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0,
-                               height=0, width=0, do_rectify=False)
-        self._write(topic, stamp_ns, self._message(
-            'sensor_msgs/msg/CameraInfo', header=self._header(stamp_ns, frame_id), height=height,
-            width=width, distortion_model='', d=np.empty(0), k=np.eye(3).ravel(),
-            r=np.asarray(H_thermal_to_rgb, dtype=np.float64).ravel(), p=np.eye(3, 4).ravel(),
-            binning_x=0, binning_y=0, roi=region))
-
-    def write_detections(self, topic: str, detections: Iterable[Detection], stamp_ns: int,
-                         frame_id: str) -> None:
-        """Write the detections of one image as ``vision_msgs/Detection2DArray``."""
-        self._define('vision_msgs')
-        if 'vision_msgs/msg/Detection2DArray' not in self._store.types:
-            raise BagError('the definitions of vision_msgs are not installed')
-        header = self._header(stamp_ns, frame_id)
-        found = [self._detection(detection, header) for detection in detections]
-        self._write(topic, stamp_ns, self._message('vision_msgs/msg/Detection2DArray',
-                                                   header=header, detections=found))
-
     def write_raw(self, topic: str, msgtype: str, cdr: bytes | memoryview, stamp_ns: int,
                   latched: bool = False) -> None:
         """
@@ -212,28 +183,6 @@ class BagWriter:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         stamp = self._message('builtin_interfaces/msg/Time', sec=seconds, nanosec=nanoseconds)
         return self._message('std_msgs/msg/Header', stamp=stamp, frame_id=frame_id)
-
-    def _detection(self, detection: Detection, header: Any) -> Any:
-        left, top, right, bottom = detection.box_xyxy_px
-        middle = self._message('vision_msgs/msg/Point2D', x=(left + right) / 2,
-                               y=(top + bottom) / 2)
-        box = self._message(
-            'vision_msgs/msg/BoundingBox2D', size_x=float(right - left),
-            size_y=float(bottom - top),
-            center=self._message('vision_msgs/msg/Pose2D', position=middle, theta=0.0))
-        pose = self._message(
-            'geometry_msgs/msg/PoseWithCovariance', covariance=np.zeros(36),
-            pose=self._message('geometry_msgs/msg/Pose',
-                               position=self._message('geometry_msgs/msg/Point', x=0., y=0., z=0.),
-                               orientation=self._message('geometry_msgs/msg/Quaternion',
-                                                         x=0., y=0., z=0., w=1.)))
-        hypothesis = self._message(
-            'vision_msgs/msg/ObjectHypothesisWithPose', pose=pose,
-            hypothesis=self._message('vision_msgs/msg/ObjectHypothesis',
-                                     class_id=detection.class_name,
-                                     score=float(detection.score)))
-        return self._message('vision_msgs/msg/Detection2D', header=header, results=[hypothesis],
-                             bbox=box, id=detection.track_id)
 
 
 def _message_files(package: str) -> list[Path]:

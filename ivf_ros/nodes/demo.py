@@ -36,7 +36,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 # Two cores simulate, run all stages and record: 15 Hz leaves room for all of it.
-DEFAULT_SOURCE = 'simulator:thermal.rate_hz=15,rgb.rate_hz=15'
+DEFAULT_SOURCE = 'simulator:condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
 _START_TIMEOUT_S = 60.0
@@ -195,7 +195,7 @@ class _Graph:
         self._replay.trigger_activate()
         limit_s = time.monotonic() + self._settings.seconds / self._settings.rate * 3 + 30
         while not self._replay.finished.wait(1.0):
-            self._check_stages()
+            self._check_health()
             frames = self.recorder.frames
             progress(f"rgb {frames['rgb/image_raw']}  fused {frames['fused/image']}  "
                      f"detections {frames['detections']}")
@@ -221,11 +221,13 @@ class _Graph:
     def _wait_for(self, condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not self.recorder.wait_for(condition, 0.5):
-            self._check_stages()
+            self._check_health()
             if time.monotonic() > deadline_s:
                 raise DemoError(f'{failure} within {timeout_s:g} s')
 
-    def _check_stages(self) -> None:
+    def _check_health(self) -> None:
+        if self.recorder.failure:
+            raise DemoError(self.recorder.failure)
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)

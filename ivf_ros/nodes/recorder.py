@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
-from ivf_ros.evaluation.bagwriter import BagWriter
+from ivf_ros.evaluation.bagwriter import BagError, BagWriter
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.transport import LATCHED_QOS
@@ -61,6 +61,8 @@ class Recorder(Node):
         Every homography received.
     class_names:
         What the labels of the segmentation mean.
+    failure:
+        Why nothing is written any more, as when the disk is full; empty while all is well.
     diagnostics:
         Node name to the values of its latest diagnostic message.
 
@@ -73,6 +75,7 @@ class Recorder(Node):
         self.arrivals_s: dict[str, dict[int, float]] = {t: {} for t in RECORDED_TOPICS}
         self.homographies: list[Stamped[Homography]] = []
         self.class_names: tuple[str, ...] = ()
+        self.failure = ''
         self.diagnostics: dict[str, dict[str, str]] = {}
         self._news = threading.Condition()
         for topic, message_type in RECORDED_TOPICS.items():
@@ -92,8 +95,7 @@ class Recorder(Node):
         def receive(cdr: bytes) -> None:
             arrived_s = time.monotonic()
             stamp_ns = stamp_ns_in(cdr)
-            self._writer.write_raw(topic, type_name, cdr, self.get_clock().now().nanoseconds,
-                                   latched=topic in _LATCHED_TOPICS)
+            self._write(topic, type_name, cdr)
             with self._news:
                 self.frames[topic] += 1
                 self.arrivals_s[topic][stamp_ns] = arrived_s
@@ -106,6 +108,15 @@ class Recorder(Node):
                 self._news.notify_all()
 
         return receive
+
+    def _write(self, topic: str, type_name: str, cdr: bytes) -> None:
+        if self.failure:
+            return
+        try:
+            self._writer.write_raw(topic, type_name, cdr, self.get_clock().now().nanoseconds,
+                                   latched=topic in _LATCHED_TOPICS)
+        except BagError as error:
+            self.failure = str(error)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         with self._news:
