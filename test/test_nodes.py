@@ -138,6 +138,31 @@ def test_thermal_and_rgb_go_in_and_everything_comes_out_on_the_rgb_grid(live_gra
     assert registered.shape == (240, 320) and registered.dtype == np.uint16
 
 
+def test_camera_infos_give_the_homography_while_the_images_show_nothing(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.thermal[:] = 7000
+    cameras.rgb[:] = 90
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    registration = start(live_graph, RegistrationNode, max_rate_hz=20.0,
+                         **{'calibrated.t_thermal_to_rgb_m': [0.1, 0.0, 0.0],
+                            'calibrated.plane_distance_m': 5.0})
+    cameras.wait_for_subscribers()
+    for stream, focal_px in (('thermal', 300.0), ('rgb', 360.0)):
+        publisher = cameras.node.create_publisher(messages.CAMERA_INFO.message_type,
+                                                  f'{stream}/camera_info', 1)
+        assert wait_until(lambda p=publisher: p.get_subscription_count() == 1)
+        info = messages.CAMERA_INFO.message_type(width=320, height=240)
+        info.k = [focal_px, 0.0, 160.0, 0.0, focal_px, 120.0, 0.0, 0.0, 1.0]
+        publisher.publish(info)
+    assert cameras.publish_until(lambda: cameras.received['registration/homography'])
+    # Scaled by the focal lengths about the middle, and moved by f * baseline / distance.
+    expected = np.array([[1.2, 0, 160 - 1.2 * 160 + 360 * 0.1 / 5], [0, 1.2, 120 - 1.2 * 120],
+                         [0, 0, 1]])
+    found = cameras.received['registration/homography'][-1].value.H_thermal_to_rgb
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert registration.diagnose()[1]['state'] == 'PRIOR'
+
+
 def test_stages_in_processes_of_their_own_reach_each_other_through_dds(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
@@ -209,6 +234,22 @@ def test_what_nobody_asks_for_is_not_computed(live_graph):
         lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
     assert set(fusion._modes.values()) <= {0}
     assert 'latency_ms.p50' not in cameras.values_of('fusion')
+
+
+def test_the_chain_starts_to_work_when_somebody_asks_for_its_end_and_rests_again(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    fusion = start(live_graph, FusionNode, hub=hub)
+    start(live_graph, DetectionNode, hub=hub)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(
+        lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
+    assert not fusion._fused.wanted and set(fusion._modes.values()) <= {0}
+    received = []
+    listener = cameras.node.create_subscription(messages.DETECTIONS.message_type, 'detections',
+                                                received.append, 10)
+    assert cameras.publish_until(lambda: received)
+    cameras.node.destroy_subscription(listener)
+    assert wait_until(lambda: not fusion._fused.wanted)
 
 
 def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):

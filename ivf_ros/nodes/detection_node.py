@@ -35,15 +35,17 @@ class DetectionNode(StageNode):
         """Subscribe to the fused image."""
         self._detecting = self.start_worker(self._detect,
                                             lambda: self.statistics.drop('busy'))
-        self.subscribe(messages.IMAGE, 'fused/image', self._on_image)
+        self.subscribe_while(self._is_wanted, messages.IMAGE, 'fused/image', self._on_image)
 
     def parameters_changed(self) -> None:
         """Build the detector anew."""
         self._detector = detection.create(**flatten(self.parameters.detection))
 
+    def _is_wanted(self) -> bool:
+        return self._detections.wanted or self._overlay.wanted
+
     def _on_image(self, frame: Frame) -> None:
-        wanted = self._detections.wanted or self._overlay.wanted
-        if wanted and self._pace.is_due(self.parameters.max_rate_hz):
+        if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
             self._detecting.put(frame)
 
     def _detect(self, frame: Frame) -> None:

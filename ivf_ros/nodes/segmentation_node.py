@@ -36,7 +36,7 @@ class SegmentationNode(StageNode):
         """Subscribe to the fused image and say what the labels mean."""
         self._segmenting = self.start_worker(self._segment,
                                              lambda: self.statistics.drop('busy'))
-        self.subscribe(messages.IMAGE, 'fused/image', self._on_image)
+        self.subscribe_while(self._is_wanted, messages.IMAGE, 'fused/image', self._on_image)
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
@@ -44,9 +44,11 @@ class SegmentationNode(StageNode):
         """Build the segmenter anew."""
         self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
 
+    def _is_wanted(self) -> bool:
+        return self._labels.wanted or self._overlay.wanted
+
     def _on_image(self, frame: Frame) -> None:
-        wanted = self._labels.wanted or self._overlay.wanted
-        if wanted and self._pace.is_due(self.parameters.max_rate_hz):
+        if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
             self._segmenting.put(frame)
 
     def _segment(self, frame: Frame) -> None:

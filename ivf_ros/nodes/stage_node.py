@@ -28,6 +28,9 @@ STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
 
 _DIAGNOSTICS_PERIOD_S = 1.0
 
+# How soon a node notices that somebody began, or ceased, to listen.
+_LAZY_PERIOD_S = 0.2
+
 
 class StageNode(LifecycleNode):
     """
@@ -97,6 +100,19 @@ class StageNode(LifecycleNode):
         subscription = Subscription(self, self.hub, wire, topic, callback, self._bad_message)
         self._subscriptions_by_topic[topic] = subscription
         return subscription
+
+    def subscribe_while(self, wanted: Callable[[], bool], wire: Wire[T], topic: str,
+                        callback: Callable[[T], None]) -> None:
+        """Subscribe only while somebody wants what comes of it, so that nobody works in vain."""
+        def update() -> None:
+            subscribed = topic in self._subscriptions_by_topic
+            if wanted() and not subscribed:
+                self.subscribe(wire, topic, callback)
+            elif subscribed and not wanted():
+                self._subscriptions_by_topic.pop(topic).destroy()
+
+        update()
+        self.every(_LAZY_PERIOD_S, update)
 
     def start_worker(self, work: Callable[[Work], None],
                      on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:

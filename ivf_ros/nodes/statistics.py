@@ -82,7 +82,8 @@ class RateMeter:
         """Return how fast each counter rose since the last call."""
         now_s = time.monotonic()
         elapsed_s = max(now_s - self._last_s, 1e-6)
-        rates = {name: (count - self._last.get(name, 0)) / elapsed_s
+        # A counter that fell began anew with its subscription.
+        rates = {name: max(count - self._last.get(name, 0), 0) / elapsed_s
                  for name, count in counts.items()}
         self._last, self._last_s = dict(counts), now_s
         return rates
