@@ -265,6 +265,7 @@ def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
     assert cameras.publish_until(lambda: cameras.received['fused/image'])
     assert fusion.trigger_deactivate() == SUCCESS
     assert fusion.trigger_cleanup() == SUCCESS
+    assert not hasattr(fusion, '_stage')
     assert wait_until(lambda: fusion.count_publishers('fused/image') == 0)
     assert fusion.trigger_configure() == SUCCESS
 

@@ -37,6 +37,10 @@ class DetectionNode(StageNode):
                                             lambda: self.statistics.drop('busy'))
         self.subscribe_while(self._is_wanted, messages.IMAGE, 'fused/image', self._on_image)
 
+    def cleanup(self) -> None:
+        """Let go of the stage."""
+        del self._detector
+
     def parameters_changed(self) -> None:
         """Build the detector anew."""
         self._detector = detection.create(**flatten(self.parameters.detection))

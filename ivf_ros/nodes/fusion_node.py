@@ -48,6 +48,10 @@ class FusionNode(StageNode):
         self.subscribe(messages.HOMOGRAPHY, 'registration/homography', self._on_homography)
         self.subscribe(messages.CAMERA_INFO, 'rgb/camera_info', self._on_camera_info)
 
+    def cleanup(self) -> None:
+        """Let go of the stage."""
+        del self._stage, self._freeze
+
     def parameters_changed(self) -> None:
         """Go on with the new settings from the next frame."""
         self._stage.parameters = self.parameters.fusion

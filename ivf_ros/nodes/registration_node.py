@@ -67,6 +67,10 @@ class RegistrationNode(StageNode):
         """Refuse a calibration that makes no homography."""
         registration.CalibratedRegistrar(requested.calibrated)
 
+    def cleanup(self) -> None:
+        """Let go of the stage."""
+        del self._tracker, self._freeze, self._latest
+
     def parameters_changed(self) -> None:
         """Start anew with the new settings; the tracker forgets what it measured."""
         self._build_stage()

@@ -40,6 +40,10 @@ class SegmentationNode(StageNode):
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
+    def cleanup(self) -> None:
+        """Let go of the stage."""
+        del self._segmenter
+
     def parameters_changed(self) -> None:
         """Build the segmenter anew."""
         self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))

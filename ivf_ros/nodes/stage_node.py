@@ -203,8 +203,9 @@ class StageNode(LifecycleNode):
         for publisher in self._publishers_by_topic.values():
             publisher.destroy()
         self._publishers_by_topic.clear()
-        self._is_configured = False
-        self.cleanup()
+        if self._is_configured:
+            self._is_configured = False
+            self.cleanup()
 
     # Parameters.
 
