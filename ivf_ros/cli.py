@@ -65,19 +65,20 @@ def _parser() -> argparse.ArgumentParser:
                    'ivf demo --source recordings/night.mcap --seconds 20 --out night')
     demo.add_argument('--source',
                       help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
-    demo.add_argument('--seconds', type=float, default=10.0, help='recorded time to play')
+    demo.add_argument('--seconds', type=_positive, default=10.0,
+                      help='recorded time to play')
     demo.add_argument('--out', type=Path, default=Path('ivf_demo'), help='folder for the results')
-    demo.add_argument('--rate', type=float, default=1.0, help='speed of the replay')
+    demo.add_argument('--rate', type=_positive, default=1.0, help='speed of the replay')
     demo.add_argument('--aligned', action='store_true',
                       help='the recording is registered already: report the error against that')
-    demo.add_argument('--still-seconds', type=float, default=0.0, metavar='S',
+    demo.add_argument('--still-seconds', type=_positive, default=0.0, metavar='S',
                       help='the files of a folder are unrelated scenes: show each for so long')
     demo.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
 
     replay = command('replay', _replay, 'Publish a recording as two cameras would.',
                      'ivf replay recordings/night.mcap --rate 0.5 --loop')
     replay.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
-    replay.add_argument('--rate', type=float, default=1.0, help='speed of the replay')
+    replay.add_argument('--rate', type=_positive, default=1.0, help='speed of the replay')
     replay.add_argument('--loop', action='store_true', help='start again at the end')
     replay.add_argument('--keep-stamps', action='store_true',
                         help='publish the recorded stamps instead of the present time')
@@ -114,8 +115,19 @@ def _parser() -> argparse.ArgumentParser:
                         'ivf benchmark --size 1280x1024 --seconds 5')
     benchmark.add_argument('--size', action='append', metavar='WxH',
                            help='image size, may be repeated; default 640x480 and 1280x1024')
-    benchmark.add_argument('--seconds', type=float, default=3.0, help='length of each run')
+    benchmark.add_argument('--seconds', type=_positive, default=3.0,
+                           help='length of each run')
     return parser
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got '{text}'")
+    return value
 
 
 def _add_method(parser: argparse.ArgumentParser, methods: tuple[str, ...], default: str) -> None:

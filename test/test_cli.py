@@ -74,6 +74,8 @@ def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
     (['fuse', 'THERMAL', 'SMALL', '--out', 'f.png'], 'grid of rgb'),
     (['demo', '--source', 'nowhere'], "no such source: 'nowhere'"),
     (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
+    (['replay', 'nowhere'], "no such source: 'nowhere'"),
+    (['replay', 'simulator', '--rate', '1000'], "'rate' must be at most 100"),
     (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
 ])
 def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
@@ -126,8 +128,16 @@ def test_help_has_an_example(command, capsys):
     assert f'example: ivf {command}' in capsys.readouterr().out
 
 
-def test_a_wrong_option_is_one_line_and_exit_code_2(capsys):
+@pytest.mark.parametrize('arguments, message', [
+    (['register', 'a.png'], 'required: rgb'),
+    (['fly'], "invalid choice: 'fly'"),
+    (['demo', '--seconds', '0'], "a number above 0 is needed, got '0'"),
+    (['demo', '--rate', 'fast'], "a number above 0 is needed, got 'fast'"),
+    (['replay', 'simulator', '--rate', '-1'], "a number above 0 is needed, got '-1'"),
+])
+def test_a_wrong_option_is_one_line_and_exit_code_2(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(['register', 'a.png'])
+        cli.main(arguments)
     assert ended.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    line, = capsys.readouterr().err.splitlines()
+    assert message in line

@@ -17,6 +17,7 @@ from ivf_ros.nodes.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
+from ivf_ros.parameters import build
 from ivf_ros.types import Event
 from rclpy.parameter import Parameter
 
@@ -90,13 +91,22 @@ class ReplayNode(StageNode):
 
 
 def run(source: str, *, rate: float, loop: bool, restamp: bool) -> int:
-    """Replay one source in this process until its end; returns the exit code."""
+    """
+    Replay one source in this process until its end; returns the exit code.
+
+    Raises
+    ------
+    ParameterError, SourceError
+        The rate is out of range, or the source cannot be opened.
+
+    """
     dds.use_profile()
     values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp}
+    build(ReplayNodeParameters, values)
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     finished = threading.Event()
-    return run_node(partial(ReplayNode, finished=finished, parameter_overrides=overrides), [],
-                    until=finished.is_set)
+    return run_node(partial(ReplayNode, source=open_source(source), finished=finished,
+                            parameter_overrides=overrides), [], until=finished.is_set)
 
 
 def main(arguments: list[str] | None = None) -> int:

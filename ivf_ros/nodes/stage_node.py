@@ -192,7 +192,8 @@ class StageNode(LifecycleNode):
             subscription.destroy()
         for timer in self._timers_while_active:
             self.destroy_timer(timer)
-        self.leave()
+        if self._workers:
+            self.leave()
         for worker in self._workers:
             worker.stop()
         self._subscriptions_by_topic.clear()
