@@ -64,6 +64,7 @@ class Cameras:
             for stream in ('thermal', 'rgb')}
         self.received: dict[str, list] = {}
         self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self.noise_counts = 20
         self._random = np.random.default_rng(0)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
@@ -78,7 +79,7 @@ class Cameras:
 
     def publish(self, streams=('thermal', 'rgb'), stamp_ns=None):
         stamp_ns = stamp_ns or time.time_ns()
-        noise = self._random.integers(0, 20, self.thermal.shape, dtype=np.uint16)
+        noise = self._random.integers(0, self.noise_counts, self.thermal.shape, dtype=np.uint16)
         frames = {'thermal': Frame(self.thermal + noise, stamp_ns, 'thermal_optical_frame'),
                   'rgb': Frame(self.rgb, stamp_ns, 'rgb_optical_frame')}
         for stream in streams:
@@ -210,6 +211,23 @@ def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch)
         streams=('rgb',))
     np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
     assert cameras.diagnostics['fusion'].level == DiagnosticStatus.WARN
+
+
+def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    cameras.listen('fused/image', messages.IMAGE)
+    registration = start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0)
+    fusion = start(live_graph, FusionNode, hub=hub)
+    cameras.wait_for_subscribers(2)
+    assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] >= 2)
+    cameras.noise_counts = 1  # that is none: the same frame again and again
+    assert cameras.publish_until(lambda: 'thermal FROZEN' in fusion.diagnose()[0]
+                                 and registration.diagnose()[1]['state'] == 'HOLDING')
+    np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
+    cameras.noise_counts = 20
+    fused = fusion.diagnose()[1]['mode_count.FUSED']
+    assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] > fused
+                                 and registration.diagnose()[1]['state'] == 'TRACKING')
 
 
 def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from conftest import wait_until
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import pytest
 pytest.importorskip('rclpy', reason='the transport needs rclpy')
 
 from ivf_ros.nodes import messages  # noqa: E402, I100
-from ivf_ros.nodes.transport import Hub, Publisher, Subscription  # noqa: E402
+from ivf_ros.nodes.transport import Hub, Publisher, SUBSCRIBE_QOS, Subscription  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 
 TOPIC = 'camera/image'
 
@@ -100,6 +103,16 @@ def test_a_message_that_makes_no_sense_is_reported_and_the_next_good_one_arrives
     (topic, error), = complaints
     assert topic == subscription.topic_name == '/camera/image'
     assert 'no_such_encoding' in str(error)
+
+
+def test_a_publisher_whose_qos_does_not_fit_is_named_in_a_warning(live_graph, monkeypatch):
+    node, warnings = live_graph.node('b'), []
+    monkeypatch.setattr(node, 'get_logger', lambda: SimpleNamespace(warning=warnings.append))
+    demanding = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    Subscription(node, Hub(), messages.IMAGE, TOPIC, print, print, demanding)
+    live_graph.node('a').create_publisher(messages.IMAGE.message_type, TOPIC, SUBSCRIBE_QOS)
+    assert wait_until(lambda: warnings)
+    assert "'/camera/image'" in warnings[0] and 'RELIABILITY' in warnings[0]
 
 
 def test_two_ends_that_read_a_topic_differently_meet_as_messages(live_graph):

@@ -25,7 +25,12 @@ from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    qos_policy_name_from_kind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
@@ -188,6 +193,7 @@ class Subscription(Generic[T]):
         self._callback(item)
 
     def _incompatible_qos(self, event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
         self._node.get_logger().warning(
             f"a publisher of '{self.topic_name}' offers a QoS that this subscription cannot take "
-            f'(policy {event.last_policy_kind.name}); set it by the qos_overrides parameters')
+            f'(policy {policy}); set it by the qos_overrides parameters')
