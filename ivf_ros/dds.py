@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import sys
 import xml.etree.ElementTree as ElementTree
 
 # Fast DDS 3 reads the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
@@ -23,8 +24,9 @@ class ProfileError(ValueError):
 
 def profile_path() -> Path:
     """Return where the profile of the package lies: in a checkout, or installed in ``share/``."""
-    prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
-    folders = [_CHECKOUT / 'config', *(Path(p, 'share', 'ivf_ros', 'config') for p in prefixes)]
+    prefixes = [*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix]
+    folders = [_CHECKOUT / 'config',
+               *(Path(prefix, 'share', 'ivf_ros', 'config') for prefix in prefixes if prefix)]
     return next((folder / 'fastdds.xml' for folder in folders
                  if (folder / 'fastdds.xml').is_file()), folders[0] / 'fastdds.xml')
 
