@@ -19,6 +19,8 @@ import cv2
 from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
 from ivf_ros.data.folder import read_image
 from ivf_ros.data.recording import as_thermal
+from ivf_ros.evaluation.metrics import FUSION_METRICS
+from ivf_ros.evaluation.triples import find_triples, measured
 from ivf_ros.types import Registration
 import numpy as np
 
@@ -110,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument('image', type=Path)
     _add_method(detect, detection.methods(), 'default')
     detect.add_argument('--overlay', type=Path, help='boxes drawn on the image')
+
+    measure = command('metrics', _metrics, 'Measure fused images against their sources.',
+                      'ivf metrics --thermal ir/ --visible vi/ --fused fused/ --json')
+    for kind in ('thermal', 'visible', 'fused'):
+        measure.add_argument(f'--{kind}', type=Path, required=True, help='an image, or a folder')
 
     benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
@@ -228,6 +235,21 @@ def _detect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _metrics(options: argparse.Namespace) -> int:
+    found = find_triples(options.thermal, options.visible, options.fused)
+    values = dict(measured(found))
+    mean = {name: float(np.mean([one[name] for one in values.values()]))
+            for name in FUSION_METRICS}
+    if options.json:
+        _print_json({'mean': _finite(mean),
+                     'images': {name: _finite(one) for name, one in values.items()}})
+    else:
+        _print(f'{"metric":8}{"mean":>10}   of {len(values)} image{"s" * (len(values) > 1)}')
+        for name, value in mean.items():
+            _print(f'{name:8}{value:10.4f}')
+    return 0
+
+
 def _benchmark(options: argparse.Namespace) -> int:
     from ivf_ros.nodes import benchmark
     sizes = [_size(text) for text in options.size or ('640x480', '1280x1024')]
@@ -238,6 +260,11 @@ def _benchmark(options: argparse.Namespace) -> int:
         for row in rows:
             _print('  '.join(f'{name} {value}' for name, value in row.items()))
     return 0
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Replace the infinite PSNR of equal images, for which JSON has no number, by null."""
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _exit_code_of(found: Registration) -> int:

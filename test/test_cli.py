@@ -63,6 +63,24 @@ def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
     assert cv2.imread(str(tmp_path / 'o.png')).shape == (480, 640, 3)
 
 
+def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
+    random = np.random.default_rng(0)
+    for folder in ('ir', 'vi', 'fused'):
+        (tmp_path / folder).mkdir()
+        for stem in ('2', '10', folder):  # the last one has no partners
+            image = random.integers(0, 256, (48, 56, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f'{stem}.png'), image)
+    folders = ('--thermal', tmp_path / 'ir', '--visible', tmp_path / 'vi',
+               '--fused', tmp_path / 'fused')
+    code, out, _ = run(capsys, 'metrics', *folders, '--json')
+    result = json.loads(out)
+    assert code == 0 and list(result['images']) == ['2', '10']
+    assert result['mean']['SD'] == pytest.approx(
+        np.mean([values['SD'] for values in result['images'].values()]))
+    code, out, _ = run(capsys, 'metrics', *folders)
+    assert code == 0 and f"{result['mean']['Qabf']:.4f}" in out
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['register', 'missing.png', 'RGB'], 'cannot read missing.png: No such file'),
     (['register', 'RGB', 'TRUNCATED'], 'is truncated at 100 bytes'),
@@ -76,6 +94,12 @@ def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
     (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
     (['replay', 'nowhere'], "no such source: 'nowhere'"),
     (['replay', 'simulator', '--rate', '1000'], "'rate' must be at most 100"),
+    (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'nowhere'],
+     'no fused file or folder at nowhere'),
+    (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'SMALL'],
+     'small: thermal, rgb and fused must have one size'),
+    (['metrics', '--thermal', '.', '--visible', 'RGB', '--fused', 'RGB'],
+     'three files or three folders'),
     (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
 ])
 def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
@@ -120,7 +144,7 @@ def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
 
 
 @pytest.mark.parametrize('command', ['doctor', 'demo', 'replay', 'register', 'fuse', 'segment',
-                                     'detect', 'benchmark'])
+                                     'detect', 'metrics', 'benchmark'])
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([command, '--help'])
