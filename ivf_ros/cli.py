@@ -180,7 +180,7 @@ def _register(options: argparse.Namespace) -> int:
     thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
     found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
     if options.out:
-        size = (rgb.shape[1], rgb.shape[0])
+        size = geometry.size_of(rgb)
         _write(options.out, geometry.warp(thermal, found.H_thermal_to_rgb, size))
     if options.json:
         _print_json({'H_thermal_to_rgb': found.H_thermal_to_rgb.tolist(),
@@ -195,14 +195,13 @@ def _register(options: argparse.Namespace) -> int:
 
 def _fuse(options: argparse.Namespace) -> int:
     thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
-    size = (rgb.shape[1], rgb.shape[0])
+    size = geometry.size_of(rgb)
     valid = None
     if options.register:
         found = registration.create('dense').register(thermal, rgb)
         if _exit_code_of(found):
             raise CommandError(f'not registered: {found.reason}')
-        thermal_size = (thermal.shape[1], thermal.shape[0])
-        valid = geometry.coverage(found.H_thermal_to_rgb, thermal_size, size)
+        valid = geometry.coverage(found.H_thermal_to_rgb, geometry.size_of(thermal), size)
         thermal = geometry.warp(thermal, found.H_thermal_to_rgb, size)
     fused = fusion.create(options.method, **_settings(options)).fuse(thermal, rgb, valid)
     _write(options.out, fused)

@@ -78,6 +78,11 @@ def transform_points(H: np.ndarray, points_px: np.ndarray) -> np.ndarray:
         return mapped[:, :2] / mapped[:, 2:]
 
 
+def size_of(image: np.ndarray) -> tuple[int, int]:
+    """Return width and height in pixels of an image ``(H, W)`` or ``(H, W, C)``."""
+    return image.shape[1], image.shape[0]
+
+
 def corners_px(size: tuple[int, int]) -> np.ndarray:
     """Return the centres of the four corner pixels, clockwise from the origin: ``(4, 2)``."""
     right, bottom = size[0] - 1, size[1] - 1

@@ -103,7 +103,7 @@ class FolderSource:
                 self._skip.add('unreadable', error)
                 continue
             good += 1
-            truth = Truth(geometry.stretch(thermal.shape[1::-1], rgb.shape[1::-1])
+            truth = Truth(geometry.stretch(geometry.size_of(thermal), geometry.size_of(rgb))
                           if self.aligned else None)
             for repeat in range(self._repeats):
                 stamp_ns = round((index * self._repeats + repeat + 1) * period_ns)

@@ -77,7 +77,7 @@ class VideoSource:
             truth = None
             if stream == 'thermal':
                 image = as_thermal(image)
-                thermal_size = image.shape[1::-1]
+                thermal_size = geometry.size_of(image)
             else:
                 image = images.as_bgr8(image)
                 truth = self._truth(thermal_size, image)
@@ -89,7 +89,7 @@ class VideoSource:
     def _truth(self, thermal_size: tuple[int, int] | None, image: np.ndarray) -> Truth:
         if not self.aligned or thermal_size is None:
             return Truth()
-        return Truth(geometry.stretch(thermal_size, image.shape[1::-1]))
+        return Truth(geometry.stretch(thermal_size, geometry.size_of(image)))
 
     def _report_end(self, stream: str, frames: int,
                     captures: dict[str, cv2.VideoCapture]) -> None:

@@ -65,8 +65,8 @@ def misaligned(thermal: np.ndarray, H_thermal_to_rgb: np.ndarray) -> np.ndarray:
     ``H_thermal_to_rgb`` back. Beyond the border the image is mirrored, as a black border would
     give the homography away.
     """
-    size = thermal.shape[1], thermal.shape[0]
-    return cv2.warpPerspective(thermal, np.linalg.inv(H_thermal_to_rgb), size,
+    return cv2.warpPerspective(thermal, np.linalg.inv(H_thermal_to_rgb),
+                               geometry.size_of(thermal),
                                flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 

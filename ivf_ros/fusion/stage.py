@@ -139,7 +139,7 @@ class FusionStage:
             return FusionResult(rgb, FusionMode.RGB_ONLY, lost)
         if lost and policy == 'thermal':
             return self._thermal_only(thermal, rgb, registration, lost, rgb_state)
-        gray, valid = self._on_rgb_grid(thermal, registration, _size(rgb))
+        gray, valid = self._on_rgb_grid(thermal, registration, geometry.size_of(rgb))
         return FusionResult(self.fuser.fuse(gray, rgb, valid), FusionMode.FUSED, lost)
 
     def judge_rgb(self, rgb: np.ndarray | None) -> RgbState:
@@ -163,9 +163,9 @@ class FusionStage:
         """Return why thermal must not be drawn over RGB, or an empty string."""
         if registration is None:
             return 'no registration yet'
-        if registration.rgb_size != _size(rgb):
+        if registration.rgb_size != geometry.size_of(rgb):
             return 'registration is for RGB of {}x{}, got {}x{}'.format(
-                *registration.rgb_size, *_size(rgb))
+                *registration.rgb_size, *geometry.size_of(rgb))
         if registration.state is RegistrationState.LOST:
             return ': '.join(filter(None, ('registration LOST', registration.reason)))
         if registration.confidence < self.parameters.min_confidence:
@@ -180,7 +180,7 @@ class FusionStage:
             gray = self.fuser.agc(thermal)
             reason += '; no registration yet, image on the thermal grid'
         else:
-            size = registration.rgb_size if rgb is None else _size(rgb)
+            size = registration.rgb_size if rgb is None else geometry.size_of(rgb)
             gray = self._on_rgb_grid(thermal, registration, size)[0]
         if rgb is None or rgb.ndim == 3:
             gray = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
@@ -207,7 +207,3 @@ def _thermal_trouble(thermal: np.ndarray | None, health: ThermalHealth | None) -
     if health is None or health.state is ThermalState.LIVE:
         return ''
     return ': '.join(filter(None, (f'thermal {health.state.value}', health.reason)))
-
-
-def _size(image: np.ndarray) -> tuple[int, int]:
-    return image.shape[1], image.shape[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError, size_of
+from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
@@ -74,7 +74,7 @@ class CalibratedRegistrar:
         known = self.H_thermal_to_rgb
         if known is None:
             known = check_prior(prior)
-        sizes = size_of(thermal), size_of(rgb)
+        sizes = geometry.size_of(thermal), geometry.size_of(rgb)
         if known is None:
             return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.PRIOR,
                                 sizes[1], reason='not calibrated')

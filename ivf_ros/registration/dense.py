@@ -20,7 +20,7 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import check_pair, check_prior, contrast, size_of, unmeasured
+from ivf_ros.registration.inputs import check_pair, check_prior, contrast, unmeasured
 from ivf_ros.registration.matching import fit, match_blocks, Matches, MIN_MATCHES
 from ivf_ros.registration.refinement import refine
 from ivf_ros.registration.search import search
@@ -99,7 +99,7 @@ class DenseRegistrar:
         """
         check_pair(thermal, rgb)
         prior = check_prior(prior)
-        sizes = size_of(thermal), size_of(rgb)
+        sizes = geometry.size_of(thermal), geometry.size_of(rgb)
         start = geometry.stretch(*sizes) if prior is None else prior
         reason = geometry.check(start, *sizes)
         if reason:
@@ -172,12 +172,12 @@ class _Level:
 
     def rgb_around(self, H: np.ndarray, margin_px: int) -> np.ndarray:
         """Return the RGB features laid onto the thermal grid by H, with a margin around it."""
-        width, height = size_of(self.thermal)
+        width, height = geometry.size_of(self.thermal)
         H_level = geometry.rescaled(H, self.thermal_scale, self.rgb_scale)
         to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H_level)
         grid = (width + 2 * margin_px, height + 2 * margin_px)
         image = cv2.warpPerspective(self.rgb, to_grid, grid, borderMode=cv2.BORDER_REPLICATE)
-        covered = geometry.coverage(to_grid, size_of(self.rgb), grid)
+        covered = geometry.coverage(to_grid, geometry.size_of(self.rgb), grid)
         # a gradient takes 3 pixels
         inner = cv2.erode(covered.astype(np.float32), np.ones((3, 3)), borderValue=0)
         return structure(image) * inner[..., None]
@@ -198,7 +198,7 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
     thermal, rgb = contrast(thermal), contrast(rgb)
     if not (thermal.any() and rgb.any()):
         return None
-    thermal_size, rgb_size = size_of(thermal), size_of(rgb)
+    thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
     rgb_px_per_thermal_px = np.sqrt(np.linalg.det(H[:2, :2]))
     levels = []
     # long side, then how blocks are matched: reach, cell, cells a block, tolerance
@@ -216,7 +216,7 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
 
 def _resized(image: np.ndarray, full_size: tuple[int, int], scale: float) -> np.ndarray:
     size = (max(1, round(full_size[0] * scale)), max(1, round(full_size[1] * scale)))
-    if size == size_of(image):
+    if size == geometry.size_of(image):
         return image
     shrinks = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -294,7 +294,7 @@ class _Evidence:
 
 def _evidence(level: _Level, H: np.ndarray) -> _Evidence:
     reach = level.reach_px
-    width, height = size_of(level.thermal)
+    width, height = geometry.size_of(level.thermal)
     around = level.rgb_around(H, reach)
     rgb = around[reach:-reach, reach:-reach]
     forward = level.matches(around)

@@ -77,11 +77,6 @@ def contrast(image: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def size_of(image: np.ndarray) -> tuple[int, int]:
-    """Return width and height of an image in pixels."""
-    return image.shape[1], image.shape[0]
-
-
 def unmeasured(thermal_size: tuple[int, int], rgb_size: tuple[int, int],
                prior: np.ndarray | None, reason: str) -> Registration:
     """Return the prior, or state LOST and the plain stretch where there is none."""

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError, size_of
+from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
@@ -147,7 +147,7 @@ class RegistrationTracker:
         check_pair(thermal, rgb)
         if stamp_s < self._latest_s:
             self.reset()
-        self._resize(size_of(thermal), size_of(rgb))
+        self._resize(geometry.size_of(thermal), geometry.size_of(rgb))
         self._latest_s = stamp_s
         if thermal_live:
             answer = self._registrar.register(thermal, rgb, self._expected(stamp_s))
