@@ -216,6 +216,7 @@ def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch)
 def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
     cameras.listen('fused/image', messages.IMAGE)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
     registration = start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0)
     fusion = start(live_graph, FusionNode, hub=hub)
     cameras.wait_for_subscribers(2)
@@ -224,6 +225,12 @@ def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(l
     assert cameras.publish_until(lambda: 'thermal FROZEN' in fusion.diagnose()[0]
                                  and registration.diagnose()[1]['state'] == 'HOLDING')
     np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
+    # What is held keeps the stamp of the image that it was measured on.
+    held = len(cameras.received['registration/homography'])
+    assert cameras.publish_until(
+        lambda: len(cameras.received['registration/homography']) >= held + 3)
+    stamps_ns = {item.stamp_ns for item in cameras.received['registration/homography'][held:]}
+    assert len(stamps_ns) == 1
     cameras.noise_counts = 20
     fused = fusion.diagnose()[1]['mode_count.FUSED']
     assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] > fused

@@ -79,7 +79,7 @@ class RegistrationNode(StageNode):
         """Tell the state of the registration."""
         latest = self._latest
         values: dict[str, object] = {
-            **{f'drops.{reason}': n for reason, n in self._input.drops().items() if n},
+            **self._input.drops(),
             **{f'state_count.{state.value}': self._tracker.states[state.value]
                for state in RegistrationState},
             **{f'rejected.{why}': n for why, n in self._tracker.rejections.items()},
@@ -109,14 +109,18 @@ class RegistrationNode(StageNode):
             self._warp(thermal, rgb)
 
     def _measure(self, work: tuple[Frame, Frame, bool]) -> None:
+        """Measure, and publish with the header of the image that was measured, also if held."""
         thermal, rgb, thermal_live = work
         with self.statistics.timed():
             found = self._tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
                                          thermal_live)
         self._latest = found
+        if found.state is not RegistrationState.HOLDING:
+            self._measured_on = thermal
         if found.state is not RegistrationState.LOST:
             self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
-                                             thermal.stamp_ns, thermal.frame_id))
+                                             self._measured_on.stamp_ns,
+                                             self._measured_on.frame_id))
 
     def _warp(self, thermal: Frame, rgb: Frame) -> None:
         if self._latest is None or self._latest.state is RegistrationState.LOST:
