@@ -8,6 +8,7 @@ from typing import Sequence
 import zlib
 
 import cv2
+from ivf_ros import geometry
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -40,7 +41,7 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
 
     """
     drawn = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    size = drawn.shape[1], drawn.shape[0]
+    size = geometry.size_of(drawn)
     thickness = max(1, round(size[1] / 480))
     outlines = [_outline(detection, thickness) for detection in detections]
     for detection, (left, top, right, bottom) in zip(detections, outlines):

@@ -10,6 +10,7 @@ contact sheet and a summary.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 import json
@@ -250,47 +251,43 @@ def _prepare(out: Path) -> Path:
     return bag
 
 
-def _summarise(settings: DemoSettings, source: Source,
-               played: PlayLog, recorder: Recorder,
+def _summarise(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,
                diagnostics: dict[str, dict[str, str]]) -> dict[str, Any]:
-    topics: dict[str, dict[str, int]] = {}
-    for topic in recorder.arrivals_s:
-        topics[topic] = {'frames': recorder.frames[topic]}
+    topics = {topic: {'frames': recorder.frames[topic]} for topic in recorder.arrivals_s}
     for stream in ('thermal', 'rgb'):
         topics[f'{stream}/image_raw']['published'] = len(played[stream])
-    drops: dict[str, int] = {}
-    latency_ms: dict[str, dict[str, float]] = {}
-    for stage in STAGES:
-        values = diagnostics[stage]
-        for key, value in values.items():
-            if key.startswith('drops.'):
-                reason = key.removeprefix('drops.')
-                drops[reason] = drops.get(reason, 0) + int(value)
-        if 'latency_ms.p50' in values:
-            latency_ms[stage] = {p: float(values[f'latency_ms.{p}']) for p in ('p50', 'p95')}
-    sent_s = {stamp_ns: frame.at_s for stamp_ns, frame in played['rgb'].items()}
-    for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
-        times_ms = [(at_s - sent_s[stamp_ns]) * 1e3
-                    for stamp_ns, at_s in recorder.arrivals_s[topic].items()
-                    if stamp_ns in sent_s]
-        if times_ms:
-            latency_ms[name] = dict(zip(('p50', 'p95'), _rounded(
-                np.percentile(times_ms, [50, 95]))))
-    prefix = 'state_count.'
-    registration: dict[str, Any] = {'states': {
-        key.removeprefix(prefix): int(value) for key, value in diagnostics['registration'].items()
-        if key.startswith(prefix)}}
+    drops_by_node = {stage: _counts(diagnostics[stage], 'drops.') for stage in STAGES}
+    registration: dict[str, Any] = {
+        'states': _counts(diagnostics['registration'], 'state_count.')}
     errors_px = _corner_errors_px(played, recorder)
     if errors_px:
-        registration['corner_error_px'] = dict(zip(('median', 'p95'), _rounded(
-            np.percentile(errors_px, [50, 95]))))
+        registration['corner_error_px'] = _percentiles(errors_px, 'median')
     return {'source': source.name, 'seconds': settings.seconds, 'rate': settings.rate,
-            'topics': topics, 'drops': drops,
-            'drops_by_node': {stage: {key.removeprefix('drops.'): int(value)
-                                      for key, value in diagnostics[stage].items()
-                                      if key.startswith('drops.')} for stage in STAGES},
-            'latency_ms': latency_ms, 'registration': registration,
-            'skipped_by_source': dict(source.skipped)}
+            'topics': topics, 'drops': dict(sum(map(Counter, drops_by_node.values()), Counter())),
+            'drops_by_node': drops_by_node,
+            'latency_ms': _latencies_ms(played, recorder, diagnostics),
+            'registration': registration, 'skipped_by_source': dict(source.skipped)}
+
+
+def _counts(values: dict[str, str], prefix: str) -> dict[str, int]:
+    """Return the diagnostic values under a prefix."""
+    return {key.removeprefix(prefix): int(value) for key, value in values.items()
+            if key.startswith(prefix)}
+
+
+def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, dict[str, str]]
+                  ) -> dict[str, dict[str, float]]:
+    """Return what each stage says of itself, and the time from camera to result as seen here."""
+    latencies_ms = {
+        stage: {p: float(diagnostics[stage][f'latency_ms.{p}']) for p in ('p50', 'p95')}
+        for stage in STAGES if 'latency_ms.p50' in diagnostics[stage]}
+    for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
+        times_ms = [(arrived_s - played['rgb'][stamp_ns].at_s) * 1e3
+                    for stamp_ns, arrived_s in recorder.arrivals_s[topic].items()
+                    if stamp_ns in played['rgb']]
+        if times_ms:
+            latencies_ms[name] = _percentiles(times_ms, 'p50')
+    return latencies_ms
 
 
 def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
@@ -308,5 +305,6 @@ def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
     return errors_px
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 3) for value in values]
+def _percentiles(values: list[float], name_of_median: str) -> dict[str, float]:
+    median, p95 = np.percentile(values, [50, 95])
+    return {name_of_median: round(float(median), 3), 'p95': round(float(p95), 3)}

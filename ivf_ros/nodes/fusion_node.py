@@ -60,7 +60,7 @@ class FusionNode(StageNode):
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell what the fused image shows, and why where it is not both cameras."""
         values: dict[str, object] = {
-            **{f'drops.{reason}': n for reason, n in self._input.drops().items() if n},
+            **self._input.drops(),
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
         return self._input.trouble() or self._trouble, values

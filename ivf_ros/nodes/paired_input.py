@@ -44,9 +44,9 @@ class PairedInput:
         node.every(_POLL_PERIOD_S, self._poll)
 
     def drops(self) -> dict[str, int]:
-        """Return how many frames found no partner, by reason."""
+        """Return how many frames found no partner, as diagnostic values named by the reason."""
         with self._lock:
-            return dict(self._synchronizer.drops)
+            return {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
 
     def trouble(self) -> str:
         """Say why there has been no pair for seconds; empty where there was one."""
