@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import cv2
 from ivf_ros.fusion import laplacian
+from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.settings import FusionParameters
 from ivf_ros.thermal import Agc, Radiometry
@@ -89,10 +90,10 @@ class Fuser:
     def _fused(self, thermal: np.ndarray, rgb: np.ndarray,
                share: np.ndarray | None) -> np.ndarray:
         luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
-        if self.parameters.method == 'average':
-            fused = cv2.addWeighted(thermal, 0.5, luma, 0.5, 0.0)
-        else:
+        if self.parameters.method == 'laplacian':
             fused = laplacian.fuse_luma(thermal, luma, share, self.parameters.laplacian)
+        else:
+            fused = RULES[self.parameters.method](thermal, luma)
         if share is not None:
             fused = cv2.blendLinear(fused, luma, share, 1 - share)
         return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)

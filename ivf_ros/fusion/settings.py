@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivf_ros.fusion.classical import RULES
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import AgcParameters
 
-METHODS = ('laplacian', 'average')
+METHODS = ('laplacian', *RULES)
 LOST_POLICIES = ('rgb', 'fuse', 'thermal')
 
 
