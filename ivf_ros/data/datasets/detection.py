@@ -1,0 +1,132 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The layouts in which data sets for detection are published: LLVIP, FLIR-aligned, KAIST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+import logging
+from pathlib import Path
+import re
+
+from ivf_ros.data.datasets import facts
+from ivf_ros.data.datasets.boxes import read_bbgt, read_voc
+from ivf_ros.data.datasets.listing import (
+    files_by_stem,
+    human_boxes,
+    images_by_stem,
+    Listing,
+    subfolders,
+)
+from ivf_ros.data.recording import SourceError
+from ivf_ros.data.sample import Dataset
+
+_FLIR_SUFFIXES = {'thermal': '_PreviewData', 'rgb': '_RGB'}
+_FLIR_LISTS = {'train': 'align_train.txt', 'validation': 'align_validation.txt'}
+
+_KAIST_SET = re.compile(r'set\d\d')
+_KAIST_VIDEO = re.compile(r'v\d{3}')
+_KAIST_TRAINING_SETS = range(6)
+_KAIST_DAY_SETS = (0, 1, 2, 6, 7, 8)
+
+
+def find_llvip(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> list[Dataset]:
+    """Recognise ``infrared/train visible/train Annotations``, and ``test`` likewise."""
+    if not {'infrared', 'visible'} <= folders.keys():
+        return []
+    thermal, rgb = (subfolders(folders[name]) for name in ('infrared', 'visible'))
+    annotate = human_boxes(read_voc, {} if machine_labels
+                           else files_by_stem(folders.get('annotations'), '.xml'))
+    found = []
+    for split in (name for name in ('train', 'test') if name in thermal and name in rgb):
+        listing = Listing(f'llvip/{split}', 'LLVIP', folder)
+        listing.add(images_by_stem(thermal[split]), images_by_stem(rgb[split]), facts.LLVIP,
+                    annotate)
+        found.append(listing.dataset())
+    return found
+
+
+def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
+                      machine_labels: bool) -> list[Dataset]:
+    """
+    Recognise ``JPEGImages`` with ``FLIR_00001_PreviewData.jpeg`` and ``FLIR_00001_RGB.jpg``.
+
+    ``align_train.txt`` and ``align_validation.txt`` name the pairs of the splits; where neither is
+    there, all pairs are one data set.
+    """
+    if 'jpegimages' not in folders:
+        return []
+    stems = images_by_stem(folders['jpegimages'])
+    thermal, rgb = ({stem.removesuffix(suffix): path for stem, path in stems.items()
+                     if stem.endswith(suffix)} for suffix in _FLIR_SUFFIXES.values())
+    if not thermal or not rgb:
+        return []
+    boxes = {} if machine_labels else files_by_stem(folders.get('annotations'), '.xml')
+    annotate = human_boxes(read_voc, {stem.removesuffix(_FLIR_SUFFIXES['thermal']): path
+                                      for stem, path in boxes.items()})
+    splits = {split: _flir_keys(folder / file) for split, file in _FLIR_LISTS.items()
+              if (folder / file).is_file()}
+    if not splits:
+        listing = Listing('flir_aligned', 'FLIR-aligned', folder)
+        listing.add(thermal, rgb, facts.FLIR_ALIGNED, annotate)
+        return [listing.dataset()]
+    found = []
+    for split, keys in splits.items():
+        listing = Listing(f'flir_aligned/{split}', 'FLIR-aligned', folder)
+        listing.add(_only(thermal, keys), _only(rgb, keys), facts.FLIR_ALIGNED, annotate)
+        listing.add_alone('thermal', sorted(keys - thermal.keys() - rgb.keys()))
+        found.append(listing.dataset())
+    unlisted = (thermal.keys() | rgb.keys()).difference(*splits.values())
+    if unlisted:
+        logging.getLogger(__name__).warning(
+            '%s: left out, as neither list names them: %d (such as %s)', folder, len(unlisted),
+            min(unlisted))
+    return found
+
+
+def find_kaist(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> list[Dataset]:
+    """
+    Recognise ``images/set00/V000/{lwir,visible}/I00000.jpg``.
+
+    Boxes are those of ``annotations/set00/V000/I00000.txt``. Sets 00 to 05 are for training.
+    """
+    images = folders.get('images', folder)
+    base = images.parent if images.name.lower() == 'images' else images
+    videos: dict[str, list[Path]] = {'train': [], 'test': []}
+    for path in _kaist_videos(images):
+        number = int(path.parent.name[3:])
+        videos['train' if number in _KAIST_TRAINING_SETS else 'test'].append(path)
+    found = []
+    for split in (split for split, paths in videos.items() if paths):
+        listing = Listing(f'kaist/{split}', 'KAIST', folder)
+        for path in videos[split]:
+            place = f'{path.parent.name}/{path.name}'
+            boxes = {} if machine_labels else files_by_stem(base / 'annotations' / place, '.txt')
+            listing.add(images_by_stem(path / 'lwir'), images_by_stem(path / 'visible'),
+                        facts.UNKNOWN, human_boxes(read_bbgt, boxes), prefix=f'{place}/',
+                        scene=place, light=_kaist_light(int(path.parent.name[3:])))
+        found.append(listing.dataset())
+    return found
+
+
+def _kaist_videos(images: Path) -> Iterator[Path]:
+    for name, folder in subfolders(images).items():
+        for video, path in subfolders(folder).items() if _KAIST_SET.fullmatch(name) else ():
+            if _KAIST_VIDEO.fullmatch(video) and {'lwir', 'visible'} <= subfolders(path).keys():
+                yield path
+
+
+def _kaist_light(number: int) -> str:
+    return 'day' if number in _KAIST_DAY_SETS else 'night'
+
+
+def _only(files: Mapping[str, Path], keys: Iterable[str]) -> dict[str, Path]:
+    return {key: files[key] for key in keys if key in files}
+
+
+def _flir_keys(path: Path) -> set[str]:
+    try:
+        lines = path.read_text(encoding='utf-8').split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f'cannot read {path}: {error}') from None
+    return {line.removesuffix(_FLIR_SUFFIXES['thermal']) for line in lines}

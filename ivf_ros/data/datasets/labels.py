@@ -1,0 +1,53 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation labels stored as images whose pixels are class numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ivf_ros.data.folder import read_image
+from ivf_ros.data.recording import SourceError
+from ivf_ros.types import Segmentation
+import numpy as np
+
+UNLABELLED = 255
+# Of 255. Where the machine that labelled MSRS was this sure, its labels of persons and cars had
+# an IoU of 0.85 and 0.82 with human ones, and 95 % of the pixels were kept.
+LEAST_CONFIDENCE = 204
+
+
+def read_labels(path: Path, class_names: tuple[str, ...]) -> Segmentation:
+    """
+    Read labels ``(H, W)`` uint8, 255 where nothing is said.
+
+    Raises
+    ------
+    SourceError
+        The file is unreadable, has several channels, or labels without a class.
+
+    """
+    labels = read_image(path)
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise SourceError(f'{path}: labels are (H, W) uint8, got {labels.shape} {labels.dtype}')
+    wrong = np.setdiff1d(labels, [*range(len(class_names)), UNLABELLED])
+    if wrong.size:
+        raise SourceError(f'{path}: label {wrong[0]} is none of {len(class_names)} classes '
+                          f'nor {UNLABELLED}')
+    return Segmentation(labels, class_names)
+
+
+def read_confident_labels(path: Path, confidence: Path,
+                          class_names: tuple[str, ...]) -> Segmentation:
+    """
+    Read labels and set those to 255 whose confidence is below ``LEAST_CONFIDENCE``.
+
+    ``confidence`` is an image ``(H, W)`` uint8 of the same size. Errors are those of
+    ``read_labels``.
+    """
+    said, sure = read_labels(path, class_names), read_image(confidence)
+    if sure.shape != said.labels.shape or sure.dtype != np.uint8:
+        raise SourceError(f'{confidence}: the confidence of {path.name} is '
+                          f'{said.labels.shape} uint8, got {sure.shape} {sure.dtype}')
+    return Segmentation(np.where(sure < LEAST_CONFIDENCE, np.uint8(UNLABELLED), said.labels),
+                        class_names)

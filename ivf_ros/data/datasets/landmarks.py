@@ -1,0 +1,109 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Points that both images show, and homographies, from the files of three data sets.
+
+All readers raise SourceError with the path where a file is missing, truncated or malformed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+import zipfile
+
+from ivf_ros import geometry
+from ivf_ros.data.recording import SourceError
+from ivf_ros.data.sample import Landmarks, read_pixels
+from ivf_ros.data.video_frame import VideoFrame
+import numpy as np
+
+GRID_PX = 16  # between landmarks that come from a dense field
+
+
+def read_matched_points(path: Path) -> Landmarks:
+    """
+    Read a JSON file of points matched by hand, thermal moving and visible fixed.
+
+    The file counts pixel centres from 1, as MATLAB does.
+    """
+    content = _json(path)
+    return Landmarks(_points(path, content, 'landmarks_mov') - 1,
+                     _points(path, content, 'landmarks_fix') - 1)
+
+
+def read_matched_H_thermal_to_rgb(path: Path) -> np.ndarray:
+    """
+    Return the homography ``(3, 3)`` of such a file.
+
+    Its ``T`` takes row vectors of pixels that count from 1: ``[x y 1] T``.
+    """
+    T = np.asarray(_json(path).get('T'), dtype=object)
+    try:
+        H = geometry.normalized(T.astype(np.float64).T)
+        to_one, to_zero = geometry.translation(1, 1), geometry.translation(-1, -1)
+        return geometry.normalized(to_zero @ H @ to_one)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f'{path}: T: {error}') from None
+
+
+def read_corners(path: Path) -> Landmarks:
+    """Read a JSON file of the corners of a checkerboard, as a detector found them."""
+    content = _json(path)
+    return Landmarks(_points(path, content, 'corners_thermal_px'),
+                     _points(path, content, 'corners_visible_px'))
+
+
+def read_flow(path: Path, rgb: Path | VideoFrame) -> Landmarks:
+    """
+    Read the warp of a thermal image that was aligned before: a landmark every ``GRID_PX`` pixels.
+
+    With ``d = cumsum(dq, axis=2) / scale``, the warped image shows at ``(x, y)`` what the aligned
+    one, and so the RGB image stretched to its size, shows at ``(x + d[0], y + d[1])``. Landmarks
+    that fall outside the image are left out.
+    """
+    dq, scale = _flow(path)
+    d = np.cumsum(dq, axis=2, dtype=np.int64) / scale
+    height, width = d.shape[1:]
+    y, x = np.mgrid[GRID_PX // 2:height:GRID_PX, GRID_PX // 2:width:GRID_PX]
+    aligned_px = np.stack([x + d[0, y, x], y + d[1, y, x]], axis=-1).reshape(-1, 2)
+    inside = ((aligned_px >= 0) & (aligned_px <= (width - 1, height - 1))).all(axis=1)
+    stretch = geometry.stretch((width, height), geometry.size_of(read_pixels(rgb)))
+    return Landmarks(np.stack([x, y], axis=-1).reshape(-1, 2)[inside].astype(np.float64),
+                     geometry.transform_points(stretch, aligned_px[inside]))
+
+
+def _flow(path: Path) -> tuple[np.ndarray, float]:
+    try:
+        with np.load(path) as arrays:
+            dq, scale = arrays['dq'], float(arrays['scale'])
+    except OSError as error:
+        raise SourceError(f'cannot read {path}: {error}') from None
+    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"{path} is no npz file with 'dq' and 'scale': {error}") from None
+    if dq.ndim != 3 or dq.shape[0] != 2 or not scale > 0:
+        raise SourceError(f'{path}: dq is (2, H, W) and scale positive, got {dq.shape}, {scale}')
+    return dq, scale
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise SourceError(f'cannot read {path}: {error.strerror}') from None
+    except ValueError as error:
+        raise SourceError(f'{path} is no complete JSON: {error}') from None
+    if not isinstance(content, dict):
+        raise SourceError(f'{path}: expected an object, got {type(content).__name__}')
+    return content
+
+
+def _points(path: Path, content: dict[str, Any], key: str) -> np.ndarray:
+    try:
+        points = np.asarray(content.get(key), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{path}: '{key}': {error}") from None
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise SourceError(f"{path}: '{key}' holds points (N, 2), got {points.shape}")
+    return points

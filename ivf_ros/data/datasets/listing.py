@@ -1,0 +1,163 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From files that belong together by name to the samples of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from ivf_ros.data.datasets.facts import Facts, is_known
+from ivf_ros.data.folder import IMAGE_SUFFIXES
+from ivf_ros.data.recording import natural_key, SourceError
+from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
+from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.types import Detection
+
+SPLITS = ('train', 'test', 'val', 'validation', 'trainval')
+
+Image = Path | VideoFrame
+# The fields of a sample that come from annotation files, for its key and its RGB image.
+Annotate = Callable[[str, Image], Mapping[str, Any]]
+
+
+class UnusableError(SourceError):
+    """A folder that looks like a data set but holds no pairs."""
+
+
+def no_annotations(_key: str, _rgb: Image) -> Mapping[str, Any]:
+    """Annotate nothing."""
+    return {}
+
+
+def human_boxes(read: Callable[[Path], tuple[Detection, ...]],
+                paths: Mapping[str, Path]) -> Annotate:
+    """Return what annotates with boxes that people drew: the files of ``paths`` by key."""
+    def annotate(key: str, _rgb: Image) -> Mapping[str, Any]:
+        if key not in paths:
+            return {}
+        return {'detections': Annotation(partial(read, paths[key]), Origin.HUMAN)}
+    return annotate
+
+
+class Listing:
+    """
+    A data set under construction.
+
+    Parameters
+    ----------
+    name, layout, root:
+        As in ``Dataset``.
+
+    """
+
+    def __init__(self, name: str, layout: str, root: Path) -> None:
+        self.name = name
+        self._layout = layout
+        self._root = root
+        self._samples: list[Sample] = []
+        self._alone: dict[str, list[str]] = {'thermal': [], 'visible': []}
+
+    def add(self, thermal: Mapping[str, Image], rgb: Mapping[str, Image], facts: Facts,
+            annotate: Annotate = no_annotations, *, prefix: str = '', scene: str = '',
+            light: str = '') -> None:
+        """
+        Add the pairs of two folders, or of two videos.
+
+        ``thermal`` and ``rgb`` map a key that partners share to the image. The name of a sample is
+        ``prefix`` and its key; scene and light, where empty, are what the facts say.
+        """
+        for key in sorted(thermal.keys() & rgb.keys(), key=natural_key):
+            name = prefix + key
+            self._samples.append(Sample(
+                dataset=self.name, name=name, thermal=thermal[key], rgb=rgb[key],
+                scene=scene or facts.scene(key), light=light or facts.light(key),
+                aligned=facts.aligned, alignment_px=facts.alignment_px,
+                **annotate(key, rgb[key])))
+        self.add_alone('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
+        self.add_alone('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
+
+    def add_alone(self, stream: str, names: list[str]) -> None:
+        """Note images of ``'thermal'`` or ``'visible'`` that have no partner."""
+        self._alone[stream] += names
+
+    def dataset(self) -> Dataset:
+        """
+        Return the data set; the log hears once of images without a partner.
+
+        Raises
+        ------
+        UnusableError
+            There is not one pair.
+
+        """
+        alone = [f'{len(names)} {stream} (such as {min(names, key=natural_key)})'
+                 for stream, names in self._alone.items() if names]
+        if not self._samples:
+            raise UnusableError(f'{self._root}: no thermal and visible image belong together; '
+                                f'alone are {" and ".join(alone) or "none"}')
+        if alone:
+            logging.getLogger(__name__).warning(
+                '%s: left out, as they have no partner: %s', self.name, ' and '.join(alone))
+        samples = sorted(self._samples, key=lambda sample: natural_key(sample.name))
+        return Dataset(self.name, self._layout, self._root, tuple(samples))
+
+
+def name_of(folder: Path) -> str:
+    """
+    Return what to call the data set in a folder.
+
+    It is the name of the folder, after that of the folder above where this is a known data set or
+    the folder is named like a split.
+    """
+    parent = folder.parent.name
+    if parent and (is_known(parent) or folder.name.lower() in SPLITS):
+        return f'{parent}/{folder.name}'
+    return folder.name
+
+
+def subfolders(folder: Path) -> dict[str, Path]:
+    """Return the folders in a folder by their names in lower case, in natural order."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries
+                     if not entry.name.startswith('.') and entry.is_dir()]
+    except OSError as error:
+        raise SourceError(f'cannot list {folder}: {error.strerror}') from None
+    return {name.lower(): folder / name for name in sorted(names, key=natural_key)}
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder by stem; raise SourceError where two share one."""
+    return by_key(list(_files(folder, IMAGE_SUFFIXES)), lambda path: path.stem)
+
+
+def by_key(files: list[Path], key_of: Callable[[Path], str]) -> dict[str, Path]:
+    """Return files by what partners share; raise SourceError where two claim the same."""
+    found: dict[str, Path] = {}
+    for path in files:
+        key = key_of(path)
+        if key in found:
+            raise SourceError(f"{path.parent}: '{found[key].name}' and '{path.name}' claim the "
+                              'same pair')
+        found[key] = path
+    return found
+
+
+def files_by_stem(folder: Path | None, suffix: str) -> dict[str, Path]:
+    """Return the files of a folder that end in ``suffix`` by stem; none where it is absent."""
+    if folder is None or not folder.is_dir():
+        return {}
+    return {path.stem: path for path in _files(folder, (suffix,))}
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder)
+                if name.lower().endswith(suffixes) and not name.startswith('.')]
+    except OSError as error:
+        raise SourceError(f'cannot list {folder}: {error.strerror}') from None

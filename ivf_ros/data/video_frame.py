@@ -1,0 +1,107 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One frame of a video, named by its number and decoded only when it is asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import threading
+
+import cv2
+from ivf_ros.data.recording import SourceError
+import numpy as np
+
+_OPEN_VIDEOS = 8  # kept open: the two of a pair, for some sequences read in turns
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """
+    A frame of a video file.
+
+    Frames are reached by decoding forward from the latest one, because seeking in compressed video
+    is not exact everywhere. Read in order, each frame is decoded once; going back starts anew.
+
+    Attributes
+    ----------
+    path:
+        The video.
+    index:
+        Number of the frame, from 0.
+
+    """
+
+    path: Path
+    index: int
+
+    def read(self) -> np.ndarray:
+        """Decode it: ``(H, W, 3)`` BGR uint8; raise SourceError where that is impossible."""
+        with _lock:
+            return _video(self.path).frame(self.index)
+
+
+class _Video:
+    """An open video and where it stands."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._capture = open_video(path)
+        self._next = 0
+        self._latest: np.ndarray | None = None
+
+    def frame(self, index: int) -> np.ndarray:
+        if self._latest is not None and index == self._next - 1:
+            return self._latest.copy()
+        if index < self._next:
+            self.close()
+            self._capture, self._next = open_video(self._path), 0
+        while self._next <= index and self._capture.grab():
+            self._next += 1
+        if self._next == index + 1:
+            good, image = self._capture.retrieve()
+            if good:
+                self._latest = image
+                return image.copy()
+        self.close()
+        del _videos[os.getpid(), self._path]
+        raise SourceError(f'{self._path} has no frame {index}: {self._next} frames can be decoded')
+
+    def close(self) -> None:
+        self._capture.release()
+        self._latest = None
+
+
+# By process, as a forked one shares the position in an open file with its parent.
+_videos: OrderedDict[tuple[int, Path], _Video] = OrderedDict()
+_lock = threading.Lock()
+
+
+def open_video(path: Path) -> cv2.VideoCapture:
+    """Open a video; raise SourceError where that is impossible."""
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        size = path.stat().st_size if path.is_file() else 'no'
+        raise SourceError(f'cannot open {path} as a video ({size} bytes)')
+    return capture
+
+
+def frame_count(path: Path) -> int:
+    """Return how many frames a video says that it has, without decoding any."""
+    capture = open_video(path)
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    return max(count, 0)
+
+
+def _video(path: Path) -> _Video:
+    key = os.getpid(), path
+    if key not in _videos:
+        _videos[key] = _Video(path)
+    _videos.move_to_end(key)
+    while len(_videos) > _OPEN_VIDEOS:
+        _, oldest = _videos.popitem(last=False)
+        oldest.close()
+    return _videos[key]
