@@ -1,20 +1,58 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the metrics accept."""
+"""What the metrics accept, and what several of them share."""
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from ivf_ros.evaluation.metrics.local import LocalMoments
 import numpy as np
 
-# VIF filters and halves the image three times and needs a pixel at the end: 17 taps at the first
-# scale, then 9, 5 and 3 twice.
-MIN_SIDE_PX = 41
+THERMAL, RGB, FUSED = 0, 1, 2
+SOURCES = (THERMAL, RGB)
 
 Sources = tuple[np.ndarray, np.ndarray]
 
 
 class MetricError(ValueError):
-    """Images or homographies that cannot be measured."""
+    """Images, names or homographies that cannot be measured."""
+
+
+class ImageTriple:
+    """
+    Two sources and the image fused of them; shared intermediate results are computed once.
+
+    Parameters
+    ----------
+    thermal, rgb, fused:
+        ``(H, W)`` float64 luma of one size, 0 to 255, as ``check_triple`` returns them.
+
+    """
+
+    def __init__(self, thermal: np.ndarray, rgb: np.ndarray, fused: np.ndarray) -> None:
+        self.images = (thermal, rgb, fused)
+        self.sources: Sources = (thermal, rgb)
+        self.fused = fused
+        self._moments: dict[int, LocalMoments] = {}
+
+    def moments(self, taps: int) -> LocalMoments:
+        """Return the moments under a Gaussian window of ``taps`` pixels and sigma 1.5."""
+        if taps not in self._moments:
+            self._moments[taps] = LocalMoments(self.images, taps, 1.5)
+        return self._moments[taps]
+
+    @cached_property
+    def stretched(self) -> tuple[np.ndarray, ...]:
+        """The three images, each stretched from its darkest to its brightest to 0..255, whole."""
+        return tuple(_stretched(image) for image in self.images)
+
+    @cached_property
+    def stretched_spectra(self) -> tuple[np.ndarray, ...]:
+        """Half the two-dimensional Fourier transforms of the stretched images, as of rfft2."""
+        from scipy import fft
+
+        return tuple(fft.rfft2(image) for image in self.stretched)
 
 
 def check_triple(thermal: np.ndarray, rgb: np.ndarray, fused: np.ndarray
@@ -25,7 +63,7 @@ def check_triple(thermal: np.ndarray, rgb: np.ndarray, fused: np.ndarray
     Raises
     ------
     MetricError
-        Sizes differ or are too small, a type or a value is out of range, or not finite.
+        Sizes differ, a type or a value is out of range, or not finite.
 
     """
     checked = [_check(name, image) for name, image in
@@ -34,9 +72,6 @@ def check_triple(thermal: np.ndarray, rgb: np.ndarray, fused: np.ndarray
     if len(set(shapes)) > 1:
         raise MetricError('thermal, rgb and fused must have one size, got '
                           + ', '.join(f'{shape[1]}x{shape[0]}' for shape in shapes))
-    if min(shapes[0]) < MIN_SIDE_PX:
-        raise MetricError(f'images must be at least {MIN_SIDE_PX} pixels a side, '
-                          f'got {shapes[0][1]}x{shapes[0][0]}')
     return checked[0], checked[1], checked[2]
 
 
@@ -52,3 +87,10 @@ def _check(name: str, image: np.ndarray) -> np.ndarray:
         raise MetricError(f'{name} must lie within 0 and 255, '
                           f'got {values.min():g} to {values.max():g}')
     return values
+
+
+def _stretched(image: np.ndarray) -> np.ndarray:
+    darkest, brightest = image.min(), image.max()
+    if darkest == brightest:
+        return np.zeros_like(image)
+    return np.floor((image - darkest) / (brightest - darkest) * 255.0 + 0.5)

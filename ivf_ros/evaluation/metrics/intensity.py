@@ -4,7 +4,7 @@
 Fusion metrics from histograms, differences and correlations of intensities.
 
 Images are ``(H, W)`` float64 luma from 0 to 255, as ``inputs.check_triple`` returns them; A and B
-are the sources, F is the fused image.
+are the sources, F is the fused image. Where a histogram is taken, float images are rounded.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import cv2
 from ivf_ros.evaluation.metrics.inputs import Sources
 import numpy as np
 
+_LEVELS = 256
+
 
 def entropy_bits(fused: np.ndarray) -> float:
     """
     Return EN = -sum p(i) log2 p(i) over the 256 gray levels (Roberts et al. 2008).
 
-    Between 0 for a constant image and 8.
+    Between 0 for a constant image and 8. The Python tools add 1e-7 to p, which changes the
+    seventh digit.
     """
-    return _entropy(np.bincount(_levels(fused), minlength=256))
+    return _entropy(np.bincount(_levels(fused), minlength=_LEVELS))
 
 
 def standard_deviation(fused: np.ndarray) -> float:
@@ -28,15 +31,18 @@ def standard_deviation(fused: np.ndarray) -> float:
     return float(fused.std())
 
 
-def spatial_frequency(fused: np.ndarray) -> float:
+def spatial_frequency(fused: np.ndarray, *, over_all_pixels: bool = False) -> float:
     """
     Return SF = sqrt(RF^2 + CF^2) (Eskicioglu and Fisher 1995).
 
     RF and CF are the root mean squares of the differences of neighbours in a row and a column,
-    each over the differences that there are.
+    each over the differences that there are (Tang et al.); VIFB divides by the number of pixels:
+    ``over_all_pixels``.
     """
-    rows, columns = np.diff(fused, axis=1), np.diff(fused, axis=0)
-    return float(np.sqrt((rows ** 2).mean() + (columns ** 2).mean()))
+    squares = [np.diff(fused, axis=axis) ** 2 for axis in (0, 1)]
+    if over_all_pixels:
+        return float(np.sqrt(sum(square.sum() for square in squares) / fused.size))
+    return float(np.sqrt(sum(square.mean() for square in squares)))
 
 
 def average_gradient(fused: np.ndarray) -> float:
@@ -54,29 +60,65 @@ def edge_intensity(fused: np.ndarray) -> float:
     """Return EI, the mean magnitude of the Sobel gradient, border replicated (Xydeas 2000)."""
     along_x, along_y = (cv2.Sobel(fused, cv2.CV_64F, *order, borderType=cv2.BORDER_REPLICATE)
                         for order in ((1, 0), (0, 1)))
-    return float(np.hypot(along_x, along_y).mean())
+    return float(np.sqrt(along_x ** 2 + along_y ** 2).mean())
 
 
-def mutual_information_bits(sources: Sources, fused: np.ndarray) -> float:
+def mutual_information_bits(sources: Sources, fused: np.ndarray, *, nats: bool = False,
+                            mean: bool = False, merge_white: bool = False) -> float:
     """
     Return MI = I(A; F) + I(B; F) in bits (Qu et al. 2002).
 
-    I(X; F) = H(X) + H(F) - H(X, F), from joint histograms of 256 x 256 gray levels.
-    """
-    return sum(_mutual_information(source, fused)[0] for source in sources)
-
-
-def normalized_mutual_information(sources: Sources, fused: np.ndarray) -> float:
-    """
-    Return NMI = 2 sum_X I(X; F) / (H(X) + H(F)) (Hossny et al. 2008).
-
-    2 where the fused image tells all of both sources. A term of two constant images is 0.
+    I(X; F) = H(X) + H(F) - H(X, F), from joint histograms of 256 x 256 gray levels. VIFB takes
+    ``nats``; ``mean`` is half the sum. The MATLAB code of Tang et al. adds 1 to uint8 levels for
+    the joint histogram, where 255 stays 255, so that H(X, F), and it alone, does not tell levels
+    254 and 255 apart: ``merge_white`` does the same, and is up to 0.6 % higher on saturated
+    images. The Python tools and VIFB do not.
     """
     total = 0.0
     for source in sources:
-        information, entropies = _mutual_information(source, fused)
-        total += 2.0 * information / entropies if entropies > 0 else 0.0
+        counts = _joint_counts(source, fused)
+        information, _ = _mutual_information(counts)
+        if merge_white:
+            information += _entropy(counts) - _entropy(_white_merged(counts))
+        total += information
+    return total * (np.log(2) if nats else 1.0) / (2 if mean else 1)
+
+
+def normalized_mutual_information(sources: Sources, fused: np.ndarray, *, corrected: bool = True
+                                  ) -> float:
+    """
+    Return NMI = 2 sum_X I(X; F) / (H(X) + H(F)) (Hossny et al. 2008).
+
+    2 where the fused image tells all of both sources. A term of two constant images is 0. This is
+    Hossny's correction of the measure of Qu et al. (2002), which is the bare sum of I(X; F):
+    ``corrected=False``. It is Q_MI of Liu et al. (2012).
+    """
+    total = 0.0
+    for source in sources:
+        information, entropies = _mutual_information(_joint_counts(source, fused))
+        if not corrected:
+            total += information
+        elif entropies > 0:
+            total += 2.0 * information / entropies
     return total
+
+
+def nonlinear_correlation_information_entropy(sources: Sources, fused: np.ndarray) -> float:
+    """
+    Return QNCIE = 1 + sum (l_i / 3) log_256(l_i / 3) (Wang et al. 2005).
+
+    l_i are the eigenvalues of the matrix of NCC(X, Y) = H(X) + H(Y) - H(X, Y), in units of 8 bits,
+    between A, B and F, with ones on the diagonal, as in the code of Liu et al. (2012). 0.8019
+    where the three share nothing, 1 where they are one image that takes all levels equally often.
+    """
+    images = (*sources, fused)
+    matrix = np.eye(3)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        information, _ = _mutual_information(_joint_counts(images[i], images[j]))
+        matrix[i, j] = matrix[j, i] = information / 8.0
+    shares = np.linalg.eigvalsh(matrix) / 3.0
+    shares = shares[shares > 1e-12]
+    return 1.0 + float((shares * np.log2(shares)).sum()) / 8.0
 
 
 def correlation(sources: Sources, fused: np.ndarray) -> float:
@@ -107,21 +149,34 @@ def peak_signal_to_noise_db(sources: Sources, fused: np.ndarray, *, peak: float 
 
 
 def _levels(image: np.ndarray) -> np.ndarray:
-    return np.rint(image).astype(np.intp).ravel()
+    return np.rint(image).astype(np.int32).ravel()
+
+
+def _joint_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return how often each level of one image, by row, meets each of the other, by column."""
+    pairs = _levels(a) * _LEVELS + _levels(b)
+    return np.bincount(pairs, minlength=_LEVELS ** 2).reshape(_LEVELS, _LEVELS)
 
 
 def _entropy(counts: np.ndarray) -> float:
-    shares = counts[counts > 0] / counts.sum()
+    counts = counts[counts > 0]
+    shares = counts / counts.sum()
     # Adding zero turns the -0.0 of a single level into 0.0.
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
-def _mutual_information(source: np.ndarray, fused: np.ndarray) -> tuple[float, float]:
-    """Return I(source; fused) and H(source) + H(fused), in bits."""
-    joint = np.bincount(_levels(source) * 256 + _levels(fused), minlength=256 * 256)
-    table = joint.reshape(256, 256)
-    entropies = _entropy(table.sum(axis=0)) + _entropy(table.sum(axis=1))
-    return max(entropies - _entropy(joint), 0.0), entropies
+def _mutual_information(counts: np.ndarray) -> tuple[float, float]:
+    """Return I(X; Y) and H(X) + H(Y), in bits, of a joint histogram."""
+    entropies = _entropy(counts.sum(axis=0)) + _entropy(counts.sum(axis=1))
+    return max(entropies - _entropy(counts), 0.0), entropies
+
+
+def _white_merged(counts: np.ndarray) -> np.ndarray:
+    merged = counts[:255, :255].copy()
+    merged[254] += counts[255, :255]
+    merged[:, 254] += counts[:255, 255]
+    merged[254, 254] += counts[255, 255]
+    return merged
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,14 +1,28 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of a homography against the true one, and of many of them together."""
+"""
+Measures of a homography against the true one, against landmarks, by the registered image.
+
+Errors of many pairs are summed up by success rates and areas under their curve.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ivf_ros import geometry
+from ivf_ros.evaluation.metrics import intensity
+from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.metrics.inputs import MetricError
 import numpy as np
+
+LIKENESS_METRICS = (
+    MetricInfo('RMSE', 'lower', 'levels', 'root mean square difference of the registered thermal '
+               'image and the aligned one'),
+    MetricInfo('SSIM', 'higher', '', 'structural similarity of the two (Wang 2004)'),
+    MetricInfo('MI', 'higher', 'bit', 'mutual information of the two'),
+    MetricInfo('NCC', 'higher', '', 'normalised cross-correlation of the two'),
+)
 
 
 def registration(H_est: np.ndarray, H_true: np.ndarray, size: tuple[int, int]
@@ -44,6 +58,84 @@ def registration(H_est: np.ndarray, H_true: np.ndarray, size: tuple[int, int]
             'rmse_px': float(np.sqrt((spread_px ** 2).mean()))}
 
 
+def landmark_errors(H_est: np.ndarray, thermal_px: np.ndarray, rgb_px: np.ndarray
+                    ) -> dict[str, float]:
+    """
+    Measure how far an estimated homography takes landmarks from where they were marked.
+
+    Parameters
+    ----------
+    H_est:
+        ``(3, 3)`` from thermal to RGB pixels.
+    thermal_px, rgb_px:
+        ``(N, 2)``, row by row the same point.
+
+    Returns
+    -------
+    dict
+        ``landmark_rmse_px`` and ``landmark_max_px`` on the RGB grid.
+
+    Raises
+    ------
+    MetricError
+        There are no points, or not as many in one image as in the other.
+    GeometryError
+        The matrix is no homography, or the points have another shape.
+
+    """
+    if len(thermal_px) != len(rgb_px) or not len(thermal_px):
+        raise MetricError('there must be as many thermal as RGB landmarks, and one at least; '
+                          f'got {len(thermal_px)} and {len(rgb_px)}')
+    mapped = geometry.transform_points(geometry.normalized(H_est), thermal_px)
+    apart_px = np.linalg.norm(mapped - rgb_px, axis=1)
+    return {'landmark_rmse_px': float(np.sqrt((apart_px ** 2).mean())),
+            'landmark_max_px': float(apart_px.max())}
+
+
+def likeness(registered: np.ndarray, reference: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """
+    Compare a registered thermal image with the one that was aligned to begin with.
+
+    The measures of the tables of DFA-Net (Sensors 2025, 25, 4628): RMSE of the gray levels, SSIM
+    (Gaussian window of sigma 1.5, as in ``metrics.fusion``), MI in bits from 256 gray levels, and
+    NCC, Pearson's correlation. They are taken over the pixels that the registered image covers,
+    as the rest of it says nothing.
+
+    Parameters
+    ----------
+    registered, reference:
+        ``(H, W)`` uint8.
+    seen:
+        ``(H, W)`` bool, what ``registered`` covers.
+
+    Returns
+    -------
+    dict
+        Name, of ``LIKENESS_METRICS``, to value; all NaN where less than 1 % is covered.
+
+    Raises
+    ------
+    MetricError
+        Sizes or types differ from these.
+
+    """
+    if not registered.shape == reference.shape == seen.shape or registered.ndim != 2:
+        raise MetricError('registered, reference and seen must have one shape (H, W), got '
+                          f'{registered.shape}, {reference.shape}, {seen.shape}')
+    if not registered.dtype == reference.dtype == np.uint8:
+        raise MetricError('registered and reference must be uint8, '
+                          f'got {registered.dtype} and {reference.dtype}')
+    if seen.mean() < 0.01:
+        return {info.name: float('nan') for info in LIKENESS_METRICS}
+    a, b = (image[seen].astype(np.float64) for image in (registered, reference))
+    return {
+        'RMSE': float(np.sqrt(((a - b) ** 2).mean())),
+        'SSIM': float(_ssim_map(registered, reference)[seen].mean()),
+        'MI': intensity.mutual_information_bits((a, a), b) / 2,
+        'NCC': intensity.correlation((a, a), b),
+    }
+
+
 def success_rate(errors_px: Sequence[float], threshold_px: float) -> float:
     """Return the share of errors of at most the threshold; failures count as infinite errors."""
     return float((_checked(errors_px) <= threshold_px).mean())
@@ -68,6 +160,15 @@ def _checked(errors_px: Sequence[float]) -> np.ndarray:
     if not (errors >= 0).all():
         raise MetricError('errors are not negative and not NaN; a failure is infinite')
     return errors
+
+
+def _ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    try:
+        from skimage.metrics import structural_similarity
+    except ModuleNotFoundError:
+        raise MetricError("SSIM needs 'scikit-image'; pip install scikit-image") from None
+    return structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5,
+                                 use_sample_covariance=False, full=True)[1]
 
 
 def _distances_px(H_est: np.ndarray, H_true: np.ndarray, points_px: np.ndarray) -> np.ndarray:

@@ -1,130 +1,147 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Fusion metrics that compare local structure: SSIM, VIF, Qabf.
+Fusion metrics that compare local structure: SSIM, MS-SSIM, VIF, Qy, Qc.
 
-Images are ``(H, W)`` float64 luma from 0 to 255, as ``inputs.check_triple`` returns them; A and B
-are the sources, F is the fused image.
+A and B are the sources, F is the fused image: ``(H, W)`` float64 luma from 0 to 255. Moments are
+taken under a Gaussian window, over the pixels whose window lies within the image.
 """
 
 from __future__ import annotations
 
-import cv2
-from ivf_ros.evaluation.metrics.inputs import Sources
+from ivf_ros.evaluation.metrics.inputs import FUSED, ImageTriple, RGB, SOURCES, THERMAL
+from ivf_ros.evaluation.metrics.local import Borders, LocalMoments, ratio, smoothed
 import numpy as np
 
 _VIF_NOISE_VARIANCE = 2.0
 _TINY = 1e-10
+# The least variance under 7 x 7 pixels of an image in whole levels is 1e-3.
+_FLAT_VARIANCE = 1e-8
 
 
-def structural_similarity(sources: Sources, fused: np.ndarray) -> float:
+def structural_similarity(triple: ImageTriple, *, dynamic_range: float = 255.0,
+                          borders: Borders = 'valid', mean: bool = True) -> float:
     """
     Return the mean of SSIM(A, F) and SSIM(B, F) (Wang et al. 2004).
 
     SSIM = mean (2 ma mf + C1)(2 saf + C2) / ((ma^2 + mf^2 + C1)(sa^2 + sf^2 + C2)) with moments
-    under an 11 x 11 Gaussian window of sigma 1.5, C1 = (0.01 * 255)^2, C2 = (0.03 * 255)^2, over
-    the pixels whose window lies within the image.
+    under an 11 x 11 Gaussian window of sigma 1.5, C1 = (0.01 L)^2, C2 = (0.03 L)^2, L = 255: the
+    constants and borders of Wang's code, of VIFB and of the Python tools, which however report
+    the sum, ``mean=False``. The MATLAB code of Tang et al. hands images from 0 to 255 to a
+    function that takes L = 1 for floating point, and replicates the border: the values that it
+    reports are those of ``dynamic_range=1, borders='replicate'``, 0.08 to 0.25 lower.
     """
-    return float(np.mean([_ssim(source, fused) for source in sources]))
+    moments = (triple.moments(11) if borders == 'valid'
+               else LocalMoments(triple.images, 11, 1.5, borders))
+    constants = (0.01 * dynamic_range) ** 2, (0.03 * dynamic_range) ** 2
+    total = sum(float(_ssim(moments, source, FUSED, *constants).mean()) for source in SOURCES)
+    return total / 2 if mean else total
 
 
-def visual_information_fidelity(sources: Sources, fused: np.ndarray) -> float:
+def visual_information_fidelity(triple: ImageTriple, *, mean: bool = False,
+                                noise_variance: float = _VIF_NOISE_VARIANCE) -> float:
     """
     Return VIF(A, F) + VIF(B, F), in the pixel domain (Sheikh and Bovik 2006).
 
     VIF = sum log10(1 + g^2 sx^2 / (sv^2 + sn^2)) / sum log10(1 + sx^2 / sn^2) over four scales
-    with Gaussian windows of 17, 9, 5 and 3 pixels, sigma a fifth of that, and sn^2 = 2; the source
-    is the reference. The field reports the sum over both sources. A constant source gives 0.
+    with Gaussian windows of 17, 9, 5 and 3 pixels, sigma a fifth of that, and sn^2 = 2, which
+    belongs to intensities from 0 to 255; the source is the reference. The field reports the sum
+    over both sources, ``mean`` half of it. Both sums run over all scales before one is divided
+    by the other. A constant source gives 0.
+
+    Python tools that filter by scipy's ``gaussian_filter``, which mirrors the border and cuts the
+    window at 4 sigma, are up to 2 % lower; those that convolve over valid pixels agree.
     """
-    return sum(_vif(source, fused) for source in sources)
-
-
-def edge_transfer(sources: Sources, fused: np.ndarray) -> float:
-    """
-    Return Qabf, how well edges of the sources are found in F (Xydeas and Petrovic 2000).
-
-    Qabf = sum (QAF gA + QBF gB) / sum (gA + gB), where g is the Sobel magnitude (zeros beyond the
-    border), QXF = Qg Qa, Qg = 0.9994 / (1 + exp(-15 (G - 0.5))) of the ratio G of the smaller to
-    the larger magnitude, and Qa = 0.9879 / (1 + exp(-22 (A - 0.8))) of the agreement in angle A.
-    As in the field's code G is the magnitude itself where both are equal. Without any edge in the
-    sources there is nothing to transfer, and the result is 0.
-    """
-    fused_edges = _edges(fused)
-    gained = weight = 0.0
-    for source in sources:
-        edges = _edges(source)
-        gained += float((_preserved(edges, fused_edges) * edges[0]).sum())
-        weight += float(edges[0].sum())
-    return gained / weight if weight > 0 else 0.0
-
-
-def _ssim(a: np.ndarray, b: np.ndarray) -> float:
-    def smooth(image: np.ndarray) -> np.ndarray:
-        return _filtered(image, 11, 1.5)
-
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    mean_a, mean_b = smooth(a), smooth(b)
-    variance_a = smooth(a * a) - mean_a ** 2
-    variance_b = smooth(b * b) - mean_b ** 2
-    covariance = smooth(a * b) - mean_a * mean_b
-    similarity = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-                  / ((mean_a ** 2 + mean_b ** 2 + c1) * (variance_a + variance_b + c2)))
-    return float(similarity.mean())
-
-
-def _vif(reference: np.ndarray, distorted: np.ndarray) -> float:
-    kept = available = 0.0
+    kept, available = [0.0, 0.0], [0.0, 0.0]
+    images: tuple[np.ndarray, ...] = triple.images
     for taps in (17, 9, 5, 3):
         if taps < 17:
-            reference = _filtered(reference, taps, taps / 5)[::2, ::2]
-            distorted = _filtered(distorted, taps, taps / 5)[::2, ::2]
-        mean_r, mean_d = (_filtered(x, taps, taps / 5) for x in (reference, distorted))
-        variance_r = np.maximum(
-            _filtered(reference * reference, taps, taps / 5) - mean_r ** 2, 0)
-        variance_d = np.maximum(
-            _filtered(distorted * distorted, taps, taps / 5) - mean_d ** 2, 0)
-        covariance = _filtered(reference * distorted, taps, taps / 5) - mean_r * mean_d
-
-        # The distorted image as gain times reference plus noise; where that makes no sense (a
-        # flat patch, an inverted one) all of it is noise.
-        gain = covariance / (variance_r + _TINY)
-        noise = variance_d - gain * covariance
-        flat_r, flat_d, inverted = variance_r < _TINY, variance_d < _TINY, gain < 0
-        noise = np.where(flat_r | inverted, variance_d, noise)
-        noise = np.maximum(np.where(flat_d, 0.0, noise), _TINY)
-        gain = np.where(flat_r | flat_d | inverted, 0.0, gain)
-        variance_r = np.where(flat_r, 0.0, variance_r)
-        kept += float(np.log10(
-            1 + gain ** 2 * variance_r / (noise + _VIF_NOISE_VARIANCE)).sum())
-        available += float(np.log10(1 + variance_r / _VIF_NOISE_VARIANCE).sum())
-    return kept / available if available > 0 else 0.0
+            images = tuple(smoothed(x, taps, taps / 5)[::2, ::2].copy() for x in images)
+        moments = LocalMoments(images, taps, taps / 5)
+        for source in SOURCES:
+            information = _information(moments, source, noise_variance)
+            kept[source] += information[0]
+            available[source] += information[1]
+    total = sum(kept[source] / available[source] if available[source] > 0 else 0.0
+                for source in SOURCES)
+    return total / 2 if mean else total
 
 
-def _filtered(image: np.ndarray, taps: int, sigma_px: float) -> np.ndarray:
-    """Smooth by a Gaussian window; only pixels whose window lies within the image remain."""
-    kernel = cv2.getGaussianKernel(taps, sigma_px, cv2.CV_64F)
-    half = taps // 2
-    return cv2.sepFilter2D(image, cv2.CV_64F, kernel, kernel)[half:-half, half:-half]
+def yang_similarity(triple: ImageTriple) -> float:
+    """
+    Return Qy, SSIM with the source that matters where they differ (Yang et al. 2008).
+
+    Qy = mean of l SSIM(A, F) + (1 - l) SSIM(B, F) where SSIM(A, B) >= 0.75, and of the greater of
+    SSIM(A, F) and SSIM(B, F) elsewhere; l = sa^2 / (sa^2 + sb^2), moments under 7 x 7 Gaussian
+    windows of sigma 1.5 and no constants C1, C2, as in the code of Liu et al. (2012). Where both
+    sources are flat l is 1/2, and the contrast of two flat windows agrees; Liu's code has NaN or
+    rounding noise there.
+    """
+    moments = triple.moments(7)
+    between = _ssim(moments, THERMAL, RGB, 0.0, 0.0)
+    of_thermal, of_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
+    variances = [_flattened(moments.variance(source)) for source in SOURCES]
+    share = ratio(variances[0], variances[0] + variances[1], otherwise=0.5)
+    quality = np.where(between >= 0.75, share * of_thermal + (1 - share) * of_rgb,
+                       np.maximum(of_thermal, of_rgb))
+    return float(quality.mean())
 
 
-def _edges(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return magnitude and angle, from -pi/2 to pi/2, of the Sobel gradient."""
-    along_x, along_y = (cv2.Sobel(image, cv2.CV_64F, *order, borderType=cv2.BORDER_CONSTANT)
-                        for order in ((1, 0), (0, 1)))
-    upright = along_x == 0
-    # With y up, as the field's code has it: it matters beside upright gradients, always +pi/2.
-    angle = np.arctan(-along_y / np.where(upright, 1.0, along_x))
-    return np.hypot(along_x, along_y), np.where(upright, np.pi / 2, angle)
+def cvejic_similarity(triple: ImageTriple, *, clip_weight: bool = False) -> float:
+    """
+    Return Qc, SSIM weighed by what F shares with each source (Cvejic et al. 2005).
+
+    Qc = mean of l SSIM(A, F) + (1 - l) SSIM(B, F), l = saf / (saf + sbf), moments as in
+    ``yang_similarity``. The paper clips l to 0..1: ``clip_weight``. In the code of Liu et al.
+    (2012), which the field uses, it is the quality itself that becomes 0 where l < 0 and 1 where
+    l > 1, so that the order of the sources matters. Where F shares nothing with one source, for
+    instance with a saturated one, l is 0 or 1, and with neither 1/2; Liu's code has rounding noise
+    or NaN there, which moves its values by some percent on real images.
+    """
+    moments = triple.moments(7)
+    shared = [_flattened(moments.covariance(source, FUSED)) for source in SOURCES]
+    of_thermal, of_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
+    share = ratio(shared[0], shared[0] + shared[1], otherwise=0.5)
+    clipped = np.clip(share, 0.0, 1.0)
+    if clip_weight:
+        return float((clipped * of_thermal + (1 - clipped) * of_rgb).mean())
+    quality = share * of_thermal + (1 - share) * of_rgb
+    return float(np.where(share == clipped, quality, clipped).mean())
 
 
-def _preserved(source: tuple[np.ndarray, np.ndarray],
-               fused: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return QXF of each pixel."""
-    (magnitude, angle), (fused_magnitude, fused_angle) = source, fused
-    larger = np.maximum(magnitude, fused_magnitude)
-    ratio = np.minimum(magnitude, fused_magnitude) / np.where(larger > 0, larger, 1.0)
-    ratio = np.where(magnitude == fused_magnitude, fused_magnitude, ratio)
-    agreement = 1 - np.abs(angle - fused_angle) / (np.pi / 2)
-    strength = 0.9994 / (1 + np.exp(-15 * (ratio - 0.5)))
-    orientation = 0.9879 / (1 + np.exp(-22 * (agreement - 0.8)))
-    return strength * orientation
+def _ssim(moments: LocalMoments, i: int, j: int, c1: float, c2: float) -> np.ndarray:
+    """Return the map of SSIM; factors that are 0 / 0, without constants, count as 1."""
+    products, squares = moments.mean(i) * moments.mean(j), moments.mean(i) ** 2
+    squares = squares + moments.mean(j) ** 2
+    covariance = 2 * moments.covariance(i, j) + c2
+    variances = moments.variance(i) + moments.variance(j) + c2
+    if c2 > 0:
+        return (2 * products + c1) * covariance / ((squares + c1) * variances)
+    flat = variances < 2 * _FLAT_VARIANCE
+    variances[flat] = covariance[flat] = 1.0
+    return ratio(2 * products, squares, otherwise=1.0) * covariance / variances
+
+
+def _flattened(moments: np.ndarray) -> np.ndarray:
+    """Return the moments without the rounding noise of flat windows."""
+    return np.where(np.abs(moments) < _FLAT_VARIANCE, 0.0, moments)
+
+
+def _information(moments: LocalMoments, source: int, noise_variance: float
+                 ) -> tuple[float, float]:
+    """Return what the fused image keeps of the source, and what the source has, of one scale."""
+    variance_r = np.maximum(moments.variance(source), 0)
+    variance_d = np.maximum(moments.variance(FUSED), 0)
+    covariance = moments.covariance(source, FUSED)
+
+    # The fused image as gain times source plus noise; where that makes no sense (a flat patch,
+    # an inverted one) all of it is noise.
+    gain = covariance / (variance_r + _TINY)
+    noise = variance_d - gain * covariance
+    flat_r, flat_d, inverted = variance_r < _TINY, variance_d < _TINY, gain < 0
+    noise = np.where(flat_r | inverted, variance_d, noise)
+    noise = np.maximum(np.where(flat_d, 0.0, noise), _TINY)
+    gain[flat_r | flat_d | inverted] = 0.0
+    variance_r[flat_r] = 0.0
+    kept = np.log1p(gain ** 2 * variance_r / (noise + noise_variance)).sum()
+    return float(kept), float(np.log1p(variance_r / noise_variance).sum())
