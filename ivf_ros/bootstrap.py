@@ -173,14 +173,15 @@ def child_environment() -> Dict[str, str]:
 
 def _steps(tests: bool) -> List[Step]:
     pins = read_pins()
+    libraries = pins['libraries'] + pins['evaluation']
     interfaces = ROOT / 'resource' / 'interfaces'
     definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
     table = [
         ('venv', 'creating {}'.format(VENV), [sys.version, sys.base_prefix], _make_venv),
         ('wheels', 'installing the ROS 2 wheels', pins['wheels'],
          lambda: _pip(pins['wheels'], 'the ROS 2 wheels')),
-        ('libraries', 'installing NumPy, OpenCV and other libraries', pins['libraries'],
-         lambda: _pip(pins['libraries'], 'the libraries')),
+        ('libraries', 'installing NumPy, OpenCV and other libraries', libraries,
+         lambda: _pip(libraries, 'the libraries')),
         ('torch', 'installing PyTorch for the CPU', pins['torch'],
          lambda: _install_torch(pins['torch'])),
         ('messages', 'building the messages that the wheels lack',

@@ -19,6 +19,7 @@ import cv2
 from ivf_ros import detection, doctor, fusion, geometry, parameters, registration, segmentation
 from ivf_ros.data.folder import read_image
 from ivf_ros.data.recording import as_thermal
+from ivf_ros.evaluation import command as evaluation_command
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measured
 from ivf_ros.types import Registration
@@ -32,6 +33,7 @@ class CommandError(RuntimeError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return options.run(options)
     except (CommandError, ValueError, RuntimeError, OSError, cv2.error) as error:
@@ -117,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
                       'ivf metrics --thermal ir/ --visible vi/ --fused fused/ --json')
     for kind in ('thermal', 'visible', 'fused'):
         measure.add_argument(f'--{kind}', type=Path, required=True, help='an image, or a folder')
+
+    measure.add_argument('--metrics', metavar='EN,SD,...', help='some of '
+                         f'{", ".join(FUSION_METRICS)} (default: all)')
+
+    evaluation_command.add_options(command(
+        'evaluate', _evaluate, 'Measure methods on data sets and write a report.',
+        'ivf evaluate msrs/test --stage fusion --methods laplacian,average --out results'))
 
     benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
@@ -236,16 +245,27 @@ def _detect(options: argparse.Namespace) -> int:
 
 def _metrics(options: argparse.Namespace) -> int:
     found = find_triples(options.thermal, options.visible, options.fused)
-    values = dict(measured(found))
+    names = options.metrics.split(',') if options.metrics else None
+    values = dict(measured(found, names))
     mean = {name: float(np.mean([one[name] for one in values.values()]))
-            for name in FUSION_METRICS}
+            for name in next(iter(values.values()))}
     if options.json:
         _print_json({'mean': _finite(mean),
                      'images': {name: _finite(one) for name, one in values.items()}})
     else:
-        _print(f'{"metric":8}{"mean":>10}   of {len(values)} image{"s" * (len(values) > 1)}')
+        _print(f'{"metric":14}{"mean":>10}   of {len(values)} image{"s" * (len(values) > 1)}')
         for name, value in mean.items():
-            _print(f'{name:8}{value:10.4f}')
+            _print(f'{name:14}{value:10.4f}')
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    summary = evaluation_command.run(options, ' '.join(['ivf', *options.arguments]))
+    if options.json:
+        _print_json(summary)
+    else:
+        _print(evaluation_command.table_text(summary))
+        _print(f'report: {options.out / "report.html"}')
     return 0
 
 

@@ -77,6 +77,8 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     assert code == 0 and list(result['images']) == ['2', '10']
     assert result['mean']['SD'] == pytest.approx(
         np.mean([values['SD'] for values in result['images'].values()]))
+    code, out, _ = run(capsys, 'metrics', *folders, '--metrics', 'Qabf,EN', '--json')
+    assert code == 0 and list(json.loads(out)['mean']) == ['EN', 'Qabf']
     code, out, _ = run(capsys, 'metrics', *folders)
     assert code == 0 and f"{result['mean']['Qabf']:.4f}" in out
 
@@ -100,6 +102,9 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
      'small: thermal, rgb and fused must have one size'),
     (['metrics', '--thermal', '.', '--visible', 'RGB', '--fused', 'RGB'],
      'three files or three folders'),
+    (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'RGB', '--metrics', 'XY'],
+     'unknown fusion metric XY'),
+    (['evaluate', 'nowhere'], 'nowhere'),
     (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
 ])
 def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
@@ -144,7 +149,7 @@ def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
 
 
 @pytest.mark.parametrize('command', ['doctor', 'demo', 'replay', 'register', 'fuse', 'segment',
-                                     'detect', 'metrics', 'benchmark'])
+                                     'detect', 'metrics', 'evaluate', 'benchmark'])
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([command, '--help'])
@@ -158,6 +163,8 @@ def test_help_has_an_example(command, capsys):
     (['demo', '--seconds', '0'], "a number above 0 is needed, got '0'"),
     (['demo', '--rate', 'fast'], "a number above 0 is needed, got 'fast'"),
     (['replay', 'simulator', '--rate', '-1'], "a number above 0 is needed, got '-1'"),
+    (['evaluate', 'a', '--jobs', '0'], "a whole number above 0 is needed, got '0'"),
+    (['evaluate', 'a', '--methods', 'a,,b'], 'names separated by commas are needed'),
 ])
 def test_a_wrong_option_is_one_line_and_exit_code_2(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:

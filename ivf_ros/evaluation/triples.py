@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,12 @@ def find_triples(thermal: Path, visible: Path, fused: Path) -> list[Triple]:
             for stem in sorted(shared, key=natural_key)]
 
 
-def measured(triples: list[Triple]) -> Iterator[tuple[str, dict[str, float]]]:
+def measured(triples: list[Triple], names: Sequence[str] | None = None
+             ) -> Iterator[tuple[str, dict[str, float]]]:
     """
     Yield the name and the fusion metrics of each triple; colour is reduced to luma.
+
+    ``names`` are those of ``metrics.FUSION_METRICS`` to compute, all by default.
 
     Raises
     ------
@@ -67,6 +70,6 @@ def measured(triples: list[Triple]) -> Iterator[tuple[str, dict[str, float]]]:
         thermal, visible, fused = (as_thermal(read_image(path)) for path in
                                    (triple.thermal, triple.visible, triple.fused))
         try:
-            yield triple.name, metrics.fusion(thermal, visible, fused)
+            yield triple.name, metrics.fusion(thermal, visible, fused, names)
         except metrics.MetricError as error:
             raise metrics.MetricError(f'{triple.name}: {error}') from None

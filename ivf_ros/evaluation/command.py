@@ -1,0 +1,184 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``ivf evaluate``: what its options mean, and what it does with them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import os
+from pathlib import Path
+from typing import Any
+
+from ivf_ros import detection, fusion, registration, segmentation
+from ivf_ros.evaluation.metrics import FUSION_METRICS
+from ivf_ros.evaluation.results import EvaluationError, Stage
+from ivf_ros.evaluation.run import evaluate, EvaluationSettings
+from ivf_ros.evaluation.stages import (
+    DEFAULT_METRICS,
+    DEFAULT_SETS,
+    DetectionEvaluation,
+    FusionEvaluation,
+    RegistrationEvaluation,
+    SegmentationEvaluation,
+    SETS,
+)
+from ivf_ros.evaluation.stages.inputs import SENSORS
+
+STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+STUDIES = ('metrics',)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf evaluate``."""
+    parser.add_argument('source', nargs='+',
+                        help='data set, folder of data sets, two videos, bag, simulator[:...]')
+    parser.add_argument('--stage', choices=(*STAGES, 'all'), default='fusion',
+                        help='what is measured (default: fusion)')
+    parser.add_argument('--methods', type=_names, metavar='A,B,...',
+                        help='of the stage, or of any stage with --stage all; default: all')
+    parser.add_argument('--study', choices=STUDIES,
+                        help='metrics: which fusion metrics tell methods apart, and which repeat '
+                        'each other')
+    parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
+                        help='folder for the results; what was interrupted there goes on')
+    parser.add_argument('--jobs', type=_count, default=os.cpu_count() or 1, metavar='N',
+                        help='processes (default: one a core)')
+    parser.add_argument('--metrics', type=_names, metavar='EN,SD,...',
+                        help=f'of fusion; all, or some of {", ".join(FUSION_METRICS)} '
+                        f'(default: {", ".join(DEFAULT_METRICS)})')
+    parser.add_argument('--sets', type=_names, default=DEFAULT_SETS, metavar='A,B,...',
+                        help=f'misalignments for registration, of {", ".join(SETS)} '
+                        f'(default: {", ".join(DEFAULT_SETS)})')
+    parser.add_argument('--inputs', type=_names, default=(*SENSORS, 'laplacian'),
+                        metavar='A,B,...', help='what is segmented and searched: rgb, thermal, '
+                        'fusion methods (default: rgb,thermal,laplacian)')
+    parser.add_argument('--every', type=_count, default=1, metavar='N',
+                        help='of each data set or stream take every Nth pair')
+    parser.add_argument('--limit', type=_count, metavar='N',
+                        help='of each data set or stream take at most N pairs')
+    parser.add_argument('--aligned', action='store_true',
+                        help='the pairs show the same view, also where that is not known of the '
+                        'data set')
+    parser.add_argument('--machine-labels', action='store_true',
+                        help='measure agreement with labels that another network made, instead '
+                        'of human ones')
+    parser.add_argument('--no-pictures', dest='pictures', action='store_false',
+                        help='keep no pictures; the report then has none')
+    parser.add_argument('--restart', action='store_true', help='forget what is in --out')
+
+
+def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
+    """
+    Evaluate, write the report, and return the summary.
+
+    Raises
+    ------
+    EvaluationError, SourceError, ReportError
+        It cannot be done; the message says why.
+
+    """
+    from ivf_ros.evaluation import report
+
+    report.check_requirements()  # rather now than when all is measured
+    settings = EvaluationSettings(
+        sources=tuple(options.source), stages=_stages(options), out=options.out,
+        jobs=options.jobs, every=options.every, limit=options.limit, aligned=options.aligned,
+        machine_labels=options.machine_labels, pictures=options.pictures,
+        restart=options.restart)
+    summary = evaluate(settings, command)
+    if options.study:
+        from ivf_ros.evaluation.studies import metric_selection
+
+        summary = metric_selection.add_to(options.out)
+    report.write(options.out)
+    return summary
+
+
+def table_text(summary: dict[str, Any]) -> str:
+    """Return the means of all cases, for people to read in a terminal."""
+    lines = []
+    for name, stage in summary['stages'].items():
+        columns = [*stage['metrics'], *stage['overall']]
+        width = max(len(method) for method in stage['methods'])
+        lines.append(f'{name}: {stage["groups"]["all"]} cases')
+        rows = [('', ['failed', *columns])]
+        for method, entry in stage['table']['all'].items():
+            cells = [entry['values'][metric]['mean'] for metric in stage['metrics']]
+            cells += [entry['overall'].get(metric) for metric in stage['overall']]
+            rows.append((method, [str(entry['failed']), *map(_cell, cells)]))
+        widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(columns) + 1)]
+        lines += [f'  {method:{width}}  ' + '  '.join(f'{cell:>{widths[i]}}'
+                                                      for i, cell in enumerate(cells))
+                  for method, cells in rows]
+        lines += [f'  {note}' for note in stage['notes']]
+    return '\n'.join(lines)
+
+
+def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
+    if options.study and options.stage != 'fusion':
+        raise EvaluationError(f'--study {options.study} looks at --stage fusion, '
+                              f"got '{options.stage}'")
+    names = STAGES if options.stage == 'all' else (options.stage,)
+    chosen = {name: _chosen(options.methods, _known(name)) for name in names}
+    unknown = set(options.methods or ()) - {m for methods in chosen.values() for m in methods}
+    if unknown:
+        known = {method: None for name in names for method in _known(name)}
+        raise EvaluationError(f"unknown method '{sorted(unknown)[0]}'; known: {', '.join(known)}")
+    _refuse_unknown('set', options.sets, SETS)
+    _refuse_unknown('input', options.inputs, (*SENSORS, *fusion.methods()))
+    made: dict[str, Any] = {
+        'registration': lambda methods: RegistrationEvaluation(methods, options.sets),
+        'fusion': lambda methods: FusionEvaluation(methods, _metrics(options)),
+        'segmentation': lambda methods: SegmentationEvaluation(methods, options.inputs,
+                                                               options.machine_labels),
+        'detection': lambda methods: DetectionEvaluation(methods, options.inputs,
+                                                         options.machine_labels),
+    }
+    return tuple(made[name](methods) for name, methods in chosen.items() if methods)
+
+
+def _known(stage: str) -> tuple[str, ...]:
+    if stage == 'registration':
+        # A calibrated rig is one homography, which the pairs of a data set do not share.
+        return ('none', *(name for name in registration.methods() if name != 'calibrated'))
+    modules = {'fusion': fusion, 'segmentation': segmentation, 'detection': detection}
+    return modules[stage].methods()
+
+
+def _chosen(wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the wanted methods that a stage knows, or all but the alias 'default'."""
+    if wanted is None:
+        return tuple(name for name in known if name != 'default')
+    return tuple(name for name in wanted if name in known)
+
+
+def _metrics(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.metrics == ('all',) or (options.study and not options.metrics):
+        return FUSION_METRICS
+    _refuse_unknown('metric', options.metrics or (), FUSION_METRICS)
+    return options.metrics or DEFAULT_METRICS
+
+
+def _refuse_unknown(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise EvaluationError(f"unknown {kind} '{name}'; known: {', '.join(known)}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(','))
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError('names separated by commas are needed, each once, '
+                                         f"got '{text}'")
+    return names
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, got '{text}'")
+    return int(text)
+
+
+def _cell(value: float | None) -> str:
+    return '-' if value is None else f'{value:.4g}'

@@ -1,0 +1,13 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How each stage of the graph is measured on a sample of a data set."""
+
+from __future__ import annotations
+
+from ivf_ros.evaluation.stages.detection import DetectionEvaluation
+from ivf_ros.evaluation.stages.fusion import DEFAULT_METRICS, FusionEvaluation
+from ivf_ros.evaluation.stages.registration import DEFAULT_SETS, RegistrationEvaluation, SETS
+from ivf_ros.evaluation.stages.segmentation import SegmentationEvaluation
+
+__all__ = ['DEFAULT_METRICS', 'DEFAULT_SETS', 'DetectionEvaluation', 'FusionEvaluation',
+           'RegistrationEvaluation', 'SegmentationEvaluation', 'SETS']

@@ -1,0 +1,93 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fusion methods measured against both sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+from ivf_ros import fusion
+from ivf_ros.data.sample import Sample
+from ivf_ros.evaluation import metrics
+from ivf_ros.evaluation.metrics.info import MetricInfo
+from ivf_ros.evaluation.results import Measured, Row
+from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, timed, unaligned
+import numpy as np
+
+DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
+
+
+@dataclass(frozen=True)
+class FusionEvaluation:
+    """
+    Each method fuses each aligned pair, anew and without memory; luma is measured.
+
+    Attributes
+    ----------
+    methods, metric_names:
+        Of ``fusion.methods()`` and of ``metrics.FUSION_METRICS``.
+
+    """
+
+    methods: tuple[str, ...]
+    metric_names: tuple[str, ...] = DEFAULT_METRICS
+
+    name = 'fusion'
+    notes = ('EN, SD, SF and AG look at the fused image alone and can be raised by contrast or '
+             'noise.',)
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """Describe what is measured."""
+        return tuple(metrics.FUSION_METRIC_INFO[name] for name in self.metric_names)
+
+    def unsuitable(self, sample: Sample) -> str:
+        """Return why a sample cannot be measured, or ''."""
+        return unaligned(sample)
+
+    def measure(self, sample: Sample) -> Measured:
+        """Fuse by all methods and measure each result where thermal covers RGB."""
+        pair = read_aligned(sample)
+        window = inner_rectangle(pair.seen)
+        luma = cv2.cvtColor(pair.rgb, cv2.COLOR_BGR2GRAY)
+        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
+        for method in self.methods:
+            row = Row(self.name, method, sample.dataset, sample.name, sample.light)
+            fuser = fusion.create(method)
+            try:
+                fused, cpu_s = timed(fuser.fuse, pair.thermal, pair.rgb, pair.seen)
+                fused_luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY)
+                values = metrics.fusion(pair.thermal[window], luma[window], fused_luma[window],
+                                        self.metric_names)
+            except FAILURES as error:
+                measured.rows.append(row.failed(error))
+                continue
+            measured.rows.append(row.having(values, cpu_s))
+            measured.pictures[method, ''] = fused
+        return measured
+
+    def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
+        """Return nothing: each metric of fusion is of one image."""
+        return {}
+
+
+def inner_rectangle(seen: np.ndarray) -> tuple[slice, slice]:
+    """
+    Return rows and columns of a rectangle in which everything is seen.
+
+    Side by side, the one that lacks most is moved inwards until none lacks anything: not always
+    the largest rectangle that there is, but nearly so for the outline of a warped image.
+    """
+    top, bottom, left, right = 0, seen.shape[0], 0, seen.shape[1]
+    while top < bottom and left < right:
+        lacking = [1 - side.mean() for side in (
+            seen[top, left:right], seen[bottom - 1, left:right],
+            seen[top:bottom, left], seen[top:bottom, right - 1])]
+        worst = int(np.argmax(lacking))
+        if not lacking[worst]:
+            break
+        top, bottom = top + (worst == 0), bottom - (worst == 1)
+        left, right = left + (worst == 2), right - (worst == 3)
+    return slice(top, bottom), slice(left, right)

@@ -1,0 +1,47 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of the study of metrics."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from ivf_ros.evaluation.results import EvaluationError
+import numpy as np
+
+if TYPE_CHECKING:
+    from ivf_ros.evaluation.studies.metric_selection import MetricStudy
+
+
+def agreement_png(found: MetricStudy) -> bytes:
+    """Return a PNG: the tree of the metrics, and their Kendall tau in the order of the tree."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise EvaluationError("the figure of the study needs 'matplotlib'; "
+                              'pip install matplotlib') from None
+    from scipy.cluster.hierarchy import dendrogram
+
+    figure = Figure(figsize=(9.5, 8.2), dpi=110, layout='constrained')
+    FigureCanvasAgg(figure)
+    tree_axes, matrix_axes = figure.subplots(2, 1, height_ratios=(1, 3))
+    tree = dendrogram(found.linkage, ax=tree_axes, no_labels=True, color_threshold=0,
+                      above_threshold_color='0.35')
+    tree_axes.set_ylabel('1 - tau')
+    tree_axes.spines[['top', 'right', 'bottom']].set_visible(False)
+    order = tree['leaves']
+    names = [found.metrics[i] for i in order]
+    tau = found.tau[np.ix_(order, order)]
+    image = matrix_axes.imshow(tau, vmin=-1, vmax=1, cmap='RdBu', aspect='auto')
+    matrix_axes.set_xticks(range(len(names)), names, rotation=60, ha='right', fontsize=8)
+    matrix_axes.set_yticks(range(len(names)), names, fontsize=8)
+    for y, x in np.ndindex(tau.shape):
+        matrix_axes.text(x, y, f'{tau[y, x]:.1f}'.replace('-0.0', '0.0'), ha='center',
+                         va='center', fontsize=6,
+                         color='white' if abs(tau[y, x]) > 0.6 else 'black')
+    figure.colorbar(image, ax=matrix_axes, label='Kendall tau, mean over images', shrink=0.8)
+    out = io.BytesIO()
+    figure.savefig(out, format='png', metadata={'Software': ''})
+    return out.getvalue()
