@@ -23,7 +23,7 @@ from ivf_ros.evaluation.stages import (
     SegmentationEvaluation,
     SETS,
 )
-from ivf_ros.evaluation.stages.inputs import SENSORS
+from ivf_ros.evaluation.stages.per_input import SENSORS
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 STUDIES = ('metrics',)

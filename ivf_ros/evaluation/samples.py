@@ -15,7 +15,7 @@ from typing import TypeVar
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
-from ivf_ros.pairing import PairSynchronizer
+from ivf_ros.pairing import Pair, PairSynchronizer
 from ivf_ros.types import Event, Truth
 
 T = TypeVar('T')
@@ -110,16 +110,21 @@ def _is_stream(spec: str) -> bool:
 
 
 def _samples_of(source: Source) -> Iterator[Sample]:
-    """Pair the frames of a stream by time, as the nodes do."""
-    pairs: PairSynchronizer[Event] = PairSynchronizer()
     light = 'night' if 'night' in source.name else ''
-    index = 0
+    complete = ((pair.thermal, pair.rgb) for pair in _pairs_of(source))
+    frames = ((thermal, rgb) for thermal, rgb in complete if thermal and rgb)
+    for index, (thermal, rgb) in enumerate(frames):
+        yield _sample(source.name, index, thermal, rgb, light)
+
+
+def _pairs_of(source: Source) -> Iterator[Pair[Event]]:
+    """Pair the frames of a stream by time, as the nodes do; its stamps are the clock."""
+    synchronizer: PairSynchronizer[Event] = PairSynchronizer()
+    now_s = 0.0
     for event in source.events():
-        for pair in pairs.add(event.stream, event.frame.stamp_ns, event,
-                              event.frame.stamp_ns / 1e9):
-            if pair.thermal is not None and pair.rgb is not None:
-                yield _sample(source.name, index, pair.thermal, pair.rgb, light)
-                index += 1
+        now_s = event.frame.stamp_ns / 1e9
+        yield from synchronizer.add(event.stream, event.frame.stamp_ns, event, now_s)
+    yield from synchronizer.poll(now_s + synchronizer.parameters.timeout_s)
 
 
 def _sample(dataset: str, index: int, thermal: Event, rgb: Event, light: str) -> Sample:

@@ -10,20 +10,14 @@ import math
 from typing import Any
 
 from ivf_ros import detection
-from ivf_ros.data.sample import Sample
+from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import (
-    FAILURES,
-    looked_at,
-    MACHINE_LABELS,
-    read_aligned,
-    SENSORS,
-    timed,
-    unaligned,
-)
+from ivf_ros.evaluation.results import Row
+from ivf_ros.evaluation.stages.inputs import timed
+from ivf_ros.evaluation.stages.per_input import Judged, PerInputEvaluation
 from ivf_ros.types import Detection
+import numpy as np
 
 _METRICS = (
     MetricInfo('precision', 'higher', '', 'share of the found boxes that hit one of the same '
@@ -38,67 +32,24 @@ _RECALL = MetricInfo('recall50', 'higher', '', 'share of all true boxes that wer
 
 
 @dataclass(frozen=True)
-class DetectionEvaluation:
-    """
-    Each detector on RGB, on thermal, and on what fusion makes of the two.
-
-    Attributes
-    ----------
-    detectors:
-        Of ``detection.methods()``.
-    inputs:
-        'rgb', 'thermal' or fusion methods.
-    machine_labels:
-        Whether the boxes were made by another network.
-
-    """
-
-    detectors: tuple[str, ...]
-    inputs: tuple[str, ...] = (*SENSORS, 'laplacian')
-    machine_labels: bool = False
+class DetectionEvaluation(PerInputEvaluation):
+    """Detectors, scored for each image and for the boxes of all of them together."""
 
     name = 'detection'
     metrics = _METRICS
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Return 'detector@input' for each of them."""
-        return tuple(f'{method}@{name}' for method in self.detectors for name in self.inputs)
+    def labels_of(self, sample: Sample) -> Annotation[tuple[Detection, ...]] | None:
+        """Return the true boxes."""
+        return sample.detections
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Say what the boxes are worth."""
-        return (MACHINE_LABELS,) if self.machine_labels else ()
-
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
-        if sample.detections is not None and not sample.detections.complete:
-            return 'not every object has a box'
-        return unaligned(sample) or ('' if sample.detections else 'no boxes')
-
-    def measure(self, sample: Sample) -> Measured:
-        """Detect by all methods and count hits."""
-        assert sample.detections is not None
-        pair, true = read_aligned(sample), sample.detections.read()
-        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
-        for detector in self.detectors:
-            for given in self.inputs:
-                method = f'{detector}@{given}'
-                row = Row(self.name, method, sample.dataset, sample.name, sample.light)
-                try:
-                    image = looked_at(given, pair)
-                    detect = detection.create(detector).detect
-                    found, cpu_s = timed(detect, image)
-                except FAILURES as error:
-                    measured.rows.append(row.failed(error))
-                    continue
-                hits = metrics.matched(found, true)
-                measured.rows.append(row.having(
-                    {info.name: hits[info.name] for info in self.metrics}, cpu_s,
-                    {'found': _listed(found), 'true': _listed(true),
-                     'counts': [hits['hits'], hits['found'], hits['true']]}))
-                measured.pictures[method, ''] = detection.draw(image, found)
-        return measured
+    def judge(self, model: str, image: np.ndarray, true: tuple[Detection, ...]) -> Judged:
+        """Search the image and count hits."""
+        found, cpu_s = timed(detection.create(model).detect, image)
+        hits = metrics.matched(found, true)
+        return Judged({info.name: hits[info.name] for info in self.metrics},
+                      {'found': _listed(found), 'true': _listed(true),
+                       'counts': [hits['hits'], hits['found'], hits['true']]}, cpu_s,
+                      detection.draw(image, found))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return COCO's measures over all images, and precision and recall of all boxes."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The images of a sample on the RGB grid, and what the later stages can look at."""
+"""The images of a sample on the RGB grid, and what all stages are measured with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from typing import Any, Callable, TypeVar
 
 import cv2
-from ivf_ros import fusion, geometry
+from ivf_ros import geometry
 from ivf_ros.data.sample import Sample
 from ivf_ros.thermal import Agc
 import numpy as np
@@ -19,11 +19,6 @@ import numpy as np
 FAILURES = (ValueError, cv2.error)
 
 Result = TypeVar('Result')
-
-SENSORS = ('rgb', 'thermal')
-
-MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
-                  'another network, not how right it is.')
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,19 +69,6 @@ def read_aligned(sample: Sample) -> AlignedPair:
     H = sample.true_H_thermal_to_rgb(*sizes)
     assert H is not None, unaligned(sample)
     return AlignedPair(geometry.warp(thermal, H, sizes[1]), rgb, geometry.coverage(H, *sizes))
-
-
-def looked_at(name: str, pair: AlignedPair) -> np.ndarray:
-    """
-    Return the image ``(H, W, 3)`` BGR that a later stage is given.
-
-    ``name`` is 'rgb', 'thermal' or a fusion method.
-    """
-    if name == 'rgb':
-        return pair.rgb
-    if name == 'thermal':
-        return cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR)
-    return fusion.create(name).fuse(pair.thermal, pair.rgb, pair.seen)
 
 
 def timed(work: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:

@@ -9,82 +9,35 @@ from dataclasses import dataclass
 import math
 
 from ivf_ros import segmentation
-from ivf_ros.data.sample import Sample
+from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import (
-    FAILURES,
-    looked_at,
-    MACHINE_LABELS,
-    read_aligned,
-    SENSORS,
-    timed,
-    unaligned,
-)
+from ivf_ros.evaluation.results import Row
+from ivf_ros.evaluation.stages.inputs import timed
+from ivf_ros.evaluation.stages.per_input import Judged, PerInputEvaluation
+from ivf_ros.types import Segmentation
 import numpy as np
 
 
 @dataclass(frozen=True)
-class SegmentationEvaluation:
-    """
-    Each segmenter on RGB, on thermal, and on what fusion makes of the two.
-
-    Attributes
-    ----------
-    segmenters:
-        Of ``segmentation.methods()``.
-    inputs:
-        'rgb', 'thermal' or fusion methods.
-    machine_labels:
-        Whether the labels were made by another network.
-
-    """
-
-    segmenters: tuple[str, ...]
-    inputs: tuple[str, ...] = (*SENSORS, 'laplacian')
-    machine_labels: bool = False
+class SegmentationEvaluation(PerInputEvaluation):
+    """Segmenters, scored for each image and for the pixels of all of them together."""
 
     name = 'segmentation'
     metrics = metrics.SEGMENTATION_METRICS
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Return 'segmenter@input' for each of them."""
-        return tuple(f'{method}@{name}' for method in self.segmenters for name in self.inputs)
+    def labels_of(self, sample: Sample) -> Annotation[Segmentation] | None:
+        """Return the true label of each pixel."""
+        return sample.segmentation
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Say what the labels are worth."""
-        return (MACHINE_LABELS,) if self.machine_labels else ()
-
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
-        return unaligned(sample) or ('' if sample.segmentation else 'no labels')
-
-    def measure(self, sample: Sample) -> Measured:
-        """Segment by all methods and count the pixels of each class."""
-        assert sample.segmentation is not None
-        pair, true = read_aligned(sample), sample.segmentation.read()
-        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
-        for segmenter in self.segmenters:
-            for given in self.inputs:
-                method = f'{segmenter}@{given}'
-                row = Row(self.name, method, sample.dataset, sample.name, sample.light)
-                try:
-                    image = looked_at(given, pair)
-                    segment = segmentation.create(segmenter).segment
-                    found, cpu_s = timed(segment, image)
-                    counts = metrics.confusion(found, true)
-                except FAILURES as error:
-                    measured.rows.append(row.failed(error))
-                    continue
-                values = metrics.segmentation(counts, true.class_names)
-                measured.rows.append(row.having(
-                    {info.name: values[info.name] for info in self.metrics}, cpu_s,
-                    {'counts': counts.tolist(), 'class_names': list(true.class_names)}))
-                measured.pictures[method, ''] = segmentation.overlay(image, found)
-        return measured
+    def judge(self, model: str, image: np.ndarray, true: Segmentation) -> Judged:
+        """Segment the image and count the pixels of each class."""
+        found, cpu_s = timed(segmentation.create(model).segment, image)
+        counts = metrics.confusion(found, true)
+        values = metrics.segmentation(counts, true.class_names)
+        return Judged({info.name: values[info.name] for info in self.metrics},
+                      {'counts': counts.tolist(), 'class_names': list(true.class_names)}, cpu_s,
+                      segmentation.overlay(image, found))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return the measures of the added-up counts, IoU of each class included."""

@@ -1,0 +1,106 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the measurement of segmentation and of detection have in common: models times inputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import cv2
+from ivf_ros import fusion
+from ivf_ros.data.sample import Annotation, Sample
+from ivf_ros.evaluation.results import Measured, Row
+from ivf_ros.evaluation.stages.inputs import AlignedPair, FAILURES, read_aligned, unaligned
+import numpy as np
+
+SENSORS = ('rgb', 'thermal')
+
+MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
+                  'another network, not how right it is.')
+
+
+class Judged(NamedTuple):
+    """What one model made of one image."""
+
+    values: dict[str, float]
+    evidence: Any  # for the metrics over all cases
+    cpu_s: float
+    picture: np.ndarray
+
+
+@dataclass(frozen=True)
+class PerInputEvaluation(ABC):
+    """
+    Each model on RGB, on thermal, and on what fusion makes of the two.
+
+    Attributes
+    ----------
+    models:
+        Names that ``create`` of the stage knows.
+    inputs:
+        'rgb', 'thermal' or fusion methods.
+    machine_labels:
+        Whether the labels were made by another network.
+
+    """
+
+    models: tuple[str, ...]
+    inputs: tuple[str, ...] = (*SENSORS, 'laplacian')
+    machine_labels: bool = False
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def labels_of(self, sample: Sample) -> Annotation[Any] | None:
+        """Return the labels that this stage is measured against."""
+
+    @abstractmethod
+    def judge(self, model: str, image: np.ndarray, true: Any) -> Judged:
+        """Run a model on an image ``(H, W, 3)`` BGR and compare it with the labels."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return 'model@input' for each of them."""
+        return tuple(f'{model}@{given}' for model in self.models for given in self.inputs)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what the labels are worth."""
+        return (MACHINE_LABELS,) if self.machine_labels else ()
+
+    def unsuitable(self, sample: Sample) -> str:
+        """Return why a sample cannot be measured, or ''."""
+        labels = self.labels_of(sample)
+        if labels is None:
+            return 'no labels'
+        return unaligned(sample) if labels.complete else 'not every object is labelled'
+
+    def measure(self, sample: Sample) -> Measured:
+        """Run all models on all inputs."""
+        labels = self.labels_of(sample)
+        assert labels is not None, self.unsuitable(sample)
+        pair, true = read_aligned(sample), labels.read()
+        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
+        for model in self.models:
+            for given in self.inputs:
+                method = f'{model}@{given}'
+                row = Row(self.name, method, sample.dataset, sample.name, sample.light)
+                try:
+                    judged = self.judge(model, _seen(given, pair), true)
+                except FAILURES as error:
+                    measured.rows.append(row.failed(error))
+                    continue
+                measured.rows.append(row.having(judged.values, judged.cpu_s, judged.evidence))
+                measured.pictures[method, ''] = judged.picture
+        return measured
+
+
+def _seen(given: str, pair: AlignedPair) -> np.ndarray:
+    """Return the image ``(H, W, 3)`` BGR that a model is given."""
+    if given == 'rgb':
+        return pair.rgb
+    if given == 'thermal':
+        return cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR)
+    return fusion.create(given).fuse(pair.thermal, pair.rgb, pair.seen)
