@@ -203,7 +203,7 @@ def test_registration_is_the_same_misalignment_for_all_methods(pairs, tmp_path):
     for row in nothing:
         set_of = {'medium': 2.0, 'rig-exact': 5.0}[row['set']]
         assert float(row['corner_error_px']) > set_of
-    assert all(row['repeat_px'] == '' for row in rows if row['set'] == 'rig-exact')
+    assert not any(row.get('repeat_px') for row in rows if row['set'] == 'rig-exact')
     groups = summary['stages']['registration']['groups']
     assert groups['all'] == 4 and groups['medium'] == 2 and groups['medium day'] == 1
 
@@ -248,6 +248,13 @@ def test_pairs_that_are_not_aligned_are_left_out_of_fusion_and_said(pairs, tmp_p
     with pytest.raises(EvaluationError, match='no sample for fusion: thermal and RGB are not'):
         evaluate(settings(unknown, tmp_path / 'b'))
     evaluate(settings(unknown, tmp_path / 'c', aligned=True))
+
+
+def test_a_stage_without_labels_is_said_and_ends_nothing(pairs, tmp_path):
+    stages = (FUSION, DetectionEvaluation(('hog',)))
+    summary = evaluate(settings(pairs, tmp_path, stages=stages, limit=2))
+    assert list(summary['stages']) == ['fusion']
+    assert 'no sample for detection: no labels (2).' in summary['stages']['fusion']['notes']
 
 
 @pytest.mark.parametrize('angle_deg', [0, 3, 20])

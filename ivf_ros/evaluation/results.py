@@ -157,18 +157,24 @@ def frames_csv(rows: Iterable[Row], metrics: Sequence[str], *, several_datasets:
 
 
 def summarised(stage: Stage, rows: Sequence[Row], *, several_datasets: bool) -> dict[str, Any]:
-    """Return the part of ``summary.json`` about one stage; see docs/evaluation.md."""
+    """
+    Return the part of ``summary.json`` about one stage; see docs/evaluation.md.
+
+    Metrics that no row has a value of are left out.
+    """
     groups: dict[str, list[Row]] = {'all': list(rows)}
     for row in rows:
         for group in groups_of(row, several_datasets=several_datasets):
             groups.setdefault(group, []).append(row)
+    measured = [info for info in stage.metrics
+                if any(not math.isnan(row.values.get(info.name, math.nan)) for row in rows)]
     table, infos = {}, {}
     for group, members in groups.items():
-        table[group], found = _table(stage, members)
+        table[group], found = _table(stage, members, measured)
         infos.update(found)
     return {
         'methods': list(stage.methods),
-        'metrics': {info.name: _described(info) for info in stage.metrics},
+        'metrics': {info.name: _described(info) for info in measured},
         'groups': {group: len({(row.dataset, row.case, row.variant) for row in members})
                    for group, members in groups.items()},
         'notes': list(stage.notes),
@@ -177,7 +183,7 @@ def summarised(stage: Stage, rows: Sequence[Row], *, several_datasets: bool) -> 
     }
 
 
-def _table(stage: Stage, rows: Sequence[Row]
+def _table(stage: Stage, rows: Sequence[Row], measured: Sequence[MetricInfo]
            ) -> tuple[dict[str, dict[str, Any]], dict[str, MetricInfo]]:
     """Return method to its statistics over one group, and the overall metrics there are."""
     table: dict[str, dict[str, Any]] = {}
@@ -191,11 +197,11 @@ def _table(stage: Stage, rows: Sequence[Row]
             'failed': sum(bool(row.error) for row in own),
             'values': {info.name: _statistics([row.values[info.name] for row in own
                                                if info.name in row.values])
-                       for info in stage.metrics},
+                       for info in measured},
             'overall': {name: _json_number(value) if math.isfinite(value) else None
                         for name, (_, value) in overall.items()},
         }
-    _rank(table, stage.metrics)
+    _rank(table, measured)
     return table, infos
 
 

@@ -331,16 +331,22 @@ def _written(settings: EvaluationSettings, names: Sequence[str], rows: list[Row]
     several = len({row.dataset for row in rows}) > 1
     stages: dict[str, Any] = {}
     columns: dict[str, None] = {}  # an ordered set
+    nothing = []
     for stage in settings.stages:
         own = [row for row in rows if row.stage == stage.name]
         left_out = unsuitable[stage.name]
         if not own:
             reasons = '; '.join(f'{reason} ({count})' for reason, count in left_out.items())
-            raise EvaluationError(f'no sample for {stage.name}: {reasons or "there are none"}')
+            nothing.append(f'no sample for {stage.name}: {reasons or "there are none"}')
+            continue
         stages[stage.name] = summarised(stage, own, several_datasets=several)
         stages[stage.name]['notes'] += [f'{count} samples left out: {reason}.'
                                         for reason, count in left_out.items()]
-        columns.update({info.name: None for info in stage.metrics})
+        columns.update(dict.fromkeys(stages[stage.name]['metrics']))
+    if not stages:
+        raise EvaluationError('; '.join(nothing))
+    for summarised_stage in stages.values():
+        summarised_stage['notes'] += [f'{sentence}.' for sentence in nothing]
     summary = {'format': FORMAT, 'version': ivf_ros.__version__, 'sources': list(names),
                'command': command, 'stages': stages}
     write_atomically(settings.out / 'frames.csv',

@@ -34,7 +34,6 @@ SETS = (*WARP_SETS, *(name + _EXACT for name in WARP_SETS))
 
 _PX = f'px of {WIDTH_PX}'
 _METRICS = (
-    MetricInfo('accepted', 'higher', '', '1 where the method believes its answer, else 0'),
     MetricInfo('corner_error_px', 'lower', _PX, 'mean distance of the four corners from where '
                'they belong; of the fallback, no registration, where the answer was refused'),
     MetricInfo('max_corner_error_px', 'lower', _PX, 'the same of the worst corner'),
@@ -43,6 +42,7 @@ _METRICS = (
                'image before it was misaligned puts them; needs no truth'),
     MetricInfo('landmark_rmse_px', 'lower', _PX, 'root mean square distance of landmarks'),
     MetricInfo('landmark_max_px', 'lower', _PX, 'the same of the worst landmark'),
+    MetricInfo('accepted', 'higher', '', '1 where the method believes its answer, else 0'),
     *metrics.LIKENESS_METRICS,
 )
 _UNDER_5 = MetricInfo('under 5 px', 'higher', '', 'share of all pairs accepted and within 5 px')
