@@ -22,6 +22,7 @@ from ivf_ros.data.recording import as_thermal
 from ivf_ros.evaluation import command as evaluation_command
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measured
+from ivf_ros.training import command as training_command
 from ivf_ros.types import Registration
 import numpy as np
 
@@ -126,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluation_command.add_options(command(
         'evaluate', _evaluate, 'Measure methods on data sets and write a report.',
         'ivf evaluate msrs/test --stage fusion --methods laplacian,average --out results'))
+
+    training_command.add_options(command(
+        'train', _train, 'Train a network of this package.',
+        'ivf train registration --data recordings --out runs/fast --weights fast.safetensors'))
 
     benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
@@ -266,6 +271,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         _print(evaluation_command.table_text(summary))
         _print(f'report: {options.out / "report.html"}')
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    _report(options, training_command.run(options, ' '.join(['ivf', *options.arguments])))
     return 0
 
 

@@ -11,8 +11,8 @@ import cv2
 from ivf_ros import geometry, registration
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.parameters import build, ParameterError
-from ivf_ros.registration import matching, RegistrationError
-from ivf_ros.registration.features import structure
+from ivf_ros.registration import matching, point_matches, RegistrationError
+from ivf_ros.registration.features import structure, turned
 from ivf_ros.registration.inputs import contrast
 from ivf_ros.registration.refinement import refine
 from ivf_ros.types import RegistrationState
@@ -316,11 +316,59 @@ def test_contrast_ignores_what_is_not_finite():
 @pytest.mark.parametrize('dx, dy', [(0, 0), (3, -2), (-4, 4)])
 def test_blocks_are_found_where_they_went(dx, dy):
     features = structure(draw_scene(1, (200, 160)))
-    matches = matching.match_blocks(features[20:140, 20:180],
-                                    features[14 - dy:146 - dy, 14 - dx:186 - dx], 6, 8, 4)
-    assert len(matches.distinct) > 0.7 * matches.blocks
-    np.testing.assert_allclose(np.median(matches.to_px - matches.from_px, axis=0), (dx, dy),
-                               atol=0.05)
+    blocks = matching.correlate_blocks(features[20:140, 20:180],
+                                       features[14 - dy:146 - dy, 14 - dx:186 - dx], 6, 8, 4)
+    assert len(blocks.centres_px) > 0.7 * blocks.looked_for
+    # Along a straight edge a block looks alike everywhere.
+    assert (blocks.displacement_px() == (dx, dy)).all(axis=1).mean() > 0.9
+    correlation = blocks.correlation[:, 6 + dy, 6 + dx]
+    np.testing.assert_allclose(np.median(correlation), 1.0, atol=0.05)
+
+
+def test_the_cost_volume_is_the_sum_of_products_over_each_cell():
+    random = np.random.default_rng(0)
+    features, around = (random.normal(size=shape).astype(np.float32)
+                        for shape in ((16, 24, 2), (20, 28, 2)))
+    volume = matching._cost_volume(features, around, 2, 8)
+    for row, column, dy, dx in ((0, 0, 0, 0), (1, 2, 4, 1), (0, 1, 2, 2)):
+        cell = np.s_[8 * row:8 * row + 8, 8 * column:8 * column + 8]
+        there = around[dy:dy + 16, dx:dx + 24][cell]
+        assert volume[row, column, 5 * dy + dx] == pytest.approx((features[cell] * there).sum(),
+                                                                 abs=1e-4)
+
+
+def test_the_pull_of_what_is_expected_decides_between_like_places():
+    correlation = np.zeros((1, 9, 9), np.float32)
+    correlation[0, 4, 1] = correlation[0, 4, 7] = 0.5  # equally good at -3 and at 3 along x
+    blocks = matching.Blocks(np.zeros((1, 2)), correlation, 1)
+    for expected in (-2.0, 2.0):
+        found, _, _ = blocks.best(np.array([[expected, 0.0]]), 3.0)
+        assert found[0, 0] == pytest.approx(np.sign(expected) * 3, abs=0.5)
+
+
+def test_the_fit_of_blocks_reaches_a_fraction_of_a_pixel():
+    scene = draw_scene(2, (400, 320))
+    H_true = geometry.rotation(0.01, (160, 120)) @ geometry.translation(2.3, -1.4)
+    fixed = geometry.warp(scene, geometry.translation(-40, -40), (320, 240), cv2.INTER_CUBIC)
+    moved = geometry.warp(scene, geometry.translation(4, 4) @ H_true
+                          @ geometry.translation(-40, -40), (328, 248), cv2.INTER_CUBIC)
+    blocks = matching.correlate_blocks(structure(fixed), structure(moved), 4, 8, 6)
+    found = matching.fit(blocks, (('affine', 5.0), ('homography', 3.0), ('homography', 1.5)))
+    assert geometry.corner_error_px(found, H_true, (320, 240)) < 0.25
+
+
+def test_no_homography_is_fitted_to_a_handful_of_blocks():
+    few = matching.Blocks(np.random.default_rng(0).uniform(0, 200, (11, 2)),
+                          np.zeros((11, 9, 9), np.float32), 50)
+    assert matching.fit(few, (('affine', 3.0),)) is None
+
+
+def test_turned_features_are_those_of_the_turned_image():
+    image = draw_scene(3, (120, 120))
+    quarter = np.ascontiguousarray(np.rot90(image, -1))  # clockwise: x towards y
+    moved = np.ascontiguousarray(np.rot90(structure(image), -1))
+    np.testing.assert_allclose(turned(moved, np.pi / 2)[10:-10, 10:-10],
+                               structure(quarter)[10:-10, 10:-10], atol=1e-3)
 
 
 @pytest.mark.parametrize('model, H_true', [
@@ -333,15 +381,16 @@ def test_fit_is_exact_in_spite_of_outliers(model, H_true):
     points = rng.uniform(0, 200, (120, 2))
     there = geometry.transform_points(H_true, points)
     there[:40] += rng.uniform(10, 60, (40, 2))
-    matches = matching.Matches(points, there, np.ones(120), 120)
-    H, inliers = matching.fit(matches, 1.0, model)
+    matches = point_matches.Matches(points, there, np.ones(120), 120)
+    H, inliers = point_matches.fit(matches, 1.0, model)
     np.testing.assert_allclose(geometry.transform_points(H, points[40:]), there[40:], atol=0.02)
     assert inliers[40:].all() and not inliers[:40].any()
 
 
 def test_fit_wants_more_than_a_handful_of_matches():
     points = np.random.default_rng(0).uniform(0, 200, (11, 2))
-    H, inliers = matching.fit(matching.Matches(points, points, np.ones(11), 11), 1.0, 'affine')
+    few = point_matches.Matches(points, points, np.ones(11), 11)
+    H, inliers = point_matches.fit(few, 1.0, 'affine')
     assert H is None and not inliers.any()
 
 

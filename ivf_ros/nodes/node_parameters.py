@@ -40,6 +40,7 @@ class RegistrationNodeParameters:
     pairing: PairingParameters = group(PairingParameters)
     calibrated: registration.CalibratedParameters = group(registration.CalibratedParameters)
     dense: registration.DenseParameters = group(registration.DenseParameters)
+    rift: registration.RiftParameters = group(registration.RiftParameters)
     tracker: registration.TrackerParameters = group(registration.TrackerParameters)
     freeze: FreezeParameters = group(FreezeParameters)
 

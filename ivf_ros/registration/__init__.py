@@ -19,15 +19,17 @@ from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import CalibratedParameters, CalibratedRegistrar
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
 from ivf_ros.registration.inputs import RegistrationError
+from ivf_ros.registration.rift import RiftParameters, RiftRegistrar
 from ivf_ros.registration.tracking import Registrar, RegistrationTracker, TrackerParameters
 
 __all__ = ['CalibratedParameters', 'CalibratedRegistrar', 'create', 'DenseParameters',
-           'DenseRegistrar', 'methods', 'Registrar', 'RegistrationError',
-           'RegistrationTracker', 'TrackerParameters']
+           'DenseRegistrar', 'methods', 'Registrar', 'RegistrationError', 'RegistrationTracker',
+           'RiftParameters', 'RiftRegistrar', 'TrackerParameters']
 
 _METHODS: dict[str, tuple[type, type]] = {
     'calibrated': (CalibratedRegistrar, CalibratedParameters),
     'dense': (DenseRegistrar, DenseParameters),
+    'rift': (RiftRegistrar, RiftParameters),
 }
 
 

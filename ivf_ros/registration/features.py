@@ -7,8 +7,8 @@ Both cameras see the same outlines, with other contrast and often with opposite 
 is described by the orientation of the edges around it, modulo a half turn, which no change of
 contrast or polarity alters. As in CFOG (Ye et al., Fast and Robust Matching for Multimodal
 Remote Sensing Image Registration, IEEE TGRS 2019) the histogram of orientations is smoothed over
-space and normalised per pixel; unlike there it is kept as its first two circular harmonics
-instead of as nine bins, which holds nearly the same in four channels.
+space and normalised per pixel; unlike there it is kept as its first circular harmonic instead of
+as nine bins, which is one complex number a pixel.
 """
 
 from __future__ import annotations
@@ -16,28 +16,45 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-CHANNELS = 2
-
 
 def structure(image: np.ndarray) -> np.ndarray:
     """
-    Return the features of a float32 gray image ``(H, W)`` as ``(H, W, 4)`` float32.
+    Return the features of a float32 gray image ``(H, W)`` as ``(H, W, 2)`` float32.
 
-    The channels are the local mean of ``m cos 2a, m sin 2a, m cos 4a, m sin 4a``, with ``a`` the
-    direction of the gradient and ``m`` its magnitude over that of its surroundings. A vector has
-    length near 1 where edges are, and near 0 where there are none.
+    The channels are the local mean of ``m cos 2a`` and ``m sin 2a``, with ``a`` the direction of
+    the gradient and ``m`` its magnitude over that of its surroundings. A vector has length near 1
+    where edges are, and near 0 where there are none.
     """
     gx = cv2.Sobel(image, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REPLICATE)
     gy = cv2.Sobel(image, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_REPLICATE)
-    magnitude = cv2.magnitude(gx, gy)
-    mean = float(magnitude.mean())
+    magnitude: np.ndarray = cv2.magnitude(gx, gy)
+    mean = cv2.mean(magnitude)[0]
     if not mean > 0:
-        return np.zeros((*image.shape, CHANNELS), np.float32)
-    around = cv2.blur(magnitude, (25, 25), borderType=cv2.BORDER_REFLECT)
-    weight = np.minimum(magnitude / (around + 0.6 * mean), 2.0)
-    unit = 1.0 / (magnitude + 1e-6 * mean)
-    cos, sin = gx * unit, gy * unit
-    features = cv2.merge([weight * (cos * cos - sin * sin), weight * (2 * cos * sin)])
-    features = cv2.GaussianBlur(features, (0, 0), 0.6)
-    length = np.sqrt(np.einsum('yxc,yxc->yx', features, features))
-    return features / (length + 0.4)[..., None]
+        return np.zeros((*image.shape, 2), np.float32)
+    around: np.ndarray = cv2.blur(magnitude, (25, 25), borderType=cv2.BORDER_REFLECT)
+    around += 0.6 * mean
+    weight = np.minimum(cv2.divide(magnitude, around), 2.0)
+    # cos 2a = (gx^2 - gy^2) / magnitude^2, sin 2a = 2 gx gy / magnitude^2
+    magnitude += 1e-6 * mean
+    weight /= magnitude * magnitude
+    cos = cv2.GaussianBlur((gx - gy) * (gx + gy) * weight, (0, 0), 0.6)
+    sin = cv2.GaussianBlur(2 * gx * gy * weight, (0, 0), 0.6)
+    length: np.ndarray = cv2.magnitude(cos, sin)
+    length += 0.4
+    return cv2.merge([cv2.divide(cos, length), cv2.divide(sin, length)])
+
+
+def turned(features: np.ndarray, angle_rad: float) -> np.ndarray:
+    """Return the features of an image that is turned by an angle, taking x towards y."""
+    turn = np.complex64(np.exp(2j * angle_rad))
+    return (features.view(np.complex64) * turn).view(np.float32)
+
+
+def reduced(features: np.ndarray, times: int) -> np.ndarray:
+    """
+    Return the means of features on a grid that is so many times coarser.
+
+    Unlike the features of a smaller image these tell of fine edges, too.
+    """
+    size = round(features.shape[1] / times), round(features.shape[0] / times)
+    return cv2.resize(features, size, interpolation=cv2.INTER_AREA) if times > 1 else features

@@ -1,6 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Local search: where each block of one feature map lies in another, and what fits the blocks."""
+"""
+Local search: where each block of one feature map may lie in another, and what fits the blocks.
+
+A block on its own often looks like several places, above all where the cameras see different
+edges. So no block decides for itself: the places that a mapping gives to the blocks attract them,
+weakly at first, and the mapping is fitted again to where they then lie best.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +16,84 @@ import cv2
 from ivf_ros import geometry
 import numpy as np
 
-MIN_MATCHES = 12
+MIN_BLOCKS = 12
 
 _ENTRIES = np.eye(8)
 # Columns: the directions in which the eight entries of a homography near the identity may go.
-MODELS = {
-    'similarity': np.stack([_ENTRIES[0] + _ENTRIES[4], _ENTRIES[1] - _ENTRIES[3],
-                            _ENTRIES[2], _ENTRIES[5]], 1),
-    'affine': _ENTRIES[:, :6],
-    'homography': _ENTRIES,
-}
+_MODELS = {'affine': _ENTRIES[:, :6], 'homography': _ENTRIES}
+_PULL = 0.3  # of correlation, about what a peak rises above its surroundings
 
 
 @dataclass(frozen=True, eq=False)
-class Matches:
+class Blocks:
     """
-    Blocks that were found again.
+    Blocks of a feature map and how they correlate with another map around them.
 
     Attributes
     ----------
-    from_px, to_px:
-        ``(N, 2)`` float64: centres of the blocks, and where they were found.
-    distinct:
-        ``(N,)`` by how much the normalised correlation at the best place exceeds the one at the
-        best place elsewhere: 0 (ambiguous) to 1.
-    blocks:
-        How many blocks were looked for.
+    centres_px:
+        ``(N, 2)`` float64.
+    correlation:
+        ``(N, side, side)`` float32: normalised, at each displacement from -reach to reach along y
+        and x.
+    looked_for:
+        How many blocks there are, with those that show nothing.
 
     """
 
-    from_px: np.ndarray
-    to_px: np.ndarray
-    distinct: np.ndarray
-    blocks: int
+    centres_px: np.ndarray
+    correlation: np.ndarray
+    looked_for: int
+
+    def best(self, expected_px: np.ndarray,
+             sigma_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        Return where each block lies best, given where it is expected.
+
+        Correlation counts less far from the displacement that is expected ``(N, 2)``, by
+        ``_PULL / 2`` at ``sigma_px`` and with the square of the distance.
+
+        Returns
+        -------
+        displacement_px, correlation, curvature
+            ``(N, 2)``, ``(N,)`` and ``(N, 3)``, the last along x, across and along y: how sharply
+            the peak says where the block lies. Along an edge it says little.
+
+        """
+        count, side, _ = self.correlation.shape
+        axis = np.arange(side, dtype=np.float32) - side // 2
+        pull = np.float32(_PULL / sigma_px ** 2)
+        away = 0.5 * pull * (axis - expected_px.astype(np.float32)[..., None]) ** 2
+        pulled = self.correlation - away[:, 1, :, None]
+        pulled -= away[:, 0, None, :]
+        block = np.arange(count)
+        y, x = np.divmod(pulled.reshape(count, side * side).argmax(1), side)
+        correlation = self.correlation[block, y, x]
+
+        # The vertex of the paraboloid through the peak and what surrounds it.
+        x, y = np.clip(x, 1, side - 2), np.clip(y, 1, side - 2)
+        near = [[pulled[block, y + dy, x + dx] for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]
+        slope_x, slope_y = (near[1][2] - near[1][0]) / 2, (near[2][1] - near[0][1]) / 2
+        xx = np.maximum(2 * near[1][1] - near[1][0] - near[1][2], pull)
+        yy = np.maximum(2 * near[1][1] - near[0][1] - near[2][1], pull)
+        limit = 0.95 * np.sqrt(xx * yy)
+        xy = np.clip((near[0][2] + near[2][0] - near[0][0] - near[2][2]) / 4, -limit, limit)
+        step = np.stack([yy * slope_x - xy * slope_y, xx * slope_y - xy * slope_x])
+        step = np.clip(step / (xx * yy - xy * xy), -0.7, 0.7)
+        return (np.stack([x, y], 1) - side // 2 + step.T, correlation,
+                np.stack([xx, xy, yy], 1))
+
+    def displacement_px(self) -> np.ndarray:
+        """Return where each block lies best on its own: ``(N, 2)`` whole pixels."""
+        count, side, _ = self.correlation.shape
+        y, x = np.divmod(self.correlation.reshape(count, side * side).argmax(1), side)
+        return np.stack([x, y], 1) - side // 2
 
 
-def match_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, cell_px: int,
-                 block_cells: int) -> Matches:
+def correlate_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, cell_px: int,
+                     block_cells: int) -> Blocks:
     """
-    Find each block of ``features`` in ``around``, exhaustively, to a fraction of a pixel.
+    Correlate each block of ``features`` with ``around`` at every displacement.
 
     Parameters
     ----------
@@ -57,132 +102,121 @@ def match_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, cell_p
     around:
         ``(H + 2 reach, W + 2 reach, C)``: the other map on the same grid, with a margin.
     reach_px:
-        Greatest displacement that is tried, along x and along y.
+        Greatest displacement, along x and along y.
     cell_px, block_cells:
         Blocks of ``block_cells`` by ``block_cells`` cells, one starting at each cell.
 
     """
     height, width = features.shape[:2]
-    cells = (max(width // cell_px, block_cells), max(height // cell_px, block_cells))
-    half = block_cells // 2
-    inside = np.s_[half:cells[1] - block_cells + half + 1, half:cells[0] - block_cells + half + 1]
-
-    def block_means(product: np.ndarray) -> np.ndarray:
-        means = cv2.resize(product, cells, interpolation=cv2.INTER_AREA)
-        return cv2.blur(means, (block_cells, block_cells))[inside]
-
-    # The cost volume: the correlation of every block at every displacement.
-    side = 2 * reach_px + 1
-    by_channel = np.empty((side, side, *block_means(features).shape), np.float32)
-    for dy in range(side):
-        for dx in range(side):
-            by_channel[dy, dx] = block_means(features * around[dy:dy + height, dx:dx + width])
-    volume = by_channel.sum(-1)
-    # Energy changes slowly over the image: that of the undisplaced block serves all of them.
     middle = around[reach_px:reach_px + height, reach_px:reach_px + width]
-    energy = block_means(features ** 2).sum(-1) * block_means(middle ** 2).sum(-1)
-    volume /= np.sqrt(np.maximum(energy, 1e-2 * energy.max() + 1e-9))
+    side, half = 2 * reach_px + 1, block_cells // 2
+    rows, columns = (max(length // cell_px - block_cells + 1, 0) for length in (height, width))
+    if not (rows and columns):
+        return Blocks(np.zeros((0, 2)), np.zeros((0, side, side), np.float32), 0)
+    inside = np.s_[half:half + rows, half:half + columns]
+    # Energy changes slowly over the image: that of the undisplaced block serves all of them.
+    correlation, here, there = (
+        cv2.blur(cells, (block_cells, block_cells))[inside]
+        for cells in (_cost_volume(features, around, reach_px, cell_px),
+                      _energy(features, cell_px), _energy(middle, cell_px)))
+    energy = here * there
+    correlation = correlation / np.sqrt(np.maximum(energy, 1e-2 * energy.max()) + 1e-9)[..., None]
+    row, column = np.mgrid[:rows, :columns]
+    centres = (np.stack([column.ravel(), row.ravel()], 1) + block_cells / 2) * cell_px - 0.5
+    shows = energy.ravel() > 2e-2 * energy.max()
+    return Blocks(centres[shows], correlation.reshape(-1, side, side)[shows], len(shows))
 
-    rows, columns = np.mgrid[:energy.shape[0], :energy.shape[1]]
-    cell = np.array([width / cells[0], height / cells[1]])
-    centres = (np.stack([columns.ravel(), rows.ravel()], 1) + block_cells / 2) * cell - 0.5
-    displacement, distinct, enclosed = _peaks(volume.reshape(side, side, -1))
-    good = enclosed & (energy.ravel() > 2e-2 * energy.max())
-    return Matches(centres[good], (centres + displacement)[good], distinct[good],
-                   len(good))
 
-
-def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray | None, np.ndarray]:
+def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | None:
     """
-    Fit a mapping to most of the matches, robustly, then to all of them by their weight.
-
-    Homographies are found by MAGSAC++ (Barath et al., CVPR 2020), the other models by RANSAC. The
-    matches are then weighted by how distinct they are and how well they agree (Geman-McClure),
-    with a narrowing tolerance.
+    Return the homography ``(3, 3)`` near the identity that best moves the blocks, or None.
 
     Parameters
     ----------
-    matches:
-        At least ``MIN_MATCHES``, or nothing is fitted.
-    tolerance_px:
-        How far off a match may lie and still agree.
-    model:
-        ``'similarity'``, ``'affine'`` or ``'homography'``.
-
-    Returns
-    -------
-    H, inliers
-        ``(3, 3)`` float64 or None, and ``(N,)`` bool.
+    blocks:
+        At least ``MIN_BLOCKS``, or nothing is fitted.
+    stages:
+        One after the other: the model ``'affine'`` or ``'homography'``, and how far in pixels
+        blocks may go from where the mapping so far puts them, as a standard deviation.
 
     """
-    nothing = None, np.zeros(len(matches.distinct), bool)
-    if len(matches.distinct) < MIN_MATCHES:
-        return nothing
-    H = _consensus(matches, tolerance_px, model)
-    if H is None:
-        return nothing
-    for narrowing in (1.0, 0.7, 0.5, 0.35, 0.35):
-        off = _residual_px(H, matches)
-        weights = matches.distinct / (1 + (off / (narrowing * tolerance_px)) ** 2) ** 2
-        H = _least_squares(matches, weights, model)
-        if H is None:
-            return nothing
-    return H, _residual_px(H, matches) < tolerance_px
+    if len(blocks.centres_px) < MIN_BLOCKS:
+        return None
+    H: np.ndarray = np.eye(3)
+    base = np.median(blocks.correlation[:, ::2, ::2], axis=(1, 2))
+    for model, sigma_px in stages:
+        expected = geometry.transform_points(H, blocks.centres_px) - blocks.centres_px
+        displacement, correlation, curvature = blocks.best(expected, sigma_px)
+        squared = np.square(displacement - expected).sum(1)
+        weights = np.maximum(correlation - base, 1e-6) / (1 + squared / sigma_px ** 2) ** 2
+        fitted = _least_squares(blocks.centres_px, blocks.centres_px + displacement,
+                                curvature * weights[:, None], model)
+        if fitted is None:
+            return None
+        H = fitted
+    return H
 
 
-def _peaks(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return displacement (N, 2), distinctness and whether the peak lies within the volume."""
-    side, _, count = volume.shape
-    block = np.arange(count)
-    y, x = np.divmod(volume.reshape(side * side, count).argmax(0), side)
-    enclosed = (y > 0) & (y < side - 1) & (x > 0) & (x < side - 1)
-    yc, xc = np.clip(y, 1, side - 2), np.clip(x, 1, side - 2)
-    top = volume[yc, xc, block]
-    x_part = _vertex(volume[yc, xc - 1, block], top, volume[yc, xc + 1, block])
-    y_part = _vertex(volume[yc - 1, xc, block], top, volume[yc + 1, xc, block])
-    axis = np.arange(side)
-    elsewhere = (abs(axis[:, None, None] - y) > 2) | (abs(axis[None, :, None] - x) > 2)
-    second = np.where(elsewhere, volume, -1).max((0, 1))
-    displacement = np.stack([x + x_part, y + y_part], 1) - side // 2
-    return displacement, np.clip(volume[y, x, block] - second, 0, 1), enclosed
+def _cost_volume(features: np.ndarray, around: np.ndarray, reach_px: int,
+                 cell_px: int) -> np.ndarray:
+    """
+    Correlate every cell with what lies at every displacement from it.
+
+    The products of all pixels of a few cells with all pixels they may meet are one product of
+    matrices; of these only the diagonals are needed, and yet it is the fastest way.
+
+    Returns ``(rows, columns, side * side)`` float32: the sum over each cell.
+    """
+    side, channels = 2 * reach_px + 1, features.shape[2]
+    rows, columns = features.shape[0] // cell_px, features.shape[1] // cell_px
+    # columns first, so that the rows of a cell follow each other
+    features = np.ascontiguousarray(features.transpose(1, 0, 2))
+    around = np.ascontiguousarray(around.transpose(1, 0, 2))
+    joined = next(count for count in (4, 3, 2, 1) if columns % count == 0)
+    width = joined * cell_px
+    x, y, item = features.strides
+    x_around, y_around, _ = around.strides
+    few = np.lib.stride_tricks.as_strided(
+        features, (columns // joined, rows, 1, width, cell_px * channels),
+        (width * x, cell_px * y, 0, x, item), writeable=False)
+    met = np.lib.stride_tricks.as_strided(
+        around, (columns // joined, rows, side, cell_px * channels, width + 2 * reach_px),
+        (width * x_around, cell_px * y_around, y_around, item, x_around), writeable=False)
+    products = few @ met
+    outer, (down, across) = products.strides[:3], products.strides[3:]
+    diagonals = np.lib.stride_tricks.as_strided(
+        products, (*products.shape[:3], joined, cell_px, side),
+        (*outer, cell_px * (down + across), down + across, across), writeable=False)
+    # columns/joined, rows, dy, joined, dx -> rows, columns, dy and dx
+    return diagonals.sum(4).transpose(1, 0, 3, 2, 4).reshape(rows, columns, side * side)
 
 
-def _vertex(before: np.ndarray, top: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return where the parabola through three samples has its vertex, in samples."""
-    curvature = np.minimum(before - 2 * top + after, -1e-6)
-    return np.clip(0.5 * (before - after) / curvature, -0.5, 0.5)
+def _energy(features: np.ndarray, cell_px: int) -> np.ndarray:
+    rows, columns = features.shape[0] // cell_px, features.shape[1] // cell_px
+    squared = np.square(features[:rows * cell_px, :columns * cell_px])
+    return cv2.resize(squared, (columns, rows), interpolation=cv2.INTER_AREA).sum(2) * cell_px ** 2
 
 
-def _residual_px(H: np.ndarray, matches: Matches) -> np.ndarray:
-    return np.linalg.norm(geometry.transform_points(H, matches.from_px) - matches.to_px, axis=1)
+def _least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
+                   model: str) -> np.ndarray | None:
+    """
+    Solve the weighted direct linear transform, in coordinates of the order of one.
 
-
-def _consensus(matches: Matches, tolerance_px: float, model: str) -> np.ndarray | None:
-    if model == 'homography':
-        H, _ = cv2.findHomography(matches.from_px, matches.to_px, cv2.USAC_MAGSAC, tolerance_px,
-                                  maxIters=2000, confidence=0.999)
-        return H
-    estimate = {'similarity': cv2.estimateAffinePartial2D, 'affine': cv2.estimateAffine2D}[model]
-    affine, _ = estimate(matches.from_px, matches.to_px, method=cv2.RANSAC,
-                         ransacReprojThreshold=tolerance_px, maxIters=2000, confidence=0.999)
-    return None if affine is None else np.vstack([affine, (0.0, 0.0, 1.0)])
-
-
-def _least_squares(matches: Matches, weights: np.ndarray, model: str) -> np.ndarray | None:
-    """Solve the weighted direct linear transform, in coordinates of the order of one."""
-    centre, spread = matches.from_px.mean(0), matches.from_px.std() + 1e-9
-    shrink = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
-    x, y = geometry.transform_points(shrink, matches.from_px).T
-    u, v = geometry.transform_points(shrink, matches.to_px).T
+    ``weights`` ``(N, 3)`` are those along x, across and along y.
+    """
+    centre, spread = from_px.mean(0), from_px.std() + 1e-9
+    (x, y), (u, v) = (((points - centre) / spread).T for points in (from_px, to_px))
     one, zero = np.ones_like(x), np.zeros_like(x)
-    for_u = np.stack([x, y, one, zero, zero, zero, -x * u, -y * u], 1)
-    for_v = np.stack([zero, zero, zero, x, y, one, -x * v, -y * v], 1)
-    equations = np.concatenate([for_u, for_v]) @ MODELS[model]
     # The unknowns are what is added to the identity, so that leaving some out means no change.
-    weighted = (equations * np.concatenate([weights, weights])[:, None]).T
+    for_u = _MODELS[model].T @ np.stack([x, y, one, zero, zero, zero, -x * u, -y * u])
+    for_v = _MODELS[model].T @ np.stack([zero, zero, zero, x, y, one, -x * v, -y * v])
+    xx, xy, yy = weights.T
+    weighted_u, weighted_v = xx * for_u + xy * for_v, xy * for_u + yy * for_v
     try:
-        unknown = np.linalg.solve(weighted @ equations, weighted @ np.concatenate([u - x, v - y]))
+        unknown = np.linalg.solve(weighted_u @ for_u.T + weighted_v @ for_v.T,
+                                  weighted_u @ (u - x) + weighted_v @ (v - y))
     except np.linalg.LinAlgError:
         return None
-    H = np.eye(3) + np.append(MODELS[model] @ unknown, 0.0).reshape(3, 3)
+    H = np.eye(3) + np.append(_MODELS[model] @ unknown, 0.0).reshape(3, 3)
+    shrink = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
     return geometry.normalized(np.linalg.inv(shrink) @ H @ shrink)

@@ -11,7 +11,7 @@ import numpy as np
 _MIN_PIXELS = 100
 
 
-def refine(features: np.ndarray, around: np.ndarray, margin_px: int, stride_px: int,
+def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: int,
            iterations: int) -> np.ndarray:
     """
     Return the homography near the identity that best lays one feature map over another.
@@ -26,49 +26,60 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, stride_px: 
         ``(H, W, C)`` float32.
     around:
         ``(H + 2 margin, W + 2 margin, C)``: the other map on the same grid, with a margin.
-    stride_px:
-        Every how many pixels along x and y one is used.
+    cell_px:
+        Of each square of so many pixels the one with the strongest feature is used.
     iterations:
         At most so many steps.
 
     """
     height, width = features.shape[:2]
-    rows, columns = np.mgrid[1:height - 1:stride_px, 1:width - 1:stride_px]
-    values = features[rows, columns].reshape(-1, features.shape[2])
+    rows, columns = _strongest(features, cell_px)
+    if len(rows) < _MIN_PIXELS:
+        return np.eye(3)
+    values = features[rows, columns]
     x_slope = 0.5 * (features[rows, columns + 1] - features[rows, columns - 1])
     y_slope = 0.5 * (features[rows + 1, columns] - features[rows - 1, columns])
-    pixels = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
-    if len(pixels) < _MIN_PIXELS:
-        return np.eye(3)
+    pixels = np.stack([columns, rows], 1).astype(np.float64)
 
     # Coordinates from -1 to 1, in which the eight unknowns are of the same order.
     centre, half = ((width - 1) / 2, (height - 1) / 2), width / 2
     shrink = geometry.scaling(1 / half, 1 / half) @ geometry.translation(-centre[0], -centre[1])
     grow = np.linalg.inv(shrink)
-    x, y = (geometry.transform_points(shrink, pixels).T[..., None]).astype(np.float32)
-    x_slope, y_slope = (slope.reshape(values.shape) * half for slope in (x_slope, y_slope))
+    x, y = ((pixels - centre) / half).T.astype(np.float32)[..., None]
+    x_slope, y_slope = x_slope * half, y_slope * half
     outward = x * x_slope + y * y_slope
+    # the unknowns first, so that each is one run of memory
     jacobian = np.stack([x * x_slope, y * x_slope, x_slope, x * y_slope, y * y_slope, y_slope,
-                         -x * outward, -y * outward], 2)
+                         -x * outward, -y * outward])
 
     H = np.eye(3)
     for _ in range(iterations):
         places = (geometry.transform_points(H, pixels) + margin_px).astype(np.float32)
-        x_map, y_map = np.ascontiguousarray(places.T).reshape(2, *rows.shape)
-        seen = cv2.remap(around, x_map, y_map, cv2.INTER_LINEAR)
-        seen = seen.reshape(values.shape)
+        seen = cv2.remap(around, places[:, None, 0], places[:, None, 1], cv2.INTER_LINEAR)[:, 0]
         off = seen - values
-        squared = np.einsum('nc,nc->n', off, off)
-        valid = np.einsum('nc,nc->n', seen, seen) > 1e-2
+        squared = np.square(off).sum(1)
+        valid = np.square(seen).sum(1) > 1e-2
         if valid.sum() < _MIN_PIXELS:
             break
         weight = valid / (1 + squared / (np.median(squared[valid]) + 1e-9))
-        weighted = (jacobian * weight[:, None, None].astype(np.float32)).reshape(-1, 8)
-        normal = weighted.T @ jacobian.reshape(-1, 8)
+        weighted = (jacobian * weight.astype(np.float32)[:, None]).reshape(8, -1)
+        normal = weighted @ jacobian.reshape(8, -1).T
         normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.eye(3) + np.append(np.linalg.solve(normal, weighted.T @ off.ravel()),
+        step = np.eye(3) + np.append(np.linalg.solve(normal, weighted @ off.ravel()),
                                      0.0).reshape(3, 3)
         H = geometry.normalized(H @ grow @ np.linalg.inv(step) @ shrink)
         if np.abs(step - np.eye(3)).max() * half < 0.02:
             break
     return H
+
+
+def _strongest(features: np.ndarray, cell_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of the strongest pixel of each cell; there is none at the border."""
+    rows, columns = ((length - 2) // cell_px for length in features.shape[:2])
+    inner = features[1:1 + rows * cell_px, 1:1 + columns * cell_px]
+    strength = np.square(inner).sum(2).reshape(rows, cell_px, columns, cell_px)
+    best = strength.swapaxes(1, 2).reshape(rows, columns, cell_px ** 2)
+    y, x = np.divmod(best.argmax(2), cell_px)
+    row, column = np.mgrid[:rows, :columns]
+    shows = best.max(2) > 0.05
+    return (1 + row * cell_px + y)[shows], (1 + column * cell_px + x)[shows]

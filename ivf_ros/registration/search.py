@@ -4,33 +4,31 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Iterable
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.registration.features import structure
+from ivf_ros.registration.features import turned
 import numpy as np
 
 _APART_PX = 4  # two peaks of one correlation are two answers from here on
 
 
-def search(thermal: np.ndarray, rgb_features: np.ndarray, margin_px: int,
-           scales: Iterable[float], angles_rad: Iterable[float], max_shift_px: int,
-           count: int) -> list[np.ndarray]:
+def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Iterable[float],
+           angles_rad: Iterable[float], max_shift_px: int, count: int) -> list[np.ndarray]:
     """
-    Find the similarities under which the thermal image looks most like the RGB features.
+    Find the similarities under which the thermal features look most like the RGB features.
 
     Each hypothesis of scale and rotation is correlated with the RGB features over all shifts at
     once, in the frequency domain; the score is the normalised correlation over the footprint.
 
     Parameters
     ----------
-    thermal:
-        ``(H, W)`` float32, small.
-    rgb_features:
-        ``(H + 2 margin, W + 2 margin, C)`` structure features of the RGB image laid onto the
-        thermal grid by the prior, with a margin; zero where RGB sees nothing.
+    features:
+        ``(H, W, 2)`` float32, thermal, small.
+    around:
+        ``(H + 2 margin, W + 2 margin, 2)`` RGB features laid onto the thermal grid by the prior,
+        with a margin; zero where RGB sees nothing.
     scales, angles_rad, max_shift_px:
         What is searched, about the centre of the image.
     count:
@@ -42,38 +40,49 @@ def search(thermal: np.ndarray, rgb_features: np.ndarray, margin_px: int,
         Homographies from thermal pixels to RGB laid onto the thermal grid (without the margin).
 
     """
-    height, width = thermal.shape
-    grid = (width + 2 * margin_px, height + 2 * margin_px)
+    width, height = size = geometry.size_of(features)
+    grid = geometry.size_of(around)
     centre = ((width - 1) / 2, (height - 1) / 2)
-    rgb_spectrum = np.fft.rfft2(rgb_features, axes=(0, 1))
-    rgb_energy_spectrum = np.fft.rfft2((rgb_features ** 2).sum(2))
+    to_centre = geometry.translation(-centre[0], -centre[1])
+    spectrum = cv2.dft(around)
+    energy = np.square(around).sum(2)
     found = []
-    for scale, angle in product(scales, angles_rad):
-        turned = (geometry.rotation(angle, centre) @ geometry.translation(*centre)
-                  @ geometry.scaling(scale, scale) @ geometry.translation(-centre[0], -centre[1]))
-        to_grid = geometry.translation(margin_px, margin_px) @ turned
-        image = cv2.warpPerspective(thermal, to_grid, grid, borderMode=cv2.BORDER_REPLICATE)
-        mask = geometry.warp(np.ones_like(thermal), to_grid, grid)
-        features = structure(image) * mask[..., None]
-        spectrum = np.fft.rfft2(features, axes=(0, 1))
-        match = np.fft.irfft2((spectrum.conj() * rgb_spectrum).sum(2), grid[::-1])
-        energy = np.fft.irfft2(np.fft.rfft2(mask).conj() * rgb_energy_spectrum, grid[::-1])
-        energy = np.maximum(energy, 0.1 * energy.max()) * (features ** 2).sum()
-        score = match / np.sqrt(energy + 1e-9)
-        found += [(value, geometry.translation(dx, dy) @ turned)
-                  for value, dx, dy in _peaks(score, max_shift_px)]
+    for scale in scales:
+        footprint = cv2.boxFilter(energy, -1, (round(scale * width), round(scale * height)),
+                                  normalize=False, borderType=cv2.BORDER_CONSTANT)
+        footprint = np.maximum(footprint, 0.1 * footprint.max()) + 1e-9
+        top, left = margin_px + height // 2 - max_shift_px, margin_px + width // 2 - max_shift_px
+        footprint = footprint[top:top + 2 * max_shift_px + 1, left:left + 2 * max_shift_px + 1]
+        for angle_rad in angles_rad:
+            similarity = (geometry.translation(*centre) @ geometry.rotation(angle_rad)
+                          @ geometry.scaling(scale, scale) @ to_centre)
+            to_grid = geometry.translation(margin_px, margin_px) @ similarity
+            moved = turned(cv2.warpPerspective(features, to_grid, grid), angle_rad)
+            match = _correlation(spectrum, moved, max_shift_px)
+            score = match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
+            found += [(value, geometry.translation(dx, dy) @ similarity)
+                      for value, dx, dy in _peaks(score, max_shift_px)]
     found.sort(key=lambda item: -item[0])
-    return _distinct([similarity for _, similarity in found], (width, height), count)
+    return _distinct([similarity for _, similarity in found], size, count)
+
+
+def _correlation(spectrum: np.ndarray, features: np.ndarray, reach: int) -> np.ndarray:
+    """Return the correlation ``(side, side)`` at shifts from -reach to reach."""
+    product = cv2.mulSpectrums(spectrum, cv2.dft(features), 0, conjB=True)
+    # Features are complex numbers, and the real part says how well they agree.
+    agreement = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
+    near = np.arange(-reach, reach + 1)  # it is circular
+    return agreement[near[:, None], near]
 
 
 def _peaks(score: np.ndarray, reach: int) -> list[tuple[float, int, int]]:
-    """Return value and shift of the two highest peaks; the score is circular in the shift."""
-    near = np.roll(score, (reach, reach), (0, 1))[:2 * reach + 1, :2 * reach + 1]
+    """Return value and shift of the two highest peaks."""
     peaks = []
     for _ in range(2):
-        y, x = np.unravel_index(near.argmax(), near.shape)
-        peaks.append((float(near[y, x]), int(x) - reach, int(y) - reach))
-        near[max(y - _APART_PX, 0):y + _APART_PX + 1, max(x - _APART_PX, 0):x + _APART_PX + 1] = -1
+        y, x = (int(index) for index in np.unravel_index(score.argmax(), score.shape))
+        peaks.append((float(score[y, x]), x - reach, y - reach))
+        score[max(y - _APART_PX, 0):y + _APART_PX + 1,
+              max(x - _APART_PX, 0):x + _APART_PX + 1] = -1
     return peaks
 
 

@@ -1,0 +1,102 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Weight files: safetensors that say what they are, what they learned from, and how well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import safe_open, save_file
+import torch
+from torch import nn
+
+Network = TypeVar('Network', bound=nn.Module)
+
+
+class WeightsError(RuntimeError):
+    """A weight file that is missing, damaged, or of another network."""
+
+
+def save(network: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
+    """
+    Write the weights as float16, and the metadata as JSON texts beside them.
+
+    Parameters
+    ----------
+    network:
+        Its state is stored; counters of batches are left out.
+    path:
+        The file.
+    metadata:
+        Name to anything JSON takes: ``network``, ``trained_on``, ``command``, ``commit``,
+        ``scores``.
+
+    """
+    state = {name: (value.half() if value.is_floating_point() else value).contiguous()
+             for name, value in network.state_dict().items()
+             if not name.endswith('num_batches_tracked')}
+    save_file(state, path, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def load(network: Network, path: Path) -> Network:
+    """
+    Read weights into a network and return it, in float32 and in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or does not fit the network.
+
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            names = list(file.keys())
+            state = {name: file.get_tensor(name).float() for name in names}
+    except FileNotFoundError:
+        raise WeightsError(f'no weight file at {path}') from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f'{path} is no weight file: {error}') from None
+    found = network.load_state_dict(state, strict=False)
+    missing = [name for name in found.missing_keys if not name.endswith('num_batches_tracked')]
+    if missing or found.unexpected_keys:
+        first = (missing + list(found.unexpected_keys))[0]
+        raise WeightsError(f'{path} holds the weights of another network: '
+                           f"{'no' if missing else 'unknown'} '{first}'")
+    return network.eval()
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """
+    Return what a weight file says of itself.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing or damaged.
+
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    except FileNotFoundError:
+        raise WeightsError(f'no weight file at {path}') from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f'{path} is no weight file: {error}') from None
+
+
+def folded(network: Network) -> Network:
+    """
+    Return the network with each batch normalisation merged into the convolution before it.
+
+    In place; for inference only. The two are the same linear map: ``y = g (W x - m) / s + b``.
+    """
+    for child in network.children():
+        if isinstance(child, nn.Sequential) and len(child) > 1 \
+                and isinstance(child[0], nn.Conv2d) and isinstance(child[1], nn.BatchNorm2d):
+            child[0] = torch.nn.utils.fuse_conv_bn_eval(child[0], child[1])
+            child[1] = nn.Identity()
+        folded(child)
+    return network

@@ -1,0 +1,220 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training examples for registration: aligned pairs, misaligned by a known homography."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+from ivf_ros import geometry
+from ivf_ros.data import augmentation
+from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.recording import SourceError
+from ivf_ros.data.sample import Sample
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.data.simulator.rig import RigParameters
+from ivf_ros.registration.fast_inputs import normalized_input
+from ivf_ros.registration.inputs import contrast
+import numpy as np
+
+WIDTH_PX, HEIGHT_PX = 256, 192
+_SCENE_WIDTH_PX = 640
+_BLOCK = 14  # samples
+_VIDEO_STEP = 40  # frames
+_EXACT_PX = 1.5
+_SIMULATED_SEED = 1000  # tests and demonstrations use smaller ones
+_LARGE_REACH = 0.105  # of the width: how far a corner may be off
+_SMALL_REACH = 0.022
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """
+    An aligned pair to make examples of.
+
+    Attributes
+    ----------
+    name, dataset:
+        Where it is from.
+    thermal, luma:
+        ``(H, W)`` uint8 of one size, about 640 wide.
+    exact:
+        Whether the alignment is good to a fraction of a pixel. Where it is not, only the coarse
+        descriptors learn from it.
+
+    """
+
+    name: str
+    dataset: str
+    thermal: np.ndarray
+    luma: np.ndarray
+    exact: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """
+    What the network is given, and what it should find.
+
+    Attributes
+    ----------
+    thermal, rgb:
+        ``(2, 192, 256)`` float32, see ``normalized_input``.
+    H_thermal_to_rgb:
+        ``(3, 3)`` float64 between the two, in pixels.
+    fine, coarse:
+        Whether the fine descriptors learn from it: the homography is exact and small. Whether
+        the coarse ones do: it is large, so that where a cell lies says nothing about its match.
+
+    """
+
+    thermal: np.ndarray
+    rgb: np.ndarray
+    H_thermal_to_rgb: np.ndarray
+    fine: bool
+    coarse: bool
+
+
+def training_scenes(folder: Path, simulated: int = 60) -> list[Scene]:
+    """
+    Return the scenes to learn from: aligned data sets below a folder, and the simulator.
+
+    Of each data set every fourth block of 14 neighbouring samples is held back for measuring, see
+    ``is_held_back``. Of videos every 40th frame is taken, as neighbours are alike. Where the
+    alignment is known to be off by more than 1.5 pixels, or not known, only coarse descriptors
+    learn from it.
+
+    Raises
+    ------
+    SourceError
+        There are no aligned pairs.
+
+    """
+    scenes = []
+    for dataset in find_datasets(folder):
+        samples = [sample for index, sample in enumerate(dataset.samples)
+                   if sample.aligned and not is_held_back(index)]
+        if dataset.layout == 'videos':
+            samples = samples[::_VIDEO_STEP]
+        scenes += [scene_of(sample, sample.alignment_px is not None
+                            and sample.alignment_px <= _EXACT_PX) for sample in samples]
+    if not scenes:
+        raise SourceError(f'{folder}: no aligned pairs to learn from')
+    return scenes + list(simulated_scenes(range(_SIMULATED_SEED, _SIMULATED_SEED + simulated)))
+
+
+def is_held_back(index: int) -> bool:
+    """Tell whether the sample of this place in its data set is for measuring only."""
+    return index // _BLOCK % 4 == 3
+
+
+def scene_of(sample: Sample, exact: bool) -> Scene:
+    """Return an aligned sample as a scene; raise SourceError where it cannot be read."""
+    thermal, rgb = sample.read_thermal(), sample.read_rgb()
+    size = _SCENE_WIDTH_PX, round(_SCENE_WIDTH_PX * rgb.shape[0] / rgb.shape[1])
+    thermal, luma = (_levels(cv2.resize(contrast(image), size, interpolation=cv2.INTER_AREA
+                                        if image.shape[1] > size[0] else cv2.INTER_CUBIC))
+                     for image in (thermal, rgb))
+    return Scene(sample.name, sample.dataset, thermal, luma, exact)
+
+
+def simulated_scenes(seeds: Iterable[int]) -> Iterator[Scene]:
+    """Yield scenes of the simulator, exactly aligned: two moments of each seed."""
+    for seed in seeds:
+        condition = ('day', 'night', 'night', 'smoke')[seed % 4]
+        simulator = RigSimulator(SimulatorParameters(
+            condition=condition, seed=seed, rig=RigParameters(mode='homography')))
+        for time_s in (1.0, 6.0):
+            thermal, rgb, truth = simulator.render(time_s, seed)
+            assert truth.H_thermal_to_rgb is not None
+            size = geometry.size_of(rgb)
+            on_grid = cv2.warpPerspective(contrast(thermal), truth.H_thermal_to_rgb, size,
+                                          borderMode=cv2.BORDER_REFLECT_101)
+            seen = geometry.coverage(truth.H_thermal_to_rgb, geometry.size_of(thermal), size)
+            rows, columns = (np.flatnonzero(seen.mean(axis) > 0.97) for axis in (1, 0))
+            if len(rows) < 200 or len(columns) < 260:
+                continue
+            window = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+            yield Scene(f'{condition} {seed} {time_s:g} s', 'simulator',
+                        _levels(on_grid[window]), _levels(contrast(rgb)[window]), True)
+
+
+def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Example:
+    """
+    Draw a view of a scene, a misalignment and two looks.
+
+    With probability ``easy`` both looks are of the RGB image, one of them perhaps inverted: what
+    to learn first, before it is learned that two cameras see different things.
+    """
+    if random.random() < easy:
+        negative = random.random() < 0.5
+        scene = replace(scene, thermal=255 - scene.luma if negative else scene.luma, exact=True)
+        return _example(scene, random, hard=False)
+    return _example(scene, random, hard=True)
+
+
+def _example(scene: Scene, random: np.random.Generator, hard: bool) -> Example:
+    small = random.random() < (0.46 if scene.exact else 0.1)
+    pseudo = hard and random.random() < (0.25 if scene.exact or not small else 1.0)
+    view = _view(geometry.size_of(scene.luma), random)
+    H = _misalignment(small, random)
+    luma, thermal = (image.astype(np.float32) / 255 for image in (scene.luma, scene.thermal))
+    if pseudo:
+        thermal = augmentation.pseudo_look(luma, random)
+    rgb_view = _warped(luma, view)
+    thermal_view = _warped(thermal, np.linalg.inv(H) @ view)
+    if hard:
+        thermal_view = augmentation.thermal_look(thermal_view, random)
+        rgb_view = augmentation.rgb_look(rgb_view, random)
+    return Example(normalized_input(thermal_view), normalized_input(rgb_view), H,
+                   fine=small and (scene.exact or pseudo), coarse=not small)
+
+
+def _levels(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+
+
+def _view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """Return the homography from a scene to a view: crop, mirror, aspect, a little rotation."""
+    width = size[0] * random.uniform(0.5, 0.85)
+    height = min(size[1], width * HEIGHT_PX / WIDTH_PX * random.uniform(0.75, 1.2))
+    left, top = random.uniform(0, size[0] - width), random.uniform(0, size[1] - height)
+    crop = geometry.scaling(WIDTH_PX / width, HEIGHT_PX / height) \
+        @ geometry.translation(-left, -top)
+    turn = geometry.rotation(np.deg2rad(random.uniform(-6, 6)), (WIDTH_PX / 2, HEIGHT_PX / 2))
+    mirror = np.eye(3)
+    if random.random() < 0.5:
+        mirror = geometry.translation(WIDTH_PX - 1, 0) @ geometry.scaling(-1, 1)
+    return turn @ mirror @ crop
+
+
+def _misalignment(small: bool, random: np.random.Generator) -> np.ndarray:
+    corners = geometry.corners_px((WIDTH_PX, HEIGHT_PX))
+    if small:
+        reach_px = _SMALL_REACH * WIDTH_PX
+        return geometry.from_corners(corners,
+                                     corners + random.uniform(-reach_px, reach_px, (4, 2)))
+    reach_px = _LARGE_REACH * WIDTH_PX * random.uniform(0.2, 1.0)
+    jitter = geometry.from_corners(corners, corners + random.uniform(-reach_px, reach_px, (4, 2)))
+    if random.random() < 0.35:
+        return jitter
+    scale, middle = np.exp(random.uniform(-0.25, 0.25)), (WIDTH_PX / 2, HEIGHT_PX / 2)
+    rig = geometry.translation(*random.uniform(-0.25, 0.25, 2) * (WIDTH_PX, HEIGHT_PX)) \
+        @ geometry.rotation(np.deg2rad(random.uniform(-7, 7)), middle) \
+        @ geometry.translation(*middle) @ geometry.scaling(scale, scale) \
+        @ geometry.translation(-middle[0], -middle[1])
+    mild = geometry.from_corners(corners, corners + 0.3 * random.uniform(-reach_px, reach_px,
+                                                                         (4, 2)))
+    return geometry.normalized(rig @ mild)
+
+
+def _warped(image: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """Return the view of an image by a homography, smoothed first where that shrinks it."""
+    shrink = np.sqrt(abs(np.linalg.det(H[:2, :2])))
+    if shrink < 0.8:
+        image = cv2.GaussianBlur(image, (0, 0), 0.45 / shrink)
+    return cv2.warpPerspective(image, H, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_REFLECT_101)

@@ -1,0 +1,132 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""RIFT's phase structure ignores contrast, and its keypoints find known mappings."""
+
+from __future__ import annotations
+
+import cv2
+from ivf_ros import geometry, registration
+from ivf_ros.data.folder import read_image
+from ivf_ros.registration import RegistrationError
+from ivf_ros.registration.phase_congruency import phase_structure
+from ivf_ros.types import RegistrationState
+import numpy as np
+import pytest
+
+SIZE = (480, 360)
+CENTRE = (239.5, 179.5)
+
+
+def draw_scene(seed, size=(800, 640)):
+    """Draw boxes and discs of random brightness: ``(H, W)`` float32 from 0 to 1."""
+    random = np.random.default_rng(seed)
+    image = np.full(size[::-1], 0.5, np.float32)
+    for kind in random.integers(0, 2, 220):
+        x, y = (int(v) for v in random.uniform((0, 0), size))
+        w, h = (int(v) for v in random.uniform(10, 80, 2))
+        if kind:
+            cv2.circle(image, (x, y), w // 2, float(random.uniform()), -1)
+        else:
+            cv2.rectangle(image, (x, y), (x + w, y + h), float(random.uniform()), -1)
+    return cv2.GaussianBlur(image, (0, 0), 1.0)
+
+
+def pair(H_thermal_to_rgb, seed=0):
+    """Return a 16-bit thermal image with inverted contrast, and RGB, of one scene."""
+    scene, shift = draw_scene(seed), geometry.translation(-160, -140)
+    thermal = geometry.warp(1 - scene, np.linalg.inv(H_thermal_to_rgb) @ shift, SIZE)
+    rgb = geometry.warp(scene, shift, SIZE)
+    noise = np.random.default_rng(seed).normal(0, 3, thermal.shape)
+    return ((30000 + 800 * thermal + noise).astype(np.uint16),
+            cv2.cvtColor((rgb * 220 + 20).astype(np.uint8), cv2.COLOR_GRAY2BGR))
+
+
+def test_phase_congruency_is_highest_at_an_edge_whatever_its_contrast():
+    step = np.zeros((96, 128), np.float32)
+    step[:, 64:] = 1
+    for image in (step, 0.2 * step + 0.3, 1 - step):
+        strength = phase_structure(image).edges[20:-20, 20:-20].mean(axis=0)
+        assert 20 + strength.argmax() in (63, 64)
+        assert strength.max() > 5 * np.median(strength)
+
+
+def test_the_index_map_tells_orientations_apart_and_ignores_polarity():
+    x = np.arange(128, dtype=np.float32)
+    upright = np.tile(0.5 + 0.4 * np.sin(2 * np.pi * x / 9), (128, 1)).astype(np.float32)
+    of_upright = phase_structure(upright).index_map[30:-30, 30:-30]
+    of_level = phase_structure(upright.T.copy()).index_map[30:-30, 30:-30]
+    most = [np.bincount(index.ravel(), minlength=6).argmax() for index in (of_upright, of_level)]
+    assert (most[0] - most[1]) % 6 == 3  # a quarter turn, of six steps a half turn
+    np.testing.assert_array_equal(of_upright,
+                                  phase_structure(1 - upright).index_map[30:-30, 30:-30])
+
+
+@pytest.mark.parametrize('H_true', [
+    np.eye(3),
+    geometry.translation(37.5, -22.0),
+    geometry.rotation(np.deg2rad(4), CENTRE),
+    geometry.translation(*CENTRE) @ geometry.scaling(1.12, 1.12)
+    @ geometry.translation(-CENTRE[0], -CENTRE[1]),
+])
+def test_a_known_mapping_is_found(H_true):
+    found = registration.create('rift').register(*pair(H_true))
+    assert found.state is RegistrationState.TRACKING, found.reason
+    assert geometry.corner_error_px(found.H_thermal_to_rgb, H_true, SIZE) < 1.5
+    assert found.confidence > 0.5 and found.inliers > 50
+
+
+def test_any_rotation_is_found_where_turns_are_tried():
+    H_true = geometry.rotation(np.deg2rad(58), CENTRE)
+    thermal, rgb = pair(H_true, seed=3)
+    assert registration.create('rift').register(thermal, rgb).reason
+    found = registration.create('rift', turns=3).register(thermal, rgb)
+    assert geometry.corner_error_px(found.H_thermal_to_rgb, H_true, SIZE) < 2.5
+
+
+def test_a_prior_restricts_where_matches_may_lie():
+    H_true = geometry.translation(60, 0)
+    thermal, rgb = pair(H_true)
+    rift = registration.create('rift', max_shift=0.03)
+    near = rift.register(thermal, rgb, geometry.translation(55, 3))
+    assert geometry.corner_error_px(near.H_thermal_to_rgb, H_true, SIZE) < 1.5
+    far = rift.register(thermal, rgb, np.eye(3))
+    assert far.state is RegistrationState.PRIOR and far.reason
+    np.testing.assert_array_equal(far.H_thermal_to_rgb, np.eye(3))
+
+
+def test_what_shares_nothing_or_shows_nothing_is_refused():
+    rift = registration.create('rift')
+    thermal, _ = pair(np.eye(3), seed=1)
+    _, rgb = pair(np.eye(3), seed=2)
+    assert rift.register(thermal, rgb).state is RegistrationState.LOST
+    assert rift.register(np.full((120, 160), 7, np.uint16), rgb).reason == 'textureless'
+    with pytest.raises(RegistrationError, match='rgb must be'):
+        rift.register(thermal, rgb.astype(np.float32))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_types_and_odd_sizes(dtype):
+    thermal, rgb = pair(geometry.translation(8, 5))
+    levels = cv2.normalize(thermal, None, 0, 255, cv2.NORM_MINMAX).astype(dtype)
+    found = registration.create('rift').register(levels[:355, :471], rgb[:, :, 0].copy())
+    assert geometry.corner_error_px(found.H_thermal_to_rgb, geometry.translation(8, 5),
+                                    (471, 355)) < 1.5
+
+
+def test_the_same_pair_gives_the_same_answer():
+    thermal, rgb = pair(geometry.translation(5, 5))
+    answers = [registration.create('rift').register(thermal, rgb) for _ in range(2)]
+    np.testing.assert_allclose(*(answer.H_thermal_to_rgb for answer in answers), atol=1e-6)
+
+
+def test_real_pairs_are_found(shared_data):
+    errors_px = []
+    for name in ('FLIR_00311', 'FLIR_04484', 'FLIR_08526'):
+        folder = shared_data / 'roadscene' / 'train'
+        thermal, rgb = (read_image(folder / kind / f'{name}.jpg')
+                        for kind in ('thermal', 'visible'))
+        found = registration.create('rift').register(
+            thermal if thermal.ndim == 2 else thermal[..., 0], rgb)
+        size = rgb.shape[1], rgb.shape[0]
+        errors_px.append(geometry.corner_error_px(found.H_thermal_to_rgb, np.eye(3), size))
+    assert np.median(errors_px) < 8
