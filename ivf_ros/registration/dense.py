@@ -278,7 +278,7 @@ class _Evidence:
         Return the probability that the homography repeats.
 
         That is, that a registration of the same scene from another angle lies within 3 px of 640.
-        Logistic regression over 126 RoadScene pairs, each misaligned in three ways, and 120 pairs
+        Logistic regression over 126 RoadScene pairs, each misaligned in three ways, and 121 pairs
         of scenes that do not belong together; see docs/registration.md.
         """
         if self.inliers < MIN_BLOCKS:
