@@ -9,6 +9,7 @@ from ivf_ros import geometry, registration
 from ivf_ros.data.folder import read_image
 from ivf_ros.registration import RegistrationError
 from ivf_ros.registration.phase_congruency import phase_structure
+from ivf_ros.registration.rift_features import Keypoints, match_mutually
 from ivf_ros.types import RegistrationState
 import numpy as np
 import pytest
@@ -94,6 +95,13 @@ def test_a_prior_restricts_where_matches_may_lie():
     np.testing.assert_array_equal(far.H_thermal_to_rgb, np.eye(3))
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_a_wrong_prior_leads_to_no_answer(seed):
+    thermal, rgb = pair(geometry.translation(60, 0), seed)
+    found = registration.create('rift', max_shift=0.03).register(thermal, rgb, np.eye(3))
+    assert found.state is RegistrationState.PRIOR and found.reason
+
+
 def test_what_shares_nothing_or_shows_nothing_is_refused():
     rift = registration.create('rift')
     thermal, _ = pair(np.eye(3), seed=1)
@@ -102,6 +110,26 @@ def test_what_shares_nothing_or_shows_nothing_is_refused():
     assert rift.register(np.full((120, 160), 7, np.uint16), rgb).reason == 'textureless'
     with pytest.raises(RegistrationError, match='rgb must be'):
         rift.register(thermal, rgb.astype(np.float32))
+
+
+def test_no_keypoints_have_no_descriptors_and_no_matches():
+    index_map = np.zeros((40, 50), np.uint8)
+    none = Keypoints(np.zeros((0, 2), np.float32), index_map)
+    one = Keypoints(np.array([[20, 20]], np.float32), index_map)
+    assert none.described(12).shape == (0, 216)
+    for a, b in ((none, one), (one, none)):
+        matches = match_mutually(a, b, a.described(12) @ b.described(12).T)
+        assert len(matches.from_px) == len(matches.to_px) == 0
+
+
+def test_a_prior_whose_linear_part_alone_is_mirrored_has_a_scale_all_the_same():
+    corners_px = geometry.corners_px(SIZE)
+    prior = geometry.from_corners(corners_px, np.array([(29, 129), (366, 130), (613, 195),
+                                                        (96, 197)]))
+    assert np.linalg.det(prior[:2, :2]) < 0 and geometry.check(prior, SIZE, SIZE) == ''
+    with np.errstate(invalid='raise'):
+        found = registration.create('rift').register(*pair(np.eye(3)), prior)
+    assert found.state is RegistrationState.PRIOR and found.reason
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.float32])

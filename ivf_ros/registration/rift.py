@@ -227,9 +227,11 @@ class _Pair:
         grid = width + 2 * margin_px, height + 2 * margin_px
         to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H)
         full_size = geometry.size_of(self.rgb)
-        # Shrunk first, for a warp by itself makes aliases.
-        scale = min(1.0, 1 / float(np.sqrt(np.linalg.det(H[:2, :2]))))
-        small = _resized(self.rgb, _scaled(full_size, scale))
+        # Shrunk first, for a warp by itself makes aliases. The determinant of the Jacobian of a
+        # homography is det(H) / depth^3; in the middle it stands for all of the image.
+        depth = H[2] @ ((width - 1) / 2, (height - 1) / 2, 1.0)
+        rgb_px_per_px = float(np.sqrt(np.linalg.det(H) / depth ** 3))
+        small = _resized(self.rgb, _scaled(full_size, min(1.0, 1 / rgb_px_per_px)))
         from_small = geometry.stretch(geometry.size_of(small), full_size)
         laid = cv2.warpPerspective(small, to_grid @ from_small, grid,
                                    borderMode=cv2.BORDER_REPLICATE)

@@ -68,7 +68,8 @@ class Keypoints:
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         histograms = cells[np.where(inside, y * width + x, height * width)]
         # With their roots the product of two histograms is that of Hellinger.
-        descriptors = np.sqrt(np.roll(histograms, turn, axis=2)).reshape(len(x), -1)
+        descriptors = np.sqrt(np.roll(histograms, turn, axis=2))
+        descriptors = descriptors.reshape(len(x), _GRID * _GRID * ORIENTATIONS)
         return descriptors / (np.linalg.norm(descriptors, axis=1, keepdims=True) + 1e-9)
 
 
