@@ -175,6 +175,17 @@ def rescaled(H: np.ndarray, thermal_scale: float | tuple[float, float],
     return normalized(H_rgb @ H @ np.linalg.inv(H_thermal))
 
 
+def scale_in_middle(H: np.ndarray, from_size: tuple[int, int]) -> float:
+    """
+    Return the local scale of ``H`` in the middle of the image that it maps from.
+
+    That is the root of the determinant of its Jacobian, det(H) / depth^3. The linear part of
+    ``H`` alone tells of the origin, where a strong perspective may even mirror it.
+    """
+    depth = H[2] @ ((from_size[0] - 1) / 2, (from_size[1] - 1) / 2, 1.0)
+    return float(np.sqrt(np.linalg.det(H) / depth ** 3))
+
+
 def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:
     """
     Return the homography that maps four points ``(4, 2)`` to four others.

@@ -240,3 +240,23 @@ def test_scale_is_judged_against_the_sizes():
 def test_a_narrow_thermal_view_within_a_wide_one_overlaps_fully():
     H = geometry.translation(20, 10) @ geometry.scaling(0.3, 0.3)
     assert geometry.check(H, SIZE, SIZE) == ''
+
+
+@pytest.mark.parametrize('H, scale', [
+    (np.eye(3), 1.0),
+    (geometry.scaling(2.0, 0.5), 1.0),
+    (geometry.rotation(0.3, (5, 9)) @ geometry.scaling(3.0, 3.0), 3.0),
+    (7.0 * geometry.scaling(2.0, 2.0), 2.0),  # a homography has no scale of its own
+])
+def test_the_scale_in_the_middle_of_known_mappings(H, scale):
+    assert geometry.scale_in_middle(H, (640, 480)) == pytest.approx(scale)
+
+
+def test_the_scale_in_the_middle_is_that_of_a_small_square_there():
+    H = geometry.from_corners(geometry.corners_px((480, 360)),
+                              np.array([(29, 129), (366, 130), (613, 195), (96, 197)]))
+    assert np.linalg.det(H[:2, :2]) < 0  # mirrored at the origin, though not in the image
+    square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * 1e-3 + (239.5, 179.5)
+    area = cv2.contourArea(((geometry.transform_points(H, square)
+                             - geometry.transform_points(H, square)[0]) * 1e3).astype(np.float32))
+    assert geometry.scale_in_middle(H, (480, 360)) == pytest.approx(np.sqrt(area), rel=1e-3)

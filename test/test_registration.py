@@ -293,6 +293,16 @@ def test_calibrations_that_cannot_be_are_errors(parameters, message):
         registration.create('calibrated', **parameters)
 
 
+def test_a_prior_whose_linear_part_alone_is_mirrored_is_one_like_any_other():
+    thermal, rgb = pair(EYE)
+    prior = geometry.from_corners(geometry.corners_px(SIZE), np.array(
+        [(39, 172), (488, 173), (817, 260), (128, 263)]))
+    assert np.linalg.det(prior[:2, :2]) < 0 and geometry.check(prior, SIZE, SIZE) == ''
+    with np.errstate(invalid='raise'):
+        answer = registration.create('dense', global_search='never').register(thermal, rgb, prior)
+    assert answer.state is RegistrationState.PRIOR and answer.reason
+
+
 def test_features_ignore_polarity_gain_and_offset():
     image = draw_scene(0, (160, 120))
     np.testing.assert_allclose(structure(image), structure(5 - 3 * image), atol=1e-3)

@@ -200,7 +200,7 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
     if not (thermal.any() and rgb.any()):
         return None
     thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
-    rgb_px_per_thermal_px = np.sqrt(np.linalg.det(H[:2, :2]))
+    rgb_px_per_thermal_px = geometry.scale_in_middle(H, thermal_size)
     scale = work_px / max(thermal_size)
     thermal = structure(_resized(thermal, thermal_size, scale))
     rgb = structure(_resized(rgb, rgb_size, min(1.0, scale / rgb_px_per_thermal_px)))

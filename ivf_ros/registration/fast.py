@@ -156,7 +156,7 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _laid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Return RGB as seen on the grid, shrunk by area first where it is much larger."""
-    rgb_px_per_grid_px = np.sqrt(abs(np.linalg.det(H_grid_to_rgb[:2, :2])))
+    rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, grid)
     H_rgb_to_grid = np.linalg.inv(H_grid_to_rgb)
     if rgb_px_per_grid_px > 1.3:
         size = geometry.size_of(rgb)

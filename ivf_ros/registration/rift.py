@@ -57,8 +57,8 @@ class RiftParameters:
     keypoints: int = parameter(
         2000, 'Most keypoints of each image.', minimum=200, maximum=10000)
     turns: int = parameter(
-        0, 'Turns by 30 degrees that are tried either way where the upright images do not fit; '
-        '6 finds any rotation.', minimum=0, maximum=6)
+        0, 'Turns by 30 degrees either way of which the one with most matches counts; 6 finds any '
+        'rotation.', minimum=0, maximum=6)
     max_shift: float = parameter(
         0.15, 'Greatest distance of a match from where the prior expects it, as a share of the '
         'image width.', minimum=0.01, maximum=1.0)
@@ -227,10 +227,8 @@ class _Pair:
         grid = width + 2 * margin_px, height + 2 * margin_px
         to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H)
         full_size = geometry.size_of(self.rgb)
-        # Shrunk first, for a warp by itself makes aliases. The determinant of the Jacobian of a
-        # homography is det(H) / depth^3; in the middle it stands for all of the image.
-        depth = H[2] @ ((width - 1) / 2, (height - 1) / 2, 1.0)
-        rgb_px_per_px = float(np.sqrt(np.linalg.det(H) / depth ** 3))
+        # Shrunk first, for a warp by itself makes aliases.
+        rgb_px_per_px = geometry.scale_in_middle(H, (width, height))
         small = _resized(self.rgb, _scaled(full_size, min(1.0, 1 / rgb_px_per_px)))
         from_small = geometry.stretch(geometry.size_of(small), full_size)
         laid = cv2.warpPerspective(small, to_grid @ from_small, grid,
