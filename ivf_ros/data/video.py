@@ -58,7 +58,7 @@ class VideoSource:
     def events(self) -> Iterator[Event]:
         """Decode both videos in order of time, thermal first where the times are equal."""
         self._skip.counts.clear()
-        captures = {stream: _opened(path) for stream, path in self._paths.items()}
+        captures = {stream: open_video(path) for stream, path in self._paths.items()}
         try:
             yield from self._merged(captures)
         finally:
@@ -121,7 +121,8 @@ def find_videos(folder: Path) -> dict[str, Path]:
     return {stream: paths[0] for stream, paths in found.items()}
 
 
-def _opened(path: Path) -> cv2.VideoCapture:
+def open_video(path: Path) -> cv2.VideoCapture:
+    """Open a video; raise SourceError where that is impossible."""
     if not path.is_file():
         raise SourceError(f'no such video: {path}')
     capture = cv2.VideoCapture(str(path))
@@ -133,7 +134,7 @@ def _opened(path: Path) -> cv2.VideoCapture:
 
 def _rate_hz(path: Path) -> float:
     """Return the frame rate that a video states, once its first frame decodes."""
-    capture = _opened(path)
+    capture = open_video(path)
     try:
         if not capture.grab():
             raise SourceError(f'cannot decode the first frame of {path}')

@@ -12,6 +12,7 @@ import threading
 
 import cv2
 from ivf_ros.data.recording import SourceError
+from ivf_ros.data.video import open_video
 import numpy as np
 
 _OPEN_VIDEOS = 8  # kept open: the two of a pair, for some sequences read in turns
@@ -77,15 +78,6 @@ class _Video:
 # By process, as a forked one shares the position in an open file with its parent.
 _videos: OrderedDict[tuple[int, Path], _Video] = OrderedDict()
 _lock = threading.Lock()
-
-
-def open_video(path: Path) -> cv2.VideoCapture:
-    """Open a video; raise SourceError where that is impossible."""
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        size = path.stat().st_size if path.is_file() else 'no'
-        raise SourceError(f'cannot open {path} as a video ({size} bytes)')
-    return capture
 
 
 def frame_count(path: Path) -> int:

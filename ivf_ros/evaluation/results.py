@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import csv
 from dataclasses import asdict, dataclass, field, replace
 import io
+import json
 import math
 from pathlib import Path
 from typing import Any, Protocol
@@ -242,6 +243,11 @@ def _json_number(value: float) -> float | str | None:
 
 def _cell(value: float) -> str:
     return '' if math.isnan(value) else repr(float(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return readable JSON; NaN and infinity, which JSON lacks, are errors."""
+    return (json.dumps(value, indent=1, allow_nan=False) + '\n').encode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -32,6 +32,7 @@ from ivf_ros.evaluation.results import (
     EvaluationError,
     FORMAT,
     frames_csv,
+    json_bytes,
     Measured,
     Row,
     Stage,
@@ -258,7 +259,7 @@ class _RowStore:
                                       'changed; give another --out, or --restart')
         elif self._path.exists():
             self._path.unlink()
-        write_atomically(plan_path, _json(plan))
+        write_atomically(plan_path, json_bytes(plan))
         self._lines = self._read()
         self.done = set(self._lines)
 
@@ -304,7 +305,7 @@ def _plan(settings: EvaluationSettings) -> dict[str, Any]:
         'machine_labels': settings.machine_labels, 'pictures': settings.pictures,
         'version': ivf_ros.__version__, 'code': _fingerprint(),
     }
-    return json.loads(_json(plan))
+    return json.loads(json_bytes(plan))
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -351,8 +352,8 @@ def _written(settings: EvaluationSettings, names: Sequence[str], rows: list[Row]
                'command': command, 'stages': stages}
     write_atomically(settings.out / 'frames.csv',
                      frames_csv(rows, list(columns), several_datasets=several).encode())
-    write_atomically(settings.out / 'summary.json', _json(summary))
-    write_atomically(settings.out / 'timings.json', _json(_timings(rows)))
+    write_atomically(settings.out / 'summary.json', json_bytes(summary))
+    write_atomically(settings.out / 'timings.json', json_bytes(_timings(rows)))
     return summary
 
 
@@ -375,7 +376,3 @@ def _progress(total: int | None, stages: int) -> Any:
     return tqdm(total=None if total is None else total * stages, unit='case', leave=False,
                 mininterval=0.2 if watched else 30.0, maxinterval=0.2 if watched else 30.0,
                 file=sys.stderr)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False) + '\n').encode()

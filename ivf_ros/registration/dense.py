@@ -19,7 +19,7 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.features import reduced, structure, turned
-from ivf_ros.registration.inputs import check_pair, check_prior, contrast, unmeasured
+from ivf_ros.registration.inputs import contrast, Question, resized, scaled
 from ivf_ros.registration.matching import Blocks, correlate_blocks, fit, MIN_BLOCKS
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration, RegistrationState
@@ -101,23 +101,20 @@ class DenseRegistrar:
             An image or the prior has a wrong shape or type.
 
         """
-        check_pair(thermal, rgb)
-        prior = check_prior(prior)
-        sizes = geometry.size_of(thermal), geometry.size_of(rgb)
-        start = geometry.stretch(*sizes) if prior is None else prior
-        reason = geometry.check(start, *sizes)
+        question = Question.about(thermal, rgb, prior)
+        reason = question.flaw(question.start)
         if reason:
-            return unmeasured(*sizes, prior, f'implausible prior: {reason}')
-        levels = _pyramid(thermal, rgb, start, self.parameters.work_px)
+            return question.refused(f'implausible prior: {reason}')
+        levels = _pyramid(thermal, rgb, question.start, self.parameters.work_px)
         if levels is None:
-            return unmeasured(*sizes, prior, 'textureless')
+            return question.refused('textureless')
 
         mode = self.parameters.global_search
-        if mode == 'never' or (mode == 'auto' and prior is not None):
-            answer = self._measure(levels, [start], sizes, prior)
+        if mode == 'never' or (mode == 'auto' and question.prior is not None):
+            answer = self._measure(levels, [question.start], question)
             if answer.state is RegistrationState.TRACKING or mode == 'never':
                 return answer
-        return self._measure(levels, self._global_starts(levels[-1], start), sizes, prior)
+        return self._measure(levels, self._global_starts(levels[-1], question.start), question)
 
     def _global_starts(self, coarse: _Level, start: np.ndarray) -> list[np.ndarray]:
         """Take step 1: find where the coarse features look most alike."""
@@ -131,8 +128,7 @@ class DenseRegistrar:
         return [coarse.moved(start, similarity) for similarity in found]
 
     def _measure(self, levels: tuple[_Level, _Level, _Level], starts: list[np.ndarray],
-                 sizes: tuple[tuple[int, int], tuple[int, int]],
-                 prior: np.ndarray | None) -> Registration:
+                 question: Question) -> Registration:
         """Take steps 2 to 4: go from coarse to fine from the best of the starts, then judge."""
         fine, middle, coarse = levels
         tracks = _best(_followed(starts, coarse, _FROM_FAR), coarse, 3)
@@ -142,18 +138,17 @@ class DenseRegistrar:
         for _ in range(self.parameters.refinement_steps):
             tracks = _followed(tracks, fine, _AT_LAST)
         if not tracks:
-            return unmeasured(*sizes, prior, 'too few blocks')
+            return question.refused('too few blocks')
         H = tracks[0]
 
-        reason = geometry.check(H, *sizes)
+        reason = question.flaw(H)
         if reason:
-            return unmeasured(*sizes, prior, f'implausible: {reason}')
+            return question.refused(f'implausible: {reason}')
         evidence = _evidence(middle, H)
         confidence = evidence.confidence()
         if confidence < self.parameters.min_confidence:
-            return unmeasured(*sizes, prior, f'low confidence: {confidence:.2f}')
-        return Registration(H, confidence, evidence.inliers, RegistrationState.TRACKING, sizes[1],
-                            age_s=0.0)
+            return question.refused(f'low confidence: {confidence:.2f}')
+        return question.answered(H, confidence, evidence.inliers)
 
 
 def _grid(limit: float, steps: int) -> np.ndarray:
@@ -202,8 +197,8 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
     thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
     rgb_px_per_thermal_px = geometry.scale_in_middle(H, thermal_size)
     scale = work_px / max(thermal_size)
-    thermal = structure(_resized(thermal, thermal_size, scale))
-    rgb = structure(_resized(rgb, rgb_size, min(1.0, scale / rgb_px_per_thermal_px)))
+    thermal = structure(resized(thermal, scaled(thermal_size, scale)))
+    rgb = structure(resized(rgb, scaled(rgb_size, min(1.0, scale / rgb_px_per_thermal_px))))
     levels = []
     # how blocks are matched: reach, cell, cells a block
     for shrink, matching in ((1, (4, 8, 6)), (2, (5, 8, 4)), (4, (6, 4, 6))):
@@ -213,14 +208,6 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
         levels.append(_Level(small, small_rgb, _scale(small, thermal_size),
                              _scale(small_rgb, rgb_size), *matching))
     return levels[0], levels[1], levels[2]
-
-
-def _resized(image: np.ndarray, full_size: tuple[int, int], scale: float) -> np.ndarray:
-    size = (max(1, round(full_size[0] * scale)), max(1, round(full_size[1] * scale)))
-    if size == geometry.size_of(image):
-        return image
-    shrinks = size[0] < image.shape[1]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _scale(image: np.ndarray, full_size: tuple[int, int]) -> tuple[float, float]:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.inputs import check_pair, check_prior, contrast, unmeasured
+from ivf_ros.registration.inputs import contrast, Question, resized, scaled
 from ivf_ros.registration.point_matches import fit, Matches
 from ivf_ros.registration.refinement import refine
-from ivf_ros.types import Registration, RegistrationState
+from ivf_ros.types import Registration
 import numpy as np
 
 if TYPE_CHECKING:
@@ -100,39 +100,35 @@ class FastRegistrar:
             An image or the prior has a wrong shape or type.
 
         """
-        check_pair(thermal, rgb)
-        prior = check_prior(prior)
-        sizes = geometry.size_of(thermal), geometry.size_of(rgb)
-        start = geometry.stretch(*sizes) if prior is None else prior
-        reason = geometry.check(start, *sizes)
+        question = Question.about(thermal, rgb, prior)
+        reason = question.flaw(question.start)
         if reason:
-            return unmeasured(*sizes, prior, f'implausible prior: {reason}')
+            return question.refused(f'implausible prior: {reason}')
         thermal, rgb = contrast(thermal), contrast(rgb)
         if not (thermal.any() and rgb.any()):
-            return unmeasured(*sizes, prior, 'textureless')
+            return question.refused('textureless')
 
-        grid = _grid_size(sizes[0], self.parameters.work_px)
-        H_thermal_to_grid = geometry.stretch(sizes[0], grid)
-        H_grid_to_rgb = geometry.normalized(start @ np.linalg.inv(H_thermal_to_grid))
-        of_thermal = self._network.describe(_resized(thermal, grid), 'thermal')
+        grid = _grid_size(question.thermal_size, self.parameters.work_px)
+        H_thermal_to_grid = geometry.stretch(question.thermal_size, grid)
+        H_grid_to_rgb = geometry.normalized(question.start @ np.linalg.inv(H_thermal_to_grid))
+        of_thermal = self._network.describe(resized(thermal, grid), 'thermal')
         for tolerance_px, fine in ((8.0, False), (4.0, True)):
             of_rgb = self._network.describe(_laid(rgb, H_grid_to_rgb, grid), 'rgb', fine)
             matches = self._matches(of_thermal, of_rgb)
             step, inliers = fit(matches, tolerance_px, 'homography')
             if step is None:
-                return unmeasured(*sizes, prior, f'{len(matches.distinct)} matches are too few')
+                return question.refused(f'{len(matches.distinct)} matches are too few')
             H_grid_to_rgb = geometry.normalized(H_grid_to_rgb @ step)
-            reason = geometry.check(H_grid_to_rgb @ H_thermal_to_grid, *sizes)
+            reason = question.flaw(H_grid_to_rgb @ H_thermal_to_grid)
             if reason:
-                return unmeasured(*sizes, prior, f'implausible: {reason}')
+                return question.refused(f'implausible: {reason}')
         assert step is not None
         rest = _refined(of_thermal.fine, of_rgb.fine, step, self.parameters.refinement_steps)
         H = geometry.normalized(H_grid_to_rgb @ rest @ H_thermal_to_grid)
         confidence = _confidence(matches, inliers)
         if confidence < self.parameters.min_confidence:
-            return unmeasured(*sizes, prior, f'low confidence: {confidence:.2f}')
-        return Registration(H, confidence, int(inliers.sum()), RegistrationState.TRACKING,
-                            sizes[1], age_s=0.0)
+            return question.refused(f'low confidence: {confidence:.2f}')
+        return question.answered(H, confidence, int(inliers.sum()))
 
     def _matches(self, thermal: Descriptors, rgb: Descriptors) -> Matches:
         """Compare every cell with every other; return those that choose each other, in pixels."""
@@ -149,19 +145,13 @@ def _grid_size(size: tuple[int, int], work_px: int) -> tuple[int, int]:
     return width, height
 
 
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    shrinks = size[0] < image.shape[1]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
 def _laid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Return RGB as seen on the grid, shrunk by area first where it is much larger."""
     rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, grid)
     H_rgb_to_grid = np.linalg.inv(H_grid_to_rgb)
     if rgb_px_per_grid_px > 1.3:
         size = geometry.size_of(rgb)
-        rgb = _resized(rgb, (max(1, round(size[0] / rgb_px_per_grid_px)),
-                             max(1, round(size[1] / rgb_px_per_grid_px))))
+        rgb = resized(rgb, scaled(size, 1 / rgb_px_per_grid_px))
         H_rgb_to_grid = H_rgb_to_grid @ geometry.stretch(geometry.size_of(rgb), size)
     return cv2.warpPerspective(rgb, H_rgb_to_grid, grid, borderMode=cv2.BORDER_REFLECT_101)
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 from ivf_ros import geometry
 from ivf_ros.types import Registration, RegistrationState
@@ -77,10 +79,59 @@ def contrast(image: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def unmeasured(thermal_size: tuple[int, int], rgb_size: tuple[int, int],
-               prior: np.ndarray | None, reason: str) -> Registration:
-    """Return the prior, or state LOST and the plain stretch where there is none."""
-    if prior is not None:
-        return Registration(prior, 0.0, 0, RegistrationState.PRIOR, rgb_size, reason=reason)
-    return Registration(geometry.stretch(thermal_size, rgb_size), 0.0, 0, RegistrationState.LOST,
-                        rgb_size, reason=reason)
+@dataclass(frozen=True, eq=False)
+class Question:
+    """
+    What a measuring method is asked.
+
+    Attributes
+    ----------
+    thermal_size, rgb_size:
+        Width and height in pixels.
+    prior:
+        ``(3, 3)`` H_thermal_to_rgb, or None where none was given.
+
+    """
+
+    thermal_size: tuple[int, int]
+    rgb_size: tuple[int, int]
+    prior: np.ndarray | None
+
+    @classmethod
+    def about(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None) -> Question:
+        """Return the question; raise RegistrationError for a wrong shape or type."""
+        check_pair(thermal, rgb)
+        return cls(geometry.size_of(thermal), geometry.size_of(rgb), check_prior(prior))
+
+    @property
+    def start(self) -> np.ndarray:
+        """Return where to begin: the prior, or the stretch of thermal over the RGB grid."""
+        if self.prior is None:
+            return geometry.stretch(self.thermal_size, self.rgb_size)
+        return self.prior
+
+    def flaw(self, H_thermal_to_rgb: np.ndarray) -> str:
+        """Return why a homography is no plausible answer, or ''."""
+        return geometry.check(H_thermal_to_rgb, self.thermal_size, self.rgb_size)
+
+    def refused(self, reason: str) -> Registration:
+        """Return the prior, or state LOST and the plain stretch where there is none."""
+        state = RegistrationState.LOST if self.prior is None else RegistrationState.PRIOR
+        return Registration(self.start, 0.0, 0, state, self.rgb_size, reason=reason)
+
+    def answered(self, H_thermal_to_rgb: np.ndarray, confidence: float,
+                 inliers: int) -> Registration:
+        """Return what was measured just now."""
+        return Registration(H_thermal_to_rgb, confidence, inliers, RegistrationState.TRACKING,
+                            self.rgb_size, age_s=0.0)
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an image of this width and height, by area where it becomes narrower."""
+    shrinks = size[0] < image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return width and height times a factor, rounded, and one pixel at least."""
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))

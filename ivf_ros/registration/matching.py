@@ -14,13 +14,11 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.registration.least_squares import least_squares
 import numpy as np
 
 MIN_BLOCKS = 12
 
-_ENTRIES = np.eye(8)
-# Columns: the directions in which the eight entries of a homography near the identity may go.
-_MODELS = {'affine': _ENTRIES[:, :6], 'homography': _ENTRIES}
 _PULL = 0.3  # of correlation, about what a peak rises above its surroundings
 
 
@@ -149,8 +147,8 @@ def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | N
         displacement, correlation, curvature = blocks.best(expected, sigma_px)
         squared = np.square(displacement - expected).sum(1)
         weights = np.maximum(correlation - base, 1e-6) / (1 + squared / sigma_px ** 2) ** 2
-        fitted = _least_squares(blocks.centres_px, blocks.centres_px + displacement,
-                                curvature * weights[:, None], model)
+        fitted = least_squares(blocks.centres_px, blocks.centres_px + displacement,
+                               curvature * weights[:, None], model)
         if fitted is None:
             return None
         H = fitted
@@ -195,28 +193,3 @@ def _energy(features: np.ndarray, cell_px: int) -> np.ndarray:
     rows, columns = features.shape[0] // cell_px, features.shape[1] // cell_px
     squared = np.square(features[:rows * cell_px, :columns * cell_px])
     return cv2.resize(squared, (columns, rows), interpolation=cv2.INTER_AREA).sum(2) * cell_px ** 2
-
-
-def _least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
-                   model: str) -> np.ndarray | None:
-    """
-    Solve the weighted direct linear transform, in coordinates of the order of one.
-
-    ``weights`` ``(N, 3)`` are those along x, across and along y.
-    """
-    centre, spread = from_px.mean(0), from_px.std() + 1e-9
-    (x, y), (u, v) = (((points - centre) / spread).T for points in (from_px, to_px))
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    # The unknowns are what is added to the identity, so that leaving some out means no change.
-    for_u = _MODELS[model].T @ np.stack([x, y, one, zero, zero, zero, -x * u, -y * u])
-    for_v = _MODELS[model].T @ np.stack([zero, zero, zero, x, y, one, -x * v, -y * v])
-    xx, xy, yy = weights.T
-    weighted_u, weighted_v = xx * for_u + xy * for_v, xy * for_u + yy * for_v
-    try:
-        unknown = np.linalg.solve(weighted_u @ for_u.T + weighted_v @ for_v.T,
-                                  weighted_u @ (u - x) + weighted_v @ (v - y))
-    except np.linalg.LinAlgError:
-        return None
-    H = np.eye(3) + np.append(_MODELS[model] @ unknown, 0.0).reshape(3, 3)
-    shrink = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
-    return geometry.normalized(np.linalg.inv(shrink) @ H @ shrink)

@@ -8,18 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.registration.least_squares import least_squares
 import numpy as np
 
 MIN_MATCHES = 12
-
-_ENTRIES = np.eye(8)
-# Columns: the directions in which the eight entries of a homography near the identity may go.
-MODELS = {
-    'similarity': np.stack([_ENTRIES[0] + _ENTRIES[4], _ENTRIES[1] - _ENTRIES[3],
-                            _ENTRIES[2], _ENTRIES[5]], 1),
-    'affine': _ENTRIES[:, :6],
-    'homography': _ENTRIES,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +68,8 @@ def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray |
     for narrowing in (1.0, 0.7, 0.5, 0.35, 0.35):
         off = _residual_px(H, matches)
         weights = matches.distinct / (1 + (off / (narrowing * tolerance_px)) ** 2) ** 2
-        H = _least_squares(matches, weights, model)
+        # The same along x and along y.
+        H = least_squares(matches.from_px, matches.to_px, np.outer(weights, (1, 0, 1)), model)
         if H is None:
             return nothing
     return H, _residual_px(H, matches) < tolerance_px
@@ -95,23 +88,3 @@ def _consensus(matches: Matches, tolerance_px: float, model: str) -> np.ndarray 
     affine, _ = estimate(matches.from_px, matches.to_px, method=cv2.RANSAC,
                          ransacReprojThreshold=tolerance_px, maxIters=2000, confidence=0.999)
     return None if affine is None else np.vstack([affine, (0.0, 0.0, 1.0)])
-
-
-def _least_squares(matches: Matches, weights: np.ndarray, model: str) -> np.ndarray | None:
-    """Solve the weighted direct linear transform, in coordinates of the order of one."""
-    centre, spread = matches.from_px.mean(0), matches.from_px.std() + 1e-9
-    shrink = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
-    x, y = geometry.transform_points(shrink, matches.from_px).T
-    u, v = geometry.transform_points(shrink, matches.to_px).T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    for_u = np.stack([x, y, one, zero, zero, zero, -x * u, -y * u], 1)
-    for_v = np.stack([zero, zero, zero, x, y, one, -x * v, -y * v], 1)
-    equations = np.concatenate([for_u, for_v]) @ MODELS[model]
-    # The unknowns are what is added to the identity, so that leaving some out means no change.
-    weighted = (equations * np.concatenate([weights, weights])[:, None]).T
-    try:
-        unknown = np.linalg.solve(weighted @ equations, weighted @ np.concatenate([u - x, v - y]))
-    except np.linalg.LinAlgError:
-        return None
-    H = np.eye(3) + np.append(MODELS[model] @ unknown, 0.0).reshape(3, 3)
-    return geometry.normalized(np.linalg.inv(shrink) @ H @ shrink)

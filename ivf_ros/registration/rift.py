@@ -23,7 +23,7 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import check_pair, check_prior, contrast, unmeasured
+from ivf_ros.registration.inputs import contrast, Question, resized, scaled
 from ivf_ros.registration.phase_congruency import phase_structure, PhaseStructure
 from ivf_ros.registration.point_matches import fit, Matches, MIN_MATCHES
 from ivf_ros.registration.refinement import refine
@@ -33,7 +33,7 @@ from ivf_ros.registration.rift_features import (
     match_mutually,
     within,
 )
-from ivf_ros.types import Registration, RegistrationState
+from ivf_ros.types import Registration
 import numpy as np
 
 _MIN_SIDE_PX = 64  # of the thermal image at work; there is no patch in less
@@ -105,32 +105,29 @@ class RiftRegistrar:
             An image or the prior has a wrong shape or type.
 
         """
-        check_pair(thermal, rgb)
-        prior = check_prior(prior)
-        sizes = geometry.size_of(thermal), geometry.size_of(rgb)
-        start = geometry.stretch(*sizes) if prior is None else prior
-        reason = geometry.check(start, *sizes)
+        question = Question.about(thermal, rgb, prior)
+        reason = question.flaw(question.start)
         if reason:
-            return unmeasured(*sizes, prior, f'implausible prior: {reason}')
+            return question.refused(f'implausible prior: {reason}')
         pair = _Pair.of(thermal, rgb, self.parameters.work_px)
         if pair is None:
-            return unmeasured(*sizes, prior, 'textureless')
-        wide = self._matched_widely(pair, pair.at_work(start), near=prior is not None)
+            return question.refused('textureless')
+        wide = self._matched_widely(pair, pair.at_work(question.start),
+                                    near=question.prior is not None)
         narrow = None if wide is None else self._matched_narrowly(pair, wide.H)
         if wide is None or narrow is None:
-            return unmeasured(*sizes, prior, 'too few matches')
+            return question.refused('too few matches')
         H = pair.full(_refined(pair, narrow.H, self.parameters.refinement_steps))
 
-        reason = geometry.check(H, *sizes)
+        reason = question.flaw(H)
         if reason:
-            return unmeasured(*sizes, prior, f'implausible: {reason}')
+            return question.refused(f'implausible: {reason}')
         evidence = _evidence(pair, wide, narrow)
         confidence = evidence.confidence()
         if confidence < self.parameters.min_confidence:
-            return unmeasured(*sizes, prior,
-                              f'low confidence: {confidence:.2f}, worst is {evidence.worst()}')
-        return Registration(H, confidence, evidence.inliers, RegistrationState.TRACKING, sizes[1],
-                            age_s=0.0)
+            return question.refused(
+                f'low confidence: {confidence:.2f}, worst is {evidence.worst()}')
+        return question.answered(H, confidence, evidence.inliers)
 
     def _matched_widely(self, pair: _Pair, H: np.ndarray, *, near: bool) -> _Fit | None:
         """Take steps 1 and 2, everywhere or only near where H puts the keypoints."""
@@ -193,10 +190,10 @@ class _Pair:
         """Return the images to work on, or None where there is nothing to see."""
         thermal, rgb = contrast(thermal), contrast(rgb)
         full_size = geometry.size_of(thermal)
-        size = _scaled(full_size, side_px / max(full_size))
+        size = scaled(full_size, side_px / max(full_size))
         if min(size) < _MIN_SIDE_PX or not (thermal.any() and rgb.any()):
             return None
-        thermal = _resized(thermal, size)
+        thermal = resized(thermal, size)
         return cls(thermal, phase_structure(thermal), rgb, full_size)
 
     @property
@@ -229,20 +226,11 @@ class _Pair:
         full_size = geometry.size_of(self.rgb)
         # Shrunk first, for a warp by itself makes aliases.
         rgb_px_per_px = geometry.scale_in_middle(H, (width, height))
-        small = _resized(self.rgb, _scaled(full_size, min(1.0, 1 / rgb_px_per_px)))
+        small = resized(self.rgb, scaled(full_size, min(1.0, 1 / rgb_px_per_px)))
         from_small = geometry.stretch(geometry.size_of(small), full_size)
         laid = cv2.warpPerspective(small, to_grid @ from_small, grid,
                                    borderMode=cv2.BORDER_REPLICATE)
         return laid, geometry.coverage(to_grid, full_size, grid)
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
-
-
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    shrinks = size[0] < image.shape[1]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,8 +260,8 @@ def _refined(pair: _Pair, H: np.ndarray, steps: int) -> np.ndarray:
     if not steps or geometry.check(pair.full(H), *pair.sizes):
         return H
     margin_px, stride_px = 4, 3
-    size = _scaled(geometry.size_of(pair.thermal), _SCALE_REFINED)
-    small = replace(pair, thermal=_resized(pair.thermal, size))
+    size = scaled(geometry.size_of(pair.thermal), _SCALE_REFINED)
+    small = replace(pair, thermal=resized(pair.thermal, size))
     H_small = small.at_work(pair.full(H))
     image, seen = small.rgb_around(H_small, margin_px)
     # a gradient takes 3 pixels

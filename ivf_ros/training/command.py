@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import asdict, fields
 from pathlib import Path
 import subprocess
 from typing import Any
 
+from ivf_ros.parameters import build, declarations, flatten
 from ivf_ros.training.settings import FastTraining
 
 
@@ -24,10 +24,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', type=Path, help='weight file to write at the end')
     parser.add_argument('--overfit', action='store_true',
                         help='see one batch again and again: the loss must vanish')
-    for field in fields(FastTraining):
-        parser.add_argument(f'--{field.name.replace("_", "-")}', type=type(field.default),
-                            default=field.default, metavar=type(field.default).__name__.upper(),
-                            help=f'{field.metadata["about"]} (default: {field.default})')
+    for declared in declarations(FastTraining):
+        kind = type(declared.default)
+        parser.add_argument(f'--{declared.name.replace("_", "-")}', type=kind,
+                            default=declared.default, metavar=kind.__name__.upper(),
+                            help=f'{declared.description} (default: {declared.default})')
 
 
 def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
@@ -44,15 +45,15 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     from ivf_ros.training.registration_data import training_scenes
     from ivf_ros.training.registration_fast import train
 
-    settings = FastTraining(**{field.name: getattr(options, field.name)
-                               for field in fields(FastTraining)})
+    settings = build(FastTraining, {declared.name: getattr(options, declared.name)
+                                    for declared in declarations(FastTraining)})
     scenes = training_scenes(options.data)
     network = train(scenes, options.out, settings, overfit=options.overfit)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     if options.weights:
         weights.save(network, options.weights, {
             'network': 'FastNetwork', 'trained_on': trained_on, 'command': command,
-            'settings': asdict(settings), 'commit': _commit()})
+            'settings': flatten(settings), 'commit': _commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out / 'log.jsonl'),
             'weights': str(options.weights or '')}
 

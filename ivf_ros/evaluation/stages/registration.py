@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 import zlib
 
@@ -184,7 +185,13 @@ def _register(method: str, thermal: np.ndarray, rgb: np.ndarray) -> Registration
         sizes = geometry.size_of(thermal), geometry.size_of(rgb)
         return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.LOST, sizes[1],
                             reason='not registered')
-    return registration.create(method).register(thermal, rgb)
+    return _registrar(method).register(thermal, rgb)
+
+
+@lru_cache
+def _registrar(method: str) -> registration.Registrar:
+    """Make the registrar of a method once: it remembers no pair, and may have to read weights."""
+    return registration.create(method)
 
 
 def _believed(found: Registration) -> bool:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros.data.recording import natural_key
-from ivf_ros.evaluation.results import EvaluationError, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
 from ivf_ros.evaluation.studies import metric_figures
 import numpy as np
 
@@ -276,7 +276,7 @@ def add_to(folder: Path) -> dict[str, Any]:
         'figures': [{'caption': 'Agreement of the metrics (Kendall tau) and how they cluster, '
                      'all images', 'png': figure}],
     }
-    write_atomically(path, (json.dumps(summary, indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(path, json_bytes(summary))
     return summary
 
 
