@@ -183,7 +183,7 @@ def scale_in_middle(H: np.ndarray, from_size: tuple[int, int]) -> float:
     ``H`` alone tells of the origin, where a strong perspective may even mirror it.
     """
     depth = H[2] @ ((from_size[0] - 1) / 2, (from_size[1] - 1) / 2, 1.0)
-    return float(np.sqrt(np.linalg.det(H) / depth ** 3))
+    return float(np.sqrt(abs(np.linalg.det(H) / depth ** 3)))  # negative where it mirrors
 
 
 def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:

@@ -70,6 +70,9 @@ class Registration:
         Seconds since the homography was last measured; infinite where it never was.
     reason:
         Why the latest measurement was rejected; empty where it was accepted.
+    corner_deviation_px:
+        How far a corner of the thermal image is expected to be off in RGB pixels, one standard
+        deviation; infinite where nobody estimates it.
 
     """
 
@@ -80,6 +83,7 @@ class Registration:
     rgb_size: tuple[int, int]
     age_s: float = float('inf')
     reason: str = ''
+    corner_deviation_px: float = float('inf')
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 from conftest import REPOSITORY, wait_until
@@ -162,6 +163,69 @@ def test_camera_infos_give_the_homography_while_the_images_show_nothing(live_gra
     found = cameras.received['registration/homography'][-1].value.H_thermal_to_rgb
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert registration.diagnose()[1]['state'] == 'PRIOR'
+
+
+def test_calibration_is_published_before_any_image_and_uncalibrated_cameras_are_none(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    registration = start(live_graph, RegistrationNode)
+    assert wait_until(lambda: registration.count_subscribers('registration/homography') == 1)
+    publishers = {}
+    for stream in ('thermal', 'rgb'):
+        publishers[stream] = cameras.node.create_publisher(messages.CAMERA_INFO.message_type,
+                                                           f'{stream}/camera_info', 1)
+        assert wait_until(lambda p=publishers[stream]: p.get_subscription_count() == 1)
+
+    def publish(focal_px):
+        for publisher in publishers.values():
+            info = messages.CAMERA_INFO.message_type(width=320, height=240)
+            info.k = [focal_px, 0.0, 160.0, 0.0, focal_px, 120.0, 0.0, 0.0, 1.0]
+            info.header.frame_id = 'thermal_optical_frame'
+            publisher.publish(info)
+
+    publish(0.0)
+    assert not wait_until(lambda: cameras.received['registration/homography'], 0.5)
+    publish(300.0)
+    assert wait_until(lambda: cameras.received['registration/homography'])
+    found = cameras.received['registration/homography'][0]
+    np.testing.assert_allclose(found.value.H_thermal_to_rgb, np.eye(3), atol=1e-9)
+    assert found.value.rgb_size == SIZE and found.frame_id == 'thermal_optical_frame'
+    assert registration.diagnose()[1]['state'] == 'PRIOR'
+
+
+def test_a_slow_measurement_holds_up_neither_the_prior_nor_the_warping(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    cameras.listen('thermal_registered/image', messages.IMAGE)
+    registration = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{
+        'calibrated.H_thermal_to_rgb': H_TRUE.ravel().tolist()})
+    update, released = registration._tracker.update, threading.Event()
+
+    def slow(*arguments):
+        released.wait(20.0)
+        return update(*arguments)
+
+    registration._tracker.update = slow
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(lambda: len(cameras.received['thermal_registered/image']) >= 10)
+    assert len(cameras.received['registration/homography']) == 1
+    assert registration.diagnose()[1]['state'] == 'PRIOR'
+    released.set()
+    assert cameras.publish_until(lambda: registration.diagnose()[1]['state'] == 'TRACKING')
+    assert registration.diagnose()[1]['corner_deviation_px'] < 5
+
+
+def test_homographies_come_at_the_rate_that_was_asked_for_at_most(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    start(live_graph, RegistrationNode, max_rate_hz=4.0)
+    cameras.wait_for_subscribers()
+    received = cameras.received['registration/homography']
+    assert cameras.publish_until(lambda: received)
+    before, began_s = len(received), time.monotonic()
+    assert not cameras.publish_until(lambda: False, timeout_s=2.5)
+    passed_s = time.monotonic() - began_s
+    assert 2 <= len(received) - before <= 4.0 * passed_s + 1
 
 
 def test_stages_in_processes_of_their_own_reach_each_other_through_dds(live_graph):

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from typing import Callable
+
 import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ivf_ros import geometry, registration
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.registration import RegistrationError, RegistrationTracker, TrackerParameters
+from ivf_ros.registration.corner_filter import deviation_px
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 import pytest
@@ -43,18 +48,19 @@ class Scripted:
 
 
 class Rig:
-    """A tracker on a scripted registrar, fed at 10 Hz."""
+    """A tracker on a scripted registrar, fed at 10 Hz where nobody says otherwise."""
 
     def __init__(self, prior=None, **parameters) -> None:
         self.registrar = Scripted()
         self.tracker = RegistrationTracker(self.registrar, build(TrackerParameters, parameters),
                                            prior)
         self.now_s = 100.0
+        self.period_s = 0.1
 
     def see(self, answer, count: int = 1, *, live: bool = True, thermal=THERMAL, rgb=RGB):
         self.registrar.answer = answer
         for _ in range(count):
-            self.now_s += 0.1
+            self.now_s += self.period_s
             registration_ = self.tracker.update(thermal, rgb, self.now_s, thermal_live=live)
         return registration_
 
@@ -75,18 +81,22 @@ def off_px(found: Registration, H: np.ndarray, size: tuple[int, int] = SIZE) -> 
     (PRIOR, [], 'PRIOR', PRIOR, 'textureless'),
     (PRIOR, [GOOD], 'PRIOR', PRIOR, 'acquiring'),
     (PRIOR, [GOOD, GOOD], 'TRACKING', GOOD, ''),
+    # and it takes more to believe what contradicts it
+    (PRIOR, [FAR, FAR], 'PRIOR', PRIOR, 'outlier'),
+    (PRIOR, 22 * [FAR], 'TRACKING', FAR, ''),
     # what is known outlives pairs that say nothing
-    (None, [GOOD, GOOD, 'textureless'], 'HOLDING', GOOD, 'textureless'),
-    (PRIOR, [GOOD, GOOD, 'low confidence: 0.2'], 'HOLDING', GOOD, 'low confidence'),
+    (None, [GOOD, GOOD, 'textureless'], 'TRACKING', GOOD, 'textureless'),
+    (None, [GOOD, GOOD] + 21 * ['textureless'], 'HOLDING', GOOD, 'textureless'),
+    (PRIOR, [GOOD, GOOD] + 21 * ['low confidence: 0.2'], 'HOLDING', GOOD, 'low confidence'),
     (None, [GOOD, GOOD, 'textureless', GOOD], 'TRACKING', GOOD, ''),
     # and pairs that say something else
-    (None, [GOOD, GOOD, FAR], 'HOLDING', GOOD, 'jump'),
-    (None, [GOOD, GOOD, FAR, FAR, FAR, FAR], 'HOLDING', GOOD, 'jump'),
-    (None, [GOOD, GOOD] + 6 * [FAR, ELSEWHERE], 'HOLDING', GOOD, 'jump'),
-    (None, [GOOD, GOOD] + 4 * [FAR] + [GOOD] + 4 * [FAR], 'HOLDING', GOOD, 'jump'),
-    # until they insist: the rig was knocked
-    (None, [GOOD, GOOD] + 5 * [FAR], 'TRACKING', FAR, ''),
-    (None, [GOOD, GOOD] + 3 * [FAR] + ['textureless'] + 2 * [FAR], 'TRACKING', FAR, ''),
+    (None, [GOOD, GOOD, FAR], 'TRACKING', GOOD, 'jump'),
+    (None, [GOOD, GOOD] + 20 * [FAR], 'TRACKING', GOOD, 'jump'),
+    (None, [GOOD, GOOD] + 20 * [FAR, ELSEWHERE], 'HOLDING', GOOD, 'jump'),
+    (None, [GOOD, GOOD] + 19 * [FAR] + [GOOD] + 19 * [FAR], 'TRACKING', GOOD, 'jump'),
+    # until they insist for two seconds: the rig was knocked
+    (None, [GOOD, GOOD] + 22 * [FAR], 'TRACKING', FAR, ''),
+    (None, [GOOD, GOOD] + 10 * [FAR] + ['textureless'] + 11 * [FAR], 'TRACKING', FAR, ''),
 ])
 def test_what_is_believed(prior, script, state, H, reason):
     rig = Rig(prior)
@@ -96,13 +106,13 @@ def test_what_is_believed(prior, script, state, H, reason):
         rig.see(answer)
     found = rig.tracker.current(rig.now_s)
     assert found.state == state
-    assert off_px(found, H) < 1e-6
+    assert off_px(found, H) < (1e-6 if prior is None or H is prior else 0.5)
     assert found.reason.startswith(reason) and bool(found.reason) == bool(reason)
 
 
 @pytest.mark.parametrize('prior, later_s, state, H', [
     (None, 0.5, 'TRACKING', GOOD),
-    (None, 1.5, 'HOLDING', GOOD),  # nobody measured: no longer fresh
+    (None, 2.1, 'HOLDING', GOOD),  # nobody measured: no longer fresh
     (None, 9.9, 'HOLDING', GOOD),
     (None, 10.1, 'LOST', GOOD),  # the last known is still the best guess
     (PRIOR, 9.9, 'HOLDING', GOOD),
@@ -112,7 +122,7 @@ def test_a_measurement_ages(prior, later_s, state, H):
     rig = Rig(prior)
     rig.see(GOOD, 2)
     found = rig.tracker.current(rig.now_s + later_s)
-    assert found.state == state and off_px(found, H) < 1e-6
+    assert found.state == state and off_px(found, H) < (1e-6 if prior is None else 0.5)
     assert found.age_s == pytest.approx(later_s)
 
 
@@ -128,27 +138,56 @@ def test_after_the_hold_one_measurement_is_not_enough_again():
     rig = Rig()
     rig.see(GOOD, 2)
     rig.now_s += 60
-    assert rig.see(FAR).state is RegistrationState.LOST
-    assert rig.see(FAR).state is RegistrationState.TRACKING
+    assert rig.see(NEAR).state is RegistrationState.LOST
+    assert rig.see(NEAR).state is RegistrationState.TRACKING
+    assert off_px(rig.tracker.current(rig.now_s), NEAR) < 0.5
 
 
-def test_small_changes_are_followed_smoothly():
+def test_after_the_hold_what_was_known_last_still_counts_for_something():
     rig = Rig()
-    rig.see(GOOD, 20)
-    way = [off_px(rig.see(NEAR), GOOD) for _ in range(30)]
-    assert 0 < way[0] < 1.5  # of 3
-    assert way == sorted(way)
-    assert way[-1] == pytest.approx(3, abs=0.05)
+    rig.see(GOOD, 2)
+    rig.now_s += 60
+    assert rig.see(FAR, 20).state is RegistrationState.LOST
+    assert rig.see(FAR, 2).state is RegistrationState.TRACKING
+    assert off_px(rig.tracker.current(rig.now_s), FAR) < 1e-6
+
+
+def test_good_and_bad_in_turns_do_not_flicker():
+    rig = Rig()
+    rig.see(GOOD, 2)
+    states = {rig.see(answer).state for answer in 40 * ['textureless', GOOD]}
+    assert states == {RegistrationState.TRACKING}
+    # from HOLDING, and slower than what counts as fresh
+    rig.see('textureless', 25)
+    states = set()
+    for answer in 5 * [GOOD, 'textureless']:
+        rig.now_s += 2.5
+        states.add(rig.see(answer).state)
+    assert states == {RegistrationState.HOLDING}
+    rig.see(GOOD)
+    assert rig.see(GOOD).state is RegistrationState.TRACKING
+
+
+@pytest.mark.parametrize('rate_hz', [2.0, 10.0, 30.0])
+def test_a_small_change_is_followed_as_fast_at_any_rate(rate_hz):
+    rig = Rig(gate=1e4)
+    rig.period_s = 1 / rate_hz
+    rig.see(GOOD, int(30 * rate_hz))
+    way = [off_px(rig.see(NEAR), GOOD) for _ in range(int(20 * rate_hz))]
+    assert way == sorted(way) and way[-1] < 3
+    first_s = np.searchsorted(way, 1.5) / rate_hz  # half of it
+    assert 6 < first_s < 9
 
 
 def test_an_unsure_measurement_moves_less():
     moves = []
-    for confidence in (1.0, 0.5):
-        rig = Rig()
+    for confidence in (0.95, 0.5):
+        rig = Rig(gate=1e4)
         rig.see(GOOD, 20)
         rig.registrar.confidence = confidence
         moves.append(off_px(rig.see(NEAR), GOOD))
-    assert moves[1] == pytest.approx(moves[0] / 2)
+    # the variances of the two are as 1 / -2 ln(1 - confidence), and far above what is predicted
+    assert moves[1] / moves[0] == pytest.approx(np.log(0.5) / np.log(0.05), rel=0.3)
 
 
 def test_noise_is_averaged():
@@ -160,17 +199,109 @@ def test_noise_is_averaged():
         noisy = geometry.translation(*rng.normal(0, 1.5, 2)) @ GOOD
         raw.append(geometry.corner_error_px(noisy, GOOD, SIZE))
         filtered.append(off_px(rig.see(noisy), GOOD))
-    assert np.mean(filtered[20:]) < 0.6 * np.mean(raw)
+    assert np.mean(filtered[20:]) < 0.3 * np.mean(raw)
 
 
-def test_a_frozen_thermal_image_is_not_measured():
+@pytest.mark.parametrize('live, answer', [(False, FAR), (True, 'textureless')])
+def test_frozen_and_textureless_images_never_move_it(live, answer):
     rig = Rig()
     rig.see(GOOD, 2)
     measured = len(rig.registrar.priors)
-    found = rig.see(FAR, 20, live=False)
-    assert len(rig.registrar.priors) == measured
-    assert (found.state, found.reason) == (RegistrationState.HOLDING, 'thermal frozen')
+    found = rig.see(answer, 25, live=live)
+    assert found.state is RegistrationState.HOLDING
+    assert found.reason == ('textureless' if live else 'thermal frozen')
     assert off_px(found, GOOD) < 1e-9
+    assert len(rig.registrar.priors) - measured == (25 if live else 0)
+
+
+def test_the_deviation_is_told_and_grows_while_nothing_is_measured():
+    rig = Rig()
+    assert rig.see('textureless').corner_deviation_px == np.inf
+    rig.see(GOOD, 2)
+    at_first = rig.tracker.current(rig.now_s).corner_deviation_px
+    assert at_first == pytest.approx(np.sqrt(2) * deviation_px(1.0))
+    settled = rig.see(GOOD, 300).corner_deviation_px
+    held = rig.tracker.current(rig.now_s + 9.0).corner_deviation_px
+    assert settled < 0.5 * at_first
+    assert held ** 2 - settled ** 2 == pytest.approx(2 * 0.8 ** 2 * 9 / 60)
+    on_prior = Rig(PRIOR).see('textureless', rgb=np.zeros((960, 1280, 3), np.uint8))
+    assert on_prior.corner_deviation_px == pytest.approx(2 * 10 * np.sqrt(2))  # of 1280
+
+
+@dataclass
+class Scene:
+    """A made recording at 5 Hz: how the rig stands, and how well it is measured, at a time."""
+
+    seconds: float
+    shift_px: Callable[[float], float] = lambda _: 0.0
+    outliers: Callable[[float], float] = lambda _: 0.0  # their share
+    noise_px: float = 1.0
+    fades_s: float = 0.7  # time constant of the noise
+
+    def played(self, seed: int) -> tuple[np.ndarray, list[Registration], Counter]:
+        """Return the errors in px of corners ``(N, 4)``, the answers, and the rejections."""
+        rig, random = Rig(), np.random.default_rng(seed)
+        rig.period_s = 0.2
+        rig.registrar.confidence = 0.9
+        corners = geometry.corners_px(SIZE)
+        fades = np.exp(-rig.period_s / self.fades_s)
+        noise = random.normal(0, self.noise_px, (4, 2))
+        answers, errors_px = [], []
+        for index in range(round(self.seconds / rig.period_s)):
+            now_s = index * rig.period_s
+            noise = fades * noise + np.sqrt(1 - fades ** 2) * random.normal(0, self.noise_px,
+                                                                            (4, 2))
+            true_px = corners + (self.shift_px(now_s), 0)
+            wrong = random.random() < self.outliers(now_s)
+            off_px_ = random.uniform(-40, 40, (4, 2)) if wrong else noise
+            answers.append(rig.see(geometry.from_corners(corners, true_px + off_px_)))
+            found_px = geometry.transform_points(answers[-1].H_thermal_to_rgb, corners)
+            errors_px.append(np.linalg.norm(found_px - true_px, axis=1))
+        return np.array(errors_px), answers, rig.tracker.rejections
+
+
+def rms(values) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_resting_rig_is_known_as_well_as_it_says(seed):
+    errors_px, answers, rejections = Scene(120).played(seed)
+    told_px = [answer.corner_deviation_px for answer in answers]
+    assert rms(errors_px[150:]) < 0.6  # of measurements 1.4 px off
+    assert 0.5 < rms(errors_px[150:]) / rms(told_px[150:]) < 1.5
+    assert sum(rejections.values()) - 1 <= 0.01 * len(answers)
+
+
+def test_smoke_that_makes_most_measurements_wrong_moves_nothing():
+    smoke = Scene(60, outliers=lambda now_s: 0.8 if 20 < now_s < 40 else 0.0)
+    errors_px, answers, rejections = smoke.played(0)
+    moved_px = np.abs(np.diff([answer.H_thermal_to_rgb for answer in answers[2:]], axis=0))
+    assert errors_px[100:].max() < 2.0 and moved_px[:, :2, 2].max() < 0.5
+    assert rejections['jump'] + rejections['outlier'] > 60
+    assert all(answer.state in ('TRACKING', 'HOLDING') for answer in answers[2:])
+
+
+def test_a_rig_that_drifts_is_followed_with_little_lag():
+    # 3 px a minute, as from a mount in the sun
+    errors_px, answers, _ = Scene(180, shift_px=lambda now_s: now_s / 20).played(1)
+    assert rms(errors_px[150:]) < 1.2  # at 0.05 px a second
+    assert {answer.state for answer in answers[150:]} == {RegistrationState.TRACKING}
+
+
+@pytest.mark.parametrize('knock_px', [12.0, 60.0])
+def test_a_knock_is_believed_after_two_seconds_and_overshoots_nothing(knock_px):
+    knocked = Scene(60, shift_px=lambda now_s: knock_px * (now_s > 30))
+    errors_px, answers, rejections = knocked.played(2)
+    before, at_once, after = errors_px[100:150], errors_px[151:158], errors_px[162:]
+    assert before.max() < 2.0
+    assert at_once.min() > knock_px - 3.0  # not at once: it may be wrong
+    assert after.max() < 4.0
+    # and the noise is known as before: the knock was none of it
+    told_px = [answer.corner_deviation_px for answer in answers]
+    assert told_px[-1] < 1.5 * told_px[149]
+    assert 8 <= rejections['jump'] + rejections['outlier'] <= 11
+    assert answers[-1].state is RegistrationState.TRACKING
 
 
 @pytest.mark.parametrize('garbage', range(5))
@@ -190,6 +321,7 @@ def test_a_third_of_garbage_never_moves_the_answer(garbage):
        st.booleans())
 def test_the_answer_is_always_usable(events, with_prior):
     rig = Rig(PRIOR if with_prior else None)
+    believed = 0
     answers = {'good': GOOD, 'near': NEAR, 'far': FAR, 'none': 'textureless', 'frozen': GOOD,
                'late': GOOD}
     for event in events:
@@ -197,12 +329,11 @@ def test_the_answer_is_always_usable(events, with_prior):
         found = rig.see(answers[event], live=event != 'frozen')
         assert np.isfinite(found.H_thermal_to_rgb).all() and found.H_thermal_to_rgb[2, 2] == 1
         assert 0 <= found.confidence <= 1 and found.rgb_size == SIZE
-        assert (found.state is RegistrationState.TRACKING) == (found.reason == '')
+        believed += not found.reason
         if with_prior:
             assert found.state is not RegistrationState.LOST
     assert sum(rig.tracker.states.values()) == len(events)
-    tracked = rig.tracker.states[RegistrationState.TRACKING.value]
-    assert sum(rig.tracker.rejections.values()) == len(events) - tracked
+    assert sum(rig.tracker.rejections.values()) == len(events) - believed
 
 
 def test_a_clock_that_goes_back_forgets_what_was_measured():
@@ -217,7 +348,7 @@ def test_the_registrar_is_told_where_to_look():
     rig = Rig(PRIOR)
     rig.see(GOOD, 3)
     for told, expected in zip(rig.registrar.priors, (PRIOR, PRIOR, GOOD)):
-        np.testing.assert_allclose(told, expected, atol=1e-9)
+        assert geometry.corner_error_px(told, expected, SIZE) < 0.5
     rig = Rig()
     rig.see(GOOD)
     assert rig.registrar.priors == [None]
@@ -228,10 +359,13 @@ def test_resized_images_keep_what_is_known(thermal_size, rgb_size):
     rig = Rig()
     rig.see(GOOD, 2)
     expected = geometry.rescaled(GOOD, thermal_size[0] / 640, rgb_size[0] / 640)
+    before = rig.tracker.current(rig.now_s)
     found = rig.see('textureless', thermal=np.zeros(thermal_size[::-1], np.uint16),
                     rgb=np.zeros((*rgb_size[::-1], 3), np.uint8))
-    assert found.state is RegistrationState.HOLDING and found.rgb_size == rgb_size
+    assert found.state is RegistrationState.TRACKING and found.rgb_size == rgb_size
     assert off_px(found, expected, thermal_size) < 1e-6
+    assert found.corner_deviation_px == pytest.approx(
+        before.corner_deviation_px * rgb_size[0] / 640, rel=0.01)
 
 
 def test_cropped_images_start_anew():
@@ -250,7 +384,7 @@ def test_calibration_may_come_later():
     assert found.state is RegistrationState.PRIOR and off_px(found, PRIOR) < 1e-9
     rig.see(GOOD, 2)
     rig.tracker.set_prior(EYE)
-    assert off_px(rig.tracker.current(rig.now_s), GOOD) < 1e-6  # tracking goes on
+    assert off_px(rig.tracker.current(rig.now_s), GOOD) < 0.5  # tracking goes on
     with pytest.raises(RegistrationError, match='prior'):
         rig.tracker.set_prior(np.zeros((3, 3)))
 
@@ -284,8 +418,8 @@ def test_what_is_handed_out_is_not_what_is_kept():
 
 
 def test_parameters_out_of_range_are_errors():
-    with pytest.raises(ParameterError, match='smoothing'):
-        build(TrackerParameters, {'smoothing': 0.0})
+    with pytest.raises(ParameterError, match='drift_px'):
+        build(TrackerParameters, {'drift_px': 0.0})
 
 
 def test_real_video_is_tracked_through_a_known_warp(shared_data):

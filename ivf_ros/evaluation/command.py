@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -22,24 +23,28 @@ from ivf_ros.evaluation.stages import (
     RegistrationEvaluation,
     SegmentationEvaluation,
     SETS,
+    TrackingEvaluation,
 )
 from ivf_ros.evaluation.stages.per_input import SENSORS
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
-STUDIES = ('metrics',)
+_OF_VIDEOS = 'tracking'  # the stage that replays whole videos
+# and the stage they look at
+STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration'}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf evaluate``."""
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
-    parser.add_argument('--stage', choices=(*STAGES, 'all'), default='fusion',
-                        help='what is measured (default: fusion)')
+    parser.add_argument('--stage', choices=(*STAGES, _OF_VIDEOS, 'all'), default='fusion',
+                        help='what is measured (default: fusion); all: all but tracking')
     parser.add_argument('--methods', type=_names, metavar='A,B,...',
                         help='of the stage, or of any stage with --stage all; default: all')
     parser.add_argument('--study', choices=STUDIES,
                         help='metrics: which fusion metrics tell methods apart, and which repeat '
-                        'each other')
+                        'each other; dfa-ablation: what each module of the registration method '
+                        'dfa gives')
     parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
                         help='folder for the results; what was interrupted there goes on')
     parser.add_argument('--jobs', type=_count, default=os.cpu_count() or 1, metavar='N',
@@ -48,15 +53,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help=f'of fusion; all, or some of {", ".join(FUSION_METRICS)} '
                         f'(default: {", ".join(DEFAULT_METRICS)})')
     parser.add_argument('--sets', type=_names, default=DEFAULT_SETS, metavar='A,B,...',
-                        help=f'misalignments for registration, of {", ".join(SETS)} '
+                        help=f'misalignments for registration and tracking, of {", ".join(SETS)} '
                         f'(default: {", ".join(DEFAULT_SETS)})')
     parser.add_argument('--inputs', type=_names, default=(*SENSORS, 'laplacian'),
                         metavar='A,B,...', help='what is segmented and searched: rgb, thermal, '
                         'fusion methods (default: rgb,thermal,laplacian)')
+    parser.add_argument('--rate', type=_rate_hz, default=5.0, metavar='HZ',
+                        help='of tracking: measurements a second (default: 5)')
     parser.add_argument('--every', type=_count, default=1, metavar='N',
                         help='of each data set or stream take every Nth pair')
     parser.add_argument('--limit', type=_count, metavar='N',
                         help='of each data set or stream take at most N pairs')
+    parser.add_argument('--held-back', action='store_true',
+                        help='only the pairs that no training of this package has seen: every '
+                        'fourth block of 14 of each data set')
     parser.add_argument('--aligned', action='store_true',
                         help='the pairs show the same view, also where that is not known of the '
                         'data set')
@@ -84,13 +94,16 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     settings = EvaluationSettings(
         sources=tuple(options.source), stages=_stages(options), out=options.out,
         jobs=options.jobs, every=options.every, limit=options.limit, aligned=options.aligned,
+        held_back=options.held_back,
         machine_labels=options.machine_labels, pictures=options.pictures,
         restart=options.restart)
     summary = evaluate(settings, command)
     if options.study:
-        from ivf_ros.evaluation.studies import metric_selection
+        from ivf_ros.evaluation.studies import dfa_ablation, metric_selection, reliability
 
-        summary = metric_selection.add_to(options.out)
+        study = {'metrics': metric_selection, 'dfa-ablation': dfa_ablation,
+                 'reliability': reliability}[options.study]
+        summary = study.add_to(options.out)
     report.write(options.out)
     return summary
 
@@ -116,9 +129,14 @@ def table_text(summary: dict[str, Any]) -> str:
 
 
 def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
-    if options.study and options.stage != 'fusion':
-        raise EvaluationError(f'--study {options.study} looks at --stage fusion, '
-                              f"got '{options.stage}'")
+    if options.study and options.stage != STUDIES[options.study]:
+        raise EvaluationError(f'--study {options.study} looks at --stage '
+                              f"{STUDIES[options.study]}, got '{options.stage}'")
+    if options.study == 'dfa-ablation':
+        return _ablation(options)
+    if options.stage == _OF_VIDEOS and (options.every > 1 or options.limit or options.held_back):
+        raise EvaluationError('--stage tracking replays whole videos; leave out --every, --limit '
+                              'and --held-back')
     names = STAGES if options.stage == 'all' else (options.stage,)
     chosen = {name: _chosen(options.methods, _known(name)) for name in names}
     unknown = set(options.methods or ()) - {m for methods in chosen.values() for m in methods}
@@ -127,6 +145,9 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         raise EvaluationError(f"unknown method '{sorted(unknown)[0]}'; known: {', '.join(known)}")
     _refuse_unknown('set', options.sets, SETS)
     _refuse_unknown('input', options.inputs, (*SENSORS, *fusion.methods()))
+    if options.study == 'reliability':
+        chosen['registration'] = tuple(f'{name}:min_confidence=0.0'
+                                       for name in chosen['registration'] if name != 'none')
     made: dict[str, Any] = {
         'registration': lambda methods: RegistrationEvaluation(methods, options.sets),
         'fusion': lambda methods: FusionEvaluation(methods, _metrics(options)),
@@ -134,14 +155,27 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
                                                                options.machine_labels),
         'detection': lambda methods: DetectionEvaluation(methods, options.inputs,
                                                          options.machine_labels),
+        'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
     }
     return tuple(made[name](methods) for name, methods in chosen.items() if methods)
+
+
+def _ablation(options: argparse.Namespace) -> tuple[Stage, ...]:
+    from ivf_ros.evaluation.studies import dfa_ablation
+
+    if options.methods:
+        raise EvaluationError('--study dfa-ablation chooses its methods itself; leave out '
+                              '--methods')
+    _refuse_unknown('set', options.sets, SETS)
+    return (RegistrationEvaluation(dfa_ablation.METHODS, options.sets),)
 
 
 def _known(stage: str) -> tuple[str, ...]:
     if stage == 'registration':
         # A calibrated rig is one homography, which the pairs of a data set do not share.
         return ('none', *(name for name in registration.methods() if name != 'calibrated'))
+    if stage == 'tracking':
+        return tuple(name for name in registration.methods() if name != 'calibrated')
     modules = {'fusion': fusion, 'segmentation': segmentation, 'detection': detection}
     return modules[stage].methods()
 
@@ -178,6 +212,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, got '{text}'")
     return int(text)
+
+
+def _rate_hz(text: str) -> float:
+    try:
+        rate_hz = float(text)
+    except ValueError:
+        rate_hz = 0.0
+    if not 0.0 < rate_hz < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got '{text}'")
+    return rate_hz
 
 
 def _cell(value: float | None) -> str:

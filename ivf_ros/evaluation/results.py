@@ -88,7 +88,7 @@ class Stage(Protocol):
     Attributes
     ----------
     name:
-        ``'fusion'``, ``'registration'``, ``'segmentation'`` or ``'detection'``.
+        ``'fusion'``, ``'registration'``, ``'tracking'``, ``'segmentation'`` or ``'detection'``.
     methods:
         Names in the results, in the order of the tables.
     metrics:

@@ -63,6 +63,8 @@ class EvaluationSettings:
         Processes.
     every, limit:
         Of each data set or stream: every so many pairs, at most so many.
+    held_back:
+        Take only pairs that no training has seen.
     aligned:
         Take all pairs for aligned.
     machine_labels:
@@ -80,6 +82,7 @@ class EvaluationSettings:
     jobs: int = 1
     every: int = 1
     limit: int | None = None
+    held_back: bool = False
     aligned: bool = False
     machine_labels: bool = False
     pictures: bool = True
@@ -111,7 +114,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
 
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
-                         aligned=settings.aligned, machine_labels=settings.machine_labels)
+                         held_back=settings.held_back, aligned=settings.aligned,
+                         machine_labels=settings.machine_labels)
     store = _RowStore(settings.out, _plan(settings), settings.restart)
     unsuitable: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
     tasks = _tasks(samples, settings.stages, store.done, unsuitable)
@@ -301,7 +305,8 @@ def _plan(settings: EvaluationSettings) -> dict[str, Any]:
         'format': FORMAT,
         'sources': list(settings.sources),
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore
-        'every': settings.every, 'limit': settings.limit, 'aligned': settings.aligned,
+        'every': settings.every, 'limit': settings.limit, 'held_back': settings.held_back,
+        'aligned': settings.aligned,
         'machine_labels': settings.machine_labels, 'pictures': settings.pictures,
         'version': ivf_ros.__version__, 'code': _fingerprint(),
     }

@@ -16,6 +16,7 @@ from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
 from ivf_ros.pairing import Pair, PairSynchronizer
+from ivf_ros.training.registration_data import is_held_back
 from ivf_ros.types import Event, Truth
 
 T = TypeVar('T')
@@ -37,7 +38,8 @@ class SampleList:
     """
 
     def __init__(self, specs: Iterable[str], *, every: int = 1, limit: int | None = None,
-                 aligned: bool = False, machine_labels: bool = False) -> None:
+                 held_back: bool = False, aligned: bool = False,
+                 machine_labels: bool = False) -> None:
         """
         Open the sources.
 
@@ -50,6 +52,8 @@ class SampleList:
             Take every so many pairs of each data set or stream.
         limit:
             Take at most so many of each.
+        held_back:
+            Take only those that no training of this package has seen; of streams that is all.
         aligned:
             Take all pairs for aligned, also where the data set does not say so.
         machine_labels:
@@ -69,6 +73,7 @@ class SampleList:
                 self._parts.extend(find_datasets(Path(spec).expanduser(),
                                                  machine_labels=machine_labels))
         self._every, self._limit, self._aligned = every, limit, aligned
+        self._held_back = held_back
         self.names = tuple(part.name for part in self._parts)
 
     @property
@@ -78,7 +83,7 @@ class SampleList:
         for part in self._parts:
             if not isinstance(part, Dataset):
                 return None
-            total += len(list(self._chosen(part.samples)))
+            total += len(list(self._chosen(self._of(part))))
         return total
 
     def __iter__(self) -> Iterator[Sample]:
@@ -88,10 +93,15 @@ class SampleList:
         Their names can be names of files: slashes and blanks have become underscores.
         """
         for part in self._parts:
-            samples = part.samples if isinstance(part, Dataset) else _samples_of(part)
+            samples = self._of(part) if isinstance(part, Dataset) else _samples_of(part)
             for sample in self._chosen(samples):
                 yield replace(sample, dataset=_safe(sample.dataset), name=_safe(sample.name),
                               aligned=sample.aligned or self._aligned)
+
+    def _of(self, dataset: Dataset) -> Iterable[Sample]:
+        if not self._held_back:
+            return dataset.samples
+        return [sample for index, sample in enumerate(dataset.samples) if is_held_back(index)]
 
     def _chosen(self, samples: Iterable[T]) -> Iterator[T]:
         return islice(islice(samples, 0, None, self._every), self._limit)

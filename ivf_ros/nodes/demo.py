@@ -48,7 +48,7 @@ _LAST_DIAGNOSTICS_S = 2.5
 
 # A still shows no sensor noise, and says nothing of where the next one lies.
 _FOR_STILLS = ('registration:max_rate_hz:=10.0', 'registration:tracker.acquire_count:=1',
-               'registration:tracker.relock_count:=1',
+               'registration:tracker.relock_count:=1', 'registration:tracker.drift_px:=10000.0',
                'registration:freeze.minimum_duration_s:=10.0',
                'fusion:freeze.minimum_duration_s:=10.0')
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+import threading
 from typing import Any
 
 from ivf_ros import geometry, registration
@@ -29,7 +30,8 @@ class RegistrationNode(StageNode):
     Publishes ``registration/homography`` and, where wanted, ``thermal_registered/image``.
 
     Measuring takes longer than a frame period, so it runs beside the warping and always on the
-    newest pair; at most ``max_rate_hz`` times a second.
+    newest pair; at most ``max_rate_hz`` times a second. What calibration says is published
+    before that, as soon as the size of RGB is known.
     """
 
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
@@ -37,9 +39,10 @@ class RegistrationNode(StageNode):
 
     def configure(self) -> None:
         """Build the registrar and its tracker."""
-        self._camera_infos: dict[str, CameraInfo] = {}
+        self._camera_infos: dict[str, Stamped[CameraInfo]] = {}
         self._build_stage()
         self._latest: Registration | None = None
+        self._answering = threading.Lock()  # a late prior must not follow a measurement
         self._pace = Pace()
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = self.advertise(messages.IMAGE, 'thermal_registered/image')
@@ -87,7 +90,8 @@ class RegistrationNode(StageNode):
         warning = self._input.trouble()
         if latest is not None:
             values.update(state=latest.state.value, confidence=latest.confidence,
-                          inliers=latest.inliers, age_s=latest.age_s, reason=latest.reason)
+                          inliers=latest.inliers, age_s=latest.age_s,
+                          corner_deviation_px=latest.corner_deviation_px, reason=latest.reason)
             if latest.state is RegistrationState.LOST:
                 warning = warning or f'registration lost: {latest.reason}'
         return warning, values
@@ -102,6 +106,8 @@ class RegistrationNode(StageNode):
     def _follow(self, pair: tuple[Frame, Frame]) -> None:
         """Do what every frame needs; now and then have the homography measured."""
         thermal, rgb = pair
+        if self._latest is None:
+            self._answer_by_prior(rgb.size, thermal.stamp_ns, thermal.frame_id)
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         if self._pace.is_due(self.parameters.max_rate_hz):
             self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
@@ -114,13 +120,25 @@ class RegistrationNode(StageNode):
         with self.statistics.timed():
             found = self._tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
                                          thermal_live)
-        self._latest = found
-        if found.state is not RegistrationState.HOLDING:
-            self._measured_on = thermal
-        if found.state is not RegistrationState.LOST:
-            self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
-                                             self._measured_on.stamp_ns,
-                                             self._measured_on.frame_id))
+        if found.age_s == 0 or found.state is RegistrationState.PRIOR:
+            self._measured_on = thermal.stamp_ns, thermal.frame_id
+        with self._answering:
+            self._latest = found
+            if found.state is not RegistrationState.LOST:
+                self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
+                                                 *self._measured_on))
+
+    def _answer_by_prior(self, rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
+        """Publish what calibration says, while nothing has been measured yet."""
+        with self._answering:
+            if self._latest is not None and self._latest.state in (RegistrationState.TRACKING,
+                                                                   RegistrationState.HOLDING):
+                return
+            known = self._tracker.prior_answer(rgb_size)
+            if known is not None:
+                self._latest = known
+                self._homography.publish(Stamped(Homography(known.H_thermal_to_rgb, rgb_size),
+                                                 stamp_ns, frame_id))
 
     def _warp(self, thermal: Frame, rgb: Frame) -> None:
         if self._latest is None or self._latest.state is RegistrationState.LOST:
@@ -128,22 +146,27 @@ class RegistrationNode(StageNode):
         image = geometry.warp(thermal.image, self._latest.H_thermal_to_rgb, rgb.size)
         self._registered.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
         if 'rgb' in self._camera_infos:
-            self._registered_info.publish(Stamped(self._camera_infos['rgb'], rgb.stamp_ns,
+            self._registered_info.publish(Stamped(self._camera_infos['rgb'].value, rgb.stamp_ns,
                                                   rgb.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
         known = self._camera_infos.get(stream)
-        self._camera_infos[stream] = item.value
-        changed = known is None or list(known.k) != list(item.value.k)
+        self._camera_infos[stream] = item
+        changed = known is None or list(known.value.k) != list(item.value.k)
         if changed and len(self._camera_infos) == 2:
             self._set_prior()
+            thermal, rgb = self._camera_infos['thermal'], self._camera_infos['rgb'].value
+            if rgb.width and rgb.height:
+                self._answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns, thermal.frame_id)
 
     def _set_prior(self) -> None:
         """Tell the tracker what calibration says, by parameters or by both CameraInfos."""
         known = self.parameters.calibrated
-        if len(self._camera_infos) == 2:
-            known = replace(known, K_thermal=tuple(self._camera_infos['thermal'].k),
-                            K_rgb=tuple(self._camera_infos['rgb'].k))
+        # a camera that is not calibrated says so by a focal length of 0
+        if len(self._camera_infos) == 2 and all(info.value.k[0]
+                                                for info in self._camera_infos.values()):
+            known = replace(known, **{f'K_{stream}': tuple(info.value.k)
+                                      for stream, info in self._camera_infos.items()})
         H_thermal_to_rgb = registration.CalibratedRegistrar(known).H_thermal_to_rgb
         if H_thermal_to_rgb is not None:
             self._tracker.set_prior(H_thermal_to_rgb)

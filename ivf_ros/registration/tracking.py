@@ -4,28 +4,34 @@
 Registration over time: single measurements become an answer that holds.
 
 A rig moves rarely and slowly, while a single measurement may be noisy, wrong or impossible. So
-measurements are believed when they lie near what is known, or when several of them in a row say
-the same; between them the last good answer is held, and ages.
+measurements pass a gate and a filter (``CornerFilter``); those beyond the gate are believed only
+when several of them, over some time, say the same. Between them the last good answer is held.
 
     state     entered when                                           H_thermal_to_rgb
-    TRACKING  the latest pair was measured and believed              filtered measurements
-    HOLDING   the latest pair was not, or no pair came for a while   the same, ageing
-    PRIOR     nothing was believed for longer, a prior is known      the prior
+    TRACKING  measurements are believed, the last one lately         filtered measurements
+    HOLDING   none was for ``fresh_s``                               the same, ageing
+    PRIOR     none was for ``hold_s``, or ever; a prior is known     the prior
     LOST      the same without a prior                               the last known, or the stretch
+
+A rejected measurement between good ones changes no state, nor does a good one between rejected
+ones: back from HOLDING to TRACKING it takes ``acquire_count`` in a row.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from typing import Protocol
 
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
+from ivf_ros.registration.corner_filter import CornerFilter
 from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
+
+_WIDTH_PX = 640  # of the RGB image in whose pixels corners are filtered
 
 
 class Registrar(Protocol):
@@ -39,31 +45,53 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True)
 class TrackerParameters:
-    """When a measurement is believed, and for how long."""
+    """When a measurement is believed, how far, and for how long; px of RGB 640 wide."""
 
-    smoothing: float = parameter(
-        0.3, 'Weight of a new measurement of confidence 1 against the filtered one.',
-        minimum=0.01, maximum=1.0)
-    max_jump: float = parameter(
-        0.025, 'Corner displacement that is believed at once, as a share of the RGB width.',
-        minimum=0.0, maximum=1.0)
-    agreement: float = parameter(
-        0.015, 'Measurements whose corners differ less, as a share of the RGB width, agree.',
-        minimum=0.0, maximum=1.0)
+    drift_px: float = parameter(
+        0.8, 'By how much a corner coordinate may wander in a minute (1 sigma, px of 640).',
+        minimum=0.001, maximum=1e4)
+    correlation_s: float = parameter(
+        1.0, 'Seconds in which the error of a measurement fades to 37 %; sooner ones add little.',
+        minimum=0.0, maximum=60.0)
+    prior_px: float = parameter(
+        10.0, 'By how much a corner coordinate of the prior, or of what was known before LOST, '
+        'may be off (1 sigma, px of 640).',
+        minimum=0.01, maximum=640.0)
+    gate: float = parameter(
+        26.1, 'Squared Mahalanobis distance of the corners beyond which a measurement is an '
+        'outlier; one in 1000 is (chi-square, 8 degrees of freedom).', minimum=1.0, maximum=1e4)
+    max_jump_px: float = parameter(
+        16.0, 'Displacement of a corner from what is tracked beyond which it is an outlier too '
+        '(px of 640).',
+        minimum=0.0, maximum=640.0)
+    agreement_px: float = parameter(
+        10.0, 'Measurements whose corners differ less agree (px of 640).',
+        minimum=0.0, maximum=640.0)
     acquire_count: int = parameter(
-        2, 'Measurements in a row that must agree before the first is believed.',
-        minimum=1, maximum=100)
+        2, 'Measurements in a row that must agree before the first is believed, or be believed '
+        'before HOLDING becomes TRACKING again.', minimum=1, maximum=100)
     relock_count: int = parameter(
-        5, 'Measurements in a row that must agree before a jump is believed.',
+        5, 'Outliers in a row that must agree before they are believed.',
         minimum=1, maximum=100)
+    relock_s: float = parameter(
+        2.0, 'Seconds over which they must agree.', minimum=0.0, maximum=3600.0)
     fresh_s: float = parameter(
-        1.0, 'Seconds for which a measurement counts as tracking.', minimum=0.0, maximum=3600.0)
+        2.0, 'Seconds for which a measurement counts as tracking.', minimum=0.0, maximum=3600.0)
     hold_s: float = parameter(
         10.0, 'Seconds for which a measurement is held before it is given up.',
         minimum=0.0, maximum=86400.0)
     decay_s: float = parameter(
         5.0, 'Seconds in which the confidence of a held measurement falls to 37 %.',
         minimum=0.01, maximum=86400.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    """A measurement that is not believed yet."""
+
+    corners_px: np.ndarray
+    confidence: float
+    stamp_s: float
 
 
 class RegistrationTracker:
@@ -101,11 +129,12 @@ class RegistrationTracker:
 
     def reset(self) -> None:
         """Forget every measurement; the prior and the counts stay."""
-        self._H: np.ndarray | None = None  # filtered
+        self._filter = CornerFilter(self.parameters.drift_px, self.parameters.correlation_s)
         self._measured: Registration | None = None  # the latest that was believed
         self._measured_s = -math.inf
-        self._believed = 0
-        self._pending: list[np.ndarray] = []  # in a row, agreeing, not yet believed
+        self._in_row = 0  # believed
+        self._holding = False
+        self._pending: list[_Pending] = []  # in a row, agreeing, not yet believed
         self._latest_s = -math.inf
         self._reason = ''
 
@@ -149,6 +178,7 @@ class RegistrationTracker:
             self.reset()
         self._resize(geometry.size_of(thermal), geometry.size_of(rgb))
         self._latest_s = stamp_s
+        self._holding |= stamp_s - self._measured_s > self.parameters.fresh_s
         if thermal_live:
             answer = self._registrar.register(thermal, rgb, self._expected(stamp_s))
             self._reason = self._judge(answer, stamp_s)
@@ -156,6 +186,9 @@ class RegistrationTracker:
             self._reason = 'thermal frozen'
         if self._reason:
             self.rejections[self._reason.split(':')[0]] += 1
+            self._in_row = 0
+        elif self._in_row >= self.parameters.acquire_count:
+            self._holding = False
         registration = self.current(stamp_s)
         self.states[registration.state.value] += 1
         return registration
@@ -172,26 +205,43 @@ class RegistrationTracker:
         """
         if not self._rgb_size[0]:
             raise RegistrationError('no pair of images has been seen yet')
-        rgb_size = self._rgb_size
+        p, rgb_size = self.parameters, self._rgb_size
         age_s = max(stamp_s - self._measured_s, 0.0)
-        if self._H is not None and self._measured is not None \
-                and age_s <= self.parameters.hold_s:
-            tracks = not self._reason and age_s <= self.parameters.fresh_s
+        if self._measured is not None and age_s <= p.hold_s:
+            tracks = age_s <= p.fresh_s and not self._holding
             state = RegistrationState.TRACKING if tracks else RegistrationState.HOLDING
-            confidence = self._measured.confidence * math.exp(-age_s / self.parameters.decay_s)
-            return Registration(self._H.copy(), confidence, self._measured.inliers, state,
-                                rgb_size, age_s, self._reason)
-        if self._prior is not None:
-            return Registration(self._prior.copy(), 0.5, 0, RegistrationState.PRIOR, rgb_size,
-                                age_s, self._reason)
-        last = self._H if self._H is not None else geometry.stretch(self._thermal_size, rgb_size)
-        return Registration(last.copy(), 0.0, 0, RegistrationState.LOST, rgb_size, age_s,
-                            self._reason)
+            confidence = self._measured.confidence * math.exp(-age_s / p.decay_s)
+            deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX
+            return Registration(self._filtered(), confidence, self._measured.inliers, state,
+                                rgb_size, age_s, self._reason, deviation_px)
+        prior = self.prior_answer(rgb_size)
+        if prior is not None:
+            return replace(prior, age_s=age_s, reason=self._reason)
+        last = geometry.stretch(self._thermal_size, rgb_size) if self._measured is None \
+            else self._filtered()
+        return Registration(last, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, self._reason)
+
+    def prior_answer(self, rgb_size: tuple[int, int]) -> Registration | None:
+        """Return what is known of RGB of this size before any measurement, or None."""
+        prior = self._prior
+        if prior is None:
+            return None
+        deviation_px = math.sqrt(2) * self.parameters.prior_px * rgb_size[0] / _WIDTH_PX
+        return Registration(prior.copy(), 0.5, 0, RegistrationState.PRIOR, rgb_size,
+                            corner_deviation_px=deviation_px)
 
     def _expected(self, stamp_s: float) -> np.ndarray | None:
         """Return where the registrar shall look first."""
-        held = stamp_s - self._measured_s <= self.parameters.hold_s
-        return self._H if held or self._prior is None else self._prior
+        return self._filtered() if self._is_held(stamp_s) else self._fallback()
+
+    def _fallback(self) -> np.ndarray | None:
+        """Return what speaks where nothing is held: the prior, or else what was known last."""
+        if self._prior is None and self._measured is not None:
+            return self._filtered()
+        return self._prior
+
+    def _is_held(self, stamp_s: float) -> bool:
+        return stamp_s - self._measured_s <= self.parameters.hold_s
 
     def _judge(self, answer: Registration, stamp_s: float) -> str:
         """Take a measurement in, or return why not."""
@@ -200,50 +250,88 @@ class RegistrationTracker:
             return ''
         if answer.state is not RegistrationState.TRACKING:
             return answer.reason
-        measured = self._corners(answer.H_thermal_to_rgb)
-        filtered = None
-        if self._H is not None and stamp_s - self._measured_s <= self.parameters.hold_s:
-            filtered = self._corners(self._H)
-            if self._apart(measured, filtered) <= self.parameters.max_jump:
-                # a running mean at first, then exponential
-                gain = max(self.parameters.smoothing * answer.confidence, 1 / (self._believed + 1))
-                self._believe(filtered + gain * (measured - filtered), answer, stamp_s)
+        corners_px = self._corners_px(answer.H_thermal_to_rgb)
+        if self._is_held(stamp_s):
+            outlier = self._outlier(corners_px, answer.confidence, stamp_s)
+            if not outlier:
+                self._filter.update(corners_px, answer.confidence, stamp_s)
+                self._believe(answer, stamp_s)
                 return ''
-        agree = all(self._apart(measured, other) <= self.parameters.agreement
+            return self._insisted(corners_px, answer, stamp_s, outlier)
+        fallback = self._fallback()
+        if fallback is None:
+            return self._insisted(corners_px, answer, stamp_s, 'acquiring')
+        self._filter.start_at_prior(self._corners_px(fallback), self.parameters.prior_px, stamp_s)
+        surprise = self._filter.surprise(corners_px, answer.confidence, stamp_s)
+        return self._insisted(corners_px, answer, stamp_s, 'outlier'
+                              if surprise > self.parameters.gate else 'acquiring')
+
+    def _outlier(self, corners_px: np.ndarray, confidence: float, stamp_s: float) -> str:
+        """Return why a measurement contradicts what is tracked, or ''; learn of its noise."""
+        if _apart_px(corners_px, self._filter.corners_px) > self.parameters.max_jump_px:
+            return 'jump'
+        surprise = self._filter.surprise(corners_px, confidence, stamp_s)
+        self._filter.learn(corners_px, confidence, stamp_s)
+        return 'outlier' if surprise > self.parameters.gate else ''
+
+    def _insisted(self, corners_px: np.ndarray, answer: Registration, stamp_s: float,
+                  reason: str) -> str:
+        """Believe a measurement that enough before it agree with, or return why not yet."""
+        p = self.parameters
+        agree = all(_apart_px(corners_px, other.corners_px) <= p.agreement_px
                     for other in self._pending)
-        self._pending = [*self._pending, measured] if agree else [measured]
-        reason, needed = ('acquiring', self.parameters.acquire_count) if filtered is None \
-            else ('jump', self.parameters.relock_count)
-        if len(self._pending) < needed:
-            return f'{reason}: {len(self._pending)} of {needed} in a row agree'
-        self._believed = len(self._pending) - 1
-        self._believe(np.mean(self._pending, axis=0), answer, stamp_s)
+        latest = _Pending(corners_px, answer.confidence, stamp_s)
+        self._pending = [*self._pending, latest] if agree else [latest]
+        needed, needed_s = (p.acquire_count, 0.0) if reason == 'acquiring' \
+            else (p.relock_count, p.relock_s if p.relock_count > 1 else 0.0)
+        count, passed_s = len(self._pending), stamp_s - self._pending[0].stamp_s
+        if count < needed or passed_s < needed_s:
+            return f'{reason}: {count} in a row agree over {passed_s:.1f} s'
+        corners_px = np.mean([other.corners_px for other in self._pending], axis=0)
+        confidence = float(np.mean([other.confidence for other in self._pending]))
+        if reason == 'acquiring' and self._fallback() is not None:
+            self._filter.update(corners_px, confidence, stamp_s)
+        else:
+            self._filter.start_at_measurement(corners_px, confidence, stamp_s)
+        self._believe(answer, stamp_s)
+        self._in_row = p.acquire_count
         return ''
 
-    def _believe(self, corners: np.ndarray, answer: Registration, stamp_s: float) -> None:
-        self._H = geometry.from_corners(geometry.corners_px(self._thermal_size), corners)
+    def _believe(self, answer: Registration, stamp_s: float) -> None:
         self._measured, self._measured_s = answer, stamp_s
-        self._believed += 1
+        self._in_row += 1
         self._pending = []
 
-    def _corners(self, H: np.ndarray) -> np.ndarray:
-        return geometry.transform_points(H, geometry.corners_px(self._thermal_size))
+    def _filtered(self) -> np.ndarray:
+        return geometry.from_corners(geometry.corners_px(self._thermal_size),
+                                     self._filter.corners_px * self._rgb_size[0] / _WIDTH_PX)
 
-    def _apart(self, corners: np.ndarray, others: np.ndarray) -> float:
-        """Return the greatest corner displacement as a share of the RGB width."""
-        return float(np.linalg.norm(corners - others, axis=1).max()) / self._rgb_size[0]
+    def _corners_px(self, H: np.ndarray) -> np.ndarray:
+        """Return where the corners of thermal lie in an RGB image 640 wide."""
+        corners_px = geometry.transform_points(H, geometry.corners_px(self._thermal_size))
+        return corners_px * _WIDTH_PX / self._rgb_size[0]
 
     def _resize(self, thermal_size: tuple[int, int], rgb_size: tuple[int, int]) -> None:
         """Carry what is known over to new image sizes."""
         old, new = (self._thermal_size, self._rgb_size), (thermal_size, rgb_size)
-        if self._rgb_size[0] and new != old:
-            (tx, ty), (rx, ry) = ((n[0] / o[0], n[1] / o[1]) for n, o in zip(new, old))
-            if max(abs(tx / ty - 1), abs(rx / ry - 1)) < 0.02:
-                self._H, self._prior = (
-                    None if H is None else geometry.rescaled(H, (tx, ty), (rx, ry))
-                    for H in (self._H, self._prior))
-                self._pending = []
-            else:  # another crop: nothing that is known says where it lies
-                self.reset()
-                self._prior = None
-        self._thermal_size, self._rgb_size = new
+        if not self._rgb_size[0] or new == old:
+            self._thermal_size, self._rgb_size = new
+            return
+        (tx, ty), (rx, ry) = ((n[0] / o[0], n[1] / o[1]) for n, o in zip(new, old))
+        if max(abs(tx / ty - 1), abs(rx / ry - 1)) < 0.02:
+            tracked, self._prior = (
+                None if H is None else geometry.rescaled(H, (tx, ty), (rx, ry))
+                for H in (None if self._measured is None else self._filtered(), self._prior))
+            self._thermal_size, self._rgb_size = new
+            if tracked is not None:
+                self._filter.corners_px = self._corners_px(tracked)
+            self._pending = []
+        else:  # another crop: nothing that is known says where it lies
+            self._thermal_size, self._rgb_size = new
+            self.reset()
+            self._prior = None
+
+
+def _apart_px(corners_px: np.ndarray, others_px: np.ndarray) -> float:
+    """Return the greatest displacement of a corner."""
+    return float(np.linalg.norm(corners_px - others_px, axis=1).max())

@@ -24,6 +24,7 @@ from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Measured, Row
 from ivf_ros.evaluation.stages.inputs import FAILURES, timed
 from ivf_ros.evaluation.warps import misaligned, random_homography, WARP_SETS
+from ivf_ros.parameters import parse_settings
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
@@ -41,6 +42,8 @@ _METRICS = (
     MetricInfo('rmse_px', 'lower', _PX, 'the same, root mean square over a grid of 9 x 9 points'),
     MetricInfo('repeat_px', 'lower', _PX, 'distance of the corners from where the answer for the '
                'image before it was misaligned puts them; needs no truth'),
+    MetricInfo('repeat_confidence', 'higher', '', 'lesser confidence of the two answers that '
+               'should repeat'),
     MetricInfo('landmark_rmse_px', 'lower', _PX, 'root mean square distance of landmarks'),
     MetricInfo('landmark_max_px', 'lower', _PX, 'the same of the worst landmark'),
     MetricInfo('accepted', 'higher', '', '1 where the method believes its answer, else 0'),
@@ -70,8 +73,8 @@ class RegistrationEvaluation:
     Attributes
     ----------
     methods, sets:
-        Of ``registration.methods()``, or 'none', which leaves everything where it is; of
-        ``SETS``.
+        Of ``registration.methods()``, perhaps with parameters as in 'dfa:sfm=false,fem=true', or
+        'none', which leaves everything where it is; of ``SETS``.
 
     """
 
@@ -144,6 +147,7 @@ class RegistrationEvaluation:
                           **metrics.registration(found.H_thermal_to_rgb, H_true, size)}
                 if not exact and before is not None:
                     values['repeat_px'] = _repeat_px(found, before, H_true, size)
+                    values['repeat_confidence'] = min(found.confidence, before.confidence)
                 registered = geometry.warp(shown, found.H_thermal_to_rgb, size)
                 values.update(metrics.likeness(
                     registered, made if exact else levels,
@@ -191,7 +195,8 @@ def _register(method: str, thermal: np.ndarray, rgb: np.ndarray) -> Registration
 @lru_cache
 def _registrar(method: str) -> registration.Registrar:
     """Make the registrar of a method once: it remembers no pair, and may have to read weights."""
-    return registration.create(method)
+    name, _, settings = method.partition(':')
+    return registration.create(name, **parse_settings(settings.split(',') if settings else ()))
 
 
 def _believed(found: Registration) -> bool:
