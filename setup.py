@@ -20,7 +20,7 @@ setup(
     maintainer_email=maintainer.get('email'),
     license=manifest.findtext('license'),
     packages=find_packages(include=[package_name, f'{package_name}.*']),
-    package_data={'': ['*.css', '*.html', '*.js', '*.safetensors', 'py.typed']},
+    package_data={'': ['*.css', '*.html', '*.js', 'weights/*.safetensors', 'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
                        'ivf register thermal.png rgb.jpg --out registered.png')
     register.add_argument('thermal', type=Path)
     register.add_argument('rgb', type=Path)
-    _add_method(register, registration.methods(), 'dense')
+    _add_method(register, registration.methods(), registration.DEFAULT_METHOD)
     register.add_argument('--out', type=Path, help='write thermal on the RGB grid to this file')
 
     fuse = command('fuse', _fuse, 'Fuse a thermal image, already on the RGB grid, with RGB.',
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
 
     training_command.add_options(command(
         'train', _train, 'Train a network of this package.',
-        'ivf train registration --data recordings --out runs/fast --weights fast.safetensors'))
+        'ivf train registration-fast --data recordings --out runs/fast --weights f.safetensors'))
 
     benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
@@ -212,7 +212,7 @@ def _fuse(options: argparse.Namespace) -> int:
     size = geometry.size_of(rgb)
     valid = None
     if options.register:
-        found = registration.create('dense').register(thermal, rgb)
+        found = registration.create().register(thermal, rgb)
         if _exit_code_of(found):
             raise CommandError(f'not registered: {found.reason}')
         valid = geometry.coverage(found.H_thermal_to_rgb, geometry.size_of(thermal), size)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+import sys
 
 import cv2
 from ivf_ros import geometry, registration
@@ -22,6 +23,7 @@ import pytest
 SIZE = (640, 480)
 CENTRE = (319.5, 239.5)
 EYE = np.eye(3)
+DENSE = ('dense', 'fast')  # what searches blocks from coarse to fine
 IDENTITY_K = (500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0)
 
 
@@ -68,6 +70,7 @@ def random_corners(seed: int, reach_px: float) -> np.ndarray:
     return geometry.from_corners(corners, corners + moves)
 
 
+@pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('H_true', [
     EYE,
     geometry.translation(40, -30),
@@ -83,8 +86,8 @@ def random_corners(seed: int, reach_px: float) -> np.ndarray:
     random_corners(2, 32),
 ])
 @pytest.mark.parametrize('cosine', [False, True], ids=['inverted', 'folded contrast'])
-def test_dense_finds_a_known_mapping_without_a_prior(H_true, cosine):
-    answer = registration.create().register(*pair(H_true, cosine=cosine))
+def test_a_known_mapping_is_found_without_a_prior(H_true, cosine, method):
+    answer = registration.create(method).register(*pair(H_true, cosine=cosine))
     assert answer.state is RegistrationState.TRACKING, answer.reason
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
     assert answer.H_thermal_to_rgb[2, 2] == 1 and answer.H_thermal_to_rgb.dtype == np.float64
@@ -92,21 +95,23 @@ def test_dense_finds_a_known_mapping_without_a_prior(H_true, cosine):
     assert answer.inliers > 50 and 0.8 < answer.confidence <= 1
 
 
+@pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('seed', range(3))
-def test_dense_near_a_prior_needs_no_global_search(seed):
+def test_near_a_prior_no_global_search_is_needed(seed, method):
     H_true = random_corners(seed, 32)
     prior = geometry.translation(9, -7) @ H_true
-    local = registration.create('dense', global_search='never')
+    local = registration.create(method, global_search='never')
     answer = local.register(*pair(H_true, seed), prior=prior)
     assert answer.state is RegistrationState.TRACKING
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
-def test_dense_recovers_from_a_prior_that_does_not_hold():
+@pytest.mark.parametrize('method', DENSE)
+def test_a_prior_that_does_not_hold_is_recovered_from(method):
     H_true = geometry.rotation(np.deg2rad(4), CENTRE)
     prior = about_centre(geometry.translation(55, 20) @ geometry.scaling(0.85, 0.85))
     assert geometry.corner_error_px(prior, H_true, SIZE) > 60
-    answer = registration.create().register(*pair(H_true), prior=prior)
+    answer = registration.create(method).register(*pair(H_true), prior=prior)
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
@@ -121,24 +126,54 @@ def test_dense_works_over_the_range_of_its_parameters(parameters):
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 2.5
 
 
-def test_dense_is_deterministic():
+@pytest.mark.parametrize('parameters', [
+    {'work_px': 256}, {'work_px': 640}, {'global_search': 'always'}, {'refinement_steps': 0},
+    {'candidates': 1, 'max_scale': 1.0, 'max_rotation_deg': 0.0}, {'precision': 'float32'},
+])
+def test_fast_works_over_the_range_of_its_parameters(parameters):
+    H_true = geometry.translation(31, -18)
+    answer = registration.create('fast', **parameters).register(*pair(H_true))
+    assert answer.state is RegistrationState.TRACKING, answer.reason
+    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 2.5
+
+
+def test_fast_looks_at_the_part_of_rgb_that_the_prior_names():
+    """A thermal camera that is mounted upside down is no harder than another, given its prior."""
+    H_true = geometry.rotation(np.pi, CENTRE) @ geometry.translation(14, -9)
+    answer = registration.create('fast').register(
+        *pair(H_true), prior=geometry.rotation(np.pi, CENTRE))
+    assert answer.state is RegistrationState.TRACKING, answer.reason
+    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+
+
+def test_without_pytorch_it_is_said_what_is_missing(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'ivf_ros.registration.network_fast', raising=False)
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    with pytest.raises(RegistrationError, match="fast needs 'torch'; pip install torch"):
+        registration.create('fast')
+
+
+@pytest.mark.parametrize('method', DENSE)
+def test_the_same_images_give_the_same_answer(method):
     images = pair(random_corners(5, 32), 5)
-    first, second = (registration.create().register(*images) for _ in range(2))
+    first, second = (registration.create(method).register(*images) for _ in range(2))
     # but for the order in which vector units sum
     np.testing.assert_allclose(first.H_thermal_to_rgb, second.H_thermal_to_rgb, atol=1e-5)
     assert first.confidence == pytest.approx(second.confidence, abs=1e-5)
 
 
-def test_absolute_counts_contrast_and_dead_pixels_do_not_matter():
+@pytest.mark.parametrize('method', DENSE)
+def test_absolute_counts_contrast_and_dead_pixels_do_not_matter(method):
     H_true = geometry.translation(21, -14)
     thermal, rgb = pair(H_true)
     celsius = (thermal * 0.01 - 273.15).astype(np.float32)
     celsius[::97, ::89] = np.nan
     celsius[5, 5], celsius[6, 9] = 1e9, np.inf
-    answer = registration.create().register(celsius, rgb)
+    answer = registration.create(method).register(celsius, rgb)
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
+@pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('thermal_size, rgb_size', [
     ((160, 120), (1920, 1080)),
     ((640, 512), (1280, 720)),
@@ -146,20 +181,21 @@ def test_absolute_counts_contrast_and_dead_pixels_do_not_matter():
     ((1280, 1024), (640, 480)),  # thermal is the finer one
     ((256, 192), (480, 640)),  # upright RGB
 ])
-def test_any_two_resolutions_are_registered(thermal_size, rgb_size):
+def test_any_two_resolutions_are_registered(thermal_size, rgb_size, method):
     thermal, rgb = pair(geometry.translation(24, -16))
     small = cv2.resize(thermal, thermal_size, interpolation=cv2.INTER_AREA)
     other = cv2.resize(rgb, rgb_size, interpolation=cv2.INTER_AREA)
     H_true = geometry.rescaled(
         geometry.translation(24, -16), (thermal_size[0] / 640, thermal_size[1] / 480),
         (rgb_size[0] / 640, rgb_size[1] / 480))
-    answer = registration.create().register(small, other)
+    answer = registration.create(method).register(small, other)
     error = geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, thermal_size)
     assert answer.state is RegistrationState.TRACKING, answer.reason
     assert error * 640 / rgb_size[0] < 1.5
 
 
-def test_a_narrow_thermal_view_needs_its_prior():
+@pytest.mark.parametrize('method', DENSE)
+def test_a_narrow_thermal_view_needs_its_prior(method):
     H_true = geometry.translation(200, 150) @ geometry.scaling(0.4, 0.4)
     scene = draw_scene(3, (2500, 2000))
     shift = geometry.translation(-600, -600)
@@ -167,29 +203,33 @@ def test_a_narrow_thermal_view_needs_its_prior():
     thermal = geometry.warp(1 - scene, np.linalg.inv(H_true) @ geometry.scaling(0.4, 0.4) @ shift,
                             SIZE, cv2.INTER_CUBIC)
     rgb = np.clip(255 * rgb, 0, 255).astype(np.uint8)
-    answer = registration.create().register(thermal, rgb, geometry.translation(4, 3) @ H_true)
+    answer = registration.create(method).register(thermal, rgb, geometry.translation(4, 3) @ H_true)
     assert answer.state is RegistrationState.TRACKING, answer.reason
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
-def test_gray_rgb_gives_the_same_answer():
+@pytest.mark.parametrize('method', DENSE)
+def test_gray_rgb_gives_the_same_answer(method):
     thermal, rgb = pair(geometry.translation(10, 4))
     gray = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
-    colour, plain = (registration.create().register(thermal, image) for image in (rgb, gray))
+    colour, plain = (registration.create(method).register(thermal, image)
+                     for image in (rgb, gray))
     np.testing.assert_allclose(colour.H_thermal_to_rgb, plain.H_thermal_to_rgb, atol=1e-5)
 
 
+@pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('prior', [None, EYE], ids=['no prior', 'prior'])
 @pytest.mark.parametrize('seed', range(4))
-def test_unrelated_images_are_refused(seed, prior):
+def test_unrelated_images_are_refused(seed, prior, method):
     thermal, _ = pair(EYE, seed)
     _, rgb = pair(EYE, seed + 50)
-    answer = registration.create().register(thermal, rgb, prior)
+    answer = registration.create(method).register(thermal, rgb, prior)
     assert answer.reason
     assert answer.state is (RegistrationState.LOST if prior is None else RegistrationState.PRIOR)
     np.testing.assert_array_equal(answer.H_thermal_to_rgb, EYE)  # the prior, and the stretch
 
 
+@pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('thermal', [
     np.zeros((480, 640), np.uint16),
     np.full((480, 640), 30000, np.uint16),
@@ -199,25 +239,28 @@ def test_unrelated_images_are_refused(seed, prior):
     np.ones((480, 1), np.uint8),
     np.arange(640 * 4, dtype=np.uint16).reshape(4, 640),
 ], ids=['black', 'flat', 'nan', 'inf', 'pixel', 'column', 'strip'])
-def test_where_nothing_is_to_be_seen_the_reason_says_so(thermal):
+def test_where_nothing_is_to_be_seen_the_reason_says_so(thermal, method):
     _, rgb = pair(EYE)
     for prior, state in ((None, RegistrationState.LOST),
                          (geometry.stretch(thermal.shape[::-1], SIZE), RegistrationState.PRIOR)):
-        answer = registration.create().register(thermal, rgb, prior)
+        answer = registration.create(method).register(thermal, rgb, prior)
         assert (answer.reason, answer.state) == ('textureless', state)
         assert np.isfinite(answer.H_thermal_to_rgb).all()
 
 
-def test_flat_rgb_is_textureless_and_noise_is_refused():
+@pytest.mark.parametrize('method', DENSE)
+def test_flat_rgb_is_textureless_and_noise_is_refused(method):
     thermal, rgb = pair(EYE)
-    assert registration.create().register(thermal, np.full_like(rgb, 9)).reason == 'textureless'
+    registrar = registration.create(method)
+    assert registrar.register(thermal, np.full_like(rgb, 9)).reason == 'textureless'
     noise = np.random.default_rng(0).normal(3e4, 5, thermal.shape).astype(np.uint16)
-    assert registration.create().register(noise, rgb).state is RegistrationState.LOST
+    assert registrar.register(noise, rgb).state is RegistrationState.LOST
 
 
-def test_an_implausible_prior_is_refused_not_followed():
+@pytest.mark.parametrize('method', DENSE)
+def test_an_implausible_prior_is_refused_not_followed(method):
     prior = geometry.translation(5000, 0)
-    answer = registration.create().register(*pair(EYE), prior=prior)
+    answer = registration.create(method).register(*pair(EYE), prior=prior)
     assert answer.state is RegistrationState.PRIOR
     assert answer.reason.startswith('implausible prior: off the image')
 
@@ -339,7 +382,7 @@ def test_the_cost_volume_is_the_sum_of_products_over_each_cell():
     random = np.random.default_rng(0)
     features, around = (random.normal(size=shape).astype(np.float32)
                         for shape in ((16, 24, 2), (20, 28, 2)))
-    volume = matching._cost_volume(features, around, 2, 8)
+    volume = matching.correlate_cells(features, around, 2, 8)
     for row, column, dy, dx in ((0, 0, 0, 0), (1, 2, 4, 1), (0, 1, 2, 2)):
         cell = np.s_[8 * row:8 * row + 8, 8 * column:8 * column + 8]
         there = around[dy:dy + 16, dx:dx + 24][cell]
@@ -444,10 +487,11 @@ def real_pairs(root: Path, names: list[str]):
         yield thermal, warped, rgb, H_true
 
 
-def test_real_pairs_are_found_and_found_again(shared_data):
+@pytest.mark.parametrize('method', DENSE)
+def test_real_pairs_are_found_and_found_again(shared_data, method):
     root = shared_data / 'roadscene' / 'train'
     names = sorted(path.name for path in (root / 'visible').glob('*.jpg'))[::14]
-    registrar = registration.create()
+    registrar = registration.create(method)
     errors, repeats = [], []
     for thermal, warped, rgb, H_true in real_pairs(root, names):
         size = thermal.shape[::-1]
@@ -462,10 +506,11 @@ def test_real_pairs_are_found_and_found_again(shared_data):
     assert np.mean(np.array(errors) > 20) <= 0.15
 
 
-def test_real_scenes_that_do_not_belong_together_are_refused(shared_data):
+@pytest.mark.parametrize('method', DENSE)
+def test_real_scenes_that_do_not_belong_together_are_refused(shared_data, method):
     root = shared_data / 'roadscene' / 'train'
     names = sorted(path.name for path in (root / 'visible').glob('*.jpg'))[::17]
     pairs = list(real_pairs(root, names))
-    registrar = registration.create()
+    registrar = registration.create(method)
     for (_, thermal, _, _), (_, _, rgb, _) in pairwise(pairs):
         assert registrar.register(thermal, rgb).state is RegistrationState.LOST

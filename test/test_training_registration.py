@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 import json
+from pathlib import Path
 
 import cv2
-from ivf_ros import geometry
+from ivf_ros import cli, geometry
+from ivf_ros.data.sample import Dataset
 import numpy as np
 import pytest
 
@@ -18,11 +20,12 @@ torch = pytest.importorskip('torch', reason='training needs PyTorch')
 from ivf_ros.nn import weights  # noqa: E402, I100
 from ivf_ros.registration.fast import FastParameters, FastRegistrar  # noqa: E402
 from ivf_ros.registration.network_fast import FastNetwork  # noqa: E402
-from ivf_ros.training import registration_data as data  # noqa: E402, I100
+from ivf_ros.training import realignment, registration_data as data  # noqa: E402, I100
 from ivf_ros.training import registration_fast as fast  # noqa: E402
 from ivf_ros.training.settings import FastTraining  # noqa: E402
 
-SHORT = FastTraining(steps=4, batch=2, coarse_points=64, fine_points=64, save_every=2)
+SHORT = FastTraining(steps=4, batch=2, blocks=6, save_every=2)
+LEVEL = fast.Level(side=3, reach=4, corners_px=0.0, shift_px=0.0)
 
 
 def blobs(seed, size=(640, 480)):
@@ -33,46 +36,84 @@ def blobs(seed, size=(640, 480)):
 
 @pytest.fixture(scope='module')
 def scenes():
-    return [data.Scene(str(seed), 'made', 255 - blobs(seed), blobs(seed), True)
+    return [data.Scene(str(seed), 'made', 255 - blobs(seed), blobs(seed), 0.3)
             for seed in range(3)]
 
 
-def one_hot_features(height, width):
-    """Return descriptors (1, h * w, h, w) by which each cell is like itself only."""
-    return torch.eye(height * width).reshape(height, width, -1).permute(2, 0, 1)[None]
+def random_map(seed=0, channels=16, height=24, width=32):
+    """Return a map (1, C, h, w) of unit vectors of which no two are alike."""
+    torch.manual_seed(seed)
+    return torch.nn.functional.normalize(torch.randn(1, channels, height, width), dim=1)
 
 
-def test_descriptors_that_know_their_place_have_no_coarse_loss():
-    features = one_hot_features(6, 8)
-    loss, found = fast.coarse_loss(features, features, torch.eye(3)[None], torch.tensor(60.0), 48)
-    assert float(loss) < 1e-3 and float(found) == 1.0
+def lost(thermal, rgb, H, H_start=None, sigma=0.0, stride=4, scale=200.0):
+    """Return loss and share found for maps with H from thermal to RGB pixels."""
+    H, H_start = (torch.tensor(np.eye(3) if one is None else one).float()[None]
+                  for one in (H, H_start))
+    loss, found = fast.block_loss(thermal, rgb, H, H_start, LEVEL, stride,
+                                  torch.tensor([sigma]), torch.tensor(scale), 64)
+    return float(loss), float(found)
 
 
-def test_descriptors_that_are_all_alike_lose_the_logarithm_of_the_number_of_cells():
-    same = torch.ones(1, 4, 6, 8) / 2
-    loss, _ = fast.coarse_loss(same, same, torch.eye(3)[None], torch.tensor(10.0), 48)
-    assert float(loss) == pytest.approx(np.log(48), abs=1e-4)
+def test_blocks_that_look_like_nothing_else_are_found_where_they_are():
+    features = random_map()
+    loss, found = lost(features, features, np.eye(3))
+    assert found == 1.0
+    # What remains is the label: exp(-d^2 / (2 0.4^2)) shared by the pixels around it.
+    side = np.mgrid[-4:5, -4:5]
+    assert loss == pytest.approx(np.log(np.exp(-np.square(side).sum(0) / 0.32).sum()), abs=1e-3)
 
 
-def test_a_shift_of_whole_cells_is_followed():
-    features = one_hot_features(6, 8)
+def test_maps_that_are_the_same_everywhere_lose_the_logarithm_of_the_number_of_places():
+    same = torch.ones(1, 4, 24, 32) / 2
+    loss, _ = lost(same, same, np.eye(3), sigma=1.0, scale=0.0)
+    assert loss == pytest.approx(np.log(81), abs=1e-4)
+
+
+@pytest.mark.parametrize('start_px, label_px, found', [
+    ((0, 0), (8, 4), True), ((4, 8), (8, 4), True), ((4, 8), (-4, 4), False)])
+def test_a_shift_is_followed_from_where_the_search_begins(start_px, label_px, found):
+    features = random_map()
     shifted = torch.roll(features, (1, 2), (2, 3))  # what was at (x, y) is at (x + 2, y + 1)
-    H = torch.tensor(geometry.translation(2 * fast.COARSE_STRIDE, fast.COARSE_STRIDE)).float()
-    loss, found = fast.coarse_loss(features, shifted, H[None], torch.tensor(60.0), 200)
-    assert float(loss) < 1e-3 and float(found) == 1.0
-    wrong, _ = fast.coarse_loss(features, shifted, torch.eye(3)[None], torch.tensor(60.0), 200)
-    assert float(wrong) > 10
+    loss, share = lost(features, shifted, geometry.translation(*label_px),
+                       geometry.translation(*start_px))
+    # Of the blocks a few lie where the map was rolled around its border.
+    assert (share > 0.9, loss < 2) == (found, found)
 
 
-def test_fine_loss_is_least_at_the_true_displacement():
-    torch.manual_seed(0)
-    features = torch.nn.functional.normalize(torch.randn(1, 16, 40, 48), dim=1)
-    shifted = torch.roll(features, (-1, 3), (2, 3))
-    losses = {dx: float(fast.fine_loss(
-        features, shifted, torch.tensor(geometry.translation(dx * fast.FINE_STRIDE,
-                                                             -fast.FINE_STRIDE)).float()[None],
-        torch.tensor(20.0), 200)) for dx in (2, 3, 4)}
-    assert losses[3] < 0.1 < 5 < min(losses[2], losses[4])
+def test_a_label_that_is_off_by_its_own_uncertainty_costs_little():
+    features = random_map()
+    off = geometry.translation(8, 0)  # two pixels of the map
+    told, untold = (lost(features, features, off, sigma=sigma)[0] for sigma in (2.0, 0.0))
+    assert told < 4.5 and untold > 10
+
+
+def test_correlation_is_the_sum_of_products_at_each_displacement():
+    torch.manual_seed(3)
+    side, reach = 3, 2
+    block, around = torch.randn(1, 2, 9, 5), torch.randn(1, 2, 49, 5)
+    found = fast._correlation(block, around, side, reach).reshape(1, 2, 5, 5)
+    small, large = block.reshape(1, 2, 3, 3, 5), around.reshape(1, 2, 7, 7, 5)
+    for dy in range(5):
+        for dx in range(5):
+            expected = (small * large[:, :, dy:dy + 3, dx:dx + 3]).sum((2, 3, 4))
+            torch.testing.assert_close(found[:, :, dy, dx], expected)
+
+
+def test_what_the_pairs_of_a_rig_are_off_by_is_found_and_taken_out():
+    row, column = np.mgrid[:480, :640].astype(np.float32)
+    x, y = column / 320 - 1, row / 240 - 1
+    bent = np.stack([6 * x * x * y - 2, 4 * y - 5 * x * y], 2)  # where RGB shows it, in pixels
+    pairs = [(cv2.remap(blobs(seed), column + bent[..., 0], row + bent[..., 1],
+                        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), 255 - blobs(seed))
+             for seed in range(12)]
+    found = realignment.common_displacement_px(pairs, (640, 480))
+    inner = np.s_[40:-40, 40:-40]
+    assert np.abs(found - bent)[inner].max() < 1.5
+    before, after = (np.abs(255 - luma.astype(float) - image)[inner].mean()
+                     for thermal, luma in pairs[:1]
+                     for image in (thermal, realignment.realigned(thermal, found)))
+    assert after < 0.4 * before
 
 
 @pytest.mark.parametrize('seed', range(6))
@@ -89,7 +130,7 @@ def test_an_example_is_what_its_homography_says(scenes, seed, monkeypatch):
     inside = cv2.erode(geometry.coverage(H, size, size).astype(np.uint8), np.ones((9, 9))) > 0
     assert inside.mean() > 0.2
     assert np.abs(back + drawn.rgb[0] - 1)[inside].mean() < 0.03
-    assert drawn.fine != drawn.coarse
+    assert 0 < drawn.label_px < 0.3
 
 
 def test_examples_repeat_with_the_seed(scenes):
@@ -102,21 +143,21 @@ def test_the_loss_falls_on_one_batch(scenes, tmp_path):
     settings = replace(SHORT, steps=40, warmup=5, learning_rate=3e-3, save_every=100, seed=1)
     fast.train(scenes, tmp_path, settings, overfit=True)
     log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
-    total = [record['coarse'] + record['fine'] for record in log]
+    total = [record['eighth'] + record['quarter'] + record['half'] for record in log]
     assert total[-1] < 0.8 * total[0]
 
 
 def test_training_goes_on_where_it_stopped_as_if_it_had_not(scenes, tmp_path, monkeypatch):
     whole = fast.train(scenes, tmp_path / 'whole', SHORT)
-    calls, loss = [], fast.loss
+    calls, losses = [], fast.losses
 
     def interrupted(*arguments):
         calls.append(1)
         if len(calls) == 4:  # step 2, of which nothing is saved, was done
             raise KeyboardInterrupt
-        return loss(*arguments)
+        return losses(*arguments)
 
-    monkeypatch.setattr(fast, 'loss', interrupted)
+    monkeypatch.setattr(fast, 'losses', interrupted)
     with pytest.raises(KeyboardInterrupt):
         fast.train(scenes, tmp_path / 'cut', SHORT)
     assert torch.load(tmp_path / 'cut' / 'checkpoint.pt', weights_only=True)['step'] == 2
@@ -134,6 +175,24 @@ def test_what_was_trained_registers_by_its_weight_file(scenes, tmp_path):
     assert answer.H_thermal_to_rgb.shape == (3, 3) and answer.rgb_size == (640, 480)
     assert answer.reason or answer.confidence >= FastParameters().min_confidence
     assert registrar.register(np.zeros((90, 120), np.uint8), blobs(1)).reason == 'textureless'
+
+
+def test_the_command_trains_and_says_in_the_weights_what_on(tmp_path, capsys):
+    for kind, shade in (('ir', lambda seed: 255 - blobs(seed)), ('vi', blobs)):
+        (tmp_path / 'data' / 'test' / kind).mkdir(parents=True)
+        for seed in range(3):
+            cv2.imwrite(str(tmp_path / 'data' / 'test' / kind / f'0000{seed}D.png'), shade(seed))
+    path = tmp_path / 'fast.safetensors'
+    wanted = ['train', 'registration-fast', '--data', str(tmp_path / 'data'), '--out',
+              str(tmp_path / 'run'), '--weights', str(path)]
+    for setting in ('steps=2', 'batch=1', 'blocks=4', 'simulated=0'):
+        wanted += ['--set', setting]
+    assert cli.main(wanted) == 0
+    told = weights.metadata(path)
+    assert (told['network'], told['settings']['blocks']) == ('FastNetwork', 4)
+    assert sum(told['trained_on'].values()) == 3 and 'steps=2' in told['command']
+    assert cli.main([*wanted, '--set', 'speed=2']) == 1
+    assert "unknown parameter 'speed'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content, message', [
@@ -155,12 +214,13 @@ def test_folding_batch_normalisation_changes_nothing():
             layer.running_var.uniform_(0.5, 2)
     image = torch.randn(1, 2, 64, 96)
     with torch.inference_mode():
-        before = network(image, 'rgb')
-        after = weights.folded(network)(image, 'rgb')
+        before = network.maps(image, 'rgb')
+        after = weights.folded(network).maps(image, 'rgb')
     for a, b in zip(before, after):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
 
 
 def test_every_fourth_block_is_held_back():
-    held = [index for index in range(112) if data.is_held_back(index)]
-    assert held == [*range(42, 56), *range(98, 112)]
+    numbered = Dataset('numbers', 'none', Path(), tuple(range(112)))
+    assert numbered.held_back == (*range(42, 56), *range(98, 112))
+    assert sorted(numbered.held_back + numbered.for_training) == list(range(112))

@@ -160,9 +160,25 @@ class Dataset:
     root: Path
     samples: tuple[Sample, ...]
 
+    @property
+    def held_back(self) -> tuple[Sample, ...]:
+        """Return every fourth block of 14 neighbours: what is measured on, and never learned."""
+        return tuple(sample for index, sample in enumerate(self.samples) if _is_held_back(index))
+
+    @property
+    def for_training(self) -> tuple[Sample, ...]:
+        """Return all others."""
+        return tuple(sample for index, sample in enumerate(self.samples)
+                     if not _is_held_back(index))
+
 
 def read_pixels(image: Path | VideoFrame | np.ndarray) -> np.ndarray:
     """Return an image of a sample as it was stored; raise SourceError where unreadable."""
     if isinstance(image, Path):
         return read_image(image)
     return image.read() if isinstance(image, VideoFrame) else image
+
+
+def _is_held_back(index: int) -> bool:
+    # Neighbours are alike, so they are held back together.
+    return index // 14 % 4 == 3

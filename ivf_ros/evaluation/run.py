@@ -200,6 +200,7 @@ def _start_worker(stages: Sequence[Stage], pictures: Path | None,
     global _stages, _pictures  # noqa: PLW0603 -- the only state of a worker
     _stages, _pictures = stages, pictures
     cv2.setNumThreads(1)  # the processes share the cores
+    os.environ['OMP_NUM_THREADS'] = '1'  # for PyTorch, which methods load when they are made
     if parent_pid is not None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -16,7 +16,6 @@ from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
 from ivf_ros.pairing import Pair, PairSynchronizer
-from ivf_ros.training.registration_data import is_held_back
 from ivf_ros.types import Event, Truth
 
 T = TypeVar('T')
@@ -99,9 +98,7 @@ class SampleList:
                               aligned=sample.aligned or self._aligned)
 
     def _of(self, dataset: Dataset) -> Iterable[Sample]:
-        if not self._held_back:
-            return dataset.samples
-        return [sample for index, sample in enumerate(dataset.samples) if is_held_back(index)]
+        return dataset.held_back if self._held_back else dataset.samples
 
     def _chosen(self, samples: Iterable[T]) -> Iterator[T]:
         return islice(islice(samples, 0, None, self._every), self._limit)

@@ -100,3 +100,17 @@ def folded(network: Network) -> Network:
             child[1] = nn.Identity()
         folded(child)
     return network
+
+
+def for_use(network: Network, precision: str) -> Network:
+    """
+    Return a trained network as fast as it gets on a processor, for inference only; in place.
+
+    Batch normalisation is folded, weights are ``'bfloat16'`` or ``'float32'``, channels last.
+    """
+    kind = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
+    network = folded(network).to(kind)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+    return network

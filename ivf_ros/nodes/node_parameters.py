@@ -33,13 +33,16 @@ class RegistrationNodeParameters:
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     method: str = parameter(
-        'dense', 'How the homography is measured.', choices=registration.methods(), live=False)
+        registration.DEFAULT_METHOD, 'How the homography is measured.',
+        choices=registration.methods(), live=False)
     max_rate_hz: float = parameter(
         2.0, 'Most measurements a second; frames in between use the latest one.',
         minimum=0.01, maximum=1000.0)
     pairing: PairingParameters = group(PairingParameters)
     calibrated: registration.CalibratedParameters = group(registration.CalibratedParameters)
     dense: registration.DenseParameters = group(registration.DenseParameters)
+    fast: registration.FastParameters = group(registration.FastParameters)
+    dfa: registration.DfaParameters = group(registration.DfaParameters)
     rift: registration.RiftParameters = group(registration.RiftParameters)
     tracker: registration.TrackerParameters = group(registration.TrackerParameters)
     freeze: FreezeParameters = group(FreezeParameters)

@@ -3,7 +3,7 @@
 """
 Registration: how thermal pixels map to RGB pixels.
 
->>> registrar = create('dense')
+>>> registrar = create()                               # doctest: +SKIP
 >>> answer = registrar.register(thermal, rgb)          # doctest: +SKIP
 >>> cv2.warpPerspective(thermal, answer.H_thermal_to_rgb, answer.rgb_size)  # doctest: +SKIP
 
@@ -18,19 +18,27 @@ from typing import Any
 from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import CalibratedParameters, CalibratedRegistrar
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
+from ivf_ros.registration.dfa import DfaParameters, DfaRegistrar
+from ivf_ros.registration.fast import FastParameters, FastRegistrar
 from ivf_ros.registration.inputs import RegistrationError
 from ivf_ros.registration.rift import RiftParameters, RiftRegistrar
 from ivf_ros.registration.tracking import Registrar, RegistrationTracker, TrackerParameters
 
-__all__ = ['CalibratedParameters', 'CalibratedRegistrar', 'create', 'DenseParameters',
-           'DenseRegistrar', 'methods', 'Registrar', 'RegistrationError', 'RegistrationTracker',
+__all__ = ['CalibratedParameters', 'CalibratedRegistrar', 'create', 'DEFAULT_METHOD',
+           'DenseParameters', 'DenseRegistrar', 'DfaParameters', 'DfaRegistrar', 'FastParameters',
+           'FastRegistrar', 'methods', 'Registrar', 'RegistrationError', 'RegistrationTracker',
            'RiftParameters', 'RiftRegistrar', 'TrackerParameters']
 
 _METHODS: dict[str, tuple[type, type]] = {
     'calibrated': (CalibratedRegistrar, CalibratedParameters),
     'dense': (DenseRegistrar, DenseParameters),
+    'fast': (FastRegistrar, FastParameters),
+    'dfa': (DfaRegistrar, DfaParameters),
     'rift': (RiftRegistrar, RiftParameters),
 }
+
+
+DEFAULT_METHOD = 'fast'
 
 
 def methods() -> tuple[str, ...]:
@@ -38,7 +46,7 @@ def methods() -> tuple[str, ...]:
     return tuple(_METHODS)
 
 
-def create(method: str = 'dense', **parameters: Any) -> Registrar:
+def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Registrar:
     """
     Make a registrar.
 

@@ -1,54 +1,89 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Learned registration for a rig: descriptors that do not depend on which camera took the image.
+Learned registration for a rig: the coarse-to-fine search of ``dense`` in maps that were trained.
 
-1. Thermal is brought to ``work_px`` width, and RGB laid onto its grid by the prior.
-2. Coarse: every cell of 8 x 8 pixels of one image is compared with every cell of the other. Cells
-   that choose each other give a homography (MAGSAC++).
-3. RGB is laid onto the grid anew by it, and compared once more; what is left is small.
-4. Fine: Gauss-Newton on the descriptors of 2 x 2 pixels.
-5. The more cells agree in the last comparison, the more certain the answer; an uncertain one is
-   refused.
-
-It does not beat ``dense`` yet (docs/registration.md), so no weights come with the package and
-``registration.create`` does not know it.
+1. Thermal is brought to ``work_px`` width and RGB to the same scale; the network makes of each
+   two maps in which both cameras see the same (``network_fast``).
+2. Without a prior, or where it did not hold: global search over scale, rotation and shift in the
+   maps at 1/8 (``search``).
+3. Blocks of the maps at 1/4 draw a homography to where they lie best (``matching``). So far what
+   was learned leads; it knows places that ``dense`` takes for others.
+4. From there on blocks of the structure features of ``dense`` do, which are more exact.
+5. Evidence is collected in the maps at 1/4, which had no say in the last steps, and a homography
+   that is not well supported is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.inputs import contrast, Question, resized, scaled
-from ivf_ros.registration.point_matches import fit, Matches
-from ivf_ros.registration.refinement import refine
-from ivf_ros.types import Registration
+from ivf_ros.registration.coarse_to_fine import (
+    best,
+    confidence,
+    Evidence,
+    evidence,
+    followed,
+    FROM_FAR,
+    FROM_NEAR,
+    Level,
+    refined,
+    structure_levels,
+)
+from ivf_ros.registration.features import structure
+from ivf_ros.registration.inputs import (
+    contrast,
+    Question,
+    RegistrationError,
+    resized,
+    scaled,
+)
+from ivf_ros.registration.search import search
+from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
-if TYPE_CHECKING:
-    from ivf_ros.registration.network_fast import Descriptors
-
+_WEIGHTS = Path(__file__).parent / 'weights' / 'fast.safetensors'
 _MULTIPLE_PX = 32  # of both sides of what the network is given
-_COARSE_PX, _FINE_PX = 8, 2
-_MARGIN, _STRIDE = 4, 3  # fine cells
+_MARGIN = 0.2  # of the width: how far around the prior RGB is looked at
+_SCALE_STEP = 0.075  # of the logarithm
+_ROTATION_STEP_RAD = np.deg2rad(4.0)
+_SEARCH_MATCHING = (4, 4, 2)  # of the maps at 1/8: reach, cell, cells a block
+_MATCHING = (6, 4, 3)  # of the maps at 1/4
+
+# Of the features of the evidence.
+_CONFIDENCE = (-7.87, 8.05, 2.39, 2.55, 0.07, -4.13)
 
 
 @dataclass(frozen=True)
 class FastParameters:
-    """At which size the method ``fast`` compares, and how critically."""
+    """At which size the method ``fast`` compares, how far it searches, and how critically."""
 
     weights: str = parameter(
-        '', 'Weight file, as written by ivf train registration --weights.', live=False)
+        '', 'Weight file; that of the package where empty.', live=False)
     work_px: int = parameter(
         320, 'Width of the thermal image that the network is given; it was trained for 320.',
         minimum=160, maximum=1280)
+    global_search: str = parameter(
+        'auto', "Search globally: 'auto' where a prior is missing or does not hold.",
+        choices=('auto', 'always', 'never'))
+    max_scale: float = parameter(
+        1.25, 'Global search: greatest factor of scale against the prior, either way.',
+        minimum=1.0, maximum=2.0)
+    max_rotation_deg: float = parameter(
+        4.0, 'Global search: greatest rotation tried against the prior; a degree more is found.',
+        minimum=0.0, maximum=45.0)
+    max_shift: float = parameter(
+        0.15, 'Global search: greatest shift against the prior, as a share of the image width.',
+        minimum=0.0, maximum=0.25)
+    candidates: int = parameter(
+        3, 'Global search: how many of its answers are followed up.', minimum=1, maximum=20)
     refinement_steps: int = parameter(
-        6, 'Gauss-Newton steps at the end; 0 for none.', minimum=0, maximum=50)
+        2, 'Rounds of matching at the finest level; 0 for none.', minimum=0, maximum=10)
     precision: str = parameter(
         'bfloat16', 'Of the network; bfloat16 is several times faster than float32 on processors '
         'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
@@ -58,20 +93,26 @@ class FastParameters:
 
 class FastRegistrar:
     """
-    Registers by learned descriptors; see the module for the steps.
+    Registers by maps that were trained; see the module for the steps.
 
     Raises
     ------
+    RegistrationError
+        PyTorch or safetensors is not installed.
     WeightsError
         The weight file is missing or damaged.
 
     """
 
     def __init__(self, parameters: FastParameters = FastParameters()) -> None:
-        from ivf_ros.registration.network_fast import Describer  # PyTorch, only where it is used
+        try:  # PyTorch, only where it is used
+            from ivf_ros.registration.network_fast import Mapper
+        except ModuleNotFoundError as error:
+            raise RegistrationError(f"fast needs '{error.name}'; pip install {error.name}") \
+                from None
 
         self.parameters = parameters
-        self._network = Describer(Path(parameters.weights), parameters.precision)
+        self._network = Mapper(Path(parameters.weights or _WEIGHTS), parameters.precision)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
@@ -85,8 +126,8 @@ class FastRegistrar:
         rgb:
             ``(H, W, 3)`` uint8 BGR or ``(H, W)`` uint8 gray.
         prior:
-            ``(3, 3)`` H_thermal_to_rgb near which to look; the stretch of the thermal image over
-            the RGB grid where None.
+            ``(3, 3)`` H_thermal_to_rgb near which to look first; the stretch of the thermal image
+            over the RGB grid where None.
 
         Returns
         -------
@@ -100,75 +141,155 @@ class FastRegistrar:
             An image or the prior has a wrong shape or type.
 
         """
+        return self.examine(thermal, rgb, prior)[0]
+
+    def examine(self, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None = None
+                ) -> tuple[Registration, Evidence | None]:
+        """Return the answer of ``register``, and what its confidence was made of, if anything."""
         question = Question.about(thermal, rgb, prior)
         reason = question.flaw(question.start)
         if reason:
-            return question.refused(f'implausible prior: {reason}')
+            return question.refused(f'implausible prior: {reason}'), None
         thermal, rgb = contrast(thermal), contrast(rgb)
-        if not (thermal.any() and rgb.any()):
-            return question.refused('textureless')
+        strip = min(thermal.shape) * _MULTIPLE_PX < max(thermal.shape)
+        if strip or not (thermal.any() and rgb.any()):
+            return question.refused('textureless'), None
 
-        grid = _grid_size(question.thermal_size, self.parameters.work_px)
-        H_thermal_to_grid = geometry.stretch(question.thermal_size, grid)
-        H_grid_to_rgb = geometry.normalized(question.start @ np.linalg.inv(H_thermal_to_grid))
-        of_thermal = self._network.describe(resized(thermal, grid), 'thermal')
-        for tolerance_px, fine in ((8.0, False), (4.0, True)):
-            of_rgb = self._network.describe(_laid(rgb, H_grid_to_rgb, grid), 'rgb', fine)
-            matches = self._matches(of_thermal, of_rgb)
-            step, inliers = fit(matches, tolerance_px, 'homography')
-            if step is None:
-                return question.refused(f'{len(matches.distinct)} matches are too few')
-            H_grid_to_rgb = geometry.normalized(H_grid_to_rgb @ step)
-            reason = question.flaw(H_grid_to_rgb @ H_thermal_to_grid)
-            if reason:
-                return question.refused(f'implausible: {reason}')
-        assert step is not None
-        rest = _refined(of_thermal.fine, of_rgb.fine, step, self.parameters.refinement_steps)
-        H = geometry.normalized(H_grid_to_rgb @ rest @ H_thermal_to_grid)
-        confidence = _confidence(matches, inliers)
-        if confidence < self.parameters.min_confidence:
-            return question.refused(f'low confidence: {confidence:.2f}')
-        return question.answered(H, confidence, int(inliers.sum()))
+        view = _View.of(thermal, rgb, question.start, self.parameters.work_px)
+        structures = structure_levels(
+            structure(view.thermal), _seen(structure(view.rgb), view.covered),
+            geometry.size_of(view.thermal), geometry.size_of(view.rgb))
+        if structures is None:
+            return question.refused('textureless'), None
+        eighth, quarter = self._learned(view)
+        levels = (quarter, *structures)
+        mode = self.parameters.global_search
+        if mode == 'never' or (mode == 'auto' and question.prior is not None):
+            answer = self._measure(levels, [view.start], view, question)
+            if answer[0].state is RegistrationState.TRACKING or mode == 'never':
+                return answer
+        return self._measure(levels, self._global_starts(eighth, view.start), view, question)
 
-    def _matches(self, thermal: Descriptors, rgb: Descriptors) -> Matches:
-        """Compare every cell with every other; return those that choose each other, in pixels."""
-        from_cells, to_cells, certainty = self._network.matches(thermal, rgb)
-        offset = (_COARSE_PX - 1) / 2
-        return Matches(from_cells * _COARSE_PX + offset, to_cells * _COARSE_PX + offset,
-                       np.sqrt(certainty), thermal.cells[0] * thermal.cells[1])
+    def _learned(self, view: _View) -> tuple[Level, Level]:
+        """Take step 1: return the maps at 1/8 and 1/4."""
+        thermal = self._network.maps(view.thermal, 'thermal')
+        rgb = self._network.maps(view.rgb, 'rgb')
+        eighth, quarter = (
+            Level(of_thermal, _seen(of_rgb, view.covered), geometry.size_of(view.thermal),
+                  geometry.size_of(view.rgb), *matching, oriented=False)
+            for of_thermal, of_rgb, matching in zip(thermal, rgb, (_SEARCH_MATCHING, _MATCHING)))
+        return eighth, quarter
+
+    def _global_starts(self, level: Level, start: np.ndarray) -> list[np.ndarray]:
+        """Take step 2: find where the coarsest maps look most alike."""
+        p = self.parameters
+        width = level.thermal.shape[1]
+        margin = width // 4
+        scales = np.exp(_steps(np.log(p.max_scale), _SCALE_STEP))
+        angles = _steps(np.deg2rad(p.max_rotation_deg), _ROTATION_STEP_RAD)
+        found = search(level.thermal, level.rgb_around(start, margin), margin, scales, angles,
+                       int(p.max_shift * width), p.candidates, oriented=False)
+        return [level.moved(start, similarity) for similarity in found]
+
+    def _measure(self, levels: tuple[Level, Level, Level, Level], starts: list[np.ndarray],
+                 view: _View, question: Question) -> tuple[Registration, Evidence | None]:
+        """Take steps 3 to 5: go from coarse to fine from the best of the starts, then judge."""
+        quarter, fine, middle, coarse = levels
+        tracks = best(followed(starts, quarter, FROM_FAR), quarter, 1)
+        tracks = followed(followed(tracks, quarter, FROM_NEAR), coarse, FROM_NEAR)
+        tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
+        if not tracks:
+            return question.refused('too few blocks'), None
+        H = view.whole(tracks[0])
+
+        reason = question.flaw(H)
+        if reason:
+            return question.refused(f'implausible: {reason}'), None
+        found = evidence(quarter, tracks[0])
+        probability = confidence(found, _CONFIDENCE)
+        if probability < self.parameters.min_confidence:
+            return question.refused(f'low confidence: {probability:.2f}'), found
+        return question.answered(H, probability, found.inliers), found
 
 
-def _grid_size(size: tuple[int, int], work_px: int) -> tuple[int, int]:
-    """Return width and height, multiples of 32, near ``work_px`` and the aspect of the image."""
-    width = max(round(work_px / _MULTIPLE_PX), 2) * _MULTIPLE_PX
-    height = max(round(width * size[1] / size[0] / _MULTIPLE_PX), 2) * _MULTIPLE_PX
+@dataclass(frozen=True, eq=False)
+class _View:
+    """
+    What the network is given of a pair.
+
+    Thermal at its working size, and the part of RGB around it as the prior lays it there: what
+    lies far outside is not looked at, and what the prior turns is turned back.
+
+    Attributes
+    ----------
+    thermal, rgb:
+        ``(h, w)`` float32 from 0 to 1; sides are multiples of 32.
+    covered:
+        ``(h, w)`` bool: where ``rgb`` shows RGB, and not what was made up beyond its border.
+    start:
+        ``(3, 3)`` from ``thermal`` to ``rgb`` pixels, by the prior: a shift.
+    H_thermal_to_view, H_view_to_rgb:
+        ``(3, 3)`` between the images and the views of them.
+
+    """
+
+    thermal: np.ndarray
+    rgb: np.ndarray
+    covered: np.ndarray
+    start: np.ndarray
+    H_thermal_to_view: np.ndarray
+    H_view_to_rgb: np.ndarray
+
+    @classmethod
+    def of(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray, work_px: int) -> _View:
+        thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
+        grid = _rounded(
+            (work_px, work_px * thermal_size[1] / thermal_size[0]), round)
+        H_thermal_to_grid = geometry.stretch(thermal_size, grid)
+        H_grid_to_rgb = geometry.normalized(prior @ np.linalg.inv(H_thermal_to_grid))
+        corners = geometry.transform_points(np.linalg.inv(H_grid_to_rgb),
+                                            geometry.corners_px(rgb_size))
+        margin = _MARGIN * grid[0]
+        left, top = np.maximum(np.floor(corners.min(0)), -margin).astype(int)
+        right, bottom = np.minimum(np.ceil(corners.max(0)) + 1, np.array(grid) + margin)
+        size = _rounded((right - left, bottom - top), np.ceil)
+        start = geometry.translation(-left, -top)
+        H_view_to_rgb = geometry.normalized(H_grid_to_rgb @ np.linalg.inv(start))
+        return cls(resized(thermal, grid), _laid(rgb, H_view_to_rgb, size),
+                   geometry.coverage(np.linalg.inv(H_view_to_rgb), rgb_size, size), start,
+                   H_thermal_to_grid, H_view_to_rgb)
+
+    def whole(self, H: np.ndarray) -> np.ndarray:
+        """Return a homography between the views as one between the images."""
+        return geometry.normalized(self.H_view_to_rgb @ H @ self.H_thermal_to_view)
+
+
+def _rounded(size: tuple[float, float], rounding: Callable[[float], float]) -> tuple[int, int]:
+    """Return width and height as multiples of ``_MULTIPLE_PX``, two of them at least."""
+    width, height = (max(int(rounding(side / _MULTIPLE_PX)), 2) * _MULTIPLE_PX for side in size)
     return width, height
 
 
-def _laid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Return RGB as seen on the grid, shrunk by area first where it is much larger."""
-    rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, grid)
-    H_rgb_to_grid = np.linalg.inv(H_grid_to_rgb)
-    if rgb_px_per_grid_px > 1.3:
-        size = geometry.size_of(rgb)
-        rgb = resized(rgb, scaled(size, 1 / rgb_px_per_grid_px))
-        H_rgb_to_grid = H_rgb_to_grid @ geometry.stretch(geometry.size_of(rgb), size)
-    return cv2.warpPerspective(rgb, H_rgb_to_grid, grid, borderMode=cv2.BORDER_REFLECT_101)
+def _laid(rgb: np.ndarray, H_view_to_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return RGB as seen in a view, shrunk by area first where it is much larger."""
+    rgb_px_per_px = geometry.scale_in_middle(H_view_to_rgb, size)
+    H_rgb_to_view = np.linalg.inv(H_view_to_rgb)
+    if rgb_px_per_px > 1.3:
+        full = geometry.size_of(rgb)
+        rgb = resized(rgb, scaled(full, 1 / rgb_px_per_px))
+        H_rgb_to_view = H_rgb_to_view @ geometry.stretch(geometry.size_of(rgb), full)
+    return cv2.warpPerspective(rgb, H_rgb_to_view, size, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _refined(thermal: np.ndarray, rgb: np.ndarray, step: np.ndarray, steps: int) -> np.ndarray:
-    """Return the homography near the identity, in pixels, that fits the fine descriptors best."""
-    if not steps:
-        return np.eye(3)
-    height, width = rgb.shape[:2]
-    moved = geometry.rescaled(step, 1 / _FINE_PX, 1 / _FINE_PX)
-    around = cv2.warpPerspective(
-        rgb, geometry.translation(_MARGIN, _MARGIN) @ np.linalg.inv(moved),
-        (width + 2 * _MARGIN, height + 2 * _MARGIN))
-    found = refine(thermal, around, _MARGIN, _STRIDE, steps)
-    return geometry.rescaled(found, _FINE_PX, _FINE_PX)
+def _seen(features: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Return features that are zero where nothing is covered."""
+    if covered.all():
+        return features
+    mask = resized(covered.astype(np.uint8), geometry.size_of(features))
+    return cv2.copyTo(features, mask)
 
 
-def _confidence(matches: Matches, inliers: np.ndarray) -> float:
-    """Return 0 where no cell has a match that agrees, 1 where a fifth of them or more has one."""
-    return float(np.clip(5 * inliers.sum() / matches.looked_for, 0, 1))
+def _steps(limit: float, step: float) -> np.ndarray:
+    """Return values from -limit to limit, at most a step apart, with 0 among them."""
+    count = int(np.ceil(limit / step - 1e-9))
+    return np.linspace(-limit, limit, 2 * count + 1)

@@ -115,7 +115,7 @@ def correlate_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, ce
     # Energy changes slowly over the image: that of the undisplaced block serves all of them.
     correlation, here, there = (
         cv2.blur(cells, (block_cells, block_cells))[inside]
-        for cells in (_cost_volume(features, around, reach_px, cell_px),
+        for cells in (correlate_cells(features, around, reach_px, cell_px),
                       _energy(features, cell_px), _energy(middle, cell_px)))
     energy = here * there
     correlation = correlation / np.sqrt(np.maximum(energy, 1e-2 * energy.max()) + 1e-9)[..., None]
@@ -155,8 +155,8 @@ def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | N
     return H
 
 
-def _cost_volume(features: np.ndarray, around: np.ndarray, reach_px: int,
-                 cell_px: int) -> np.ndarray:
+def correlate_cells(features: np.ndarray, around: np.ndarray, reach_px: int,
+                    cell_px: int) -> np.ndarray:
     """
     Correlate every cell with what lies at every displacement from it.
 

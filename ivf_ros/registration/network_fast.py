@@ -1,49 +1,48 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The network of the method ``fast``: descriptors that do not depend on which camera took the image.
+The network of the method ``fast``: maps in which both cameras see the same.
 
 Each camera has a first layer of its own; everything after it is shared. A U-shaped trunk sees far
-enough to tell places apart at 1/8 of the size, where every cell is compared with every other, and
-finely enough to tell by how much at 1/2, where cells are compared with their surroundings.
+enough to tell places apart, and maps at three sizes say what is where: blocks of a thermal map
+are looked for in the RGB map of the same size, from coarse to fine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from ivf_ros.nn.weights import folded, load
+from ivf_ros.nn.weights import for_use, load
 from ivf_ros.registration.fast_inputs import normalized_input
 import numpy as np
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-COARSE_STRIDE = 8
-FINE_STRIDE = 2
-_REPLICATE_FROM = 64  # channels
-_LEAST_CERTAINTY = 0.02  # below, a match is noise
+STRIDES = (8, 4, 2)  # of the maps, coarse to fine
 SIZE_MULTIPLE = 32  # width and height of the input are multiples of the deepest stride
+_REPLICATE_FROM = 48  # channels
+
+Maps = tuple[Tensor, Tensor, Tensor]
 
 
 class FastNetwork(nn.Module):
     """
-    Dense descriptors of thermal or RGB images, coarse and fine.
+    Maps of thermal or RGB images at 1/8, 1/4 and 1/2 of their size.
 
     Parameters
     ----------
     widths:
         Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input size.
-    coarse_dim, fine_dim:
-        Length of the descriptors.
+    channels:
+        Of the maps at 1/8, 1/4 and 1/2.
 
     """
 
-    def __init__(self, widths: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128),
-                 coarse_dim: int = 64, fine_dim: int = 16) -> None:
+    def __init__(self, widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 96),
+                 channels: tuple[int, int, int] = (24, 16, 8)) -> None:
         super().__init__()
         self.thermal_stem, self.rgb_stem = _Stem(widths[0]), _Stem(widths[0])
         self.down = nn.ModuleList(_Residual(a, b, 2) for a, b in pairwise(widths))
@@ -52,46 +51,58 @@ class FastNetwork(nn.Module):
         self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False)
                                     for a, b in pairwise(widths))
         self.up = nn.ModuleList(_Residual(a, a, 1) for a in widths[:-1])
-        self.coarse_head = nn.Conv2d(widths[2], coarse_dim, 1)
-        self.fine_head = nn.Conv2d(widths[0], fine_dim, 1)
-        # Inverse temperatures of the softmax over all cells and over the surroundings.
-        self.coarse_log_scale = nn.Parameter(torch.tensor(2.3))
-        self.fine_log_scale = nn.Parameter(torch.tensor(2.3))
+        self.heads = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False)
+                                   for a, b in zip(reversed(widths[:3]), channels))
+        # By which correlations are multiplied before a softmax over displacements.
+        self.log_scales = nn.Parameter(torch.full((3,), 2.3))
 
-    def forward(self, image: Tensor, sensor: str, fine: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(self, thermal: Tensor, rgb: Tensor) -> tuple[Maps, Maps]:
         """
-        Describe images of one camera.
+        Map images of both cameras, for training.
+
+        They go through the trunk as one batch: its batch normalisation is shared, and must be
+        trained on the mixture that its running statistics describe.
 
         Parameters
         ----------
-        image:
+        thermal, rgb:
             ``(B, 2, H, W)`` as ``normalized_input`` of ``fast_inputs`` makes it; H and W are
             multiples of ``SIZE_MULTIPLE``.
-        sensor:
-            ``'thermal'`` or ``'rgb'``.
-        fine:
-            Whether fine descriptors are wanted; without, there are none of them.
 
         Returns
         -------
-        coarse, fine
-            ``(B, coarse_dim, H / 8, W / 8)`` and ``(B, fine_dim, H / 2, W / 2)`` float32 of unit
-            length along the channels.
+        thermal, rgb
+            Three maps each: ``(B, C, H / s, W / s)`` float32, s of ``STRIDES``. A pixel is a
+            vector shorter than 1; the longer, the more it counts.
 
         """
+        maps = self._trunk(torch.cat([self.thermal_stem(thermal), self.rgb_stem(rgb)]), 3)
+        eighth, quarter, half = (one.split(len(thermal)) for one in maps)
+        return (eighth[0], quarter[0], half[0]), (eighth[1], quarter[1], half[1])
+
+    def maps(self, image: Tensor, sensor: str) -> list[Tensor]:
+        """
+        Map images of one camera, ``'thermal'`` or ``'rgb'``, for use: at 1/8 and 1/4 only.
+
+        What the map at 1/2 says is said more exactly by features that need no training. It is
+        there for the training, in which it makes the trunk keep what is fine.
+        """
         stem = {'thermal': self.thermal_stem, 'rgb': self.rgb_stem}[sensor]
-        x = stem(image)
+        return self._trunk(stem(image), 2)
+
+    def _trunk(self, x: Tensor, count: int) -> list[Tensor]:
+        """Return so many of the three maps, coarse to fine."""
         scales = [x]
         for block in self.down:
             x = block(x)
             scales.append(x)
         x = self._upward(3, self.deep(x), scales)
-        x = self._upward(2, x, scales)
-        coarse = F.normalize(self.coarse_head(x).float(), dim=1)
-        if not fine:
-            return coarse, coarse[:, :0]
-        x = self._upward(0, self._upward(1, x, scales), scales)
-        return coarse, F.normalize(self.fine_head(x).float(), dim=1)
+        maps = []
+        for level, head in zip((2, 1, 0)[:count], self.heads):
+            x = self._upward(level, x, scales)
+            v = head(x).float()
+            maps.append(v / (1 + v.square().sum(1, keepdim=True)).sqrt())
+        return maps
 
     def _upward(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Bring what was seen from further away to a level, and add what was seen there."""
@@ -112,7 +123,7 @@ class _Residual(nn.Module):
     Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
 
     Deep in the network the border is replicated. Zeros beyond it would tell each cell where in
-    the image it lies, and the descriptors would learn places instead of what is there.
+    the image it lies, and the network would learn places instead of what is there.
     """
 
     def __init__(self, wide_in: int, wide_out: int, stride: int) -> None:
@@ -133,30 +144,9 @@ class _Residual(nn.Module):
         return F.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
-@dataclass(frozen=True, eq=False)
-class Descriptors:
+class Mapper:
     """
-    Of one image.
-
-    Attributes
-    ----------
-    coarse:
-        ``(C, h * w)`` at 1/8 of its size, of unit length.
-    fine:
-        ``(h, w, C)`` at 1/2 of its size, float32, of unit length.
-    cells:
-        Width and height of the coarse grid.
-
-    """
-
-    coarse: Tensor
-    fine: np.ndarray
-    cells: tuple[int, int]
-
-
-class Describer:
-    """
-    The trained network, from image to descriptors and from descriptors to matches.
+    The trained network, from an image to its maps.
 
     Raises
     ------
@@ -166,52 +156,20 @@ class Describer:
     """
 
     def __init__(self, path: Path, precision: str = 'bfloat16') -> None:
-        network = load(FastNetwork(), path)
-        self._scale = float(network.coarse_log_scale.detach().exp())
-        self._type = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
-        self._network = folded(network).to(self._type)
-        for layer in self._network.modules():
-            if isinstance(layer, nn.Conv2d):
-                layer.weight.data = layer.weight.data.contiguous(
-                    memory_format=torch.channels_last)
+        self._network = for_use(load(FastNetwork(), path), precision)
 
-    def describe(self, image: np.ndarray, sensor: str, fine: bool = True) -> Descriptors:
-        """Describe a gray image ``(H, W)``; sides are multiples of ``SIZE_MULTIPLE``."""
-        given = torch.from_numpy(normalized_input(image))[None].to(
-            self._type, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            coarse, of_pixels = self._network(given, sensor, fine)
-        return Descriptors(coarse[0].flatten(1), of_pixels[0].permute(1, 2, 0).numpy(),
-                           (coarse.shape[3], coarse.shape[2]))
-
-    def matches(self, thermal: Descriptors, rgb: Descriptors
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def maps(self, image: np.ndarray, sensor: str) -> tuple[np.ndarray, ...]:
         """
-        Return the cells that choose each other, by dual softmax.
-
-        P = softmax over RGB cells times softmax over thermal cells of the scaled similarity
-        (Rocco et al. 2018, Sun et al. 2021). The place in RGB is the mean over the 3 x 3 cells
-        around the best one, weighed by P.
+        Map a gray image ``(H, W)``; sides are multiples of ``SIZE_MULTIPLE``.
 
         Returns
         -------
-        thermal_cells, rgb_cells, certainty
-            ``(N, 2)``, ``(N, 2)`` x and y in cells, and ``(N,)`` P, from 0 to 1.
+        eighth, quarter
+            ``(H / s, W / s, C)`` float32, s = 8 and 4.
 
         """
-        width, height = rgb.cells
+        given = torch.from_numpy(normalized_input(image))[None].to(
+            self._network.log_scales.dtype, memory_format=torch.channels_last)
         with torch.inference_mode():
-            similarity = self._scale * (thermal.coarse.T @ rgb.coarse)
-            probability = similarity.softmax(0).mul_(similarity.softmax(1))
-            certainty, best = probability.max(1)
-            chosen = (probability.argmax(0)[best] == torch.arange(len(best))) \
-                & (certainty > _LEAST_CERTAINTY)
-            own, best = chosen.nonzero()[:, 0], best[chosen]
-            x = (best % width).clamp(1, width - 2)[:, None] + torch.tensor([-1, 0, 1] * 3)
-            y = (best // width).clamp(1, height - 2)[:, None] \
-                + torch.tensor([-1, 0, 1]).repeat_interleave(3)
-            weight = probability[own[:, None], y * width + x]
-            total = weight.sum(1)
-            found = torch.stack([(weight * x).sum(1), (weight * y).sum(1)], 1) / total[:, None]
-            asked = torch.stack([own % width, own // width], 1)
-        return asked.numpy().astype(np.float64), found.double().numpy(), certainty[chosen].numpy()
+            return tuple(one[0].permute(1, 2, 0).contiguous().numpy()
+                         for one in self._network.maps(given, sensor))

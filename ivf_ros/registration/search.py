@@ -15,7 +15,8 @@ _APART_PX = 4  # two peaks of one correlation are two answers from here on
 
 
 def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Iterable[float],
-           angles_rad: Iterable[float], max_shift_px: int, count: int) -> list[np.ndarray]:
+           angles_rad: Iterable[float], max_shift_px: int, count: int,
+           oriented: bool = True) -> list[np.ndarray]:
     """
     Find the similarities under which the thermal features look most like the RGB features.
 
@@ -25,14 +26,16 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
     Parameters
     ----------
     features:
-        ``(H, W, 2)`` float32, thermal, small.
+        ``(H, W, C)`` float32, thermal, small; C is even.
     around:
-        ``(H + 2 margin, W + 2 margin, 2)`` RGB features laid onto the thermal grid by the prior,
+        ``(H + 2 margin, W + 2 margin, C)`` RGB features laid onto the thermal grid by the prior,
         with a margin; zero where RGB sees nothing.
     scales, angles_rad, max_shift_px:
         What is searched, about the centre of the image.
     count:
         How many answers to return, best first, each well apart from the better ones.
+    oriented:
+        Whether the features are orientations, which turn with the image.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
     grid = geometry.size_of(around)
     centre = ((width - 1) / 2, (height - 1) / 2)
     to_centre = geometry.translation(-centre[0], -centre[1])
-    spectrum = cv2.dft(around)
+    spectra = _spectra(around)
     energy = np.square(around).sum(2)
     found = []
     for scale in scales:
@@ -57,8 +60,10 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
             similarity = (geometry.translation(*centre) @ geometry.rotation(angle_rad)
                           @ geometry.scaling(scale, scale) @ to_centre)
             to_grid = geometry.translation(margin_px, margin_px) @ similarity
-            moved = turned(cv2.warpPerspective(features, to_grid, grid), angle_rad)
-            match = _correlation(spectrum, moved, max_shift_px)
+            moved = cv2.warpPerspective(features, to_grid, grid)
+            if oriented:
+                moved = turned(moved, angle_rad)
+            match = _correlation(spectra, _spectra(moved), max_shift_px)
             score = match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
             found += [(value, geometry.translation(dx, dy) @ similarity)
                       for value, dx, dy in _peaks(score, max_shift_px)]
@@ -66,10 +71,19 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
     return _distinct([similarity for _, similarity in found], size, count)
 
 
-def _correlation(spectrum: np.ndarray, features: np.ndarray, reach: int) -> np.ndarray:
+def _spectra(features: np.ndarray) -> list[np.ndarray]:
+    """Return the spectrum of each two channels, taken as one complex number."""
+    height, width, channels = features.shape
+    pairs = features.reshape(height, width, channels // 2, 2)
+    return [cv2.dft(np.ascontiguousarray(pairs[:, :, pair])) for pair in range(channels // 2)]
+
+
+def _correlation(spectra: list[np.ndarray], others: list[np.ndarray], reach: int) -> np.ndarray:
     """Return the correlation ``(side, side)`` at shifts from -reach to reach."""
-    product = cv2.mulSpectrums(spectrum, cv2.dft(features), 0, conjB=True)
-    # Features are complex numbers, and the real part says how well they agree.
+    product = np.zeros_like(spectra[0])
+    for one, other in zip(spectra, others):
+        product += cv2.mulSpectrums(one, other, 0, conjB=True)
+    # The real part of a product of complex numbers, one conjugate, is that of vectors.
     agreement = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
     near = np.arange(-reach, reach + 1)  # it is circular
     return agreement[near[:, None], near]

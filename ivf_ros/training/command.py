@@ -6,29 +6,33 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+import json
 from pathlib import Path
 import subprocess
 from typing import Any
 
-from ivf_ros.parameters import build, declarations, flatten
-from ivf_ros.training.settings import FastTraining
+from ivf_ros.parameters import build, declarations, flatten, parse_settings
+from ivf_ros.training.settings import ConfidenceTraining, DfaTraining, FastTraining
+
+_CONFIDENCE = 'registration-confidence'
+_SETTINGS: dict[str, type] = {'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
+                              _CONFIDENCE: ConfidenceTraining}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf train``."""
-    parser.add_argument('network', choices=('registration',), help='which network')
+    parser.add_argument('network', choices=_SETTINGS, help='what is trained')
     parser.add_argument('--data', type=Path, required=True,
                         help='folder of data sets; parts of them are held back')
     parser.add_argument('--out', type=Path, required=True,
                         help='folder for checkpoint and log; an interrupted training goes on')
     parser.add_argument('--weights', type=Path, help='weight file to write at the end')
     parser.add_argument('--overfit', action='store_true',
-                        help='see one batch again and again: the loss must vanish')
-    for declared in declarations(FastTraining):
-        kind = type(declared.default)
-        parser.add_argument(f'--{declared.name.replace("_", "-")}', type=kind,
-                            default=declared.default, metavar=kind.__name__.upper(),
-                            help=f'{declared.description} (default: {declared.default})')
+                        help='see one batch again and again: the loss must fall far')
+    parser.add_argument('--set', dest='settings', action='append', default=[],
+                        metavar='KEY=VALUE', help='; '.join(
+                            f'{network}: {_described(declared)}'
+                            for network, declared in _SETTINGS.items()))
 
 
 def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
@@ -37,25 +41,50 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
 
     Raises
     ------
+    ParameterError
+        A setting is unknown.
     SourceError
         There is nothing to learn from.
 
     """
     from ivf_ros.nn import weights
+    from ivf_ros.training import registration_dfa, registration_fast
     from ivf_ros.training.registration_data import training_scenes
-    from ivf_ros.training.registration_fast import train
 
-    settings = build(FastTraining, {declared.name: getattr(options, declared.name)
-                                    for declared in declarations(FastTraining)})
-    scenes = training_scenes(options.data)
+    settings: Any = build(_SETTINGS[options.network], parse_settings(options.settings))
+    if options.network == _CONFIDENCE:
+        return _calibrate(options, settings)
+    train: Any = {'registration-fast': registration_fast.train,
+                  'registration-dfa': registration_dfa.train}[options.network]
+    scenes = training_scenes(options.data, settings.simulated)
     network = train(scenes, options.out, settings, overfit=options.overfit)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     if options.weights:
         weights.save(network, options.weights, {
-            'network': 'FastNetwork', 'trained_on': trained_on, 'command': command,
+            'network': type(network).__name__, 'trained_on': trained_on, 'command': command,
             'settings': flatten(settings), 'commit': _commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out / 'log.jsonl'),
             'weights': str(options.weights or '')}
+
+
+def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dict[str, Any]:
+    """Calibrate the confidence of a method, and write its coefficients."""
+    from ivf_ros.data.datasets import find_datasets
+    from ivf_ros.training import confidence
+
+    samples = [sample for dataset in find_datasets(options.data)
+               for sample in dataset.for_training if sample.aligned]
+    comparisons = confidence.comparisons(settings.method, samples)
+    told = {'method': settings.method, 'pairs': len(samples), 'comparisons': len(comparisons),
+            'coefficients': [round(float(one), 2) for one in confidence.calibrated(comparisons)]}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / 'confidence.json').write_text(json.dumps(told, indent=1) + '\n')
+    return told
+
+
+def _described(declared: type) -> str:
+    return ', '.join(f'{one.name}={one.default} ({one.description})'
+                     for one in declarations(declared))
 
 
 def _commit() -> str:

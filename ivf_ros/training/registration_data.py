@@ -18,16 +18,18 @@ from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.simulator.rig import RigParameters
 from ivf_ros.registration.fast_inputs import normalized_input
 from ivf_ros.registration.inputs import contrast
+from ivf_ros.training.realignment import common_displacement_px, realigned
 import numpy as np
 
 WIDTH_PX, HEIGHT_PX = 256, 192
 _SCENE_WIDTH_PX = 640
-_BLOCK = 14  # samples
 _VIDEO_STEP = 40  # frames
-_EXACT_PX = 1.5
+_ONE_RIG = 30  # pairs, from which on what they have in common is a property of the rig
+_EXACT_PX = 0.3
+_UNKNOWN_PX = 3.0
 _SIMULATED_SEED = 1000  # tests and demonstrations use smaller ones
-_LARGE_REACH = 0.105  # of the width: how far a corner may be off
-_SMALL_REACH = 0.022
+_PSEUDO = 0.2  # share of examples whose thermal image is made of RGB
+_CORNER_REACH = 0.105  # of the width: how far a corner may be off
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +43,8 @@ class Scene:
         Where it is from.
     thermal, luma:
         ``(H, W)`` uint8 of one size, about 640 wide.
-    exact:
-        Whether the alignment is good to a fraction of a pixel. Where it is not, only the coarse
-        descriptors learn from it.
+    label_px:
+        Standard deviation of the alignment, in pixels of it.
 
     """
 
@@ -51,7 +52,7 @@ class Scene:
     dataset: str
     thermal: np.ndarray
     luma: np.ndarray
-    exact: bool
+    label_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,27 +66,24 @@ class Example:
         ``(2, 192, 256)`` float32, see ``normalized_input``.
     H_thermal_to_rgb:
         ``(3, 3)`` float64 between the two, in pixels.
-    fine, coarse:
-        Whether the fine descriptors learn from it: the homography is exact and small. Whether
-        the coarse ones do: it is large, so that where a cell lies says nothing about its match.
+    label_px:
+        Standard deviation of where it puts a pixel, against what both cameras see.
 
     """
 
     thermal: np.ndarray
     rgb: np.ndarray
     H_thermal_to_rgb: np.ndarray
-    fine: bool
-    coarse: bool
+    label_px: float
 
 
 def training_scenes(folder: Path, simulated: int = 60) -> list[Scene]:
     """
     Return the scenes to learn from: aligned data sets below a folder, and the simulator.
 
-    Of each data set every fourth block of 14 neighbouring samples is held back for measuring, see
-    ``is_held_back``. Of videos every 40th frame is taken, as neighbours are alike. Where the
-    alignment is known to be off by more than 1.5 pixels, or not known, only coarse descriptors
-    learn from it.
+    What a data set holds back for measuring is left out, see ``Dataset``. Of videos every 40th
+    frame is taken, as neighbours are alike. What the pairs of a large data set are off by in
+    common is taken out first.
 
     Raises
     ------
@@ -95,30 +93,35 @@ def training_scenes(folder: Path, simulated: int = 60) -> list[Scene]:
     """
     scenes = []
     for dataset in find_datasets(folder):
-        samples = [sample for index, sample in enumerate(dataset.samples)
-                   if sample.aligned and not is_held_back(index)]
+        samples = [sample for sample in dataset.for_training if sample.aligned]
         if dataset.layout == 'videos':
             samples = samples[::_VIDEO_STEP]
-        scenes += [scene_of(sample, sample.alignment_px is not None
-                            and sample.alignment_px <= _EXACT_PX) for sample in samples]
+        scenes += _realigned([scene_of(sample) for sample in samples])
     if not scenes:
         raise SourceError(f'{folder}: no aligned pairs to learn from')
     return scenes + list(simulated_scenes(range(_SIMULATED_SEED, _SIMULATED_SEED + simulated)))
 
 
-def is_held_back(index: int) -> bool:
-    """Tell whether the sample of this place in its data set is for measuring only."""
-    return index // _BLOCK % 4 == 3
-
-
-def scene_of(sample: Sample, exact: bool) -> Scene:
+def scene_of(sample: Sample) -> Scene:
     """Return an aligned sample as a scene; raise SourceError where it cannot be read."""
     thermal, rgb = sample.read_thermal(), sample.read_rgb()
     size = _SCENE_WIDTH_PX, round(_SCENE_WIDTH_PX * rgb.shape[0] / rgb.shape[1])
+    label_px = _UNKNOWN_PX if sample.alignment_px is None \
+        else sample.alignment_px * size[0] / rgb.shape[1]
     thermal, luma = (_levels(cv2.resize(contrast(image), size, interpolation=cv2.INTER_AREA
                                         if image.shape[1] > size[0] else cv2.INTER_CUBIC))
                      for image in (thermal, rgb))
-    return Scene(sample.name, sample.dataset, thermal, luma, exact)
+    return Scene(sample.name, sample.dataset, thermal, luma, label_px)
+
+
+def _realigned(scenes: list[Scene]) -> list[Scene]:
+    """Return the scenes of a data set without what they are off by in common."""
+    if len(scenes) < _ONE_RIG:
+        return scenes
+    size = _SCENE_WIDTH_PX, scenes[0].luma.shape[0]
+    common_px = common_displacement_px([(scene.thermal, scene.luma) for scene in scenes], size)
+    return [replace(scene, thermal=realigned(scene.thermal, cv2.resize(
+        common_px, geometry.size_of(scene.thermal)))) for scene in scenes]
 
 
 def simulated_scenes(seeds: Iterable[int]) -> Iterator[Scene]:
@@ -139,7 +142,7 @@ def simulated_scenes(seeds: Iterable[int]) -> Iterator[Scene]:
                 continue
             window = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
             yield Scene(f'{condition} {seed} {time_s:g} s', 'simulator',
-                        _levels(on_grid[window]), _levels(contrast(rgb)[window]), True)
+                        _levels(on_grid[window]), _levels(contrast(rgb)[window]), _EXACT_PX)
 
 
 def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Example:
@@ -149,28 +152,23 @@ def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Exa
     With probability ``easy`` both looks are of the RGB image, one of them perhaps inverted: what
     to learn first, before it is learned that two cameras see different things.
     """
-    if random.random() < easy:
-        negative = random.random() < 0.5
-        scene = replace(scene, thermal=255 - scene.luma if negative else scene.luma, exact=True)
-        return _example(scene, random, hard=False)
-    return _example(scene, random, hard=True)
-
-
-def _example(scene: Scene, random: np.random.Generator, hard: bool) -> Example:
-    small = random.random() < (0.46 if scene.exact else 0.1)
-    pseudo = hard and random.random() < (0.25 if scene.exact or not small else 1.0)
-    view = _view(geometry.size_of(scene.luma), random)
-    H = _misalignment(small, random)
+    hard = random.random() >= easy
     luma, thermal = (image.astype(np.float32) / 255 for image in (scene.luma, scene.thermal))
-    if pseudo:
-        thermal = augmentation.pseudo_look(luma, random)
+    label_px = scene.label_px
+    if not hard:
+        thermal, label_px = (1 - luma if random.random() < 0.5 else luma), _EXACT_PX
+    elif random.random() < _PSEUDO:
+        thermal, label_px = augmentation.pseudo_look(luma, random), _EXACT_PX
+    view = _view(geometry.size_of(luma), random)
+    H = _misalignment(random)
     rgb_view = _warped(luma, view)
     thermal_view = _warped(thermal, np.linalg.inv(H) @ view)
     if hard:
         thermal_view = augmentation.thermal_look(thermal_view, random)
         rgb_view = augmentation.rgb_look(rgb_view, random)
+    in_view = geometry.scale_in_middle(view, geometry.size_of(luma))
     return Example(normalized_input(thermal_view), normalized_input(rgb_view), H,
-                   fine=small and (scene.exact or pseudo), coarse=not small)
+                   label_px * in_view)
 
 
 def _levels(image: np.ndarray) -> np.ndarray:
@@ -179,7 +177,7 @@ def _levels(image: np.ndarray) -> np.ndarray:
 
 def _view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     """Return the homography from a scene to a view: crop, mirror, aspect, a little rotation."""
-    width = size[0] * random.uniform(0.5, 0.85)
+    width = size[0] * random.uniform(0.5, 1.0)
     height = min(size[1], width * HEIGHT_PX / WIDTH_PX * random.uniform(0.75, 1.2))
     left, top = random.uniform(0, size[0] - width), random.uniform(0, size[1] - height)
     crop = geometry.scaling(WIDTH_PX / width, HEIGHT_PX / height) \
@@ -191,13 +189,9 @@ def _view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     return turn @ mirror @ crop
 
 
-def _misalignment(small: bool, random: np.random.Generator) -> np.ndarray:
+def _misalignment(random: np.random.Generator) -> np.ndarray:
     corners = geometry.corners_px((WIDTH_PX, HEIGHT_PX))
-    if small:
-        reach_px = _SMALL_REACH * WIDTH_PX
-        return geometry.from_corners(corners,
-                                     corners + random.uniform(-reach_px, reach_px, (4, 2)))
-    reach_px = _LARGE_REACH * WIDTH_PX * random.uniform(0.2, 1.0)
+    reach_px = _CORNER_REACH * WIDTH_PX * random.uniform(0.2, 1.0)
     jitter = geometry.from_corners(corners, corners + random.uniform(-reach_px, reach_px, (4, 2)))
     if random.random() < 0.35:
         return jitter
@@ -213,7 +207,7 @@ def _misalignment(small: bool, random: np.random.Generator) -> np.ndarray:
 
 def _warped(image: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Return the view of an image by a homography, smoothed first where that shrinks it."""
-    shrink = np.sqrt(abs(np.linalg.det(H[:2, :2])))
+    shrink = geometry.scale_in_middle(H, geometry.size_of(image))
     if shrink < 0.8:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / shrink)
     return cv2.warpPerspective(image, H, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_LINEAR,

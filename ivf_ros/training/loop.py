@@ -1,0 +1,142 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop that all networks for registration are trained by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import json
+import math
+from pathlib import Path
+import time
+from typing import TypeVar
+
+from ivf_ros.training.registration_data import Example, example, Scene
+from ivf_ros.training.settings import LoopSettings
+import numpy as np
+import torch
+from torch import nn, Tensor
+
+Network = TypeVar('Network', bound=nn.Module)
+Losses = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and what the log tells
+
+_LOG_EVERY = 20
+_LEAST_EASY = 0.05
+
+
+def run(network: Network, losses_of: Callable[[list[Example]], Losses], scenes: Sequence[Scene],
+        out: Path, settings: LoopSettings, overfit: bool = False) -> Network:
+    """
+    Train a network, or go on training it where ``out`` holds a checkpoint of the same settings.
+
+    Parameters
+    ----------
+    network:
+        In its initial state.
+    losses_of:
+        Makes of a batch the loss that is minimised, and numbers for the log.
+    scenes:
+        To draw examples from, in proportion to the square root of how many a data set has.
+    out:
+        Folder for ``checkpoint.pt`` and ``log.jsonl``, one line every 20 steps.
+    settings:
+        How.
+    overfit:
+        See the same batch again and again: the loss must fall far.
+
+    Raises
+    ------
+    FloatingPointError
+        A gradient is not finite.
+
+    """
+    torch.set_num_threads(settings.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
+                                  weight_decay=settings.weight_decay)
+    done = _resumed(out / 'checkpoint.pt', network, optimizer)
+    batches = _batches(scenes, settings, done, overfit)
+
+    sums: dict[str, float] = {}
+    start_s = time.monotonic()
+    for step in range(done, settings.steps):
+        torch.manual_seed(settings.seed * 1_000_003 + step)  # so that a resumed run is the same
+        for group in optimizer.param_groups:
+            group['lr'] = learning_rate(step, settings)
+        loss, told = losses_of(next(batches))
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(f'the gradient at step {step} is not finite')
+        optimizer.step()
+
+        for name, value in told.items():
+            sums[name] = sums.get(name, 0.0) + value.item() / _LOG_EVERY
+        if (step + 1) % _LOG_EVERY == 0:
+            record = {'step': step + 1, **{name: round(value, 4) for name, value in sums.items()},
+                      's': round(time.monotonic() - start_s, 1)}
+            with (out / 'log.jsonl').open('a') as log:
+                log.write(json.dumps(record) + '\n')
+            sums = {}
+        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+            _save(out / 'checkpoint.pt', network, optimizer, step + 1)
+    return network
+
+
+def learning_rate(step: int, settings: LoopSettings) -> float:
+    """Return a linear rise over ``warmup`` steps, then a cosine down to zero."""
+    rise = min(1.0, (step + 1) / settings.warmup)
+    return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+def as_tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """
+    Return a batch of examples as tensors.
+
+    Returns
+    -------
+    thermal, rgb
+        ``(B, 2, H, W)`` float32.
+    H_thermal_to_rgb
+        ``(B, 3, 3)`` float32.
+    label_px
+        ``(B,)`` float32.
+
+    """
+    thermal, rgb = (torch.from_numpy(np.stack([getattr(one, name) for one in batch]))
+                    .contiguous(memory_format=torch.channels_last) for name in ('thermal', 'rgb'))
+    H = torch.from_numpy(np.stack([one.H_thermal_to_rgb for one in batch])).float()
+    return thermal, rgb, H, torch.tensor([one.label_px for one in batch], dtype=torch.float32)
+
+
+def _batches(scenes: Sequence[Scene], settings: LoopSettings, done: int,
+             overfit: bool) -> Iterator[list[Example]]:
+    """Yield batches; which one a step sees depends on the seed and the step alone."""
+    names = [scene.dataset for scene in scenes]
+    share = np.array([names.count(name) ** -0.5 for name in names])
+    share /= share.sum()
+    step = done
+    while True:
+        random = np.random.default_rng([settings.seed, 0 if overfit else step])
+        chosen = random.choice(len(scenes), settings.batch, p=share)
+        easy = max(_LEAST_EASY, 1 - step / settings.easy_steps)
+        yield [example(scenes[index], random, easy) for index in chosen]
+        step += 1
+
+
+def _resumed(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state['network'])
+    optimizer.load_state_dict(state['optimizer'])
+    return int(state['step'])
+
+
+def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    temporary = path.with_suffix('.part')
+    torch.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
+                'step': step}, temporary)
+    temporary.replace(path)
