@@ -12,7 +12,7 @@ from ivf_ros.evaluation.studies import dfa_ablation
 import pytest
 
 HEADER = ['stage', 'method', 'dataset', 'case', 'group', 'set', 'error', 'corner_error_px',
-          'accepted', 'RMSE', 'SSIM', 'MI', 'NCC']
+          'accepted', 'inliers', 'RMSE', 'SSIM', 'MI', 'NCC']
 
 
 def write_evaluation(folder, rmse, cases=4, missing=()):
@@ -25,19 +25,21 @@ def write_evaluation(folder, rmse, cases=4, missing=()):
                 if (method, case) not in missing:
                     writer.writerow(['registration', method, 'd', case, '',
                                      ('medium', 'rig')[case % 2], '' if case else 'refused',
-                                     10 * case, int(case > 0), value + case, 0.5, 1.0, 0.9])
+                                     10 * case, int(case > 0), 100, value + case, 0.5, 1.0,
+                                     0.9])
     (folder / 'summary.json').write_text(json.dumps({'stages': {}}))
     return folder
 
 
-RMSE = dict(zip(dfa_ablation.METHODS, (30.0, 20.0, 18.0, 17.0, 16.0)))
+RMSE = dict(zip(dfa_ablation.METHODS, (30.0, 20.0, 18.0, 17.0, 16.0, 10.0, 9.0, 8.0, 7.0)))
+COARSE, WHOLE = dfa_ablation.VARIANTS.values()
 
 
 def test_the_table_has_our_means_beside_those_of_the_paper(tmp_path):
     summary = dfa_ablation.add_to(write_evaluation(tmp_path, RMSE))
     study = summary['studies']['dfa-ablation']
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
-    everything, medium, rig = study['tables']
+    everything, medium, rig, whole, _, _ = study['tables']
     rows = {row[0]: dict(zip(everything['columns'], row)) for row in everything['rows']}
     assert list(rows) == ['unregistered', 'baseline', '+SFM', '+FEM', 'both']
     assert rows['baseline']['RMSE'] == 21.5 and rows['both']['RMSE'] == 17.5
@@ -45,14 +47,16 @@ def test_the_table_has_our_means_beside_those_of_the_paper(tmp_path):
     assert rows['both']['RMSE, paper on MSRS'] == 3.910
     assert rows['both']['RMSE, paper on RoadScene'] == 6.782
     assert rows['unregistered']['RMSE, paper on MSRS'] is None
-    assert medium['rows'][1][3] == 21.0 and rig['rows'][1][3] == 22.0
+    assert medium['rows'][1][4] == 21.0 and rig['rows'][1][4] == 22.0
+    assert whole['rows'][1][4] == 11.5 and whole['caption'].startswith('all that dfa does, all')
 
 
 def test_the_gain_of_a_module_is_that_in_the_same_cases(tmp_path):
     study = dfa_ablation.add_to(write_evaluation(tmp_path, RMSE))['studies']['dfa-ablation']
     text = ' '.join(study['paragraphs'])
-    assert 'SFM, baseline to +SFM: RMSE -2.000 (standard error 0.000, better in 100%)' in text
-    assert 'FEM, +SFM to both: RMSE -2.000' in text and '4 misaligned cases' in text
+    assert 'as in the paper: SFM, baseline to +SFM: inliers +0.000 ' in text
+    assert 'RMSE -2.000 (standard error 0.000, better in 100%)' in text
+    assert '4 misaligned cases' in text
     assert 'SSIM +0.000 (standard error 0.000, better in 0%)' in text
 
 
@@ -62,14 +66,17 @@ def test_the_table_is_written_as_csv_and_markdown(tmp_path):
     with (folder / 'ablation.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert rows[4]['network'] == 'both' and float(rows[4]['RMSE']) == 17.5
+    assert rows[4]['cases'] == 'as in the paper, all sets'
     assert '| both | 0.75 |' in (folder / 'ablation.md').read_text()
 
 
 def test_cases_that_one_network_has_not_registered_count_for_none(tmp_path):
-    method = dfa_ablation.VARIANTS['+FEM']
+    method = COARSE['+FEM']
     write_evaluation(tmp_path, RMSE, missing={(method, 0), (method, 3)})
-    cases = dfa_ablation.read_cases(tmp_path / 'frames.csv')
+    cases = dfa_ablation.read_cases(tmp_path / 'frames.csv', COARSE)
     assert {len(of_variant) for of_variant in cases.values()} == {2}
+    whole = dfa_ablation.read_cases(tmp_path / 'frames.csv', WHOLE)
+    assert {len(of_variant) for of_variant in whole.values()} == {4}
     write_evaluation(tmp_path, RMSE, missing={(method, case) for case in range(4)})
     with pytest.raises(EvaluationError, match='no aligned pair that all four'):
         dfa_ablation.add_to(tmp_path)

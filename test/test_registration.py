@@ -194,6 +194,23 @@ def test_any_two_resolutions_are_registered(thermal_size, rgb_size, method):
     assert error * 640 / rgb_size[0] < 1.5
 
 
+@pytest.mark.parametrize('scale, shift_px', [(1.36, (0, 0)), (1.25, (-30, 22)), (1.5, (40, -10))])
+@pytest.mark.parametrize('method', DENSE)
+def test_a_wide_rgb_camera_beside_a_thermal_one_of_another_shape(method, scale, shift_px):
+    """Both have square pixels, so that the stretch over RGB is far off."""
+    thermal_size, rgb_size = (640, 512), (1280, 720)
+    H_true = geometry.translation(639.5 + shift_px[0], 359.5 + shift_px[1]) \
+        @ geometry.scaling(scale, scale) @ geometry.translation(-319.5, -255.5)
+    scene = draw_scene(6, (1900, 1300))
+    shift = geometry.translation(-300, -280)
+    rgb = geometry.warp(scene, shift, rgb_size)
+    thermal = geometry.warp(1 - scene, np.linalg.inv(H_true) @ shift, thermal_size, cv2.INTER_AREA)
+    answer = registration.create(method).register(
+        thermal, np.clip(255 * rgb, 0, 255).astype(np.uint8))
+    assert answer.state is RegistrationState.TRACKING, answer.reason
+    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, thermal_size) < 2.0
+
+
 @pytest.mark.parametrize('method', DENSE)
 def test_a_narrow_thermal_view_needs_its_prior(method):
     H_true = geometry.translation(200, 150) @ geometry.scaling(0.4, 0.4)
@@ -203,7 +220,8 @@ def test_a_narrow_thermal_view_needs_its_prior(method):
     thermal = geometry.warp(1 - scene, np.linalg.inv(H_true) @ geometry.scaling(0.4, 0.4) @ shift,
                             SIZE, cv2.INTER_CUBIC)
     rgb = np.clip(255 * rgb, 0, 255).astype(np.uint8)
-    answer = registration.create(method).register(thermal, rgb, geometry.translation(4, 3) @ H_true)
+    answer = registration.create(method).register(thermal, rgb,
+                                                  geometry.translation(4, 3) @ H_true)
     assert answer.state is RegistrationState.TRACKING, answer.reason
     assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
 

@@ -114,16 +114,24 @@ class DenseRegistrar:
         reason = question.flaw(question.start)
         if reason:
             return question.refused(f'implausible prior: {reason}'), None
-        levels = _pyramid(thermal, rgb, question.start, self.parameters.work_px)
+        for start in question.starts:
+            answer = self._from(start, thermal, rgb, question)
+            if answer[0].state is RegistrationState.TRACKING:
+                break
+        return answer
+
+    def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
+              ) -> tuple[Registration, Evidence | None]:
+        """Take all steps from one start."""
+        levels = _pyramid(thermal, rgb, start, self.parameters.work_px)
         if levels is None:
             return question.refused('textureless'), None
-
         mode = self.parameters.global_search
         if mode == 'never' or (mode == 'auto' and question.prior is not None):
-            answer = self._measure(levels, [question.start], question)
+            answer = self._measure(levels, [start], question)
             if answer[0].state is RegistrationState.TRACKING or mode == 'never':
                 return answer
-        return self._measure(levels, self._global_starts(levels[-1], question.start), question)
+        return self._measure(levels, self._global_starts(levels[-1], start), question)
 
     def _global_starts(self, coarse: Level, start: np.ndarray) -> list[np.ndarray]:
         """Take step 1: find where the coarse features look most alike."""

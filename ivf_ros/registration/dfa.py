@@ -64,8 +64,11 @@ class DfaParameters:
     work_px: int = parameter(
         320, 'Width of the thermal image that the network is given; it was trained for 320.',
         minimum=160, maximum=1280)
+    matching: str = parameter(
+        'fine', "How exactly: 'coarse' ends after cells were matched once, as in the paper.",
+        choices=('coarse', 'fine'))
     refinement_steps: int = parameter(
-        5, 'Gauss-Newton steps at the end; 0 for none, as in the paper.', minimum=0, maximum=50)
+        5, 'Gauss-Newton steps at the end of fine matching; 0 for none.', minimum=0, maximum=50)
     precision: str = parameter(
         'bfloat16', 'Of the network; bfloat16 is several times faster than float32 on processors '
         'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
@@ -136,23 +139,25 @@ class DfaRegistrar:
 
         pair = _Pair.of(self._network, thermal, rgb, self.parameters.work_px)
         H = question.start
-        for kind, tolerance_px in _LOOKS:
-            found = pair.looked(H, kind, tolerance_px)
+        coarse = self.parameters.matching == 'coarse'
+        for kind, tolerance_px in _LOOKS[:1] if coarse else _LOOKS:
+            found, inliers = pair.looked(H, kind, tolerance_px)
             if found is None:
                 return question.refused(f'too few {kind} matches')
             H = found
             reason = question.flaw(H)
             if reason:
                 return question.refused(f'implausible: {reason}')
-        H, evidence = pair.judged(H)
+        finer, evidence = pair.judged(H)
         confidence = evidence.confidence()
         if confidence < self.parameters.min_confidence:
             return question.refused(f'low confidence: {confidence:.2f}')
-        H = pair.refined(H, self.parameters.refinement_steps)
+        if not coarse:
+            H, inliers = pair.refined(finer, self.parameters.refinement_steps), evidence.inliers
         reason = question.flaw(H)
         if reason:
             return question.refused(f'implausible: {reason}')
-        return question.answered(geometry.normalized(H), confidence, evidence.inliers)
+        return question.answered(geometry.normalized(H), confidence, inliers)
 
 
 def weight_file(parameters: DfaParameters) -> Path:
@@ -191,27 +196,29 @@ class _Pair:
         described = network.describe(image, 'thermal', fine=True)
         return cls(network, image, described, rgb, grid, geometry.stretch(size, grid))
 
-    def looked(self, H: np.ndarray, kind: str, tolerance_px: float) -> np.ndarray | None:
+    def looked(self, H: np.ndarray, kind: str,
+               tolerance_px: float) -> tuple[np.ndarray | None, int]:
         """
-        Return the homography after one more look, or None where matches are too few.
+        Return the homography after one more look, None where matches are too few; and inliers.
 
         ``kind`` is ``'coarse'``, which compares all cells with all, or ``'fine'``, which compares
         patches with their surroundings.
         """
         rgb, seen = self._described(H, fine=kind == 'fine')
         if kind == 'fine':
-            step = _fitted(self.network.displacements(self.thermal, rgb, seen), tolerance_px)
+            displacements = self.network.displacements(self.thermal, rgb, seen)
+            step, inliers = _fitted(displacements, tolerance_px)
         else:
-            step, _ = fit(self.network.coarse_matches(self.thermal, rgb, seen), tolerance_px,
-                          'homography')
-        return None if step is None else self._moved(H, step)
+            matches = self.network.coarse_matches(self.thermal, rgb, seen)
+            step, inliers = fit(matches, tolerance_px, 'homography')
+        return None if step is None else self._moved(H, step), int(inliers.sum())
 
     def judged(self, H: np.ndarray) -> tuple[np.ndarray, _Evidence]:
         """Look once more, in both directions; return the homography, and what speaks for it."""
         rgb, seen = self._described(H, fine=True)
         there = self.network.displacements(self.thermal, rgb, seen)
-        back = _fitted(self.network.displacements(rgb, self.thermal, seen), _AGREES_PX)
-        step = _fitted(there, _AGREES_PX)
+        back, _ = _fitted(self.network.displacements(rgb, self.thermal, seen), _AGREES_PX)
+        step, _ = _fitted(there, _AGREES_PX)
         matches = there.matches()
         agrees = np.square(matches.to_px - matches.from_px).sum(1) < _AGREES_PX ** 2
         places = matches.from_px[agrees]
@@ -260,10 +267,11 @@ class _Pair:
         return H @ np.linalg.inv(self.H_thermal_to_grid) @ step @ self.H_thermal_to_grid
 
 
-def _fitted(displacements: Displacements, tolerance_px: float) -> np.ndarray | None:
-    """Fit a homography to the best displacement of each point, then to all of them."""
-    step, _ = fit(displacements.matches(), tolerance_px, 'homography')
-    return None if step is None else displacements.fitted(step)
+def _fitted(displacements: Displacements,
+            tolerance_px: float) -> tuple[np.ndarray | None, np.ndarray]:
+    """Fit a homography to the best displacement of each point, then to all; tell inliers."""
+    step, inliers = fit(displacements.matches(), tolerance_px, 'homography')
+    return None if step is None else displacements.fitted(step), inliers
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,16 @@ class FastRegistrar:
         if strip or not (thermal.any() and rgb.any()):
             return question.refused('textureless'), None
 
-        view = _View.of(thermal, rgb, question.start, self.parameters.work_px)
+        for start in question.starts:
+            answer = self._from(start, thermal, rgb, question)
+            if answer[0].state is RegistrationState.TRACKING:
+                break
+        return answer
+
+    def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
+              ) -> tuple[Registration, Evidence | None]:
+        """Take all steps from one start."""
+        view = _View.of(thermal, rgb, start, self.parameters.work_px)
         structures = structure_levels(
             structure(view.thermal), _seen(structure(view.rgb), view.covered),
             geometry.size_of(view.thermal), geometry.size_of(view.rgb))

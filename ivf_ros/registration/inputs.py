@@ -11,6 +11,7 @@ from ivf_ros import geometry
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
+_SAME_SHAPE = 1.05  # ratio of the aspects
 _THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
@@ -109,6 +110,24 @@ class Question:
         if self.prior is None:
             return geometry.stretch(self.thermal_size, self.rgb_size)
         return self.prior
+
+    @property
+    def starts(self) -> tuple[np.ndarray, ...]:
+        """
+        Return where to begin, one after the other until it holds: ``start``, or before it another.
+
+        Pixels are square in nearly every camera. So without a prior, where the shapes of the
+        images differ, thermal is first laid into the middle of RGB as large as it fits.
+        """
+        (width, height), (rgb_width, rgb_height) = self.thermal_size, self.rgb_size
+        scales = rgb_width / width, rgb_height / height
+        if self.prior is not None or max(scales) < _SAME_SHAPE * min(scales):
+            return (self.start,)
+        scale = min(scales)
+        inside = geometry.translation((rgb_width - 1) / 2, (rgb_height - 1) / 2) \
+            @ geometry.scaling(scale, scale) \
+            @ geometry.translation(-(width - 1) / 2, -(height - 1) / 2)
+        return inside, self.start
 
     def flaw(self, H_thermal_to_rgb: np.ndarray) -> str:
         """Return why a homography is no plausible answer, or ''."""

@@ -15,14 +15,13 @@ far, and the feature enhancement module (FEM) lets all cells of the image look a
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
+from ivf_ros.nn.blocks import Residual, Stem
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
 SIZE_MULTIPLE = 16  # width and height of the input are multiples of the deepest stride
-_REPLICATE_FROM = 64  # channels
 _WINDOWS = (1, 3, 5, 9)  # cells of 1/16, over which SFM takes the mean
 _HEADS = 5
 
@@ -46,14 +45,14 @@ class DfaNetwork(nn.Module):
                  widths: tuple[int, int, int, int] = (16, 32, 64, 80),
                  coarse_dim: int = 64, fine_dim: int = 16) -> None:
         super().__init__()
-        self.thermal_stem, self.rgb_stem = _Stem(widths[0]), _Stem(widths[0])
-        self.down = nn.ModuleList(_Residual(a, b, 2) for a, b in pairwise(widths))
-        self.deep = _Residual(widths[-1], widths[-1], 1)
+        self.thermal_stem, self.rgb_stem = Stem(widths[0]), Stem(widths[0])
+        self.down = nn.ModuleList(Residual(a, b, 2) for a, b in pairwise(widths))
+        self.deep = Residual(widths[-1], widths[-1], 1)
         self.sfm = SpatialFusion(widths[-1]) if sfm else nn.Identity()
         self.fem = FeatureEnhancement(widths[-1]) if fem else nn.Identity()
         self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in widths[:-1])
         self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_Residual(a, a, 1) for a in widths[:-1])
+        self.up = nn.ModuleList(Residual(a, a, 1) for a in widths[:-1])
         self.coarse_head = nn.Conv2d(widths[2], coarse_dim, 1)
         self.weight_head = nn.Conv2d(widths[2], 1, 1)
         self.fine_head = nn.Conv2d(widths[0], fine_dim, 1)
@@ -69,8 +68,8 @@ class DfaNetwork(nn.Module):
         Parameters
         ----------
         thermal, rgb:
-            ``(B, 2, H, W)`` as ``normalized_input`` of ``fast_inputs`` makes it, or None; H and W
-            are multiples of ``SIZE_MULTIPLE``. Where both are given they share the statistics of
+            ``(B, 2, H, W)`` as ``normalized_input`` of ``learned_input`` makes it, or None; H and
+            W are multiples of ``SIZE_MULTIPLE``. Where both are given they share the statistics of
             the batch, as they share what is kept of them.
         fine:
             Whether fine descriptors are wanted; without, there are none of them.
@@ -162,37 +161,3 @@ def _begin_as_nothing(*layers: nn.Module) -> None:
     for layer in layers:
         for weight in layer.parameters():
             nn.init.zeros_(weight)
-
-
-class _Stem(nn.Sequential):
-    """The first layer, one for each camera."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(nn.Conv2d(2, width, 5, stride=2, padding=2, bias=False),
-                         nn.BatchNorm2d(width), nn.ReLU())
-
-
-class _Residual(nn.Module):
-    """
-    Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
-
-    Deep in the network the border is replicated. Zeros beyond it would tell each cell where in
-    the image it lies, and the descriptors would learn places instead of what is there.
-    """
-
-    def __init__(self, wide_in: int, wide_out: int, stride: int) -> None:
-        super().__init__()
-        beyond: Literal['replicate', 'zeros'] = (
-            'replicate' if wide_out >= _REPLICATE_FROM else 'zeros')
-        self.first = nn.Sequential(
-            nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1, padding_mode=beyond,
-                      bias=False),
-            nn.BatchNorm2d(wide_out), nn.ReLU())
-        self.second = nn.Sequential(
-            nn.Conv2d(wide_out, wide_out, 3, padding=1, padding_mode=beyond, bias=False),
-            nn.BatchNorm2d(wide_out))
-        self.shortcut = nn.Identity() if wide_in == wide_out and stride == 1 else nn.Sequential(
-            nn.Conv2d(wide_in, wide_out, 1, stride=stride, bias=False), nn.BatchNorm2d(wide_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(self.first(x)) + self.shortcut(x))

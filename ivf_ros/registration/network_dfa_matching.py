@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ivf_ros.nn.weights import for_use, load
 from ivf_ros.registration.displacements import Displacements
-from ivf_ros.registration.fast_inputs import normalized_input
+from ivf_ros.registration.learned_input import normalized_input
 from ivf_ros.registration.network_dfa import DfaNetwork
 from ivf_ros.registration.point_matches import Matches
 import numpy as np

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
+from ivf_ros.nn.blocks import Residual, Stem
 from ivf_ros.nn.weights import for_use, load
-from ivf_ros.registration.fast_inputs import normalized_input
+from ivf_ros.registration.learned_input import normalized_input
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -23,7 +23,6 @@ import torch.nn.functional as F
 
 STRIDES = (8, 4, 2)  # of the maps, coarse to fine
 SIZE_MULTIPLE = 32  # width and height of the input are multiples of the deepest stride
-_REPLICATE_FROM = 48  # channels
 
 Maps = tuple[Tensor, Tensor, Tensor]
 
@@ -44,13 +43,13 @@ class FastNetwork(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 96),
                  channels: tuple[int, int, int] = (24, 16, 8)) -> None:
         super().__init__()
-        self.thermal_stem, self.rgb_stem = _Stem(widths[0]), _Stem(widths[0])
-        self.down = nn.ModuleList(_Residual(a, b, 2) for a, b in pairwise(widths))
-        self.deep = _Residual(widths[-1], widths[-1], 1)
+        self.thermal_stem, self.rgb_stem = Stem(widths[0]), Stem(widths[0])
+        self.down = nn.ModuleList(Residual(a, b, 2) for a, b in pairwise(widths))
+        self.deep = Residual(widths[-1], widths[-1], 1)
         self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in widths[:-1])
         self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False)
                                     for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_Residual(a, a, 1) for a in widths[:-1])
+        self.up = nn.ModuleList(Residual(a, a, 1) for a in widths[:-1])
         self.heads = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False)
                                    for a, b in zip(reversed(widths[:3]), channels))
         # By which correlations are multiplied before a softmax over displacements.
@@ -66,7 +65,7 @@ class FastNetwork(nn.Module):
         Parameters
         ----------
         thermal, rgb:
-            ``(B, 2, H, W)`` as ``normalized_input`` of ``fast_inputs`` makes it; H and W are
+            ``(B, 2, H, W)`` as ``normalized_input`` of ``learned_input`` makes it; H and W are
             multiples of ``SIZE_MULTIPLE``.
 
         Returns
@@ -108,40 +107,6 @@ class FastNetwork(nn.Module):
         """Bring what was seen from further away to a level, and add what was seen there."""
         grown = F.interpolate(self.inward[level](x), scale_factor=2.0, mode='bilinear')
         return self.up[level](grown + self.lateral[level](scales[level]))
-
-
-class _Stem(nn.Sequential):
-    """The first layer, one for each camera."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(nn.Conv2d(2, width, 5, stride=2, padding=2, bias=False),
-                         nn.BatchNorm2d(width), nn.ReLU())
-
-
-class _Residual(nn.Module):
-    """
-    Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
-
-    Deep in the network the border is replicated. Zeros beyond it would tell each cell where in
-    the image it lies, and the network would learn places instead of what is there.
-    """
-
-    def __init__(self, wide_in: int, wide_out: int, stride: int) -> None:
-        super().__init__()
-        beyond: Literal['replicate', 'zeros'] = (
-            'replicate' if wide_out >= _REPLICATE_FROM else 'zeros')
-        self.first = nn.Sequential(
-            nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1, padding_mode=beyond,
-                      bias=False),
-            nn.BatchNorm2d(wide_out), nn.ReLU())
-        self.second = nn.Sequential(
-            nn.Conv2d(wide_out, wide_out, 3, padding=1, padding_mode=beyond, bias=False),
-            nn.BatchNorm2d(wide_out))
-        self.shortcut = nn.Identity() if wide_in == wide_out and stride == 1 else nn.Sequential(
-            nn.Conv2d(wide_in, wide_out, 1, stride=stride, bias=False), nn.BatchNorm2d(wide_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
 class Mapper:

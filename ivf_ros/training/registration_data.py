@@ -16,8 +16,8 @@ from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.simulator.rig import RigParameters
-from ivf_ros.registration.fast_inputs import normalized_input
 from ivf_ros.registration.inputs import contrast
+from ivf_ros.registration.learned_input import normalized_input
 from ivf_ros.training.realignment import common_displacement_px, realigned
 import numpy as np
 

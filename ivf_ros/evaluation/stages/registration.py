@@ -47,6 +47,7 @@ _METRICS = (
     MetricInfo('landmark_rmse_px', 'lower', _PX, 'root mean square distance of landmarks'),
     MetricInfo('landmark_max_px', 'lower', _PX, 'the same of the worst landmark'),
     MetricInfo('accepted', 'higher', '', '1 where the method believes its answer, else 0'),
+    MetricInfo('inliers', 'higher', '', 'matches that agree with the answer'),
     *metrics.LIKENESS_METRICS,
 )
 _UNDER_5 = MetricInfo('under 5 px', 'higher', '', 'share of all pairs accepted and within 5 px')
@@ -143,7 +144,7 @@ class RegistrationEvaluation:
                 except FAILURES as error:
                     measured.rows.append(row.failed(error))
                     continue
-                values = {'accepted': float(_believed(found)),
+                values = {'accepted': float(_believed(found)), 'inliers': float(found.inliers),
                           **metrics.registration(found.H_thermal_to_rgb, H_true, size)}
                 if not exact and before is not None:
                     values['repeat_px'] = _repeat_px(found, before, H_true, size)

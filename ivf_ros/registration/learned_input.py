@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the network of ``fast`` looks at, in training and at work alike."""
+"""What the networks for registration look at, in training and at work alike."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks that networks of the package share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn, Tensor
+import torch.nn.functional as F
+
+_REPLICATE_FROM = 48  # channels
+
+
+class Stem(nn.Sequential):
+    """The first layer of a camera, to half of the size: from ``normalized_input``, 2 channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Conv2d(2, width, 5, stride=2, padding=2, bias=False),
+                         nn.BatchNorm2d(width), nn.ReLU())
+
+
+class Residual(nn.Module):
+    """
+    Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
+
+    Deep in the network the border is replicated. Zeros beyond it would tell each cell where in
+    the image it lies, and a network would learn places instead of what is there.
+    """
+
+    def __init__(self, wide_in: int, wide_out: int, stride: int) -> None:
+        super().__init__()
+        beyond: Literal['replicate', 'zeros'] = (
+            'replicate' if wide_out >= _REPLICATE_FROM else 'zeros')
+        self.first = nn.Sequential(
+            nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1, padding_mode=beyond,
+                      bias=False),
+            nn.BatchNorm2d(wide_out), nn.ReLU())
+        self.second = nn.Sequential(
+            nn.Conv2d(wide_out, wide_out, 3, padding=1, padding_mode=beyond, bias=False),
+            nn.BatchNorm2d(wide_out))
+        self.shortcut = nn.Identity() if wide_in == wide_out and stride == 1 else nn.Sequential(
+            nn.Conv2d(wide_in, wide_out, 1, stride=stride, bias=False), nn.BatchNorm2d(wide_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.second(self.first(x)) + self.shortcut(x))
