@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from typing import Callable, Sequence
 
@@ -81,3 +82,5 @@ def _tune(n_nodes: int) -> None:
     if n_nodes > 1:
         # The stages keep the cores busy side by side; splitting each up makes them wait.
         cv2.setNumThreads(1)
+        # PyTorch, which methods load when they are made, asks for this once.
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
