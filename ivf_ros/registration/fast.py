@@ -174,10 +174,11 @@ class FastRegistrar:
         levels = (quarter, *structures)
         mode = self.parameters.global_search
         if mode == 'never' or (mode == 'auto' and question.prior is not None):
-            answer = self._measure(levels, [view.start], view, question)
+            answer = self._measure(levels, [view.start], True, view, question)
             if answer[0].state is RegistrationState.TRACKING or mode == 'never':
                 return answer
-        return self._measure(levels, self._global_starts(eighth, view.start), view, question)
+        return self._measure(levels, self._global_starts(eighth, view.start), False, view,
+                             question)
 
     def _learned(self, view: _View) -> tuple[Level, Level]:
         """Take step 1: return the maps at 1/8 and 1/4."""
@@ -201,11 +202,19 @@ class FastRegistrar:
         return [level.moved(start, similarity) for similarity in found]
 
     def _measure(self, levels: tuple[Level, Level, Level, Level], starts: list[np.ndarray],
-                 view: _View, question: Question) -> tuple[Registration, Evidence | None]:
-        """Take steps 3 to 5: go from coarse to fine from the best of the starts, then judge."""
+                 near: bool, view: _View, question: Question
+                 ) -> tuple[Registration, Evidence | None]:
+        """
+        Take steps 3 to 5: go from coarse to fine from the best of the starts, then judge.
+
+        A start that is near needs fewer rounds, and is often all there is, as in a video.
+        """
         quarter, fine, middle, coarse = levels
-        tracks = best(followed(starts, quarter, FROM_FAR), quarter, 1)
-        tracks = followed(followed(tracks, quarter, FROM_NEAR), coarse, FROM_NEAR)
+        if near:
+            tracks = followed(starts, quarter, FROM_NEAR)
+        else:
+            tracks = best(followed(starts, quarter, FROM_FAR), quarter, 1)
+            tracks = followed(followed(tracks, quarter, FROM_NEAR), coarse, FROM_NEAR)
         tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
         if not tracks:
             return question.refused('too few blocks'), None
