@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-import cv2
+from drawn_pairs import pair, SIZE
 from ivf_ros import geometry
 from ivf_ros.registration import RegistrationError
 from ivf_ros.types import RegistrationState
@@ -31,7 +31,6 @@ from ivf_ros.registration.network_dfa_matching import (  # noqa: E402
     patch_similarity,
 )
 
-SIZE = (480, 360)
 VARIANTS = [(False, False), (True, False), (False, True), (True, True)]
 
 
@@ -40,30 +39,6 @@ def untrained(module):
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return module.eval()
-
-
-def draw_scene(seed, size=(800, 640)):
-    """Draw boxes and discs of random brightness: ``(H, W)`` float32 from 0 to 1."""
-    random = np.random.default_rng(seed)
-    image = np.full(size[::-1], 0.5, np.float32)
-    for kind in random.integers(0, 2, 220):
-        x, y = (int(v) for v in random.uniform((0, 0), size))
-        w, h = (int(v) for v in random.uniform(10, 80, 2))
-        if kind:
-            cv2.circle(image, (x, y), w // 2, float(random.uniform()), -1)
-        else:
-            cv2.rectangle(image, (x, y), (x + w, y + h), float(random.uniform()), -1)
-    return cv2.GaussianBlur(image, (0, 0), 1.0)
-
-
-def pair(H_thermal_to_rgb, seed=0):
-    """Return a 16-bit thermal image with inverted contrast, and RGB, of one scene."""
-    scene, shift = draw_scene(seed), geometry.translation(-160, -140)
-    thermal = geometry.warp(1 - scene, np.linalg.inv(H_thermal_to_rgb) @ shift, SIZE)
-    rgb = geometry.warp(scene, shift, SIZE)
-    noise = np.random.default_rng(seed).normal(0, 3, thermal.shape)
-    return ((30000 + 800 * thermal + noise).astype(np.uint16),
-            cv2.cvtColor((rgb * 220 + 20).astype(np.uint8), cv2.COLOR_GRAY2BGR))
 
 
 @pytest.fixture(scope='module', params=VARIANTS, ids=('baseline', 'sfm', 'fem', 'both'))

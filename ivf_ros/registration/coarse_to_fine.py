@@ -8,13 +8,15 @@ From where two feature maps roughly lie to where they lie, level by level, and w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
 from ivf_ros.registration.features import reduced, turned
+from ivf_ros.registration.inputs import Question
 from ivf_ros.registration.matching import Blocks, correlate_blocks, fit, MIN_BLOCKS
+from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
 # What is fitted to the blocks of a level, and how far in pixels they may still be off.
@@ -130,6 +132,9 @@ class Evidence:
     fragility: float  # by how much they scatter if a quarter of the blocks is left out, the same
 
 
+Answer = tuple[Registration, Evidence | None]
+
+
 def evidence(level: Level, H: np.ndarray) -> Evidence:
     """Return what speaks for a homography at a level."""
     reach = level.reach_px
@@ -160,6 +165,38 @@ def confidence(evidence: Evidence, coefficients: Sequence[float]) -> float:
     if evidence.inliers < MIN_BLOCKS:
         return 0.0
     return float(1 / (1 + np.exp(-features(evidence) @ coefficients)))
+
+
+def judged(question: Question, H_thermal_to_rgb: np.ndarray, level: Level, H_level: np.ndarray,
+           coefficients: Sequence[float], min_confidence: float) -> Answer:
+    """Answer with a homography, ``H_level`` between the images of ``level``, or refuse it."""
+    reason = question.flaw(H_thermal_to_rgb)
+    if reason:
+        return question.refused(f'implausible: {reason}'), None
+    found = evidence(level, H_level)
+    probability = confidence(found, coefficients)
+    if probability < min_confidence:
+        return question.refused(f'low confidence: {probability:.2f}'), found
+    return question.answered(H_thermal_to_rgb, probability, found.inliers), found
+
+
+def near_then_far(question: Question, mode: str, near: Callable[[], Answer],
+                  far: Callable[[], Answer]) -> Answer:
+    """Look near a prior, then everywhere where it does not hold; ``mode`` is global_search."""
+    if mode == 'never' or (mode == 'auto' and question.prior is not None):
+        answer = near()
+        if answer[0].state is RegistrationState.TRACKING or mode == 'never':
+            return answer
+    return far()
+
+
+def first_that_holds(question: Question, answer_from: Callable[[np.ndarray], Answer]) -> Answer:
+    """Answer from the first of the starts that leads to a believed answer, else the last."""
+    for start in question.starts:
+        answer = answer_from(start)
+        if answer[0].state is RegistrationState.TRACKING:
+            break
+    return answer
 
 
 def features(evidence: Evidence) -> np.ndarray:

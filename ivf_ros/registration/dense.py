@@ -18,20 +18,21 @@ from dataclasses import dataclass
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
+    Answer,
     best,
-    confidence,
-    Evidence,
-    evidence,
+    first_that_holds,
     followed,
     FROM_FAR,
+    judged,
     Level,
+    near_then_far,
     refined,
     structure_levels,
 )
 from ivf_ros.registration.features import structure
 from ivf_ros.registration.inputs import contrast, Question, resized, scaled
 from ivf_ros.registration.search import search
-from ivf_ros.types import Registration, RegistrationState
+from ivf_ros.types import Registration
 import numpy as np
 
 # Of the features of the evidence.
@@ -108,30 +109,27 @@ class DenseRegistrar:
         return self.examine(thermal, rgb, prior)[0]
 
     def examine(self, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None = None
-                ) -> tuple[Registration, Evidence | None]:
+                ) -> Answer:
         """Return the answer of ``register``, and what its confidence was made of, if anything."""
         question = Question.about(thermal, rgb, prior)
         reason = question.flaw(question.start)
         if reason:
             return question.refused(f'implausible prior: {reason}'), None
-        for start in question.starts:
-            answer = self._from(start, thermal, rgb, question)
-            if answer[0].state is RegistrationState.TRACKING:
-                break
-        return answer
+        thermal, rgb = contrast(thermal), contrast(rgb)
+        if not (thermal.any() and rgb.any()):
+            return question.refused('textureless'), None
+        return first_that_holds(question, lambda start: self._from(start, thermal, rgb, question))
 
     def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
-              ) -> tuple[Registration, Evidence | None]:
+              ) -> Answer:
         """Take all steps from one start."""
         levels = _pyramid(thermal, rgb, start, self.parameters.work_px)
         if levels is None:
             return question.refused('textureless'), None
-        mode = self.parameters.global_search
-        if mode == 'never' or (mode == 'auto' and question.prior is not None):
-            answer = self._measure(levels, [start], question)
-            if answer[0].state is RegistrationState.TRACKING or mode == 'never':
-                return answer
-        return self._measure(levels, self._global_starts(levels[-1], start), question)
+        return near_then_far(
+            question, self.parameters.global_search,
+            near=lambda: self._measure(levels, [start], question),
+            far=lambda: self._measure(levels, self._global_starts(levels[-1], start), question))
 
     def _global_starts(self, coarse: Level, start: np.ndarray) -> list[np.ndarray]:
         """Take step 1: find where the coarse features look most alike."""
@@ -145,7 +143,7 @@ class DenseRegistrar:
         return [coarse.moved(start, similarity) for similarity in found]
 
     def _measure(self, levels: tuple[Level, Level, Level], starts: list[np.ndarray],
-                 question: Question) -> tuple[Registration, Evidence | None]:
+                 question: Question) -> Answer:
         """Take steps 2 to 4: go from coarse to fine from the best of the starts, then judge."""
         fine, middle, coarse = levels
         tracks = best(followed(starts, coarse, FROM_FAR), coarse, 3)
@@ -153,16 +151,8 @@ class DenseRegistrar:
         tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
         if not tracks:
             return question.refused('too few blocks'), None
-        H = tracks[0]
-
-        reason = question.flaw(H)
-        if reason:
-            return question.refused(f'implausible: {reason}'), None
-        found = evidence(middle, H)
-        probability = confidence(found, _CONFIDENCE)
-        if probability < self.parameters.min_confidence:
-            return question.refused(f'low confidence: {probability:.2f}'), found
-        return question.answered(H, probability, found.inliers), found
+        return judged(question, tracks[0], middle, tracks[0], _CONFIDENCE,
+                      self.parameters.min_confidence)
 
 
 def _grid(limit: float, steps: int) -> np.ndarray:
@@ -172,10 +162,7 @@ def _grid(limit: float, steps: int) -> np.ndarray:
 
 def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
              work_px: int) -> tuple[Level, Level, Level] | None:
-    """Return the fine, middle and coarse level, or None where there is nothing to see."""
-    thermal, rgb = contrast(thermal), contrast(rgb)
-    if not (thermal.any() and rgb.any()):
-        return None
+    """Return the fine, middle and coarse level, or None where an image is tiny."""
     thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
     rgb_px_per_thermal_px = geometry.scale_in_middle(H, thermal_size)
     scale = work_px / max(thermal_size)

@@ -27,16 +27,16 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.displacements import Displacements
-from ivf_ros.registration.features import structure
 from ivf_ros.registration.inputs import (
     contrast,
+    laid,
     Question,
     RegistrationError,
     resized,
     scaled,
 )
 from ivf_ros.registration.point_matches import fit, MIN_MATCHES
-from ivf_ros.registration.refinement import refine
+from ivf_ros.registration.refinement import refine_structure
 from ivf_ros.types import Registration
 import numpy as np
 
@@ -236,31 +236,21 @@ class _Pair:
         """Align the oriented gradients that ``dense`` aligns, by Gauss-Newton."""
         if not steps:
             return H
-        laid, covered = self._laid(H, _MARGIN_PX)
-        # a gradient takes 3 pixels
-        inner = cv2.erode(covered.astype(np.float32), np.ones((3, 3)), borderValue=0)
-        return self._moved(H, refine(structure(self.image), structure(laid) * inner[..., None],
-                                     _MARGIN_PX, _STRIDE_PX, steps))
+        rgb, covered = self._laid(H, _MARGIN_PX)
+        return self._moved(H, refine_structure(self.image, rgb, covered, _MARGIN_PX, _STRIDE_PX,
+                                               steps))
 
     def _described(self, H: np.ndarray, *, fine: bool) -> tuple[Descriptors, np.ndarray]:
         """Describe RGB as laid onto the grid by H; tell which cells of 8 x 8 pixels it covers."""
-        laid, covered = self._laid(H)
+        image, covered = self._laid(H)
         seen = cv2.resize(covered.astype(np.float32), scaled(self.grid, 1 / _CELL_PX),
                           interpolation=cv2.INTER_AREA) > 0.99
-        return self.network.describe(laid, 'rgb', fine=fine), seen
+        return self.network.describe(image, 'rgb', fine=fine), seen
 
     def _laid(self, H: np.ndarray, margin_px: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return RGB as seen on the grid and in a margin around it, and where it is seen."""
-        H_grid_to_rgb = H @ np.linalg.inv(self.H_thermal_to_grid)
-        to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H_grid_to_rgb)
-        size, wide = geometry.size_of(self.rgb), tuple(side + 2 * margin_px for side in self.grid)
-        # Shrunk first, for a warp by itself makes aliases.
-        rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, self.grid)
-        small = resized(self.rgb, scaled(size, min(1.0, 1 / rgb_px_per_grid_px)))
-        from_small = geometry.stretch(geometry.size_of(small), size)
-        laid = cv2.warpPerspective(small, to_grid @ from_small, wide,
-                                   borderMode=cv2.BORDER_REFLECT_101)
-        return laid, geometry.coverage(to_grid, size, (wide[0], wide[1]))
+        return laid(self.rgb, H @ np.linalg.inv(self.H_thermal_to_grid), self.grid, margin_px,
+                    cv2.BORDER_REFLECT_101)
 
     def _moved(self, H: np.ndarray, step: np.ndarray) -> np.ndarray:
         """Return H after a step that was found on the grid."""

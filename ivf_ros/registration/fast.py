@@ -24,14 +24,15 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
+    Answer,
     best,
-    confidence,
-    Evidence,
-    evidence,
+    first_that_holds,
     followed,
     FROM_FAR,
     FROM_NEAR,
+    judged,
     Level,
+    near_then_far,
     refined,
     structure_levels,
 )
@@ -44,7 +45,7 @@ from ivf_ros.registration.inputs import (
     scaled,
 )
 from ivf_ros.registration.search import search
-from ivf_ros.types import Registration, RegistrationState
+from ivf_ros.types import Registration
 import numpy as np
 
 _WEIGHTS = Path(__file__).parent / 'weights' / 'fast.safetensors'
@@ -144,7 +145,7 @@ class FastRegistrar:
         return self.examine(thermal, rgb, prior)[0]
 
     def examine(self, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None = None
-                ) -> tuple[Registration, Evidence | None]:
+                ) -> Answer:
         """Return the answer of ``register``, and what its confidence was made of, if anything."""
         question = Question.about(thermal, rgb, prior)
         reason = question.flaw(question.start)
@@ -155,14 +156,10 @@ class FastRegistrar:
         if strip or not (thermal.any() and rgb.any()):
             return question.refused('textureless'), None
 
-        for start in question.starts:
-            answer = self._from(start, thermal, rgb, question)
-            if answer[0].state is RegistrationState.TRACKING:
-                break
-        return answer
+        return first_that_holds(question, lambda start: self._from(start, thermal, rgb, question))
 
     def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
-              ) -> tuple[Registration, Evidence | None]:
+              ) -> Answer:
         """Take all steps from one start."""
         view = _View.of(thermal, rgb, start, self.parameters.work_px)
         structures = structure_levels(
@@ -172,13 +169,11 @@ class FastRegistrar:
             return question.refused('textureless'), None
         eighth, quarter = self._learned(view)
         levels = (quarter, *structures)
-        mode = self.parameters.global_search
-        if mode == 'never' or (mode == 'auto' and question.prior is not None):
-            answer = self._measure(levels, [view.start], True, view, question)
-            if answer[0].state is RegistrationState.TRACKING or mode == 'never':
-                return answer
-        return self._measure(levels, self._global_starts(eighth, view.start), False, view,
-                             question)
+        return near_then_far(
+            question, self.parameters.global_search,
+            near=lambda: self._measure(levels, [view.start], True, view, question),
+            far=lambda: self._measure(levels, self._global_starts(eighth, view.start), False,
+                                      view, question))
 
     def _learned(self, view: _View) -> tuple[Level, Level]:
         """Take step 1: return the maps at 1/8 and 1/4."""
@@ -203,7 +198,7 @@ class FastRegistrar:
 
     def _measure(self, levels: tuple[Level, Level, Level, Level], starts: list[np.ndarray],
                  near: bool, view: _View, question: Question
-                 ) -> tuple[Registration, Evidence | None]:
+                 ) -> Answer:
         """
         Take steps 3 to 5: go from coarse to fine from the best of the starts, then judge.
 
@@ -218,16 +213,8 @@ class FastRegistrar:
         tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
         if not tracks:
             return question.refused('too few blocks'), None
-        H = view.whole(tracks[0])
-
-        reason = question.flaw(H)
-        if reason:
-            return question.refused(f'implausible: {reason}'), None
-        found = evidence(quarter, tracks[0])
-        probability = confidence(found, _CONFIDENCE)
-        if probability < self.parameters.min_confidence:
-            return question.refused(f'low confidence: {probability:.2f}'), found
-        return question.answered(H, probability, found.inliers), found
+        return judged(question, view.whole(tracks[0]), quarter, tracks[0], _CONFIDENCE,
+                      self.parameters.min_confidence)
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,3 +154,20 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """Return width and height times a factor, rounded, and one pixel at least."""
     return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
+
+
+def laid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int], margin_px: int,
+         border: int) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return RGB as seen on a grid and in a margin around it, and ``(H, W)`` bool where it is seen.
+
+    ``border`` is what OpenCV shall show beyond RGB, for example ``cv2.BORDER_REPLICATE``.
+    """
+    full, wide = geometry.size_of(rgb), (grid[0] + 2 * margin_px, grid[1] + 2 * margin_px)
+    to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H_grid_to_rgb)
+    # Shrunk first, for a warp by itself makes aliases.
+    rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, grid)
+    small = resized(rgb, scaled(full, min(1.0, 1 / rgb_px_per_grid_px)))
+    from_small = geometry.stretch(geometry.size_of(small), full)
+    image = cv2.warpPerspective(small, to_grid @ from_small, wide, borderMode=border)
+    return image, geometry.coverage(to_grid, full, wide)

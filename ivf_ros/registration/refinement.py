@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.registration.features import structure
 import numpy as np
 
 _MIN_PIXELS = 100
@@ -71,6 +72,19 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: in
         if np.abs(step - np.eye(3)).max() * half < 0.02:
             break
     return H
+
+
+def refine_structure(thermal: np.ndarray, rgb: np.ndarray, seen: np.ndarray, margin_px: int,
+                     cell_px: int, iterations: int) -> np.ndarray:
+    """
+    Return what ``refine`` finds by the oriented gradients of two images.
+
+    ``rgb`` and ``seen``, where it shows anything, are ``margin_px`` larger to each side.
+    """
+    # a gradient takes 3 pixels
+    inner = cv2.erode(seen.astype(np.float32), np.ones((3, 3)), borderValue=0)
+    return refine(structure(thermal), structure(rgb) * inner[..., None], margin_px, cell_px,
+                  iterations)
 
 
 def _strongest(features: np.ndarray, cell_px: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,11 +22,10 @@ from dataclasses import dataclass, replace
 import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import contrast, Question, resized, scaled
+from ivf_ros.registration.inputs import contrast, laid, Question, resized, scaled
 from ivf_ros.registration.phase_congruency import phase_structure, PhaseStructure
 from ivf_ros.registration.point_matches import fit, Matches, MIN_MATCHES
-from ivf_ros.registration.refinement import refine
+from ivf_ros.registration.refinement import refine_structure
 from ivf_ros.registration.rift_features import (
     find_keypoints,
     Keypoints,
@@ -220,17 +219,7 @@ class _Pair:
 
     def rgb_around(self, H: np.ndarray, margin_px: int) -> tuple[np.ndarray, np.ndarray]:
         """Return RGB laid onto the thermal grid by H, with a margin, and where it was seen."""
-        width, height = geometry.size_of(self.thermal)
-        grid = width + 2 * margin_px, height + 2 * margin_px
-        to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H)
-        full_size = geometry.size_of(self.rgb)
-        # Shrunk first, for a warp by itself makes aliases.
-        rgb_px_per_px = geometry.scale_in_middle(H, (width, height))
-        small = resized(self.rgb, scaled(full_size, min(1.0, 1 / rgb_px_per_px)))
-        from_small = geometry.stretch(geometry.size_of(small), full_size)
-        laid = cv2.warpPerspective(small, to_grid @ from_small, grid,
-                                   borderMode=cv2.BORDER_REPLICATE)
-        return laid, geometry.coverage(to_grid, full_size, grid)
+        return laid(self.rgb, H, geometry.size_of(self.thermal), margin_px, cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,10 +253,7 @@ def _refined(pair: _Pair, H: np.ndarray, steps: int) -> np.ndarray:
     small = replace(pair, thermal=resized(pair.thermal, size))
     H_small = small.at_work(pair.full(H))
     image, seen = small.rgb_around(H_small, margin_px)
-    # a gradient takes 3 pixels
-    inner = cv2.erode(seen.astype(np.float32), np.ones((3, 3)), borderValue=0)
-    step = refine(structure(small.thermal), structure(image) * inner[..., None], margin_px,
-                  stride_px, steps)
+    step = refine_structure(small.thermal, image, seen, margin_px, stride_px, steps)
     return pair.at_work(small.full(H_small @ step))
 
 

@@ -111,6 +111,13 @@ def as_tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor
     return thermal, rgb, H, torch.tensor([one.label_px for one in batch], dtype=torch.float32)
 
 
+def places(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
+    """Map pixels ``(B, ..., 2)`` of a map by ``H`` (B, 3, 3), which is in pixels of the image."""
+    flat = pixels.flatten(1, -2) * stride + (stride - 1) / 2
+    mapped = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ H.transpose(1, 2)
+    return ((mapped[..., :2] / mapped[..., 2:] - (stride - 1) / 2) / stride).reshape(pixels.shape)
+
+
 def _batches(scenes: Sequence[Scene], settings: LoopSettings, done: int,
              overfit: bool) -> Iterator[list[Example]]:
     """Yield batches; which one a step sees depends on the seed and the step alone."""

@@ -124,7 +124,7 @@ def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale
     similarity = scale * torch.einsum('bpc,bcn->bpn', _gathered(asked, chosen),
                                       offered.flatten(2))
     cells = torch.stack([chosen % width, chosen // width], -1).float()
-    places = _places(cells, H, COARSE_STRIDE)
+    places = loop.places(cells, H, COARSE_STRIDE)
     inside = _inside(places, width, height)
     with torch.no_grad():
         best = similarity.argmax(2)
@@ -237,7 +237,7 @@ def _offered(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
     axis = torch.arange(side) - float(REACH)
     x, y = torch.meshgrid(axis, axis, indexing='xy')
     cells = corner[:, :, None] + torch.stack([x, y], -1).flatten(0, 1)
-    places = _places(cells.flatten(1, 2), H, FINE_STRIDE).unflatten(1, cells.shape[1:3])
+    places = loop.places(cells, H, FINE_STRIDE)
     middle = places[:, :, REACH * side + REACH::side + 1][:, :, :PATCH]  # a diagonal of the patch
     inside = _inside(middle, width, height).all(2)
     unit = (places + 0.5) * (2 / torch.tensor([width, height])) - 1
@@ -257,14 +257,6 @@ def _between(corners: Tensor, part: Tensor) -> Tensor:
 def _inside(places: Tensor, width: int, height: int) -> Tensor:
     x, y = places.unbind(-1)
     return (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
-
-
-def _places(cells: Tensor, H: Tensor, stride: int) -> Tensor:
-    """Map cells ``(B, N, 2)`` by ``H`` (B, 3, 3), which is in pixels."""
-    pixels = cells * stride + (stride - 1) / 2
-    mapped = torch.einsum('bij,bnj->bni', H, torch.cat([pixels, torch.ones_like(pixels[..., :1])],
-                                                       -1))
-    return (mapped[..., :2] / mapped[..., 2:] - (stride - 1) / 2) / stride
 
 
 def _gathered(features: Tensor, index: Tensor) -> Tensor:

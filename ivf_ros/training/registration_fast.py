@@ -131,7 +131,7 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
     inner, outer = (_square(torch.arange(side + 2 * more).float() - side // 2 - more)
                     for more in (0, reach))
     block = _sampled(thermal, centres[:, :, None] + inner)  # (B, N, side^2, C)
-    around = _sampled(rgb, _places(centres[:, :, None] + outer, H_start, stride))
+    around = _sampled(rgb, loop.places(centres[:, :, None] + outer, H_start, stride))
 
     correlation = _correlation(block, around, side, reach)
     undisplaced = around.unflatten(2, (side + 2 * reach,) * 2)[
@@ -139,13 +139,13 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
     energy = block.flatten(2).square().sum(2) * undisplaced.square().sum(2)
     logits = scale * correlation / (energy + 1e-4).sqrt()[..., None]
 
-    true = _places(_places(centres, H, stride), torch.linalg.inv(H_start), stride) - centres
+    place = loop.places(centres, H, stride)
+    true = loop.places(place, torch.linalg.inv(H_start), stride) - centres
     displacement = _square(torch.arange(-reach, reach + 1).float())  # (D, 2)
     sigma = (label_sigma ** 2 + 0.4 ** 2).sqrt()[:, None, None]
     off = (true[:, :, None] - displacement).square().sum(3)
     label = F.log_softmax(-off / (2 * sigma ** 2), 2)
     # A block counts where its true place is within reach and in the RGB image.
-    place = _places(centres, H, stride)
     valid = (true.abs().amax(2) <= reach) & (place >= 0).all(2) \
         & (place <= torch.tensor([width - 1.0, height - 1.0])).all(2)
     if not valid.any():
@@ -168,13 +168,6 @@ def _off(count: int, level: Level) -> Tensor:
 def _square(axis: Tensor) -> Tensor:
     """Return x and y ``(n * n, 2)`` of a square, row by row."""
     return torch.cartesian_prod(axis, axis).flip(1)
-
-
-def _places(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
-    """Map pixels ``(B, ..., 2)`` of a map by ``H`` (B, 3, 3), which is in pixels of the image."""
-    flat = pixels.flatten(1, -2) * stride + (stride - 1) / 2
-    mapped = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ H.transpose(1, 2)
-    return ((mapped[..., :2] / mapped[..., 2:] - (stride - 1) / 2) / stride).reshape(pixels.shape)
 
 
 def _sampled(features: Tensor, places: Tensor) -> Tensor:

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from ivf_ros.evaluation.results import EvaluationError
+from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
 import numpy as np
 
 if TYPE_CHECKING:
@@ -16,16 +15,9 @@ if TYPE_CHECKING:
 
 def agreement_png(found: MetricStudy) -> bytes:
     """Return a PNG: the tree of the metrics, and their Kendall tau in the order of the tree."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise EvaluationError("the figure of the study needs 'matplotlib'; "
-                              'pip install matplotlib') from None
+    figure = blank_figure((9.5, 8.2))
     from scipy.cluster.hierarchy import dendrogram
 
-    figure = Figure(figsize=(9.5, 8.2), dpi=110, layout='constrained')
-    FigureCanvasAgg(figure)
     tree_axes, matrix_axes = figure.subplots(2, 1, height_ratios=(1, 3))
     tree = dendrogram(found.linkage, ax=tree_axes, no_labels=True, color_threshold=0,
                       above_threshold_color='0.35')
@@ -42,6 +34,4 @@ def agreement_png(found: MetricStudy) -> bytes:
                          va='center', fontsize=6,
                          color='white' if abs(tau[y, x]) > 0.6 else 'black')
     figure.colorbar(image, ax=matrix_axes, label='Kendall tau, mean over images', shrink=0.8)
-    out = io.BytesIO()
-    figure.savefig(out, format='png', metadata={'Software': ''})
-    return out.getvalue()
+    return png_bytes(figure)

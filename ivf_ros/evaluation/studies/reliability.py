@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
+from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
 import numpy as np
 
 RIGHT_PX = 3.0  # of 640
@@ -121,15 +121,7 @@ def brier_score(answers: Answers) -> float:
 
 def curve_png(answers: dict[str, Answers]) -> bytes:
     """Return a PNG of the curves of all methods."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise EvaluationError("the figure of the study needs 'matplotlib'; "
-                              'pip install matplotlib') from None
-
-    figure = Figure(figsize=(6.2, 5.4), dpi=110, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = blank_figure((6.2, 5.4))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ':', color='0.4')
     for method, of_method in answers.items():
@@ -140,9 +132,7 @@ def curve_png(answers: dict[str, Answers]) -> bytes:
              xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False)
-    out = io.BytesIO()
-    figure.savefig(out, format='png', metadata={'Software': ''})
-    return out.getvalue()
+    return png_bytes(figure)
 
 
 def _curve_table(method: str, answers: Answers) -> dict[str, Any]:
