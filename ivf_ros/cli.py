@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
                    'ivf fuse registered.png rgb.jpg --out fused.png')
     fuse.add_argument('thermal', type=Path)
     fuse.add_argument('rgb', type=Path)
-    _add_method(fuse, fusion.methods(), 'laplacian')
+    _add_method(fuse, fusion.methods(), fusion.DEFAULT_METHOD)
     fuse.add_argument('--register', action='store_true', help='register thermal onto RGB first')
     fuse.add_argument('--out', type=Path, required=True, help='the fused image')
 
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluation_command.add_options(command(
         'evaluate', _evaluate, 'Measure methods on data sets and write a report.',
-        'ivf evaluate msrs/test --stage fusion --methods laplacian,average --out results'))
+        'ivf evaluate msrs/test --stage fusion --methods fast,laplacian --out results'))
 
     training_command.add_options(command(
         'train', _train, 'Train a network of this package.',

@@ -193,6 +193,16 @@ def test_an_unreadable_image_is_a_failure_of_all_methods_and_ends_nothing(tmp_pa
     assert sum('truncated at 50 bytes' in error for error in errors) == 2
 
 
+def test_thermal_that_is_moved_is_measured_against_where_it_was(pairs, tmp_path):
+    values = {}
+    for moved_px in (0.0, 3.0):
+        stage = FusionEvaluation(('average',), ('SSIM', 'EN'), moved_px)
+        summary = evaluate(settings(pairs, tmp_path / str(moved_px), stages=(stage,), jobs=1))
+        entry = summary['stages']['fusion']['table']['all']['average']['values']
+        values[moved_px] = entry['SSIM']['mean']
+    assert values[3.0] < values[0.0] - 0.01
+
+
 def test_registration_is_the_same_misalignment_for_all_methods(pairs, tmp_path):
     stage = RegistrationEvaluation(('none', 'dense'), ('medium', 'rig-exact'))
     summary = evaluate(settings(pairs, tmp_path, stages=(stage,), limit=2))

@@ -378,10 +378,12 @@ def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(
 
 def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
     node = start(live_graph, FusionNode)
-    assert node.set_parameters([Parameter('fusion.method', value='average')])[0].successful
+    for name, value in (('fusion.method', 'average'), ('fusion.learned.weights', 'none')):
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
     assert node._stage.parameters.method == 'average'
-    for name, value, reason in [('fusion.method', 'magic', 'one of laplacian, average'),
+    for name, value, reason in [('fusion.method', 'magic', 'one of fast, seafusion'),
                                 ('fusion.dark_luma', 300.0, '300'),
+                                ('fusion.method', 'seafusion', 'no weight file at none'),
                                 ('thermal_transport', 'compressed', 'read-only')]:
         refused = node.set_parameters([Parameter(name, value=value)])[0]
         assert not refused.successful and reason in refused.reason
@@ -390,7 +392,7 @@ def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(l
 
 @pytest.mark.parametrize('name, value, message', [
     ('fusion.methud', 'average', "unknown parameter 'fusion.methud'; known: autostart"),
-    ('fusion.method', 'magic', "'fusion.method' must be one of laplacian, average, "),
+    ('fusion.method', 'magic', "'fusion.method' must be one of fast, seafusion, "),
     ('fusion.dark_luma', 'dark', "'fusion.dark_luma'"),
     ('fusion.dark_luma', 300.0, "'fusion.dark_luma'"),
 ])

@@ -87,3 +87,34 @@ def blobs(image: np.ndarray, random: np.random.Generator, most: int) -> np.ndarr
 def _stretched(image: np.ndarray) -> np.ndarray:
     low, high = float(image.min()), float(image.max())
     return (image - low) / (high - low) if high > low else np.zeros_like(image)
+
+
+def darkened(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Take away light, down to next to nothing."""
+    return image * np.float32(random.uniform(0.02, 0.4))
+
+
+def glaring(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Lay one or two saturated lamps with a wide halo over the image."""
+    height, width = image.shape
+    row, column = np.mgrid[:height, :width].astype(np.float32)
+    for _ in range(random.integers(1, 3)):
+        distance = np.hypot(row - random.uniform(0, height), column - random.uniform(0, width))
+        radius = random.uniform(0.03, 0.2) * width
+        image = image + np.clip(1.2 * np.exp(1 - distance / radius), 0, 1.2).astype(np.float32)
+    return np.clip(image, 0, 1)
+
+
+def smoky(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Hide the image behind clouds of one gray, thin or dense."""
+    height, width = image.shape
+    coarse = random.uniform(-0.6, 1.6, (random.integers(2, 6), random.integers(2, 6)))
+    cloud = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    share = np.clip(cloud, 0, random.uniform(0.6, 1.0))
+    return image * (1 - share) + share * np.float32(random.uniform(0.3, 0.9))
+
+
+def saturated(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Raise gain and offset beyond what the camera can tell apart."""
+    gain, level = random.uniform(1.2, 4.0), random.uniform(0.2, 0.8)
+    return np.clip((image - np.float32(level)) * np.float32(gain) + 0.5, 0, 1)

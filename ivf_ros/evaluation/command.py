@@ -19,6 +19,7 @@ from ivf_ros.evaluation.stages import (
     DEFAULT_METRICS,
     DEFAULT_SETS,
     DetectionEvaluation,
+    FlickerEvaluation,
     FusionEvaluation,
     RegistrationEvaluation,
     SegmentationEvaluation,
@@ -28,7 +29,7 @@ from ivf_ros.evaluation.stages import (
 from ivf_ros.evaluation.stages.per_input import SENSORS
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
-_OF_VIDEOS = 'tracking'  # the stage that replays whole videos
+_OF_VIDEOS = ('tracking', 'flicker')  # the stages that replay whole videos
 # and the stage they look at
 STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration'}
 
@@ -37,8 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf evaluate``."""
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
-    parser.add_argument('--stage', choices=(*STAGES, _OF_VIDEOS, 'all'), default='fusion',
-                        help='what is measured (default: fusion); all: all but tracking')
+    parser.add_argument('--stage', choices=(*STAGES, *_OF_VIDEOS, 'all'), default='fusion',
+                        help='what is measured (default: fusion); all: all but '
+                        'tracking and flicker, which replay videos')
     parser.add_argument('--methods', type=_names, metavar='A,B,...',
                         help='of the stage, or of any stage with --stage all; default: all')
     parser.add_argument('--study', choices=STUDIES,
@@ -52,12 +54,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--metrics', type=_names, metavar='EN,SD,...',
                         help=f'of fusion; all, or some of {", ".join(FUSION_METRICS)} '
                         f'(default: {", ".join(DEFAULT_METRICS)})')
+    parser.add_argument('--moved', type=_pixels, default=0.0, metavar='PX',
+                        help='of fusion: move thermal so far before it is fused, and measure '
+                        'against where it was (default: 0)')
     parser.add_argument('--sets', type=_names, default=DEFAULT_SETS, metavar='A,B,...',
                         help=f'misalignments for registration and tracking, of {", ".join(SETS)} '
                         f'(default: {", ".join(DEFAULT_SETS)})')
-    parser.add_argument('--inputs', type=_names, default=(*SENSORS, 'laplacian'),
+    parser.add_argument('--inputs', type=_names, default=(*SENSORS, fusion.DEFAULT_METHOD),
                         metavar='A,B,...', help='what is segmented and searched: rgb, thermal, '
-                        'fusion methods (default: rgb,thermal,laplacian)')
+                        f'fusion methods (default: rgb,thermal,{fusion.DEFAULT_METHOD})')
     parser.add_argument('--rate', type=_rate_hz, default=5.0, metavar='HZ',
                         help='of tracking: measurements a second (default: 5)')
     parser.add_argument('--every', type=_count, default=1, metavar='N',
@@ -134,9 +139,9 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
                               f"{STUDIES[options.study]}, got '{options.stage}'")
     if options.study == 'dfa-ablation':
         return _ablation(options)
-    if options.stage == _OF_VIDEOS and (options.every > 1 or options.limit or options.held_back):
-        raise EvaluationError('--stage tracking replays whole videos; leave out --every, --limit '
-                              'and --held-back')
+    if options.stage in _OF_VIDEOS and (options.every > 1 or options.limit or options.held_back):
+        raise EvaluationError(f'--stage {options.stage} replays whole videos; leave out --every, '
+                              '--limit and --held-back')
     names = STAGES if options.stage == 'all' else (options.stage,)
     chosen = {name: _chosen(options.methods, _known(name)) for name in names}
     unknown = set(options.methods or ()) - {m for methods in chosen.values() for m in methods}
@@ -150,12 +155,13 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
                                        for name in chosen['registration'] if name != 'none')
     made: dict[str, Any] = {
         'registration': lambda methods: RegistrationEvaluation(methods, options.sets),
-        'fusion': lambda methods: FusionEvaluation(methods, _metrics(options)),
+        'fusion': lambda methods: FusionEvaluation(methods, _metrics(options), options.moved),
         'segmentation': lambda methods: SegmentationEvaluation(methods, options.inputs,
                                                                options.machine_labels),
         'detection': lambda methods: DetectionEvaluation(methods, options.inputs,
                                                          options.machine_labels),
         'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
+        'flicker': FlickerEvaluation,
     }
     return tuple(made[name](methods) for name, methods in chosen.items() if methods)
 
@@ -176,7 +182,8 @@ def _known(stage: str) -> tuple[str, ...]:
         return ('none', *(name for name in registration.methods() if name != 'calibrated'))
     if stage == 'tracking':
         return tuple(name for name in registration.methods() if name != 'calibrated')
-    modules = {'fusion': fusion, 'segmentation': segmentation, 'detection': detection}
+    modules = {'fusion': fusion, 'flicker': fusion, 'segmentation': segmentation,
+               'detection': detection}
     return modules[stage].methods()
 
 
@@ -212,6 +219,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, got '{text}'")
     return int(text)
+
+
+def _pixels(text: str) -> float:
+    try:
+        pixels = float(text)
+    except ValueError:
+        pixels = -1.0
+    if not 0.0 <= pixels <= 100.0:
+        raise argparse.ArgumentTypeError(f"0 to 100 pixels are possible, got '{text}'")
+    return pixels
 
 
 def _rate_hz(text: str) -> float:

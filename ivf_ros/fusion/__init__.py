@@ -7,12 +7,18 @@ from __future__ import annotations
 from typing import Any
 
 from ivf_ros.fusion.fuser import Fuser, FusionError
-from ivf_ros.fusion.settings import FusionParameters, LaplacianParameters, METHODS
+from ivf_ros.fusion.settings import (
+    DEFAULT_METHOD,
+    FusionParameters,
+    LaplacianParameters,
+    LearnedParameters,
+    METHODS,
+)
 from ivf_ros.fusion.stage import FusionMode, FusionResult, FusionStage
 from ivf_ros.parameters import build
 
-__all__ = ['create', 'Fuser', 'FusionError', 'FusionMode', 'FusionParameters', 'FusionResult',
-           'FusionStage', 'LaplacianParameters', 'methods']
+__all__ = ['create', 'DEFAULT_METHOD', 'Fuser', 'FusionError', 'FusionMode', 'FusionParameters',
+           'FusionResult', 'FusionStage', 'LaplacianParameters', 'LearnedParameters', 'methods']
 
 
 def methods() -> tuple[str, ...]:
@@ -20,7 +26,7 @@ def methods() -> tuple[str, ...]:
     return METHODS
 
 
-def create(method: str = 'laplacian', **parameters: Any) -> Fuser:
+def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Fuser:
     """
     Make a fuser; ``parameters`` are those of ``FusionParameters`` by dotted name.
 
@@ -28,6 +34,10 @@ def create(method: str = 'laplacian', **parameters: Any) -> Fuser:
     ------
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
+    FusionError
+        The method is a network, and PyTorch or safetensors is not installed.
+    WeightsError
+        A weight file is missing, damaged, or of another network.
 
     """
     return Fuser(build(FusionParameters, {**parameters, 'method': method}))

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import cv2
 from ivf_ros.fusion import laplacian
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
-from ivf_ros.fusion.settings import FusionParameters
+from ivf_ros.fusion.settings import FusionParameters, LEARNED
 from ivf_ros.thermal import Agc, Radiometry
 import numpy as np
 
+_WEIGHTS = Path(__file__).parent / 'weights'
 _THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
@@ -24,12 +28,21 @@ class Fuser:
     One fusion method with its colour rule and the gain control of thermal.
 
     The gain control follows the scene, so one fuser serves one pair of cameras.
+
+    Raises
+    ------
+    FusionError
+        The method is a network, and PyTorch or safetensors is not installed.
+    WeightsError
+        A weight file is missing, damaged, or of another network.
+
     """
 
     def __init__(self, parameters: FusionParameters | None = None,
                  radiometry: Radiometry | None = None) -> None:
         """Take the parameters and, where thermal counts are temperatures, their meaning."""
         self._parameters = parameters or FusionParameters()
+        self._rule = _rule_for(self._parameters)
         self.agc = Agc(self._parameters.agc, radiometry)
 
     @property
@@ -39,6 +52,9 @@ class Fuser:
 
     @parameters.setter
     def parameters(self, parameters: FusionParameters) -> None:
+        before = self._parameters
+        if (parameters.method, parameters.learned) != (before.method, before.learned):
+            self._rule = _rule_for(parameters)
         self._parameters = parameters
         self.agc.parameters = parameters.agc
 
@@ -90,10 +106,10 @@ class Fuser:
     def _fused(self, thermal: np.ndarray, rgb: np.ndarray,
                share: np.ndarray | None) -> np.ndarray:
         luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
-        if self.parameters.method == 'laplacian':
+        if self._rule is None:
             fused = laplacian.fuse_luma(thermal, luma, share, self.parameters.laplacian)
         else:
-            fused = RULES[self.parameters.method](thermal, luma)
+            fused = self._rule(thermal, luma)
         if share is not None:
             fused = cv2.blendLinear(fused, luma, share, 1 - share)
         return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)
@@ -102,6 +118,20 @@ class Fuser:
         """Return 0 outside of thermal, 1 inside, with a ramp along the inner border."""
         inside_px = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 3)
         return np.minimum(inside_px / np.float32(self.parameters.feather_px), 1)
+
+
+def _rule_for(parameters: FusionParameters
+              ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+    """Return what fuses two gray images; None for ``laplacian``, which also takes parameters."""
+    if parameters.method not in LEARNED:
+        return RULES.get(parameters.method)
+    try:  # PyTorch, only where it is used
+        from ivf_ros.fusion.network_learned import LearnedFusion
+    except ModuleNotFoundError as error:
+        raise FusionError(f"{parameters.method} needs '{error.name}'; pip install {error.name}") \
+            from None
+    path = Path(parameters.learned.weights or _WEIGHTS / f'{parameters.method}.safetensors')
+    return LearnedFusion(parameters.method, path, parameters.learned.precision)
 
 
 def check_thermal(thermal: np.ndarray) -> None:

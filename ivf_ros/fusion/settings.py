@@ -10,7 +10,9 @@ from ivf_ros.fusion.classical import RULES
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import AgcParameters
 
-METHODS = ('laplacian', *RULES)
+LEARNED = ('fast', 'seafusion', 'cs2fusion')
+METHODS = (*LEARNED, 'laplacian', *RULES)
+DEFAULT_METHOD = 'fast'
 LOST_POLICIES = ('rgb', 'fuse', 'thermal')
 
 
@@ -35,10 +37,20 @@ class LaplacianParameters:
 
 
 @dataclass(frozen=True)
+class LearnedParameters:
+    """How the networks of ``fast``, ``seafusion`` and ``cs2fusion`` are run."""
+
+    weights: str = parameter('', 'Weight file; that of the package where empty.')
+    precision: str = parameter(
+        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
+        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'))
+
+
+@dataclass(frozen=True)
 class FusionParameters:
     """What is fused, how, and when one camera is passed on alone."""
 
-    method: str = parameter('laplacian', 'How luma and thermal become one.', choices=METHODS)
+    method: str = parameter(DEFAULT_METHOD, 'How luma and thermal become one.', choices=METHODS)
     feather_px: float = parameter(
         32.0, 'Width of the seam along the border of the thermal image.',
         minimum=1.0, maximum=500.0)
@@ -56,5 +68,6 @@ class FusionParameters:
     flat_levels: float = parameter(
         2.0, 'RGB is blind where its luma has less standard deviation than this.',
         minimum=0.0, maximum=128.0)
+    learned: LearnedParameters = group(LearnedParameters)
     laplacian: LaplacianParameters = group(LaplacianParameters)
     agc: AgcParameters = group(AgcParameters)

@@ -59,7 +59,11 @@ def load(network: Network, path: Path) -> Network:
         raise WeightsError(f'no weight file at {path}') from None
     except (SafetensorError, OSError) as error:
         raise WeightsError(f'{path} is no weight file: {error}') from None
-    found = network.load_state_dict(state, strict=False)
+    try:
+        found = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # a tensor of the same name has another shape
+        raise WeightsError(f'{path} holds the weights of another network: '
+                           + str(error).strip().splitlines()[-1].strip()) from None
     missing = [name for name in found.missing_keys if not name.endswith('num_batches_tracked')]
     if missing or found.unexpected_keys:
         first = (missing + list(found.unexpected_keys))[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ivf_ros.fusion import FusionMode, FusionStage
+from ivf_ros.fusion import Fuser, FusionMode, FusionStage
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.node_parameters import FusionNodeParameters
@@ -51,6 +51,10 @@ class FusionNode(StageNode):
     def cleanup(self) -> None:
         """Let go of the stage."""
         del self._stage, self._freeze
+
+    def check_parameters(self, requested: FusionNodeParameters) -> None:
+        """Refuse a method whose network cannot be had."""
+        Fuser(requested.fusion)
 
     def parameters_changed(self) -> None:
         """Go on with the new settings from the next frame."""

@@ -12,16 +12,27 @@ import subprocess
 from typing import Any
 
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
-from ivf_ros.training.settings import ConfidenceTraining, DfaTraining, FastTraining
+from ivf_ros.training.settings import (
+    ConfidenceTraining,
+    Cs2FusionTraining,
+    DfaTraining,
+    FastFusionTraining,
+    FastTraining,
+    SeaFusionTraining,
+)
 
-_CONFIDENCE = 'registration-confidence'
+_CONFIDENCE, _FUSION = 'registration-confidence', 'fusion'
 _SETTINGS: dict[str, type] = {'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
                               _CONFIDENCE: ConfidenceTraining}
+_FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': SeaFusionTraining,
+                                     'cs2fusion': Cs2FusionTraining}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf train``."""
-    parser.add_argument('network', choices=_SETTINGS, help='what is trained')
+    parser.add_argument('network', choices=(*_SETTINGS, _FUSION), help='what is trained')
+    parser.add_argument('--method', choices=_FUSION_SETTINGS, default='fast',
+                        help='which network for fusion (default: fast)')
     parser.add_argument('--data', type=Path, required=True,
                         help='folder of data sets; parts of them are held back')
     parser.add_argument('--out', type=Path, required=True,
@@ -32,7 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--set', dest='settings', action='append', default=[],
                         metavar='KEY=VALUE', help='; '.join(
                             f'{network}: {_described(declared)}'
-                            for network, declared in _SETTINGS.items()))
+                            for network, declared in {**_SETTINGS, **{
+                                f'{_FUSION} {method}': declared
+                                for method, declared in _FUSION_SETTINGS.items()}}.items()))
 
 
 def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
@@ -48,23 +61,42 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
 
     """
     from ivf_ros.nn import weights
-    from ivf_ros.training import registration_dfa, registration_fast
-    from ivf_ros.training.registration_data import training_scenes
 
-    settings: Any = build(_SETTINGS[options.network], parse_settings(options.settings))
+    declared = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
+        else _SETTINGS[options.network]
+    settings: Any = build(declared, parse_settings(options.settings))
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
-    train: Any = {'registration-fast': registration_fast.train,
-                  'registration-dfa': registration_dfa.train}[options.network]
-    scenes = training_scenes(options.data, settings.simulated)
+    train, scenes = _fusion(options) if options.network == _FUSION \
+        else _registration(options, settings)
     network = train(scenes, options.out, settings, overfit=options.overfit)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     if options.weights:
         weights.save(network, options.weights, {
             'network': type(network).__name__, 'trained_on': trained_on, 'command': command,
             'settings': flatten(settings), 'commit': _commit()})
-    return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out / 'log.jsonl'),
+    return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out),
             'weights': str(options.weights or '')}
+
+
+def _registration(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+    """Return what trains a network for registration, and on what."""
+    from ivf_ros.training import registration_dfa, registration_fast
+    from ivf_ros.training.registration_data import training_scenes
+
+    train = {'registration-fast': registration_fast.train,
+             'registration-dfa': registration_dfa.train}[options.network]
+    return train, training_scenes(options.data, settings.simulated)
+
+
+def _fusion(options: argparse.Namespace) -> tuple[Any, list[Any]]:
+    """Return what trains a network for fusion, and on what."""
+    from ivf_ros.training import fusion_cs2fusion, fusion_fast, fusion_seafusion
+    from ivf_ros.training.fusion_data import fusion_scenes
+
+    train = {'fast': fusion_fast.train, 'seafusion': fusion_seafusion.train,
+             'cs2fusion': fusion_cs2fusion.train}[options.method]
+    return train, fusion_scenes(options.data)
 
 
 def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dict[str, Any]:

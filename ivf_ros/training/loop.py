@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop that all networks for registration are trained by."""
+"""The loop that all networks are trained by."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import json
 import math
 from pathlib import Path
 import time
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from ivf_ros.training.registration_data import Example, example, Scene
 from ivf_ros.training.settings import LoopSettings
 import numpy as np
 import torch
@@ -21,10 +20,22 @@ Network = TypeVar('Network', bound=nn.Module)
 Losses = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and what the log tells
 
 _LOG_EVERY = 20
-_LEAST_EASY = 0.05
 
 
-def run(network: Network, losses_of: Callable[[list[Example]], Losses], scenes: Sequence[Scene],
+class FromDataset(Protocol):
+    """What examples are made of: it knows which data set it is from."""
+
+    @property
+    def dataset(self) -> str:
+        """Its name."""
+
+
+Scene = TypeVar('Scene', bound=FromDataset)
+Example = TypeVar('Example')
+
+
+def run(network: Network, losses_of: Callable[[list[Example]], Losses],
+        example_of: Callable[[Scene, np.random.Generator, int], Example], scenes: Sequence[Scene],
         out: Path, settings: LoopSettings, overfit: bool = False) -> Network:
     """
     Train a network, or go on training it where ``out`` holds a checkpoint of the same settings.
@@ -35,6 +46,8 @@ def run(network: Network, losses_of: Callable[[list[Example]], Losses], scenes: 
         In its initial state.
     losses_of:
         Makes of a batch the loss that is minimised, and numbers for the log.
+    example_of:
+        Draws an example of a scene at a step.
     scenes:
         To draw examples from, in proportion to the square root of how many a data set has.
     out:
@@ -56,7 +69,7 @@ def run(network: Network, losses_of: Callable[[list[Example]], Losses], scenes: 
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
                                   weight_decay=settings.weight_decay)
     done = _resumed(out / 'checkpoint.pt', network, optimizer)
-    batches = _batches(scenes, settings, done, overfit)
+    batches = _batches(example_of, scenes, settings, done, overfit)
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
@@ -91,34 +104,8 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
     return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-def as_tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """
-    Return a batch of examples as tensors.
-
-    Returns
-    -------
-    thermal, rgb
-        ``(B, 2, H, W)`` float32.
-    H_thermal_to_rgb
-        ``(B, 3, 3)`` float32.
-    label_px
-        ``(B,)`` float32.
-
-    """
-    thermal, rgb = (torch.from_numpy(np.stack([getattr(one, name) for one in batch]))
-                    .contiguous(memory_format=torch.channels_last) for name in ('thermal', 'rgb'))
-    H = torch.from_numpy(np.stack([one.H_thermal_to_rgb for one in batch])).float()
-    return thermal, rgb, H, torch.tensor([one.label_px for one in batch], dtype=torch.float32)
-
-
-def places(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
-    """Map pixels ``(B, ..., 2)`` of a map by ``H`` (B, 3, 3), which is in pixels of the image."""
-    flat = pixels.flatten(1, -2) * stride + (stride - 1) / 2
-    mapped = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ H.transpose(1, 2)
-    return ((mapped[..., :2] / mapped[..., 2:] - (stride - 1) / 2) / stride).reshape(pixels.shape)
-
-
-def _batches(scenes: Sequence[Scene], settings: LoopSettings, done: int,
+def _batches(example_of: Callable[[Scene, np.random.Generator, int], Example],
+             scenes: Sequence[Scene], settings: LoopSettings, done: int,
              overfit: bool) -> Iterator[list[Example]]:
     """Yield batches; which one a step sees depends on the seed and the step alone."""
     names = [scene.dataset for scene in scenes]
@@ -128,8 +115,7 @@ def _batches(scenes: Sequence[Scene], settings: LoopSettings, done: int,
     while True:
         random = np.random.default_rng([settings.seed, 0 if overfit else step])
         chosen = random.choice(len(scenes), settings.batch, p=share)
-        easy = max(_LEAST_EASY, 1 - step / settings.easy_steps)
-        yield [example(scenes[index], random, easy) for index in chosen]
+        yield [example_of(scenes[index], random, step) for index in chosen]
         step += 1
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from ivf_ros.data.simulator.rig import RigParameters
 from ivf_ros.registration.inputs import contrast
 from ivf_ros.registration.learned_input import normalized_input
 from ivf_ros.training.realignment import common_displacement_px, realigned
+from ivf_ros.training.settings import RegistrationTraining
 import numpy as np
+import torch
+from torch import Tensor
 
 WIDTH_PX, HEIGHT_PX = 256, 192
 _SCENE_WIDTH_PX = 640
@@ -29,6 +32,7 @@ _EXACT_PX = 0.3
 _UNKNOWN_PX = 3.0
 _SIMULATED_SEED = 1000  # tests and demonstrations use smaller ones
 _PSEUDO = 0.2  # share of examples whose thermal image is made of RGB
+_LEAST_EASY = 0.05
 _CORNER_REACH = 0.105  # of the width: how far a corner may be off
 
 
@@ -169,6 +173,40 @@ def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Exa
     in_view = geometry.scale_in_middle(view, geometry.size_of(luma))
     return Example(normalized_input(thermal_view), normalized_input(rgb_view), H,
                    label_px * in_view)
+
+
+def examples(settings: RegistrationTraining
+             ) -> Callable[[Scene, np.random.Generator, int], Example]:
+    """Return what draws an example of a scene at a step: ever fewer easy ones."""
+    return lambda scene, random, step: example(
+        scene, random, max(_LEAST_EASY, 1 - step / settings.easy_steps))
+
+
+def as_tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """
+    Return a batch of examples as tensors.
+
+    Returns
+    -------
+    thermal, rgb
+        ``(B, 2, H, W)`` float32.
+    H_thermal_to_rgb
+        ``(B, 3, 3)`` float32.
+    label_px
+        ``(B,)`` float32.
+
+    """
+    thermal, rgb = (torch.from_numpy(np.stack([getattr(one, name) for one in batch]))
+                    .contiguous(memory_format=torch.channels_last) for name in ('thermal', 'rgb'))
+    H = torch.from_numpy(np.stack([one.H_thermal_to_rgb for one in batch])).float()
+    return thermal, rgb, H, torch.tensor([one.label_px for one in batch], dtype=torch.float32)
+
+
+def mapped(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
+    """Map pixels ``(B, ..., 2)`` of a map by ``H`` (B, 3, 3), which is in pixels of the image."""
+    flat = pixels.flatten(1, -2) * stride + (stride - 1) / 2
+    moved = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ H.transpose(1, 2)
+    return ((moved[..., :2] / moved[..., 2:] - (stride - 1) / 2) / stride).reshape(pixels.shape)
 
 
 def _levels(image: np.ndarray) -> np.ndarray:

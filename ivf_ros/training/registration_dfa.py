@@ -27,7 +27,15 @@ from ivf_ros.registration.network_dfa_matching import (
     REACH,
 )
 from ivf_ros.training import loop
-from ivf_ros.training.registration_data import Example, HEIGHT_PX, Scene, WIDTH_PX
+from ivf_ros.training.registration_data import (
+    as_tensors,
+    Example,
+    examples,
+    HEIGHT_PX,
+    mapped,
+    Scene,
+    WIDTH_PX,
+)
 from ivf_ros.training.settings import DfaTraining
 import numpy as np
 import torch
@@ -65,13 +73,13 @@ def train(scenes: Sequence[Scene], out: Path, settings: DfaTraining,
     if settings.start_from:
         baseline = weights.load(DfaNetwork(sfm=False, fem=False), Path(settings.start_from))
         network.load_state_dict(baseline.state_dict(), strict=False)  # modules begin as nothing
-    return loop.run(network, lambda batch: losses(network, batch, settings), scenes, out,
-                    settings, overfit)
+    return loop.run(network, lambda batch: losses(network, batch, settings), examples(settings),
+                    scenes, out, settings, overfit)
 
 
 def losses(network: DfaNetwork, batch: Sequence[Example], settings: DfaTraining) -> loop.Losses:
     """Return the sum of the three losses; each, and the shares of cells and patches found."""
-    thermal, rgb, H, label_px = loop.as_tensors(batch)
+    thermal, rgb, H, label_px = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         coarse, weight, fine = network(thermal, rgb)
     count = len(batch)
@@ -124,7 +132,7 @@ def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale
     similarity = scale * torch.einsum('bpc,bcn->bpn', _gathered(asked, chosen),
                                       offered.flatten(2))
     cells = torch.stack([chosen % width, chosen // width], -1).float()
-    places = loop.places(cells, H, COARSE_STRIDE)
+    places = mapped(cells, H, COARSE_STRIDE)
     inside = _inside(places, width, height)
     with torch.no_grad():
         best = similarity.argmax(2)
@@ -237,7 +245,7 @@ def _offered(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
     axis = torch.arange(side) - float(REACH)
     x, y = torch.meshgrid(axis, axis, indexing='xy')
     cells = corner[:, :, None] + torch.stack([x, y], -1).flatten(0, 1)
-    places = loop.places(cells, H, FINE_STRIDE)
+    places = mapped(cells, H, FINE_STRIDE)
     middle = places[:, :, REACH * side + REACH::side + 1][:, :, :PATCH]  # a diagonal of the patch
     inside = _inside(middle, width, height).all(2)
     unit = (places + 0.5) * (2 / torch.tensor([width, height])) - 1

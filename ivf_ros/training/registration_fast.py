@@ -22,7 +22,15 @@ from pathlib import Path
 from ivf_ros import geometry
 from ivf_ros.registration.network_fast import FastNetwork, STRIDES
 from ivf_ros.training import loop
-from ivf_ros.training.registration_data import Example, HEIGHT_PX, Scene, WIDTH_PX
+from ivf_ros.training.registration_data import (
+    as_tensors,
+    Example,
+    examples,
+    HEIGHT_PX,
+    mapped,
+    Scene,
+    WIDTH_PX,
+)
 from ivf_ros.training.settings import FastTraining
 import numpy as np
 import torch
@@ -73,13 +81,13 @@ def train(scenes: Sequence[Scene], out: Path, settings: FastTraining,
     """
     torch.manual_seed(settings.seed)
     network = FastNetwork()
-    return loop.run(network, lambda batch: losses(network, batch, settings), scenes, out,
-                    settings, overfit)
+    return loop.run(network, lambda batch: losses(network, batch, settings), examples(settings),
+                    scenes, out, settings, overfit)
 
 
 def losses(network: FastNetwork, batch: Sequence[Example], settings: FastTraining) -> loop.Losses:
     """Return the sum of the losses of the three maps; each, and the share of blocks found."""
-    thermal, rgb, H, label_px = loop.as_tensors(batch)
+    thermal, rgb, H, label_px = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         of_thermal, of_rgb = network(thermal, rgb)
     told, total = {}, torch.zeros(())
@@ -131,7 +139,7 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
     inner, outer = (_square(torch.arange(side + 2 * more).float() - side // 2 - more)
                     for more in (0, reach))
     block = _sampled(thermal, centres[:, :, None] + inner)  # (B, N, side^2, C)
-    around = _sampled(rgb, loop.places(centres[:, :, None] + outer, H_start, stride))
+    around = _sampled(rgb, mapped(centres[:, :, None] + outer, H_start, stride))
 
     correlation = _correlation(block, around, side, reach)
     undisplaced = around.unflatten(2, (side + 2 * reach,) * 2)[
@@ -139,8 +147,8 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
     energy = block.flatten(2).square().sum(2) * undisplaced.square().sum(2)
     logits = scale * correlation / (energy + 1e-4).sqrt()[..., None]
 
-    place = loop.places(centres, H, stride)
-    true = loop.places(place, torch.linalg.inv(H_start), stride) - centres
+    place = mapped(centres, H, stride)
+    true = mapped(place, torch.linalg.inv(H_start), stride) - centres
     displacement = _square(torch.arange(-reach, reach + 1).float())  # (D, 2)
     sigma = (label_sigma ** 2 + 0.4 ** 2).sqrt()[:, None, None]
     off = (true[:, :, None] - displacement).square().sum(3)

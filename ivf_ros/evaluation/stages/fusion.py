@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import zlib
 
 import cv2
-from ivf_ros import fusion
+from ivf_ros import fusion, geometry
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
 from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, timed, unaligned
+from ivf_ros.evaluation.warps import misaligned
 import numpy as np
 
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
@@ -28,11 +30,15 @@ class FusionEvaluation:
     ----------
     methods, metric_names:
         Of ``fusion.methods()`` and of ``metrics.FUSION_METRICS``.
+    moved_px:
+        How far thermal is moved, in a direction that differs from pair to pair, before it is
+        fused; measured is against where it was. So an edge that is drawn twice counts as made up.
 
     """
 
     methods: tuple[str, ...]
     metric_names: tuple[str, ...] = DEFAULT_METRICS
+    moved_px: float = 0.0
 
     name = 'fusion'
     notes = ('EN, SD, SF and AG look at the fused image alone and can be raised by contrast or '
@@ -52,12 +58,13 @@ class FusionEvaluation:
         pair = read_aligned(sample)
         window = inner_rectangle(pair.seen)
         luma = cv2.cvtColor(pair.rgb, cv2.COLOR_BGR2GRAY)
-        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
+        thermal = self._moved(pair.thermal, sample)
+        measured = Measured([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             fuser = fusion.create(method)
             try:
-                fused, cpu_s = timed(fuser.fuse, pair.thermal, pair.rgb, pair.seen)
+                fused, cpu_s = timed(fuser.fuse, thermal, pair.rgb, pair.seen)
                 fused_luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY)
                 values = metrics.fusion(pair.thermal[window], luma[window], fused_luma[window],
                                         self.metric_names)
@@ -67,6 +74,15 @@ class FusionEvaluation:
             measured.rows.append(row.having(values, cpu_s))
             measured.pictures[method, ''] = fused
         return measured
+
+    def _moved(self, thermal: np.ndarray, sample: Sample) -> np.ndarray:
+        """Return thermal as it is after the mount gave way a little."""
+        if not self.moved_px:
+            return thermal
+        random = np.random.default_rng(zlib.crc32(f'{sample.dataset}/{sample.name}'.encode()))
+        angle = random.uniform(0, 2 * np.pi)
+        return misaligned(thermal, geometry.translation(self.moved_px * np.cos(angle),
+                                                        self.moved_px * np.sin(angle)))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return nothing: each metric of fusion is of one image."""

@@ -47,7 +47,7 @@ class PerInputEvaluation(ABC):
     """
 
     models: tuple[str, ...]
-    inputs: tuple[str, ...] = (*SENSORS, 'laplacian')
+    inputs: tuple[str, ...] = (*SENSORS, fusion.DEFAULT_METHOD)
     machine_labels: bool = False
 
     name: ClassVar[str]

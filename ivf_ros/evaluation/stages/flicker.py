@@ -1,0 +1,113 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Whether a fused video flickers, measured on videos of aligned pairs.
+
+What changes from frame to frame in a fused video should be what changes in the cameras. Each
+video is fused frame by frame as the node would; no labels are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+from ivf_ros import fusion, geometry
+from ivf_ros.data.sample import Sample
+from ivf_ros.data.video import VideoSource
+from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.evaluation.metrics.info import MetricInfo
+from ivf_ros.evaluation.results import Measured, Row
+from ivf_ros.evaluation.stages.inputs import FAILURES, timed, unaligned
+import numpy as np
+
+_METRICS = (
+    MetricInfo('change', 'lower', 'level', 'mean absolute change of fused luma from frame to '
+               'frame'),
+    MetricInfo('excess', 'lower', '%', 'by how much it exceeds that of the source that changes '
+               'more, on the average over the video'),
+)
+
+
+@dataclass(frozen=True)
+class FlickerEvaluation:
+    """
+    What each of the methods makes of each video.
+
+    One sample stands for its video: the first frame. ``methods`` are of ``fusion.methods()``.
+    """
+
+    methods: tuple[str, ...]
+
+    name = 'flicker'
+    metrics = _METRICS
+    notes = ('An excess is negative where fusion changes less than the livelier source.',)
+
+    def unsuitable(self, sample: Sample) -> str:
+        """Return why a sample cannot be replayed, or ''."""
+        if not isinstance(sample.thermal, VideoFrame) or not isinstance(sample.rgb, VideoFrame):
+            return 'not a frame of a video'
+        return unaligned(sample) or ('replayed with the first frame of their video'
+                                     if sample.thermal.index else '')
+
+    def measure(self, sample: Sample) -> Measured:
+        """Fuse a video by all methods."""
+        measured = Measured([], {})
+        for method in self.methods:
+            row = Row(self.name, method, sample.dataset, sample.name, sample.light)
+            try:
+                values, cpu_s = _replayed(method, sample)
+            except FAILURES as error:
+                measured.rows.append(row.failed(error))
+                continue
+            measured.rows.append(row.having(values, cpu_s))
+        return measured
+
+    def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
+        """Return nothing: each value is of one video."""
+        return {}
+
+
+def _replayed(method: str, sample: Sample) -> tuple[dict[str, float], float]:
+    """Return the metrics of a video, and the processor time of one frame in seconds."""
+    fuser, changes, spent_s = fusion.create(method), _Changes(), []
+    for thermal, rgb in _frames(sample):
+        fused, cpu_s = timed(fuser.fuse, thermal, rgb)
+        spent_s.append(cpu_s)
+        changes.add(*(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+                      for image in (thermal, rgb, fused)))
+    return changes.values(), float(np.mean(spent_s))
+
+
+def _frames(sample: Sample) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each RGB frame with the latest thermal one, on the grid of RGB."""
+    assert isinstance(sample.thermal, VideoFrame) and isinstance(sample.rgb, VideoFrame)
+    thermal = None
+    for event in VideoSource(sample.thermal.path, sample.rgb.path, None, aligned=True).events():
+        if event.stream == 'thermal':
+            thermal = event.frame.image
+        elif thermal is not None:
+            yield cv2.resize(thermal, geometry.size_of(event.frame.image)), event.frame.image
+
+
+class _Changes:
+    """Mean absolute changes of thermal, RGB and fused luma from frame to frame."""
+
+    def __init__(self) -> None:
+        self._before: tuple[np.ndarray, ...] = ()
+        self._means: list[list[float]] = []
+
+    def add(self, *lumas: np.ndarray) -> None:
+        """Note the next frame: thermal, RGB and fused ``(H, W)`` uint8."""
+        if self._before:
+            self._means.append([float(cv2.absdiff(now, before).mean())
+                                for now, before in zip(lumas, self._before, strict=True)])
+        self._before = lumas
+
+    def values(self) -> dict[str, float]:
+        """Return the metrics; an excess of 0 where no source ever changes."""
+        thermal, rgb, fused = np.mean(self._means, axis=0)
+        most = max(thermal, rgb)
+        return {'change': float(fused),
+                'excess': 100 * (float(fused / most) - 1) if most > 0 else 0.0}

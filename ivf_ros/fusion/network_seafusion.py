@@ -1,0 +1,80 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The network of SeAFusion.
+
+Tang, Yuan and Ma, "Image fusion in the loop of high-level vision tasks: a semantic-aware
+real-time infrared and visible image fusion network", Information Fusion 82, 2022. Both cameras
+have a branch of a convolution and two gradient residual dense blocks; four convolutions make the
+fused image of both. Widths are 16, 32 and 48; nothing is ever made smaller.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
+
+_SLOPE = 0.2
+_BLOCK_SLOPE = 0.1
+WIDTHS = (16, 32, 48)
+
+
+class SobelMagnitude(nn.Module):
+    """|Sobel x| + |Sobel y| of each channel: fixed weights, zeros beyond the border."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        along_x = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+        both = torch.stack([along_x, along_x.T])[:, None]
+        self.register_buffer('kernels', both.repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gradients = F.conv2d(x, self.get_buffer('kernels').to(x.dtype), padding=1,
+                             groups=x.shape[1])
+        return gradients.unflatten(1, (-1, 2)).abs().sum(2)
+
+
+class GradientResidualDenseBlock(nn.Module):
+    """
+    Fig. 3 of the paper: two densely connected convolutions, and the gradient as the residual.
+
+    The main stream carries features on, the other one the fine detail that a deep network loses.
+    """
+
+    def __init__(self, wide_in: int, wide_out: int) -> None:
+        super().__init__()
+        self.first = _convolution(wide_in, wide_in)
+        self.second = _convolution(2 * wide_in, wide_in)
+        self.main = nn.Conv2d(3 * wide_in, wide_out, 1)
+        self.gradient = SobelMagnitude(wide_in)
+        self.residual = nn.Conv2d(wide_in, wide_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dense = torch.cat([x, self.first(x)], 1)
+        dense = torch.cat([dense, self.second(dense)], 1)
+        return F.leaky_relu(self.main(dense) + self.residual(self.gradient(x)), _BLOCK_SLOPE)
+
+
+class SeaFusionNetwork(nn.Module):
+    """Fuse thermal and luma, ``(B, 1, H, W)`` from 0 to 1 each, into ``(B, 1, H, W)`` float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thermal, self.luma = (nn.Sequential(
+            _convolution(1, WIDTHS[0]),
+            GradientResidualDenseBlock(WIDTHS[0], WIDTHS[1]),
+            GradientResidualDenseBlock(WIDTHS[1], WIDTHS[2])) for _ in range(2))
+        self.reconstruction = nn.Sequential(
+            _convolution(2 * WIDTHS[2], 2 * WIDTHS[1]), _convolution(2 * WIDTHS[1], 2 * WIDTHS[0]),
+            _convolution(2 * WIDTHS[0], WIDTHS[0]))
+        self.last = nn.Conv2d(WIDTHS[0], 1, 3, padding=1)
+
+    def forward(self, thermal: Tensor, luma: Tensor) -> Tensor:
+        features = torch.cat([self.luma(luma), self.thermal(thermal)], 1)
+        fused = self.last(self.reconstruction(features))
+        return torch.tanh(fused.float()) / 2 + 0.5
+
+
+def _convolution(wide_in: int, wide_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, padding=1), nn.LeakyReLU(_SLOPE))

@@ -1,0 +1,197 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Trains the fusion network ``fast`` to keep what both cameras show.
+
+    ivf train fusion --method fast --data DIR --out runs/fusion_fast
+
+There is no true fused image, so what is maximised is what the field measures: fidelity (VIF),
+edges kept (Qabf), structure (SSIM), what each camera adds (SCD), shared information (MI),
+contrast (SD, EN) and sharpness (SF), of the fused image against both sources. Numbers of these
+measures are therefore no independent evidence for this method; the pictures are, and what a
+detector finds in them. Left to the measures alone, the network draws dark haloes and patches, which
+they reward. So the fused image is to be near the brighter source, to have no coarse edge that
+neither source has, and to change no more than they do from one moment to the next.
+
+The network is shown less than what it is measured by: noise is added, and thermal is moved by up
+to 3 pixels, so that it learns to draw an edge once, where RGB has it. Light, glare, smoke and
+saturation are part of the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+from ivf_ros import geometry
+from ivf_ros.data import augmentation
+from ivf_ros.fusion.network_fast import FastFusionNetwork
+from ivf_ros.training import fusion_losses as measures, loop
+from ivf_ros.training.fusion_data import FusionScene, window
+from ivf_ros.training.settings import FastFusionTraining
+import numpy as np
+import torch
+from torch import Tensor
+
+SIDE_PX = 192
+_MARGIN_PX = 4  # of an example that thermal may be moved in
+_MOVED, _MOST_MOVED_PX = 0.3, 3.0
+_NOISY, _MOST_NOISE = 0.6, 0.03
+_IMPAIRED = 0.4
+_IMPAIRMENTS = (augmentation.darkened, augmentation.glaring, augmentation.smoky)  # of RGB
+_IN_MOTION, _MOST_MOTION_PX = 0.5, 2.0
+_CHANGE = (0.001, 0.03)  # standard deviation of what is different a moment later
+
+
+@dataclass(frozen=True, eq=False)
+class FastExample:
+    """
+    A window of a scene: ``(1, 192, 192)`` float32 from 0 to 1 all.
+
+    Attributes
+    ----------
+    thermal, luma:
+        What fusion is measured by.
+    thermal_seen, luma_seen:
+        What it is shown, with noise, and thermal perhaps misaligned.
+    thermal_next, luma_next:
+        The same a moment later: other noise, another exposure, and something may have moved.
+
+    """
+
+    thermal: np.ndarray
+    luma: np.ndarray
+    thermal_seen: np.ndarray
+    luma_seen: np.ndarray
+    thermal_next: np.ndarray
+    luma_next: np.ndarray
+
+
+def train(scenes: Sequence[FusionScene], out: Path, settings: FastFusionTraining,
+          overfit: bool = False) -> FastFusionNetwork:
+    """
+    Train, or go on training where ``out`` holds a checkpoint of the same settings.
+
+    Parameters
+    ----------
+    scenes:
+        To draw examples from, in proportion to the square root of how many a data set has.
+    out:
+        Folder for ``checkpoint.pt`` and ``log.jsonl``, one line every 20 steps.
+    settings:
+        How.
+    overfit:
+        See the same batch again and again: the loss must fall far.
+
+    """
+    torch.manual_seed(settings.seed)
+    network = FastFusionNetwork()
+    return loop.run(network, lambda batch: losses(network, batch, settings), example, scenes, out,
+                    settings, overfit)
+
+
+def losses(network: FastFusionNetwork, batch: Sequence[FastExample],
+           settings: FastFusionTraining) -> loop.Losses:
+    """Return the loss, and the measures by name as they are reported for whole images."""
+    thermal, luma, thermal_seen, luma_seen, thermal_next, luma_next = (
+        torch.from_numpy(np.stack([getattr(one, field.name) for one in batch]))
+        for field in fields(FastExample))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        fused, fused_next = network(torch.cat([thermal_seen, thermal_next]),
+                                    torch.cat([luma_seen, luma_next])).chunk(2)
+    told = measured(thermal, luma, fused)
+    gained = sum((getattr(settings, name) * value for name, value in told.items()),
+                 torch.zeros(()))
+    lost = {'brighter': measures.intensity_loss(thermal, luma, fused),
+            'flicker': measures.flicker_loss((thermal_seen, thermal_next), (luma_seen, luma_next),
+                                             (fused, fused_next)),
+            'made_up': measures.made_up_loss(thermal, luma, fused),
+            'beyond': (fused - fused.clamp(0, 1)).abs().mean()}
+    return sum((getattr(settings, name) * value for name, value in lost.items()),
+               -gained), {**told, **lost}
+
+
+def measured(thermal: Tensor, luma: Tensor, fused: Tensor) -> dict[str, Tensor]:
+    """Return the means of the measures over the batch; SD, EN and SF relative to the sources."""
+    sources = thermal, luma
+    most = {name: torch.maximum(measure(thermal), measure(luma))
+            for name, measure in (('SD', measures.deviation), ('SF', measures.spatial_frequency))}
+    values = {
+        'VIF': sum(measures.visual_fidelity(one, fused) for one in sources),
+        'Qabf': measures.edges_kept(thermal, luma, fused),
+        'SSIM': sum(measures.structural_similarity(one, fused) for one in sources) / 2,
+        'SCD': measures.correlation(fused - luma, thermal)
+        + measures.correlation(fused - thermal, luma),
+        'MI': sum(measures.mutual_information_bits(one, fused) for one in sources),
+        'EN': measures.entropy_bits(fused),
+        'SD': torch.log((measures.deviation(fused) + 0.01) / (most['SD'] + 0.01)),
+        'SF': torch.log((measures.spatial_frequency(fused) + 0.01) / (most['SF'] + 0.01)),
+    }
+    return {name: torch.as_tensor(value).mean() for name, value in values.items()}
+
+
+def example(scene: FusionScene, random: np.random.Generator, _step: int = 0) -> FastExample:
+    """Draw a window of a scene, what hides some of it, and how it is seen."""
+    seen = window(scene, random, SIDE_PX + 2 * _MARGIN_PX)
+    thermal = seen(scene.thermal, cv2.INTER_AREA).astype(np.float32) / 255
+    luma = seen(cv2.cvtColor(scene.rgb, cv2.COLOR_BGR2GRAY), cv2.INTER_AREA
+                ).astype(np.float32) / 255
+    if random.random() < _IMPAIRED:
+        if random.random() < 0.25:
+            thermal = augmentation.saturated(thermal, random)
+        else:
+            luma = _IMPAIRMENTS[random.integers(len(_IMPAIRMENTS))](luma, random)
+    there = _moved(thermal, random) if random.random() < _MOVED else thermal
+    thermal_seen, luma_seen = there, luma
+    if random.random() < _NOISY:
+        thermal_seen, luma_seen = (augmentation.noisy(image, random, _MOST_NOISE)
+                                   for image in (there, luma))
+    change = np.exp(random.uniform(*np.log(_CHANGE)))  # alike in both cameras, the hardest case
+    moved = thermal_seen, luma_seen
+    if random.random() < _IN_MOTION:
+        moved = _in_motion(moved, random)
+    thermal_next, luma_next = (_later(image, change * random.uniform(0.5, 1), random)
+                               for image in moved)
+    inner = np.s_[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
+    return FastExample(*(np.clip(image[inner], 0, 1).astype(np.float32)[None]
+                         for image in (thermal, luma, thermal_seen, luma_seen, thermal_next,
+                                       luma_next)))
+
+
+def _moved(thermal: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return thermal with each corner moved by up to 3 pixels, most of it in common."""
+    size = geometry.size_of(thermal)
+    corners = geometry.corners_px(size)
+    moved = corners + random.uniform(-1, 1, 2) * (_MOST_MOVED_PX - 1) \
+        + random.uniform(-1, 1, (4, 2))
+    return cv2.warpPerspective(thermal, geometry.from_corners(corners, moved), size,
+                               flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _in_motion(images: tuple[np.ndarray, ...], random: np.random.Generator
+               ) -> tuple[np.ndarray, ...]:
+    """Return images in which the same parts have moved a little, each in its own direction."""
+    height, width = images[0].shape
+    shift_px = random.uniform(-1, 1, (5, 5, 2)) * random.uniform(0.2, _MOST_MOTION_PX)
+    there = random.random((5, 5, 1)) < 0.5
+    field = cv2.resize((shift_px * there).astype(np.float32), (width, height),
+                       interpolation=cv2.INTER_CUBIC)
+    row, column = np.mgrid[:height, :width].astype(np.float32)
+    return tuple(cv2.remap(image, column + field[..., 0], row + field[..., 1], cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REFLECT_101) for image in images)
+
+
+def _later(image: np.ndarray, amplitude: float, random: np.random.Generator) -> np.ndarray:
+    """Return what a camera sees of the same scene a moment later: mostly the same."""
+    change: np.ndarray = random.standard_normal(image.shape, dtype=np.float32)
+    if random.random() < 0.6:  # compression and smoke leave blotches rather than grain
+        change = cv2.GaussianBlur(change, (0, 0), random.uniform(0.7, 8.0))
+        change = change / np.float32(change.std() + 1e-6)
+    if random.random() < 0.5:  # something happens in one part of the image only
+        coarse = random.uniform(-1, 1, (4, 4)).astype(np.float32)
+        change = change * np.clip(cv2.resize(coarse, image.shape[::-1],
+                                             interpolation=cv2.INTER_CUBIC), 0, 1)
+    exposure = random.uniform(-0.5, 0.5) * amplitude
+    return image + np.float32(exposure) + np.float32(amplitude) * change

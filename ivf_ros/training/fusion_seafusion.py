@@ -1,0 +1,107 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Trains SeAFusion: fusion and segmentation in turns, the joint adaptive training of its paper.
+
+    ivf train fusion --method seafusion --data DIR --out runs/seafusion
+
+Algorithm 1 of Tang, Yuan and Ma (2022): in round m the fusion network minimises
+
+    L_content + m L_semantic,    L_content = L_intensity + 10 L_texture,    m = 0, 1, 2, ...
+
+with the segmentation network of the round before held still; then the segmentation network learns
+from what fusion makes now. The labels are machine-made. Here the fusion network goes on from
+round to round, where the published program starts it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ivf_ros.data.datasets.facts import MFNET_CLASSES
+from ivf_ros.fusion.network_seafusion import SeaFusionNetwork
+from ivf_ros.segmentation.network import SegmentationNetwork
+from ivf_ros.training import loop
+from ivf_ros.training.fusion_data import (
+    as_tensors,
+    example,
+    FusionExample,
+    FusionScene,
+    luma_of,
+    with_luma,
+)
+from ivf_ros.training.fusion_losses import intensity_loss, semantic_loss, texture_loss
+from ivf_ros.training.settings import SeaFusionTraining
+import torch
+
+_TEXTURE_WEIGHT = 10.0
+_AUXILIARY_OF_FUSION, _AUXILIARY_OF_SEGMENTATION = 0.1, 0.75
+
+
+def train(scenes: Sequence[FusionScene], out: Path, settings: SeaFusionTraining,
+          overfit: bool = False) -> SeaFusionNetwork:
+    """
+    Train, or go on training where ``out`` holds checkpoints of the same settings.
+
+    Parameters
+    ----------
+    scenes:
+        To draw examples from, in proportion to the square root of how many a data set has.
+    out:
+        Folder for a folder with checkpoint and log of each network in each round.
+    settings:
+        How; ``steps`` are those of the first round.
+    overfit:
+        See the same batch again and again: the loss must fall far.
+
+    """
+    torch.manual_seed(settings.seed)
+    network, segmentation = SeaFusionNetwork(), SegmentationNetwork(len(MFNET_CLASSES))
+    labelled = [scene for scene in scenes if scene.labels is not None]
+    later = replace(settings, steps=settings.round_steps,
+                    learning_rate=settings.learning_rate / 2)
+    for number in range(settings.rounds if labelled else 1):
+        segmentation.requires_grad_(False).eval()
+        loop.run(network, partial(losses, network, segmentation, number), example, scenes,
+                 out / f'fusion_{number}', later if number else settings, overfit)
+        if number + 1 < settings.rounds and labelled:
+            segmentation.requires_grad_(True)
+            loop.run(segmentation, partial(segmentation_losses, network, segmentation),
+                     example, labelled, out / f'segmentation_{number}',
+                     replace(later, learning_rate=settings.learning_rate), overfit)
+    return network
+
+
+def losses(network: SeaFusionNetwork, segmentation: SegmentationNetwork, semantic_weight: float,
+           batch: Sequence[FusionExample]) -> loop.Losses:
+    """Return the loss of fusion, and its parts."""
+    thermal, rgb, labels = as_tensors(batch)
+    luma = luma_of(rgb)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        fused = network(thermal, luma)
+    told = {'intensity': intensity_loss(thermal, luma, fused),
+            'texture': texture_loss(thermal, luma, fused)}
+    total = told['intensity'] + _TEXTURE_WEIGHT * told['texture']
+    if semantic_weight:
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            logits, auxiliary = segmentation(with_luma(rgb, fused))
+        told['semantic'] = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_FUSION)
+        total = total + semantic_weight * told['semantic']
+    return total, told
+
+
+def segmentation_losses(network: SeaFusionNetwork, segmentation: SegmentationNetwork,
+                        batch: Sequence[FusionExample]) -> loop.Losses:
+    """Return the loss of segmentation on what the fusion network makes of the examples."""
+    thermal, rgb, labels = as_tensors(batch)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        with torch.no_grad():
+            fused = with_luma(rgb, network(thermal, luma_of(rgb)))
+        logits, auxiliary = segmentation(fused)
+    loss = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_SEGMENTATION)
+    known = labels != 255
+    right = (logits.argmax(1) == labels)[known].float().mean() if known.any() else loss * 0
+    return loss, {'semantic': loss, 'right': right}

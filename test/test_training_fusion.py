@@ -1,0 +1,256 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The trainings for fusion learn and repeat themselves; their losses are what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+
+import cv2
+from ivf_ros import cli, fusion
+from ivf_ros.evaluation import metrics
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs PyTorch')
+
+# These import torch, so they stand after the line that skips the tests without it.
+from ivf_ros.fusion.network_cs2fusion import (  # noqa: E402, I100
+    CompensationPerception,
+    Cs2FusionNetwork,
+    normalized,
+    self_correlation_and_saliency,
+)
+from ivf_ros.nn import weights  # noqa: E402
+from ivf_ros.training import (  # noqa: E402
+    fusion_cs2fusion,
+    fusion_data as data,
+    fusion_fast,
+    fusion_losses as losses,
+    fusion_seafusion,
+)
+from ivf_ros.training.settings import (  # noqa: E402
+    Cs2FusionTraining,
+    FastFusionTraining,
+    SeaFusionTraining,
+)
+
+SHORT = {
+    fusion_fast: FastFusionTraining(steps=4, batch=2, save_every=2),
+    fusion_seafusion: SeaFusionTraining(steps=2, round_steps=1, rounds=2, batch=1),
+    fusion_cs2fusion: Cs2FusionTraining(steps=2, batch=2),
+}
+
+
+def blobs(seed, size=(220, 210), sigma=4):
+    noise = np.random.default_rng(seed).uniform(0, 1, size[::-1]).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), sigma)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def tensor(image):
+    return torch.from_numpy(image.astype(np.float32) / 255)[None, None]
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    return [data.FusionScene(str(seed), 'made', blobs(seed + 9), np.dstack([blobs(seed)] * 3),
+                             (blobs(seed, sigma=12) > 128).astype(np.uint8))
+            for seed in range(3)]
+
+
+@pytest.fixture(scope='module')
+def triple():
+    """Return two images that show different things, and what a rule makes of them."""
+    thermal, luma = blobs(1), blobs(2, sigma=2)
+    return thermal, luma, fusion.create('laplacian').fuse(thermal, luma)
+
+
+# Losses that approach a measure of the field
+
+
+@pytest.mark.parametrize('name, tolerance, measure', [
+    ('VIF', 0.01, lambda t, v, f: losses.visual_fidelity(t, f) + losses.visual_fidelity(v, f)),
+    ('SSIM', 0.001, lambda t, v, f: (losses.structural_similarity(t, f)
+                                     + losses.structural_similarity(v, f)) / 2),
+    ('SCD', 0.01, lambda t, v, f: losses.correlation(f - v, t) + losses.correlation(f - t, v)),
+    ('MI', 0.01, lambda t, v, f: losses.mutual_information_bits(t, f, 256)
+     + losses.mutual_information_bits(v, f, 256)),
+    ('EN', 0.01, lambda *images: losses.entropy_bits(images[2], 256)),
+    ('SD', 0.001, lambda t, v, f: losses.deviation(f) * 255),
+    ('SF', 0.01, lambda t, v, f: losses.spatial_frequency(f) * 255),
+    ('Qabf', 0.1, losses.edges_kept),  # without a sign of direction
+])
+def test_a_loss_has_the_value_of_the_measure(name, tolerance, measure, triple):
+    measured = metrics.fusion(*triple, [name])[name]
+    assert float(measure(*map(tensor, triple))) == pytest.approx(measured, rel=tolerance)
+
+
+@pytest.mark.parametrize('measure', [
+    losses.visual_fidelity, losses.structural_similarity, losses.mutual_information_bits,
+    losses.correlation, lambda source, fused: losses.edges_kept(source, source, fused)])
+def test_nothing_is_more_like_an_image_than_itself(measure, triple):
+    source, other = tensor(triple[0]), tensor(triple[1])
+    assert measure(source, source) > measure(source, 0.5 * source + 0.5 * other)
+
+
+def test_every_loss_has_a_finite_gradient_where_images_are_flat():
+    flat, ramp = torch.full((1, 1, 64, 64), 0.5), torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
+    for source in (flat, ramp):
+        for start in (flat, ramp):
+            fused = start.clone().requires_grad_()
+            told = fusion_fast.measured(source, flat, fused)
+            (sum(told.values()) + losses.texture_loss(source, flat, fused)
+             + losses.map_loss(source, flat, fused, flat)
+             + losses.structure_loss(source, flat, fused)).backward()
+            assert torch.isfinite(fused.grad).all()
+
+
+# Losses of the papers, in closed form
+
+
+def test_intensity_and_texture_of_the_brighter_image_cost_nothing():
+    thermal, luma = torch.rand(2, 1, 1, 9, 9) * torch.tensor([0.5, 0.4])[:, None, None, None, None]
+    most = torch.maximum(thermal, luma)
+    assert losses.intensity_loss(thermal, luma, most) == 0
+    assert losses.intensity_loss(thermal, luma, most + 0.25) == pytest.approx(0.25)
+    assert losses.texture_loss(thermal, 0 * thermal, thermal) == 0
+
+
+def test_the_gradient_of_a_ramp_is_eight_times_its_slope():
+    ramp = torch.arange(8.0).expand(1, 1, 6, 8) * 0.1
+    inner = losses.sobel_magnitude(ramp)[0, 0, 1:-1, 1:-1]
+    torch.testing.assert_close(inner, torch.full((4, 6), 0.8))
+
+
+def test_hard_cross_entropy_leaves_out_what_is_easy_and_what_is_unknown():
+    logits = torch.zeros(1, 2, 4, 8)
+    logits[:, 0] = 10.0  # sure of class 0
+    labels = torch.zeros(1, 4, 8, dtype=torch.long)
+    labels[0, 0, :2] = 1  # wrong at two pixels of 32, a sixteenth
+    wrong = torch.nn.functional.cross_entropy(torch.tensor([[10.0, 0.0]]), torch.tensor([1]))
+    assert losses.hard_cross_entropy(logits, labels) == pytest.approx(float(wrong), rel=1e-4)
+    assert losses.hard_cross_entropy(logits, torch.full_like(labels, 255)) == 0
+
+
+def test_the_map_says_which_camera_counts():
+    thermal, luma = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    left = torch.zeros(1, 1, 8, 8)
+    left[..., :4] = 1
+    asked = torch.where(left > 0, thermal, luma)
+    assert losses.map_loss(thermal, luma, asked, left) < 0.01
+    assert losses.map_loss(thermal, luma, 1 - asked, left) == pytest.approx(2 * 0.5 ** 0.5, 1e-4)
+
+
+def test_what_is_alike_attracts_and_what_differs_repels_at_no_cost():
+    a, b = torch.eye(2, 4), torch.eye(4)[2:]
+    assert losses.repulsion(a, b) == pytest.approx(0, abs=1e-3)
+    assert losses.attraction(a[:1], a[:1]) == pytest.approx(0, abs=1e-3)
+    assert losses.repulsion(a[:1], a[:1]) > 7
+    assert losses.attraction(a[:1], b[:1]) > 7
+
+
+def test_flicker_is_what_changes_more_than_the_livelier_source():
+    still, brighter = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)
+    same = (still, still)
+    assert losses.flicker_loss(same, (still, brighter), (still, brighter)) == 0
+    twice = losses.flicker_loss(same, (still, brighter), (still, 2 * brighter))
+    assert float(twice) == pytest.approx(1, abs=0.02)
+
+
+def test_self_correlation_of_channels_that_are_one_brings_them_to_twice_themselves():
+    features = torch.rand(1, 1, 4, 4)
+    salient = normalized((features - features.mean()).clamp_min(0))
+    torch.testing.assert_close(self_correlation_and_saliency(features), 2 * features + salient)
+
+
+# The trainings
+
+
+def test_perception_changes_nothing_in_the_backbone():
+    backbone, perception = Cs2FusionNetwork(), CompensationPerception()
+    found = perception(backbone.encoded(torch.rand(2, 1, 24, 24), torch.rand(2, 1, 24, 24)))
+    (found.of_thermal.sum() + found.alone_luma.sum() + found.map_thermal.sum()).backward()
+    assert all(one.grad is None for one in backbone.parameters())
+    assert all(one.grad is not None for one in perception.parameters())
+    assert 0 < found.map_thermal.min() < 0.5 < found.map_thermal.max() < 1
+
+
+@pytest.mark.parametrize('training, settings, name', [
+    (fusion_fast, FastFusionTraining(steps=60, batch=1, warmup=5), 'brighter'),
+    (fusion_seafusion, SeaFusionTraining(steps=60, batch=1, warmup=5, rounds=1,
+                                         learning_rate=3e-3), 'intensity'),
+    (fusion_cs2fusion, Cs2FusionTraining(steps=40, batch=2, warmup=5), 'map')])
+def test_the_loss_falls_on_one_batch(training, settings, name, scenes, tmp_path):
+    training.train(scenes, tmp_path, settings, overfit=True)
+    path = next(tmp_path.rglob('log.jsonl'))
+    log = [json.loads(line)[name] for line in path.read_text().splitlines()]
+    assert log[-1] < 0.8 * log[0]
+
+
+@pytest.mark.parametrize('training', SHORT, ids=lambda one: one.__name__.split('_')[-1])
+def test_a_training_repeats_itself_and_is_not_done_again(training, scenes, tmp_path):
+    first, again, resumed = (
+        training.train(scenes, tmp_path / name, SHORT[training]).state_dict()
+        for name in ('first', 'again', 'first'))
+    for name, value in first.items():
+        torch.testing.assert_close(again[name], value)
+        assert torch.equal(resumed[name], value)
+
+
+def test_segmentation_learns_between_the_rounds_of_fusion(scenes, tmp_path):
+    fusion_seafusion.train(scenes, tmp_path, SHORT[fusion_seafusion])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        'fusion_0', 'fusion_1', 'segmentation_0']
+    unlabelled = [replace(scene, labels=None) for scene in scenes]
+    fusion_seafusion.train(unlabelled, tmp_path / 'none', SHORT[fusion_seafusion])
+    assert [path.name for path in (tmp_path / 'none').iterdir()] == ['fusion_0']
+
+
+def test_fast_is_shown_less_than_it_is_measured_by(scenes):
+    random = np.random.default_rng(0)
+    drawn = [fusion_fast.example(scenes[0], random) for _ in range(20)]
+    assert all(one.thermal.shape == (1, 192, 192) and one.luma.dtype == np.float32
+               for one in drawn)
+    assert any(not np.array_equal(one.thermal, one.thermal_seen) for one in drawn)
+    assert any(np.array_equal(one.luma, one.luma_seen) for one in drawn)
+    assert all(np.abs(one.luma_next - one.luma_seen).mean() < 0.05 for one in drawn)
+
+
+# Data
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Return a folder with 60 MSRS pairs and 3 of TNO."""
+    for name, count in (('test', 60), ('tno', 3)):
+        for kind, seeds in (('ir', 100), ('vi', 200)):
+            folder = tmp_path / 'data' / name / ({'ir': 'thermal', 'vi': 'visible'}[kind]
+                                                 if name == 'tno' else kind)
+            folder.mkdir(parents=True)
+            for seed in range(count):
+                cv2.imwrite(str(folder / f'{seed:05}D.png'), blobs(seeds + seed, (160, 140)))
+    return tmp_path / 'data'
+
+
+def test_what_is_held_back_and_what_is_only_evaluated_is_never_learned(pairs):
+    scenes = data.fusion_scenes(pairs)
+    assert {scene.dataset for scene in scenes} == {'msrs/test'}
+    assert sorted({int(scene.name[:5]) for scene in scenes}) == [*range(42), *range(56, 60)]
+    assert all(scene.labels is None and scene.rgb.shape == (140, 160, 3) for scene in scenes)
+
+
+def test_the_command_trains_and_says_in_the_weights_what_on(pairs, tmp_path, capsys):
+    path = tmp_path / 'fast.safetensors'
+    wanted = ['train', 'fusion', '--data', str(pairs), '--out', str(tmp_path / 'run'),
+              '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1']
+    assert cli.main([*wanted, '--method', 'fast']) == 0
+    told = weights.metadata(path)
+    assert (told['network'], told['settings']['steps']) == ('FastFusionNetwork', 1)
+    assert told['trained_on'] == {'msrs/test': 46}
+    image = blobs(0)
+    fused = fusion.create('fast', **{'learned.weights': str(path)}).fuse(image, image)
+    assert fused.shape == image.shape
+    assert cli.main([*wanted, '--set', 'speed=2']) == 1
+    assert "unknown parameter 'speed'" in capsys.readouterr().err
