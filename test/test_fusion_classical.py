@@ -308,9 +308,9 @@ def test_two_constants_give_a_constant_between_them(rule):
     assert (fused == expected).all()
 
 
-def test_the_methods_are_ours_first_and_every_rule():
-    assert fusion.methods() == ('laplacian', *RULES)
-    assert fusion.create().parameters.method == 'laplacian'
+def test_the_methods_are_networks_first_then_ours_and_every_rule():
+    assert fusion.methods() == ('fast', 'seafusion', 'cs2fusion', 'laplacian', *RULES)
+    assert fusion.create().parameters.method == fusion.DEFAULT_METHOD == 'fast'
 
 
 # Real pairs

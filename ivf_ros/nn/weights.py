@@ -114,7 +114,7 @@ def for_use(network: Network, precision: str) -> Network:
     """
     kind = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
     network = folded(network).to(kind)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
     return network

@@ -9,9 +9,9 @@ There is no true fused image, so what is maximised is what the field measures: f
 edges kept (Qabf), structure (SSIM), what each camera adds (SCD), shared information (MI),
 contrast (SD, EN) and sharpness (SF), of the fused image against both sources. Numbers of these
 measures are therefore no independent evidence for this method; the pictures are, and what a
-detector finds in them. Left to the measures alone, the network draws dark haloes and patches, which
-they reward. So the fused image is to be near the brighter source, to have no coarse edge that
-neither source has, and to change no more than they do from one moment to the next.
+detector finds in them. Left to the measures alone, the network draws dark haloes and patches,
+which they reward. So the fused image is to be near the brighter source, to have no coarse edge
+that neither source has, and to change no more than they do from one moment to the next.
 
 The network is shown less than what it is measured by: noise is added, and thermal is moved by up
 to 3 pixels, so that it learns to draw an edge once, where RGB has it. Light, glare, smoke and
@@ -149,7 +149,7 @@ def example(scene: FusionScene, random: np.random.Generator, _step: int = 0) -> 
         thermal_seen, luma_seen = (augmentation.noisy(image, random, _MOST_NOISE)
                                    for image in (there, luma))
     change = np.exp(random.uniform(*np.log(_CHANGE)))  # alike in both cameras, the hardest case
-    moved = thermal_seen, luma_seen
+    moved: tuple[np.ndarray, ...] = thermal_seen, luma_seen
     if random.random() < _IN_MOTION:
         moved = _in_motion(moved, random)
     thermal_next, luma_next = (_later(image, change * random.uniform(0.5, 1), random)

@@ -215,8 +215,8 @@ def made_up_loss(thermal: Tensor, luma: Tensor, fused: Tensor) -> Tensor:
     """
     Return by how much F has coarse edges that no source has: haloes, and patches of one camera.
 
-    mean of max(|grad F| - max(|grad T|, |grad V|), 0) over images shrunk 4, 8 and 16 times, so that
-    the fine detail of both cameras may add up.
+    mean of max(|grad F| - max(|grad T|, |grad V|), 0) over images shrunk 4, 8 and 16 times, so
+    that the fine detail of both cameras may add up.
     """
     total = torch.zeros(())
     for times in (4, 8, 16):
