@@ -178,8 +178,8 @@ def test_perception_changes_nothing_in_the_backbone():
 
 
 @pytest.mark.parametrize('training, settings, name', [
-    (fusion_fast, FastFusionTraining(steps=60, batch=1, warmup=5), 'brighter'),
-    (fusion_seafusion, SeaFusionTraining(steps=60, batch=1, warmup=5, rounds=1,
+    (fusion_fast, FastFusionTraining(steps=100, batch=1, warmup=5), 'brighter'),
+    (fusion_seafusion, SeaFusionTraining(steps=100, batch=1, warmup=5, rounds=1,
                                          learning_rate=3e-3), 'intensity'),
     (fusion_cs2fusion, Cs2FusionTraining(steps=40, batch=2, warmup=5), 'map')])
 def test_the_loss_falls_on_one_batch(training, settings, name, scenes, tmp_path):
