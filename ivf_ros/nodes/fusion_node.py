@@ -54,7 +54,8 @@ class FusionNode(StageNode):
 
     def check_parameters(self, requested: FusionNodeParameters) -> None:
         """Refuse a method whose network cannot be had."""
-        Fuser(requested.fusion)
+        if requested.fusion != self.parameters.fusion:
+            Fuser(requested.fusion)
 
     def parameters_changed(self) -> None:
         """Go on with the new settings from the next frame."""
