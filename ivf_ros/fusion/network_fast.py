@@ -13,6 +13,7 @@ a processor does them best; the way down to 1/16 and back tells it what surround
 
 from __future__ import annotations
 
+from ivf_ros.nn.blocks import twice
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -53,8 +54,8 @@ class FastFusionNetwork(nn.Module):
         """Make of the blocks of both, ``(B, 32, H/4, W/4)``, w and o of each pixel (16 each)."""
         quarter = self.quarter(blocks - 0.5)
         eighth = self.eighth(quarter)
-        x = self.join_eighth(eighth + _twice(self.to_eighth(self.sixteenth(eighth))))
-        x = self.join_quarter(quarter + _twice(self.to_quarter(x)))
+        x = self.join_eighth(eighth + twice(self.to_eighth(self.sixteenth(eighth))))
+        x = self.join_quarter(quarter + twice(self.to_quarter(x)))
         weight, offset = self.last(x).split(BLOCK_PX ** 2, 1)
         return torch.sigmoid(weight), _MOST_OFFSET * torch.tanh(offset)
 
@@ -72,7 +73,3 @@ class Residual(nn.Module):
 
 def _convolution(wide_in: int, wide_out: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1), nn.ReLU())
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode='bilinear')

@@ -44,3 +44,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.second(self.first(x)) + self.shortcut(x))
+
+
+def twice(x: Tensor) -> Tensor:
+    """Return features ``(B, C, H, W)`` at twice the size, bilinear."""
+    return F.interpolate(x, scale_factor=2, mode='bilinear')

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ivf_ros.nn.blocks import Residual, Stem
+from ivf_ros.nn.blocks import Residual, Stem, twice
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -98,7 +98,7 @@ class DfaNetwork(nn.Module):
 
     def _upward(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Bring what was seen from further away to a level, and add what was seen there."""
-        grown = F.interpolate(self.inward[level](x), scale_factor=2.0, mode='bilinear')
+        grown = twice(self.inward[level](x))
         return self.up[level](grown + self.lateral[level](scales[level]))
 
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from ivf_ros.nn.blocks import Residual, Stem
+from ivf_ros.nn.blocks import Residual, Stem, twice
 from ivf_ros.nn.weights import for_use, load
 from ivf_ros.registration.learned_input import normalized_input
 import numpy as np
 import torch
 from torch import nn, Tensor
-import torch.nn.functional as F
 
 STRIDES = (8, 4, 2)  # of the maps, coarse to fine
 SIZE_MULTIPLE = 32  # width and height of the input are multiples of the deepest stride
@@ -105,7 +104,7 @@ class FastNetwork(nn.Module):
 
     def _upward(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Bring what was seen from further away to a level, and add what was seen there."""
-        grown = F.interpolate(self.inward[level](x), scale_factor=2.0, mode='bilinear')
+        grown = twice(self.inward[level](x))
         return self.up[level](grown + self.lateral[level](scales[level]))
 
 

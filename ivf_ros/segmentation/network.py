@@ -9,7 +9,7 @@ where it ends. A second, auxiliary head at 1/8 helps the stages before it to lea
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import Residual
+from ivf_ros.nn.blocks import Residual, twice
 from torch import nn, Tensor
 import torch.nn.functional as F
 
@@ -49,12 +49,8 @@ class SegmentationNetwork(nn.Module):
         eighth = self.eighth(quarter)
         x = self.sixteenth(eighth)
         x = x + self.context(x.mean((2, 3), keepdim=True))  # what kind of scene it is
-        x = self.join_eighth(eighth + _twice(self.up_eighth(x)))
-        x = self.join_quarter(quarter + _twice(self.up_quarter(x)))
+        x = self.join_eighth(eighth + twice(self.up_eighth(x)))
+        x = self.join_quarter(quarter + twice(self.up_quarter(x)))
         size = bgr.shape[2:]
         return (F.interpolate(self.head(x).float(), size, mode='bilinear'),
                 F.interpolate(self.auxiliary(eighth).float(), size, mode='bilinear'))
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode='bilinear')

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 from ivf_ros import geometry
@@ -152,11 +153,10 @@ def example(scene: FusionScene, random: np.random.Generator, _step: int = 0,
     return FusionExample(thermal[None], rgb.transpose(2, 0, 1), labels)
 
 
-def as_tensors(batch: Sequence[FusionExample]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return thermal ``(B, 1, H, W)``, rgb ``(B, 3, H, W)`` and labels ``(B, H, W)``."""
-    thermal, rgb, labels = (torch.from_numpy(np.stack([getattr(one, name) for one in batch]))
-                            for name in ('thermal', 'rgb', 'labels'))
-    return thermal, rgb, labels
+def as_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
+    """Return each field of a batch of examples as a tensor, batch first."""
+    return tuple(torch.from_numpy(np.stack([getattr(one, field.name) for one in batch]))
+                 for field in fields(batch[0]))
 
 
 def luma_of(bgr: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ saturation are part of the scene.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -29,7 +29,7 @@ from ivf_ros import geometry
 from ivf_ros.data import augmentation
 from ivf_ros.fusion.network_fast import FastFusionNetwork
 from ivf_ros.training import fusion_losses as measures, loop
-from ivf_ros.training.fusion_data import FusionScene, window
+from ivf_ros.training.fusion_data import as_tensors, FusionScene, window
 from ivf_ros.training.settings import FastFusionTraining
 import numpy as np
 import torch
@@ -95,9 +95,7 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: FastFusionTraining
 def losses(network: FastFusionNetwork, batch: Sequence[FastExample],
            settings: FastFusionTraining) -> loop.Losses:
     """Return the loss, and the measures by name as they are reported for whole images."""
-    thermal, luma, thermal_seen, luma_seen, thermal_next, luma_next = (
-        torch.from_numpy(np.stack([getattr(one, field.name) for one in batch]))
-        for field in fields(FastExample))
+    thermal, luma, thermal_seen, luma_seen, thermal_next, luma_next = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         fused, fused_next = network(torch.cat([thermal_seen, thermal_next]),
                                     torch.cat([luma_seen, luma_next])).chunk(2)

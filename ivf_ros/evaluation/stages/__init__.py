@@ -12,5 +12,5 @@ from ivf_ros.evaluation.stages.segmentation import SegmentationEvaluation
 from ivf_ros.evaluation.stages.tracking import TrackingEvaluation
 
 __all__ = ['DEFAULT_METRICS', 'DEFAULT_SETS', 'DetectionEvaluation', 'FlickerEvaluation',
-           'FusionEvaluation', 'RegistrationEvaluation',
-           'SegmentationEvaluation', 'SETS', 'TrackingEvaluation']
+           'FusionEvaluation', 'RegistrationEvaluation', 'SegmentationEvaluation', 'SETS',
+           'TrackingEvaluation']

@@ -9,17 +9,16 @@ video is fused frame by frame as the node would; no labels are needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 from ivf_ros import fusion, geometry
 from ivf_ros.data.sample import Sample
-from ivf_ros.data.video import VideoSource
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed, unaligned
+from ivf_ros.evaluation.stages.inputs import FAILURES, timed, unaligned, video_frames
 import numpy as np
 
 _METRICS = (
@@ -72,23 +71,13 @@ class FlickerEvaluation:
 def _replayed(method: str, sample: Sample) -> tuple[dict[str, float], float]:
     """Return the metrics of a video, and the processor time of one frame in seconds."""
     fuser, changes, spent_s = fusion.create(method), _Changes(), []
-    for thermal, rgb in _frames(sample):
+    for _, recorded, rgb in video_frames(sample):
+        thermal = cv2.resize(recorded, geometry.size_of(rgb))
         fused, cpu_s = timed(fuser.fuse, thermal, rgb)
         spent_s.append(cpu_s)
         changes.add(*(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
                       for image in (thermal, rgb, fused)))
     return changes.values(), float(np.mean(spent_s))
-
-
-def _frames(sample: Sample) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each RGB frame with the latest thermal one, on the grid of RGB."""
-    assert isinstance(sample.thermal, VideoFrame) and isinstance(sample.rgb, VideoFrame)
-    thermal = None
-    for event in VideoSource(sample.thermal.path, sample.rgb.path, None, aligned=True).events():
-        if event.stream == 'thermal':
-            thermal = event.frame.image
-        elif thermal is not None:
-            yield cv2.resize(thermal, geometry.size_of(event.frame.image)), event.frame.image
 
 
 class _Changes:

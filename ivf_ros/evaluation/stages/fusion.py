@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import zlib
 
 import cv2
 from ivf_ros import fusion, geometry
@@ -14,7 +13,7 @@ from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, timed, unaligned
+from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, seed_of, timed, unaligned
 from ivf_ros.evaluation.warps import misaligned
 import numpy as np
 
@@ -79,7 +78,7 @@ class FusionEvaluation:
         """Return thermal as it is after the mount gave way a little."""
         if not self.moved_px:
             return thermal
-        random = np.random.default_rng(zlib.crc32(f'{sample.dataset}/{sample.name}'.encode()))
+        random = np.random.default_rng(seed_of(sample))
         angle = random.uniform(0, 2 * np.pi)
         return misaligned(thermal, geometry.translation(self.moved_px * np.cos(angle),
                                                         self.moved_px * np.sin(angle)))

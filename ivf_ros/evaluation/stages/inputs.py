@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import time
-from typing import Any, Callable, TypeVar
+from typing import Any, TypeVar
+import zlib
 
 import cv2
 from ivf_ros import geometry
 from ivf_ros.data.sample import Sample
+from ivf_ros.data.video import VideoSource
+from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.thermal import Agc
 import numpy as np
 
@@ -69,6 +73,26 @@ def read_aligned(sample: Sample) -> AlignedPair:
     H = sample.true_H_thermal_to_rgb(*sizes)
     assert H is not None, unaligned(sample)
     return AlignedPair(geometry.warp(thermal, H, sizes[1]), rgb, geometry.coverage(H, *sizes))
+
+
+def seed_of(sample: Sample) -> int:
+    """Return a number that stands for a sample, the same for all methods and machines."""
+    return zlib.crc32(f'{sample.dataset}/{sample.name}'.encode())
+
+
+def video_frames(sample: Sample) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """
+    Yield the video that a frame is of: stamp in seconds, latest thermal, RGB.
+
+    Both are as recorded; ``sample`` is a frame of two videos.
+    """
+    assert isinstance(sample.thermal, VideoFrame) and isinstance(sample.rgb, VideoFrame)
+    thermal = None
+    for event in VideoSource(sample.thermal.path, sample.rgb.path, None, aligned=True).events():
+        if event.stream == 'thermal':
+            thermal = event.frame.image
+        elif thermal is not None:
+            yield event.frame.stamp_ns / 1e9, thermal, event.frame.image
 
 
 def timed(work: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 import math
-import zlib
 
 import cv2
 from ivf_ros import geometry, registration
@@ -22,7 +21,7 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed
+from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
 from ivf_ros.evaluation.warps import misaligned, random_homography, WARP_SETS
 from ivf_ros.parameters import parse_settings
 from ivf_ros.thermal import Agc
@@ -123,7 +122,7 @@ class RegistrationEvaluation:
         return found
 
     def _misaligned(self, sample: Sample, thermal: np.ndarray, rgb: np.ndarray) -> Measured:
-        seed = zlib.crc32(f'{sample.dataset}/{sample.name}'.encode())
+        seed = seed_of(sample)
         # In gray levels, to look at and to compare; methods get the depth of the camera.
         levels = Agc()(thermal)
         made = pseudo_thermal(rgb, seed)

@@ -14,17 +14,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 import math
-import zlib
 
 import cv2
 from ivf_ros import geometry, registration
 from ivf_ros.data.sample import Sample
-from ivf_ros.data.video import VideoSource
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed
+from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed, video_frames
 from ivf_ros.evaluation.stages.registration import WIDTH_PX
 from ivf_ros.evaluation.stages.track_picture import track_picture
 from ivf_ros.evaluation.warps import misaligned, random_homography
@@ -94,7 +92,7 @@ class TrackingEvaluation:
     def measure(self, sample: Sample) -> Measured:
         """Replay a video by all methods, in all sets."""
         measured = Measured([], {})
-        seed = zlib.crc32(f'{sample.dataset}/{sample.name}'.encode())
+        seed = seed_of(sample)
         for method in self.methods:
             for warp_set in self.sets:
                 row = Row(self.name, method, sample.dataset, sample.name, sample.light, warp_set)
@@ -127,21 +125,15 @@ class _Replay:
     """The frames of a video, thermal misaligned by one homography."""
 
     def __init__(self, sample: Sample, warp_set: str, seed: int) -> None:
-        assert isinstance(sample.thermal, VideoFrame) and isinstance(sample.rgb, VideoFrame)
-        self._source = VideoSource(sample.thermal.path, sample.rgb.path, None, aligned=True)
+        self._sample = sample
         self._seed, self._exact = seed, warp_set.endswith(_EXACT)
         height, width = sample.read_rgb().shape[:2]
         self.size = WIDTH_PX, round(WIDTH_PX * height / width)
         self.H_true = random_homography(warp_set.removesuffix(_EXACT), self.size, seed)
 
     def frames(self) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-        """Yield stamp in seconds, thermal and RGB as recorded; the latest thermal with each."""
-        thermal = None
-        for event in self._source.events():
-            if event.stream == 'thermal':
-                thermal = event.frame.image
-            elif thermal is not None:
-                yield event.frame.stamp_ns / 1e9, thermal, event.frame.image
+        """Yield stamp in seconds, thermal and RGB as recorded."""
+        return video_frames(self._sample)
 
     def seen(self, thermal: np.ndarray, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a pair 640 pixels wide, as the two cameras would see it if they were askew."""
