@@ -9,6 +9,10 @@ from enum import Enum
 
 import numpy as np
 
+# The classes of MFNet (Ha et al. 2017), which MSRS took over, by label.
+MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
+                 'color_cone', 'bump')
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -101,6 +105,8 @@ class Detection:
         0 to 1.
     track_id:
         Identity over time; empty where nobody tracks.
+    median_celsius, maximum_celsius:
+        Apparent temperature within the box; None where thermal is not radiometric.
 
     """
 
@@ -108,6 +114,8 @@ class Detection:
     class_name: str
     score: float
     track_id: str = ''
+    median_celsius: float | None = None
+    maximum_celsius: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from ivf_ros.data.datasets.facts import block_scene
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset, IGNORED, Origin, Sample
 from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.types import MFNET_CLASSES
 import numpy as np
 import pytest
 
@@ -376,11 +377,19 @@ def test_human_and_machine_labels_never_mix(tmp_path):
 
 
 def test_labels_of_which_the_machine_was_not_sure_say_nothing(tmp_path):
-    cv2.imwrite(str(tmp_path / 'labels.png'), np.array([[0, 1, 2], [2, 1, 0]], np.uint8))
+    cv2.imwrite(str(tmp_path / 'labels.png'), np.array([[0, 1, 2], [3, 1, 0]], np.uint8))
     cv2.imwrite(str(tmp_path / 'sure.png'), np.array([[204, 203, 255], [0, 204, 203]], np.uint8))
     said = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'sure.png',
-                                        ('a', 'b', 'c'))
+                                        MFNET_CLASSES)
     np.testing.assert_array_equal(said.labels, [[0, 255, 2], [255, 1, 255]])
+
+
+def test_classes_that_the_machine_mostly_mistakes_say_nothing(tmp_path):
+    cv2.imwrite(str(tmp_path / 'labels.png'), np.arange(9, dtype=np.uint8)[None])
+    cv2.imwrite(str(tmp_path / 'sure.png'), np.full((1, 9), 255, np.uint8))
+    said = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'sure.png',
+                                        MFNET_CLASSES)
+    np.testing.assert_array_equal(said.labels, [[0, 1, 2, 3, 255, 255, 255, 255, 255]])
 
 
 def save_video(path: Path, values: list[int]) -> Path:

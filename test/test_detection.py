@@ -45,7 +45,7 @@ def iou(a, b):
 @needs_hog
 def test_people_are_found_in_real_thermal_images(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev'
-    detector = detection.create()
+    detector = detection.create('hog')
     n_people = n_found = n_boxes = 0
     for labels in sorted((folder / 'boxes').glob('*.txt')):
         image = cv2.imread(str(next((folder / 'thermal').glob(f'{labels.stem}.*'))))
@@ -63,7 +63,7 @@ def test_people_are_found_in_real_thermal_images(shared_data):
 def test_by_night_people_are_found_in_the_fused_image_and_not_in_rgb():
     # A street with people near the camera: HOG needs them to be large.
     simulator = RigSimulator(build(SimulatorParameters, {'condition': 'night', 'seed': 2}))
-    detector, stage = detection.create(), fusion.FusionStage()
+    detector, stage = detection.create('hog'), fusion.FusionStage()
     n_people, n_boxes, n_found = 0, 0, {'fused': 0, 'rgb': 0}
     for index in range(60, 300, 60):
         thermal, rgb, truth = simulator.pair(index)
@@ -86,17 +86,17 @@ def test_boxes_are_clipped_ordered_and_scored(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
     image = cv2.imread(str(next(folder.glob('00345D.*'))))[:, 100:]
     image.flags.writeable = False
-    found = detection.create(**{'hog.hit_threshold': -0.5}).detect(image)
+    found = detection.create('hog', **{'hog.hit_threshold': -0.5}).detect(image)
     scores = [one.score for one in found]
     assert len(found) > 3 and scores == sorted(scores, reverse=True)
     for one in found:
         left, top, right, bottom = one.box_xyxy_px
         assert 0 <= left < right <= 540 and 0 <= top < bottom <= 480
         assert one.class_name == 'person' and 0 < one.score < 1
-    again = detection.create(**{'hog.hit_threshold': -0.5}).detect(image)
+    again = detection.create('hog', **{'hog.hit_threshold': -0.5}).detect(image)
     assert [one.box_xyxy_px for one in again] == [one.box_xyxy_px for one in found]
     assert np.allclose([one.score for one in again], scores, atol=1e-6)
-    strict = detection.create(**{'hog.hit_threshold': 0.5}).detect(image)
+    strict = detection.create('hog', **{'hog.hit_threshold': 0.5}).detect(image)
     assert 0 < len(strict) < len(found)
     # The score of a margin of 0.5.
     assert min(one.score for one in strict) >= 1 / (1 + np.exp(-1.0)) - 1e-6
@@ -107,7 +107,7 @@ def test_boxes_are_in_pixels_of_the_image_whatever_its_size(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
     image = cv2.imread(str(next(folder.glob('00345D.*'))))
     double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    best, best_double = (detection.create().detect(each)[0] for each in (image, double))
+    best, best_double = (detection.create('hog').detect(each)[0] for each in (image, double))
     doubled = tuple(2 * edge for edge in best.box_xyxy_px)
     assert iou(doubled, best_double.box_xyxy_px) > 0.8
 
@@ -116,7 +116,7 @@ def test_boxes_are_in_pixels_of_the_image_whatever_its_size(shared_data):
 def test_boxes_that_overlap_much_are_one(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
     image = cv2.imread(str(next(folder.glob('00345D.*'))))
-    found = detection.create(**{'hog.nms_iou': 0.3, 'hog.hit_threshold': 0.0}).detect(image)
+    found = detection.create('hog', **{'hog.nms_iou': 0.3, 'hog.hit_threshold': 0.0}).detect(image)
     assert len(found) >= 3
     assert all(iou(a.box_xyxy_px, b.box_xyxy_px) <= 0.31
                for k, a in enumerate(found) for b in found[:k])
@@ -128,13 +128,13 @@ def test_boxes_that_overlap_much_are_one(shared_data):
     (120, 160), (480, 641, 3)])
 def test_no_size_is_too_odd(shape):
     for image in (np.full(shape, 128, np.uint8), noise(shape)):
-        found = detection.create(**{'hog.search_width_px': 320}).detect(image)
+        found = detection.create('hog', **{'hog.search_width_px': 320}).detect(image)
         assert all(0 <= edge <= max(shape) for one in found for edge in one.box_xyxy_px)
 
 
 @needs_hog
 def test_a_flat_image_holds_nobody():
-    assert detection.create().detect(np.full((240, 320, 3), 90, np.uint8)) == []
+    assert detection.create('hog').detect(np.full((240, 320, 3), 90, np.uint8)) == []
 
 
 @needs_hog
@@ -142,7 +142,7 @@ def test_a_flat_image_holds_nobody():
                                    np.zeros((0, 9), np.uint8), np.zeros(9, np.uint8)])
 def test_bad_images_are_refused_with_what_was_got(image):
     with pytest.raises(detection.DetectionError, match='uint8, got'):
-        detection.create().detect(image)
+        detection.create('hog').detect(image)
 
 
 @pytest.mark.parametrize(('method', 'values'), [
@@ -155,7 +155,7 @@ def test_unknown_methods_and_parameters_are_refused(method, values):
 def test_an_opencv_without_the_detector_says_what_to_install(monkeypatch):
     monkeypatch.delattr(cv2, 'HOGDescriptor', raising=False)
     with pytest.raises(detection.DetectionError, match='install') as error:
-        detection.create()
+        detection.create('hog')
     assert '\n' not in str(error.value)
 
 

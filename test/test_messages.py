@@ -100,3 +100,18 @@ def test_sixteen_bit_labels_are_refused():
     image = np.zeros((2, 2), dtype=np.uint16)
     with pytest.raises(messages.MessageError, match='mono8, got mono16'):
         messages.labels_from_message(messages.image_to_message(Frame(image)))
+
+
+def test_temperatures_travel_in_the_order_of_the_detections():
+    warm = Detection((0, 0, 1, 1), 'person', 0.9, '3', median_celsius=21.5, maximum_celsius=36.25)
+    unknown = Detection((0, 0, 1, 1), 'vehicle', 0.8)
+    message = messages.temperatures_to_message(messages.Stamped([warm, unknown], 5, 'rgb'))
+    assert [(one.name, one.hardware_id, len(one.values)) for one in message.status] \
+        == [('person', '3', 2), ('vehicle', '', 0)]
+    back = messages.temperatures_from_message(message)
+    assert (back.stamp_ns, back.frame_id) == (5, 'rgb')
+    assert [(one.median_celsius, one.maximum_celsius) for one in back.value] \
+        == [(21.5, 36.25), (None, None)]
+    message.status[0].values[0].value = 'warm'
+    with pytest.raises(messages.MessageError, match='warm'):
+        messages.temperatures_from_message(message)

@@ -18,6 +18,7 @@ pytest.importorskip('rclpy', reason='live tests need rclpy')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros import geometry  # noqa: E402
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
 from ivf_ros.nodes import messages, paired_input  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
@@ -25,7 +26,7 @@ from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
 from ivf_ros.nodes.transport import Hub  # noqa: E402
 from ivf_ros.parameters import ParameterError  # noqa: E402
-from ivf_ros.types import Frame  # noqa: E402
+from ivf_ros.types import Frame, MFNET_CLASSES  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
@@ -413,3 +414,51 @@ def test_the_container_says_in_one_line_why_it_does_not_start(arguments, message
                            check=False)
     assert ended.returncode != 0
     assert message in ended.stderr and 'Traceback' not in ended.stderr
+
+
+@pytest.mark.parametrize('looks_at', ['rgb+thermal', 'fused'])
+def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
+    # A street by night; a camera of 0.04 K a count.
+    simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
+    cameras, hub = Cameras(live_graph, (640, 480)), Hub()
+    cameras.listen('detections', messages.DETECTIONS)
+    cameras.listen('detections/temperatures', messages.TEMPERATURES)
+    cameras.listen('segmentation/labels', messages.LABELS)
+    H = simulator.H_thermal_to_rgb
+    start(live_graph, RegistrationNode, hub=hub, method='calibrated',
+          **{'calibrated.H_thermal_to_rgb': [float(value) for value in H.ravel()]})
+    start(live_graph, FusionNode, hub=hub, **{'fusion.method': 'laplacian'})
+    node = start(live_graph, DetectionNode, hub=hub, looks_at=looks_at,
+                 **{'radiometry.kind': 'tlinear_0_04K'})
+    start(live_graph, SegmentationNode, hub=hub, looks_at=looks_at)
+    cameras.wait_for_subscribers(2)
+    thermal, rgb, _ = simulator.pair(60)
+    cameras.thermal, cameras.rgb, cameras.noise_counts = thermal.image, rgb.image, 2
+
+    def tracked():
+        named = [one for one in cameras.received['detections']
+                 if any(box.track_id and box.class_name == 'person' for box in one.value)]
+        return len(named) >= 3 and len(cameras.received['segmentation/labels']) >= 3
+
+    assert cameras.publish_until(tracked, 40.0)
+    assert node._looks_at_both() == (looks_at == 'rgb+thermal')
+    latest = cameras.received['detections/temperatures'][-1]
+    same = next(one for one in cameras.received['detections'] if one.stamp_ns == latest.stamp_ns)
+    assert [one.class_name for one in latest.value] == [one.class_name for one in same.value]
+    assert [one.track_id for one in latest.value] == [one.track_id for one in same.value]
+    warmest = [one.maximum_celsius for one in latest.value if one.class_name == 'person'
+               and one.maximum_celsius is not None]
+    assert warmest and all(15.0 < celsius < 45.0 for celsius in warmest)
+    labels = cameras.received['segmentation/labels'][-1]
+    assert labels.frame_id == 'rgb_optical_frame'
+    assert (labels.value.labels == MFNET_CLASSES.index('person')).any()
+
+
+def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeypatch):
+    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    cameras = Cameras(live_graph)
+    cameras.listen('detections', messages.DETECTIONS)
+    for node_class in (FusionNode, DetectionNode):
+        start(live_graph, node_class)
+    assert cameras.publish_until(lambda: len(cameras.received['detections']) >= 3,
+                                 streams=('rgb',))

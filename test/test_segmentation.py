@@ -26,7 +26,7 @@ def thermal_scene(dtype=np.uint8, sigma=3.0):
 
 def warm(thermal, **values):
     image = np.zeros((*thermal.shape, 3), np.uint8)
-    return segmentation.create(**values).segment(image, thermal).labels
+    return segmentation.create('thermal_saliency', **values).segment(image, thermal).labels
 
 
 def truth():
@@ -41,7 +41,7 @@ def iou(a, b):
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32, np.float64])
 def test_a_warm_rectangle_is_labelled_in_any_unit(dtype):
-    found = segmentation.create().segment(BLANK, thermal_scene(dtype))
+    found = segmentation.create('thermal_saliency').segment(BLANK, thermal_scene(dtype))
     assert found.class_names == ('background', 'warm')
     assert found.labels.dtype == np.uint8 and found.labels.shape == (240, 320)
     assert iou(found.labels, truth()) > 0.9
@@ -49,13 +49,14 @@ def test_a_warm_rectangle_is_labelled_in_any_unit(dtype):
 
 @pytest.mark.parametrize('image', [thermal_scene(), cv2.cvtColor(thermal_scene(), 8)])
 def test_without_thermal_the_luma_of_the_image_counts(image):
-    assert iou(segmentation.create().segment(image).labels, truth()) > 0.9
+    assert iou(segmentation.create('thermal_saliency').segment(image).labels, truth()) > 0.9
 
 
 def test_thermal_counts_and_not_the_image_where_both_are_given():
     image = np.zeros((240, 320, 3), np.uint8)
     image[10:50, 10:50] = 255
-    assert iou(segmentation.create().segment(image, thermal_scene()).labels, truth()) > 0.9
+    found = segmentation.create('thermal_saliency').segment(image, thermal_scene())
+    assert iou(found.labels, truth()) > 0.9
 
 
 @pytest.mark.parametrize('thermal', [
@@ -122,7 +123,8 @@ def test_inputs_may_be_read_only_and_results_repeat():
     image, thermal = BLANK.copy(), thermal_scene(np.float32)
     thermal[0, 0] = np.nan
     image.flags.writeable = thermal.flags.writeable = False
-    first, second = (segmentation.create().segment(image, thermal).labels for _ in range(2))
+    first, second = (segmentation.create('thermal_saliency').segment(image, thermal).labels
+                     for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -134,7 +136,7 @@ def test_people_in_smoke_are_warm(shared_data):
     if not read:
         pytest.skip('this OpenCV cannot decode the recording')
     thermal = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    labels = segmentation.create().segment(frame, thermal).labels
+    labels = segmentation.create('thermal_saliency').segment(frame, thermal).labels
     assert labels[thermal > 200].mean() > 0.9
     assert labels[thermal < 50].mean() < 0.02
 
@@ -148,7 +150,7 @@ def test_people_in_smoke_are_warm(shared_data):
 ])
 def test_bad_images_are_refused_with_what_was_got(image, thermal, message):
     with pytest.raises(segmentation.SegmentationError, match=message):
-        segmentation.create().segment(image, thermal)
+        segmentation.create('thermal_saliency').segment(image, thermal)
 
 
 @pytest.mark.parametrize(('method', 'values'), [

@@ -9,10 +9,11 @@ from itertools import groupby
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.data.simulator import CLASS_NAMES, RigSimulator, SimulatorError, SimulatorParameters
+from ivf_ros.data.simulator import RigSimulator, SimulatorError, SimulatorParameters
 from ivf_ros.data.simulator.climate import CONDITIONS
 from ivf_ros.data.sources import open_source
 from ivf_ros.parameters import build, ParameterError
+from ivf_ros.types import MFNET_CLASSES
 import numpy as np
 import pytest
 
@@ -169,7 +170,7 @@ def test_labels_lie_where_warm_things_lie_in_thermal():
     assert people
     for box in people:
         left, top, right, bottom = map(int, box.box_xyxy_px)
-        mask = truth.segmentation.labels[top:bottom, left:right] == CLASS_NAMES.index('person')
+        mask = truth.segmentation.labels[top:bottom, left:right] == MFNET_CLASSES.index('person')
         inside = registered[top:bottom, left:right][mask]
         around = registered[top:bottom, left:right][~mask]
         assert np.nanmedian(inside) > np.nanmedian(around) + 2
@@ -241,14 +242,14 @@ def test_every_condition_renders_valid_truth(condition):
     assert rgb.shape == (133, 176, 3) and rgb.dtype == np.uint8
     labels = truth.segmentation.labels
     assert labels.shape == (133, 176) and labels.dtype == np.uint8
-    assert labels.max() < len(CLASS_NAMES) == len(truth.segmentation.class_names)
+    assert labels.max() < len(MFNET_CLASSES) == len(truth.segmentation.class_names)
 
 
 def test_every_class_exists_somewhere():
     seen = set()
     for seed in (0, 2):
         seen |= set(np.unique(small(seed=seed).render(2.0)[2].segmentation.labels))
-    assert seen == set(range(len(CLASS_NAMES)))
+    assert seen == set(range(len(MFNET_CLASSES)))
 
 
 @pytest.mark.parametrize('seed', [0, 2, 8])
@@ -256,11 +257,11 @@ def test_boxes_enclose_label_pixels(seed):
     truth = simulator(seed=seed, min_visible=0.0, min_box_px=1.0).render(2.0)[2]
     labels = truth.segmentation.labels
     assert truth.detections
-    outside = np.isin(labels, [CLASS_NAMES.index(name) for name in ('car', 'person', 'bike')])
+    outside = np.isin(labels, [MFNET_CLASSES.index(name) for name in ('car', 'person', 'bike')])
     for box in truth.detections:
         left, top, right, bottom = map(int, box.box_xyxy_px)
         assert 0 <= left < right <= 640 and 0 <= top < bottom <= 480
-        inside = labels[top:bottom, left:right] == CLASS_NAMES.index(box.class_name)
+        inside = labels[top:bottom, left:right] == MFNET_CLASSES.index(box.class_name)
         # Tight: each side of the box touches the thing.
         assert inside[0].any() and inside[-1].any()
         assert inside[:, 0].any() and inside[:, -1].any()
@@ -282,7 +283,7 @@ def test_people_are_warm_on_a_cold_night():
     thermal, _, truth = source.render(1.0)
     celsius = source.radiometry.to_celsius(thermal)
     to_thermal = np.linalg.inv(source.H_thermal_to_rgb)
-    person = (truth.segmentation.labels == CLASS_NAMES.index('person')).astype(np.uint8)
+    person = (truth.segmentation.labels == MFNET_CLASSES.index('person')).astype(np.uint8)
     person = cv2.warpPerspective(person, to_thermal, (640, 480), flags=cv2.INTER_NEAREST)
     core = cv2.erode(person, np.ones((3, 3), np.uint8)) > 0
     ring = (cv2.dilate(person, np.ones((15, 15), np.uint8)) > 0) & (person == 0)

@@ -6,13 +6,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from ivf_ros.detection.anchor_free import AnchorFreeDetector, AnchorFreeParameters
+from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.drawing import draw
-from ivf_ros.detection.hog import DetectionError, HogDetector, HogParameters
-from ivf_ros.detection.settings import DetectionParameters, METHODS
+from ivf_ros.detection.hog import HogDetector, HogParameters
+from ivf_ros.detection.inputs import DetectionError
+from ivf_ros.detection.onnx import OnnxDetector, OnnxParameters
+from ivf_ros.detection.settings import DEFAULT_METHOD, DetectionParameters, METHODS
+from ivf_ros.detection.temperature import with_temperatures
+from ivf_ros.detection.tracking import Tracker, TrackingParameters
 from ivf_ros.parameters import build
 
-__all__ = ['create', 'DetectionError', 'DetectionParameters', 'draw', 'HogDetector',
-           'HogParameters', 'methods']
+__all__ = ['AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES', 'create', 'DEFAULT_METHOD',
+           'DetectionError', 'DetectionParameters', 'draw', 'HogDetector', 'HogParameters',
+           'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker', 'TrackingParameters',
+           'with_temperatures']
 
 
 def methods() -> tuple[str, ...]:
@@ -20,7 +28,8 @@ def methods() -> tuple[str, ...]:
     return METHODS
 
 
-def create(method: str = 'default', **parameters: Any) -> HogDetector:
+def create(method: str = 'default', **parameters: Any
+           ) -> AnchorFreeDetector | OnnxDetector | HogDetector:
     """
     Make a detector; ``parameters`` are those of ``DetectionParameters`` by dotted name.
 
@@ -29,8 +38,14 @@ def create(method: str = 'default', **parameters: Any) -> HogDetector:
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
     DetectionError
-        This OpenCV lacks the detector.
+        A library or the model that the method needs is missing.
+    WeightsError
+        A weight file is missing, damaged, or of another network.
 
     """
     built = build(DetectionParameters, {**parameters, 'method': method})
-    return HogDetector(built.hog)
+    if built.method == 'hog':
+        return HogDetector(built.hog)
+    if built.method == 'onnx':
+        return OnnxDetector(built.onnx)
+    return AnchorFreeDetector(built.anchor_free)

@@ -94,7 +94,8 @@ def _overlap(a: Rectangle, b: Rectangle) -> int:
 
 def _text(detection: Detection) -> str:
     identity = f' #{detection.track_id}' if detection.track_id else ''
-    return f'{detection.class_name}{identity} {detection.score:.2f}'
+    warmth = '' if detection.maximum_celsius is None else f' {detection.maximum_celsius:.0f} C'
+    return f'{detection.class_name}{identity} {detection.score:.2f}{warmth}'
 
 
 def _font_scale(size: tuple[int, int]) -> float:

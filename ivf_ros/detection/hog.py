@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
+from ivf_ros.detection.inputs import check_image, DetectionError
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -15,10 +16,6 @@ _WINDOW_PX = (64, 128)
 # The window holds a person with context around; these shares of it are cut from each side, as
 # fits human boxes best. The training images have 16 of 128 pixels above and below.
 _MARGIN_X, _MARGIN_Y = 0.20, 0.10
-
-
-class DetectionError(ValueError):
-    """An image that cannot be searched, or a detector that is not there."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class HogDetector:
     """
 
     class_names = ('person',)
+    takes_thermal = False  # beside the image
 
     def __init__(self, parameters: HogParameters | None = None) -> None:
         """
@@ -98,10 +96,7 @@ class HogDetector:
             No such image.
 
         """
-        if image.shape[2:] not in ((), (3,)) or image.ndim < 2 or image.dtype != np.uint8 \
-                or image.size == 0:
-            raise DetectionError('image must be (H, W, 3) BGR or (H, W) gray of uint8, '
-                                 f'got {image.shape} {image.dtype}')
+        check_image(image)
         height, width = image.shape[:2]
         p = self.parameters
         enlargement = min(p.search_width_px / width, p.largest_enlargement)

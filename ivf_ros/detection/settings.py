@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivf_ros.detection.anchor_free import AnchorFreeParameters
 from ivf_ros.detection.hog import HogParameters
+from ivf_ros.detection.onnx import OnnxParameters
 from ivf_ros.parameters import group, parameter
 
-METHODS = ('default', 'hog')
+METHODS = ('default', 'anchor_free', 'onnx', 'hog')
+DEFAULT_METHOD = 'anchor_free'
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class DetectionParameters:
     """What finds the objects."""
 
     method: str = parameter(
-        'default', "The detector; 'default' is the best one there is, now 'hog'.",
+        'default', f"The detector; 'default' is the best one there is, now '{DEFAULT_METHOD}'.",
         choices=METHODS, live=False)
+    anchor_free: AnchorFreeParameters = group(AnchorFreeParameters)
+    onnx: OnnxParameters = group(OnnxParameters)
     hog: HogParameters = group(HogParameters)

@@ -26,12 +26,13 @@ from ivf_ros.evaluation.stages import (
     SETS,
     TrackingEvaluation,
 )
-from ivf_ros.evaluation.stages.per_input import SENSORS
+from ivf_ros.evaluation.stages.per_input import BOTH, SENSORS
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 _OF_VIDEOS = ('tracking', 'flicker')  # the stages that replay whole videos
 # and the stage they look at
-STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration'}
+STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration',
+           'task': 'segmentation'}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--study', choices=STUDIES,
                         help='metrics: which fusion metrics tell methods apart, and which repeat '
                         'each other; dfa-ablation: what each module of the registration method '
-                        'dfa gives')
+                        'dfa gives; task: what the same networks, trained on each input, find')
+    parser.add_argument('--networks', type=Path, metavar='DIR',
+                        help='of --study task: folder with segmentation-INPUT.safetensors and '
+                        'detection-INPUT.safetensors for each of --inputs')
     parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
                         help='folder for the results; what was interrupted there goes on')
     parser.add_argument('--jobs', type=_count, default=os.cpu_count() or 1, metavar='N',
@@ -62,7 +66,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         f'(default: {", ".join(DEFAULT_SETS)})')
     parser.add_argument('--inputs', type=_names, default=(*SENSORS, fusion.DEFAULT_METHOD),
                         metavar='A,B,...', help='what is segmented and searched: rgb, thermal, '
-                        f'fusion methods (default: rgb,thermal,{fusion.DEFAULT_METHOD})')
+                        f'fusion methods, and {BOTH} for models that look at both '
+                        f'(default: rgb,thermal,{fusion.DEFAULT_METHOD})')
     parser.add_argument('--rate', type=_rate_hz, default=5.0, metavar='HZ',
                         help='of tracking: measurements a second (default: 5)')
     parser.add_argument('--every', type=_count, default=1, metavar='N',
@@ -104,10 +109,15 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
         restart=options.restart)
     summary = evaluate(settings, command)
     if options.study:
-        from ivf_ros.evaluation.studies import dfa_ablation, metric_selection, reliability
+        from ivf_ros.evaluation.studies import (
+            dfa_ablation,
+            metric_selection,
+            reliability,
+            task_driven,
+        )
 
         study = {'metrics': metric_selection, 'dfa-ablation': dfa_ablation,
-                 'reliability': reliability}[options.study]
+                 'reliability': reliability, 'task': task_driven}[options.study]
         summary = study.add_to(options.out)
     report.write(options.out)
     return summary
@@ -134,6 +144,10 @@ def table_text(summary: dict[str, Any]) -> str:
 
 
 def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
+    if options.study == 'task':
+        return _task(options)
+    if options.networks:
+        raise EvaluationError('--networks belongs to --study task')
     if options.study and options.stage != STUDIES[options.study]:
         raise EvaluationError(f'--study {options.study} looks at --stage '
                               f"{STUDIES[options.study]}, got '{options.stage}'")
@@ -149,7 +163,7 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         known = {method: None for name in names for method in _known(name)}
         raise EvaluationError(f"unknown method '{sorted(unknown)[0]}'; known: {', '.join(known)}")
     _refuse_unknown('set', options.sets, SETS)
-    _refuse_unknown('input', options.inputs, (*SENSORS, *fusion.methods()))
+    _refuse_unknown('input', options.inputs, (*SENSORS, BOTH, *fusion.methods()))
     if options.study == 'reliability':
         chosen['registration'] = tuple(f'{name}:min_confidence=0.0'
                                        for name in chosen['registration'] if name != 'none')
@@ -174,6 +188,23 @@ def _ablation(options: argparse.Namespace) -> tuple[Stage, ...]:
                               '--methods')
     _refuse_unknown('set', options.sets, SETS)
     return (RegistrationEvaluation(dfa_ablation.METHODS, options.sets),)
+
+
+def _task(options: argparse.Namespace) -> tuple[Stage, ...]:
+    if options.methods or not options.networks:
+        raise EvaluationError('--study task takes --networks, a folder of weights, and no '
+                              '--methods')
+    evaluations = (SegmentationEvaluation((segmentation.DEFAULT_METHOD,), options.inputs,
+                                          options.machine_labels, str(options.networks)),
+                   DetectionEvaluation((detection.DEFAULT_METHOD,), options.inputs,
+                                       options.machine_labels, str(options.networks)))
+    _refuse_unknown('input', options.inputs, (*SENSORS, BOTH, *fusion.methods()))
+    for evaluation in evaluations:
+        for path in map(evaluation.weights_of, options.inputs):
+            if not Path(path).is_file():
+                raise EvaluationError(f'--study task needs {path}, a network trained by ivf train '
+                                      f'{evaluation.name} --set given=INPUT')
+    return evaluations
 
 
 def _known(stage: str) -> tuple[str, ...]:

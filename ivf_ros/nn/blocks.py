@@ -9,6 +9,8 @@ from typing import Literal
 from torch import nn, Tensor
 import torch.nn.functional as F
 
+Beyond = Literal['replicate', 'zeros']
+
 _REPLICATE_FROM = 48  # channels
 
 
@@ -20,18 +22,28 @@ class Stem(nn.Sequential):
                          nn.BatchNorm2d(width), nn.ReLU())
 
 
+class Convolution(nn.Sequential):
+    """A convolution that keeps or halves the size, batch normalisation, and a rectifier."""
+
+    def __init__(self, wide_in: int, wide_out: int, side: int = 3, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(wide_in, wide_out, side, stride=stride, padding=side // 2, bias=False),
+            nn.BatchNorm2d(wide_out), nn.ReLU())
+
+
 class Residual(nn.Module):
     """
     Two 3 x 3 convolutions beside a shortcut (He et al. 2016).
 
-    Deep in the network the border is replicated. Zeros beyond it would tell each cell where in
-    the image it lies, and a network would learn places instead of what is there.
+    Deep in a network for registration the border is replicated. Zeros beyond it would tell each
+    cell where in the image it lies, and a network would learn places instead of what is there.
+    Networks that name things may know the place, and are faster with ``beyond='zeros'``.
     """
 
-    def __init__(self, wide_in: int, wide_out: int, stride: int) -> None:
+    def __init__(self, wide_in: int, wide_out: int, stride: int, beyond: Beyond | None = None
+                 ) -> None:
         super().__init__()
-        beyond: Literal['replicate', 'zeros'] = (
-            'replicate' if wide_out >= _REPLICATE_FROM else 'zeros')
+        beyond = beyond or ('replicate' if wide_out >= _REPLICATE_FROM else 'zeros')
         self.first = nn.Sequential(
             nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1, padding_mode=beyond,
                       bias=False),

@@ -91,6 +91,25 @@ def metadata(path: Path) -> dict[str, Any]:
         raise WeightsError(f'{path} is no weight file: {error}') from None
 
 
+def shape_of(path: Path, tensor: str) -> tuple[int, ...]:
+    """
+    Return the shape of one tensor of a weight file, which tells how wide its network is.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing or damaged, or has no such tensor.
+
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            return tuple(file.get_slice(tensor).get_shape())
+    except FileNotFoundError:
+        raise WeightsError(f'no weight file at {path}') from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f'{path} is no weight file of this network: {error}') from None
+
+
 def folded(network: Network) -> Network:
     """
     Return the network with each batch normalisation merged into the convolution before it.

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finds objects in the fused image."""
+"""Finds objects in the fused image, or in both cameras together."""
 
 from __future__ import annotations
 
@@ -10,43 +10,64 @@ from ivf_ros import detection
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import DetectionNodeParameters
+from ivf_ros.nodes.perception_input import PerceptionInput
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 from ivf_ros.nodes.worker import Pace
 from ivf_ros.parameters import flatten
-from ivf_ros.types import Frame
+from ivf_ros.types import Detection, Frame
+import numpy as np
 
 
 class DetectionNode(StageNode):
-    """Publishes ``detections`` with the header of the image that was searched."""
+    """
+    Publishes ``detections`` with the header of the image that was searched.
+
+    Where thermal counts are temperatures, ``detections/temperatures`` says how warm they are.
+    """
 
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
         super().__init__('detection', DetectionNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
-        """Build the detector."""
+        """Build the detector and the tracker."""
+        self._built: detection.DetectionParameters | None = None
+        self._tracker = detection.Tracker(self.parameters.tracking)
         self.parameters_changed()
         self._pace = Pace()
         self._detections = self.advertise(messages.DETECTIONS, 'detections')
+        self._temperatures = self.advertise(messages.TEMPERATURES, 'detections/temperatures')
         self._overlay = self.advertise(messages.IMAGE, 'detections/overlay')
 
     def activate(self) -> None:
-        """Subscribe to the fused image."""
+        """Subscribe to what is looked at."""
         self._detecting = self.start_worker(self._detect,
                                             lambda: self.statistics.drop('busy'))
-        self.subscribe_while(self._is_wanted, messages.IMAGE, 'fused/image', self._on_image)
+        self._input = PerceptionInput(
+            self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
+            wants_thermal=lambda: self._looks_at_both() or self._is_radiometric(),
+            rgb_transport=self.parameters.rgb_transport)
 
     def cleanup(self) -> None:
         """Let go of the stage."""
-        del self._detector
+        del self._detector, self._tracker
 
     def parameters_changed(self) -> None:
-        """Build the detector anew."""
-        self._detector = detection.create(**flatten(self.parameters.detection))
+        """Build the detector anew where it changed, and go on with the tracks."""
+        wanted = self.parameters.detection
+        if self._built != wanted:
+            self._detector, self._built = detection.create(**flatten(wanted)), wanted
+        self._tracker.parameters = self.parameters.tracking
 
     def _is_wanted(self) -> bool:
-        return self._detections.wanted or self._overlay.wanted
+        return self._detections.wanted or self._overlay.wanted or self._temperatures.wanted
+
+    def _looks_at_both(self) -> bool:
+        return self.parameters.looks_at != 'fused' and self._detector.takes_thermal
+
+    def _is_radiometric(self) -> bool:
+        return self.parameters.radiometry.radiometry() is not None
 
     def _on_image(self, frame: Frame) -> None:
         if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
@@ -54,11 +75,25 @@ class DetectionNode(StageNode):
 
     def _detect(self, frame: Frame) -> None:
         with self.statistics.timed():
-            found = self._detector.detect(frame.image)
+            sight = self._input.at(frame)
+            seen = self._input.both(sight) if self._looks_at_both() else (sight.fused,)
+            found = self._detector.detect(*seen)
+            if self.parameters.tracking.enabled:
+                found = self._tracker.update(found, frame.stamp_ns)
+            found = self._with_temperatures(found, sight.thermal)
+        self._temperatures.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         self._detections.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(detection.draw(frame.image, found), frame.stamp_ns,
                                         frame.frame_id))
+
+    def _with_temperatures(self, found: list[Detection], thermal: np.ndarray | None
+                           ) -> list[Detection]:
+        radiometry = self.parameters.radiometry.radiometry()
+        if radiometry is None or thermal is None:
+            return found
+        celsius = np.where(thermal == 0, np.float32(np.nan), radiometry.to_celsius(thermal))
+        return detection.with_temperatures(found, celsius)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ivf_ros import geometry, images
 from ivf_ros.nodes.transport import Wire
 from ivf_ros.types import Detection, Frame, Segmentation
@@ -167,6 +168,36 @@ def detections_from_message(message: Detection2DArray) -> Stamped[list[Detection
     return Stamped(detections, stamp_ns_of(message.header), message.header.frame_id)
 
 
+def temperatures_to_message(item: Stamped[list[Detection]]) -> DiagnosticArray:
+    """
+    Make a DiagnosticArray with the apparent temperatures of detections, in their order.
+
+    Detection2D has no place for them. Each status is named after the class, its hardware_id is
+    the track, and its values are ``median_celsius`` and ``maximum_celsius``; none where thermal
+    does not reach the box.
+    """
+    return DiagnosticArray(header=header_of(item.stamp_ns, item.frame_id), status=[
+        DiagnosticStatus(name=one.class_name, hardware_id=one.track_id, values=[
+            KeyValue(key=key, value=f'{celsius:.2f}') for key, celsius in (
+                ('median_celsius', one.median_celsius), ('maximum_celsius', one.maximum_celsius))
+            if celsius is not None]) for one in item.value])
+
+
+def temperatures_from_message(message: DiagnosticArray) -> Stamped[list[Detection]]:
+    """Read temperatures; the boxes travel on the topic of the detections."""
+    found = []
+    for status in message.status:
+        values = {pair.key: pair.value for pair in status.values}
+        try:
+            celsius = [float(values[key]) if key in values else None
+                       for key in ('median_celsius', 'maximum_celsius')]
+        except ValueError as error:
+            raise MessageError(f'a temperature is a number: {error}') from None
+        found.append(Detection((0.0, 0.0, 0.0, 0.0), status.name, 0.0, status.hardware_id,
+                               *celsius))
+    return Stamped(found, stamp_ns_of(message.header), message.header.frame_id)
+
+
 def _buffer(data: memoryview) -> array:
     # The fastest way into a message: rclpy takes an array.array as it is, while bytes are checked
     # and converted element by element.
@@ -223,6 +254,7 @@ IMAGE = Wire(Image, image_to_message, image_from_message)
 COMPRESSED = Wire(CompressedImage, compressed_to_message, compressed_from_message)
 HOMOGRAPHY = Wire(CameraInfo, homography_to_message, homography_from_message)
 CAMERA_INFO = Wire(CameraInfo, camera_info_to_message, camera_info_from_message)
+TEMPERATURES = Wire(DiagnosticArray, temperatures_to_message, temperatures_from_message)
 DETECTIONS = Wire(Detection2DArray, detections_to_message, detections_from_message)
 LABELS = Wire(Image, labels_to_message, labels_from_message)
 LABEL_INFO = Wire(LabelInfo, label_info_to_message, label_info_from_message)

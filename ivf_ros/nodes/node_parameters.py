@@ -19,6 +19,12 @@ def _autostart() -> Any:
     return parameter(True, 'Configure and activate at start.', live=False)
 
 
+def _looks_at() -> Any:
+    return parameter('rgb+thermal', 'What is looked at: both cameras by a network that takes both '
+                     '(the fused image where one is missing, or by methods that take one image), '
+                     'or the fused image only.', choices=('rgb+thermal', 'fused'))
+
+
 def _transport(camera: str) -> Any:
     return parameter('raw', f'How {camera} images come; compressed subscribes to '
                      '<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.',
@@ -71,6 +77,8 @@ class SegmentationNodeParameters:
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
         30.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
+    looks_at: str = _looks_at()
+    rgb_transport: str = _transport('RGB')
     segmentation: segmentation.SegmentationParameters = group(
         segmentation.SegmentationParameters)
 
@@ -82,6 +90,10 @@ class DetectionNodeParameters:
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
         10.0, 'Most images a second that are searched.', minimum=0.01, maximum=1000.0)
+    looks_at: str = _looks_at()
+    rgb_transport: str = _transport('RGB')
+    tracking: detection.TrackingParameters = group(detection.TrackingParameters)
+    radiometry: RadiometryParameters = group(RadiometryParameters)
     detection: detection.DetectionParameters = group(detection.DetectionParameters)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels every pixel of the fused image."""
+"""Labels every pixel of the fused image, seen in it or in both cameras together."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ivf_ros import segmentation
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import SegmentationNodeParameters
+from ivf_ros.nodes.perception_input import PerceptionInput
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub, LATCHED_QOS
@@ -26,6 +27,7 @@ class SegmentationNode(StageNode):
 
     def configure(self) -> None:
         """Build the segmenter."""
+        self._built: segmentation.SegmentationParameters | None = None
         self.parameters_changed()
         self._pace = Pace()
         self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
@@ -36,7 +38,9 @@ class SegmentationNode(StageNode):
         """Subscribe to the fused image and say what the labels mean."""
         self._segmenting = self.start_worker(self._segment,
                                              lambda: self.statistics.drop('busy'))
-        self.subscribe_while(self._is_wanted, messages.IMAGE, 'fused/image', self._on_image)
+        self._input = PerceptionInput(
+            self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
+            wants_thermal=self._looks_at_both, rgb_transport=self.parameters.rgb_transport)
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
@@ -45,11 +49,16 @@ class SegmentationNode(StageNode):
         del self._segmenter
 
     def parameters_changed(self) -> None:
-        """Build the segmenter anew."""
-        self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
+        """Build the segmenter anew where it changed."""
+        wanted = self.parameters.segmentation
+        if self._built != wanted:
+            self._segmenter, self._built = segmentation.create(**flatten(wanted)), wanted
 
     def _is_wanted(self) -> bool:
         return self._labels.wanted or self._overlay.wanted
+
+    def _looks_at_both(self) -> bool:
+        return self.parameters.looks_at != 'fused' and self._segmenter.takes_thermal
 
     def _on_image(self, frame: Frame) -> None:
         if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
@@ -57,7 +66,9 @@ class SegmentationNode(StageNode):
 
     def _segment(self, frame: Frame) -> None:
         with self.statistics.timed():
-            found = self._segmenter.segment(frame.image)
+            sight = self._input.at(frame)
+            seen = self._input.both(sight) if self._looks_at_both() else (sight.fused,)
+            found = self._segmenter.segment(*seen)
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(segmentation.overlay(frame.image, found),

@@ -7,16 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 from ivf_ros.parameters import build
+from ivf_ros.segmentation.bilateral import BilateralParameters, BilateralSegmenter
 from ivf_ros.segmentation.drawing import overlay
-from ivf_ros.segmentation.settings import METHODS, SegmentationParameters
-from ivf_ros.segmentation.thermal_saliency import (
-    SegmentationError,
-    ThermalSaliency,
-    ThermalSaliencyParameters,
-)
+from ivf_ros.segmentation.inputs import SegmentationError
+from ivf_ros.segmentation.settings import DEFAULT_METHOD, METHODS, SegmentationParameters
+from ivf_ros.segmentation.thermal_saliency import ThermalSaliency, ThermalSaliencyParameters
 
-__all__ = ['create', 'methods', 'overlay', 'SegmentationError', 'SegmentationParameters',
-           'ThermalSaliency', 'ThermalSaliencyParameters']
+__all__ = ['BilateralParameters', 'BilateralSegmenter', 'create', 'DEFAULT_METHOD', 'methods',
+           'overlay', 'SegmentationError', 'SegmentationParameters', 'ThermalSaliency',
+           'ThermalSaliencyParameters']
 
 
 def methods() -> tuple[str, ...]:
@@ -24,7 +23,7 @@ def methods() -> tuple[str, ...]:
     return METHODS
 
 
-def create(method: str = 'default', **parameters: Any) -> ThermalSaliency:
+def create(method: str = 'default', **parameters: Any) -> BilateralSegmenter | ThermalSaliency:
     """
     Make a segmenter; ``parameters`` are those of ``SegmentationParameters`` by dotted name.
 
@@ -32,7 +31,13 @@ def create(method: str = 'default', **parameters: Any) -> ThermalSaliency:
     ------
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
+    SegmentationError
+        The method is a network, and PyTorch or safetensors is not installed.
+    WeightsError
+        A weight file is missing, damaged, or of another network.
 
     """
     built = build(SegmentationParameters, {**parameters, 'method': method})
-    return ThermalSaliency(built.thermal_saliency)
+    if built.method == 'thermal_saliency':
+        return ThermalSaliency(built.thermal_saliency)
+    return BilateralSegmenter(built.bilateral)

@@ -1,56 +1,90 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A small network that labels the pixels of a colour image.
+A small network that labels the pixels of a fused image, or of RGB and thermal together.
 
-Residual stages to 1/16 of the size see what a thing is; the way back up to 1/4 joins them with
-where it ends. A second, auxiliary head at 1/8 helps the stages before it to learn.
+Two branches, in the spirit of the bilateral attention decoder (Peng et al., "Bilateral attention
+decoder: a lightweight decoder for real-time semantic segmentation", Neural Networks 137, 2021)
+that SeAFusion trains with: one keeps the detail at 1/4 of the size, the other goes down to 1/32
+and sees what a thing is. On the way back each join lets the two speak to each other: what the
+scene is says which channels of the detail count, and the detail says where the context counts.
 """
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import Residual, twice
+from ivf_ros.nn.blocks import Convolution, Residual, twice
+import torch
 from torch import nn, Tensor
-import torch.nn.functional as F
 
-_WIDTHS = (24, 32, 64, 96)  # at 1/2, 1/4, 1/8 and 1/16
+MULTIPLE_PX = 32  # of both sides of what the network is given
+_HALF, _QUARTER, _EIGHTH, _SIXTEENTH, _THIRTYSECOND = 16, 32, 64, 128, 192  # channels
 
 
 class SegmentationNetwork(nn.Module):
     """
-    Make logits of the classes of ``(B, 3, H, W)`` BGR from 0 to 1; sides are multiples of 16.
+    Make logits of the classes of ``(B, channels, H, W)`` from 0 to 1; sides: multiples of 32.
+
+    The channels are BGR, or BGR and thermal.
 
     Returns
     -------
-    logits, auxiliary
-        ``(B, classes, H, W)``.
+    logits
+        ``(B, classes, H / 4, W / 4)``.
+    auxiliary
+        ``(B, classes, H / 8, W / 8)``; they help the context to learn.
 
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__()
-        half, quarter, eighth, sixteenth = _WIDTHS
-        self.stem = nn.Sequential(nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False),
-                                  nn.BatchNorm2d(half), nn.ReLU())
-        self.quarter = Residual(half, quarter, 2)
-        self.eighth = nn.Sequential(Residual(quarter, eighth, 2), Residual(eighth, eighth, 1))
-        self.sixteenth = nn.Sequential(Residual(eighth, sixteenth, 2),
-                                       Residual(sixteenth, sixteenth, 1))
-        self.context = nn.Conv2d(sixteenth, sixteenth, 1)
-        self.up_eighth, self.up_quarter = (nn.Conv2d(sixteenth, eighth, 1),
-                                           nn.Conv2d(eighth, quarter, 1))
-        self.join_eighth, self.join_quarter = (Residual(eighth, eighth, 1),
-                                               Residual(quarter, quarter, 1))
-        self.head = nn.Conv2d(quarter, classes, 3, padding=1)
-        self.auxiliary = nn.Conv2d(eighth, classes, 3, padding=1)
+        self.stem = nn.Sequential(Convolution(channels, _HALF, stride=2),
+                                  Convolution(_HALF, _QUARTER, stride=2))
+        self.detail = Convolution(_QUARTER, _QUARTER)
+        self.eighth = _stage(_QUARTER, _EIGHTH, 2)
+        self.sixteenth = _stage(_EIGHTH, _SIXTEENTH, 2)
+        self.thirtysecond = _stage(_SIXTEENTH, _THIRTYSECOND, 2)
+        self.scene = nn.Conv2d(_THIRTYSECOND, _THIRTYSECOND, 1)
+        self.join_sixteenth = BilateralAttention(_THIRTYSECOND, _SIXTEENTH)
+        self.join_eighth = BilateralAttention(_SIXTEENTH, _EIGHTH)
+        self.join_quarter = BilateralAttention(_EIGHTH, _QUARTER)
+        self.head = nn.Conv2d(_QUARTER, classes, 3, padding=1)
+        self.auxiliary = nn.Conv2d(_EIGHTH, classes, 3, padding=1)
 
-    def forward(self, bgr: Tensor) -> tuple[Tensor, Tensor]:
-        quarter = self.quarter(self.stem((bgr - 0.5) * 4))
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        quarter, eighth = self.features(image)
+        return self.head(quarter), self.auxiliary(eighth)
+
+    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the joined features at 1/4 and at 1/8 of the size."""
+        quarter = self.stem((image - 0.5) * 4)
+        detail = self.detail(quarter)
         eighth = self.eighth(quarter)
-        x = self.sixteenth(eighth)
-        x = x + self.context(x.mean((2, 3), keepdim=True))  # what kind of scene it is
-        x = self.join_eighth(eighth + twice(self.up_eighth(x)))
-        x = self.join_quarter(quarter + twice(self.up_quarter(x)))
-        size = bgr.shape[2:]
-        return (F.interpolate(self.head(x).float(), size, mode='bilinear'),
-                F.interpolate(self.auxiliary(eighth).float(), size, mode='bilinear'))
+        sixteenth = self.sixteenth(eighth)
+        context = self.thirtysecond(sixteenth)
+        context = context + self.scene(context.mean((2, 3), keepdim=True))
+        context = self.join_sixteenth(context, sixteenth)
+        context = self.join_eighth(context, eighth)
+        return self.join_quarter(context, detail), context
+
+
+class BilateralAttention(nn.Module):
+    """Join context with detail of twice its size: each weighs the other."""
+
+    def __init__(self, wide_context: int, wide_detail: int) -> None:
+        super().__init__()
+        self.narrowed = nn.Conv2d(wide_context, wide_detail, 1)
+        self.which = nn.Conv2d(wide_detail, wide_detail, 1)  # channels of the detail
+        self.where = nn.Conv2d(wide_detail, 1, 1)  # pixels of the context
+        self.joined = Convolution(wide_detail, wide_detail)
+
+    def forward(self, context: Tensor, detail: Tensor) -> Tensor:
+        context = self.narrowed(context)
+        which = torch.sigmoid(self.which(context.mean((2, 3), keepdim=True)))
+        where = torch.sigmoid(self.where(detail))
+        return self.joined(detail * which + twice(context) * where)
+
+
+def _stage(wide_in: int, wide_out: int, blocks: int) -> nn.Sequential:
+    """Halve the size, and look ``blocks`` times."""
+    return nn.Sequential(Residual(wide_in, wide_out, 2, 'zeros'),
+                         *(Residual(wide_out, wide_out, 1, 'zeros') for _ in range(blocks - 1)))

@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ivf_ros.parameters import group, parameter
+from ivf_ros.segmentation.bilateral import BilateralParameters
 from ivf_ros.segmentation.thermal_saliency import ThermalSaliencyParameters
 
-METHODS = ('default', 'thermal_saliency')
+METHODS = ('default', 'bilateral', 'thermal_saliency')
+DEFAULT_METHOD = 'bilateral'
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class SegmentationParameters:
     """What tells the classes apart."""
 
     method: str = parameter(
-        'default', "The segmenter; 'default' is the best one there is, now 'thermal_saliency'.",
-        choices=METHODS, live=False)
+        'default', "The segmenter; 'default' is the best one there is, now "
+        f"'{DEFAULT_METHOD}'.", choices=METHODS, live=False)
+    bilateral: BilateralParameters = group(BilateralParameters)
     thermal_saliency: ThermalSaliencyParameters = group(ThermalSaliencyParameters)

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros.parameters import parameter
+from ivf_ros.segmentation.inputs import check_images
 from ivf_ros.types import Segmentation
 import numpy as np
 
-_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 _BACKGROUND_PX = 64  # shorter side, about, on which the background is estimated
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
-
-
-class SegmentationError(ValueError):
-    """Images that cannot be segmented."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,7 @@ class ThermalSaliency:
     """
 
     class_names = ('background', 'warm')
+    takes_thermal = True  # beside the image
 
     def __init__(self, parameters: ThermalSaliencyParameters | None = None) -> None:
         """Take the parameters."""
@@ -77,7 +74,7 @@ class ThermalSaliency:
             Shapes or types are not these.
 
         """
-        _check(image, thermal)
+        check_images(image, thermal)
         if thermal is None:
             thermal = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
         levels = _to_levels(thermal)
@@ -132,18 +129,3 @@ def _spread(levels: np.ndarray, background: np.ndarray) -> float:
     """Return the median distance from the background."""
     histogram = cv2.calcHist([cv2.absdiff(levels, background)], [0], None, [256], [0, 256])
     return float(np.searchsorted(np.cumsum(histogram), levels.size / 2))
-
-
-def _check(image: np.ndarray, thermal: np.ndarray | None) -> None:
-    if image.shape[2:] not in ((), (3,)) or image.ndim < 2 or image.dtype != np.uint8 \
-            or image.size == 0:
-        raise SegmentationError('image must be (H, W, 3) BGR or (H, W) gray of uint8, '
-                                f'got {image.shape} {image.dtype}')
-    if thermal is None:
-        return
-    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES:
-        raise SegmentationError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
-                                f'got {thermal.shape} {thermal.dtype}')
-    if thermal.shape != image.shape[:2]:
-        raise SegmentationError('thermal must lie on the grid of the image: '
-                                f'got {thermal.shape}, expected {image.shape[:2]}')

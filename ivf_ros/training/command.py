@@ -15,15 +15,20 @@ from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
     ConfidenceTraining,
     Cs2FusionTraining,
+    DetectionTraining,
     DfaTraining,
     FastFusionTraining,
     FastTraining,
     SeaFusionTraining,
+    SegmentationTraining,
 )
 
 _CONFIDENCE, _FUSION = 'registration-confidence', 'fusion'
-_SETTINGS: dict[str, type] = {'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
-                              _CONFIDENCE: ConfidenceTraining}
+_SEGMENTATION, _DETECTION, _JOINT = 'segmentation', 'detection', 'joint'
+_SETTINGS: dict[str, type] = {
+    'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
+    _CONFIDENCE: ConfidenceTraining, _SEGMENTATION: SegmentationTraining,
+    _DETECTION: DetectionTraining, _JOINT: SeaFusionTraining}
 _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': SeaFusionTraining,
                                      'cs2fusion': Cs2FusionTraining}
 
@@ -37,7 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='folder of data sets; parts of them are held back')
     parser.add_argument('--out', type=Path, required=True,
                         help='folder for checkpoint and log; an interrupted training goes on')
-    parser.add_argument('--weights', type=Path, help='weight file to write at the end')
+    parser.add_argument('--weights', type=Path, help='weight file to write '
+                        'at the end; joint writes that of fusion, and one that ends in '
+                        '.segmentation.safetensors beside it')
     parser.add_argument('--overfit', action='store_true',
                         help='see one batch again and again: the loss must fall far')
     parser.add_argument('--set', dest='settings', action='append', default=[],
@@ -67,16 +74,46 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     settings: Any = build(declared, parse_settings(options.settings))
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
-    train, scenes = _fusion(options) if options.network == _FUSION \
-        else _registration(options, settings)
+    train, scenes = _what_trains(options, settings)
     network = train(scenes, options.out, settings, overfit=options.overfit)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     if options.weights:
-        weights.save(network, options.weights, {
-            'network': type(network).__name__, 'trained_on': trained_on, 'command': command,
-            'settings': flatten(settings), 'commit': _commit()})
+        networks = {options.weights: network} if options.network != _JOINT else dict(zip(
+            (options.weights, options.weights.with_suffix('.segmentation.safetensors')), network))
+        for path, one in networks.items():
+            weights.save(one, path, {
+                'network': type(one).__name__, 'trained_on': trained_on, 'command': command,
+                'settings': flatten(settings), 'commit': _commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out),
             'weights': str(options.weights or '')}
+
+
+def _what_trains(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+    """Return what trains the network that is asked for, and on what."""
+    if options.network in (_SEGMENTATION, _DETECTION):
+        return _perception(options, settings)
+    if options.network in (_FUSION, _JOINT):
+        return _fusion(options)
+    return _registration(options, settings)
+
+
+def _perception(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+    """Return what trains a network for segmentation or detection, and on what."""
+    from ivf_ros.training import detection, segmentation
+    from ivf_ros.training.perception_data import perception_scenes, views
+    from ivf_ros.training.perception_windows import Store
+
+    of_segmentation = options.network == _SEGMENTATION
+    scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
+              if (scene.has_labels if of_segmentation else scene.has_boxes)]
+
+    def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:
+        store = Store(scenes, [views(scene, settings.given, settings.variants)
+                               for scene in scenes], settings.device)
+        train_on = segmentation.train if of_segmentation else detection.train
+        return train_on(store, out, settings, overfit)
+
+    return train, scenes
 
 
 def _registration(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
@@ -94,6 +131,8 @@ def _fusion(options: argparse.Namespace) -> tuple[Any, list[Any]]:
     from ivf_ros.training import fusion_cs2fusion, fusion_fast, fusion_seafusion
     from ivf_ros.training.fusion_data import fusion_scenes
 
+    if options.network == _JOINT:
+        return fusion_seafusion.train_jointly, fusion_scenes(options.data)
     train = {'fast': fusion_fast.train, 'seafusion': fusion_seafusion.train,
              'cs2fusion': fusion_cs2fusion.train}[options.method]
     return train, fusion_scenes(options.data)

@@ -79,7 +79,8 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: Cs2FusionTraining,
     torch.manual_seed(settings.seed)
     both = Cs2Fusion()
     loop.run(both, lambda batch: losses(both, batch, settings),
-             partial(example, side_px=_SIDE_PX), scenes, out, settings, overfit)
+             loop.drawn(partial(example, side_px=_SIDE_PX), scenes, settings.batch), out, settings,
+             overfit)
     return both.backbone
 
 

@@ -88,8 +88,8 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: FastFusionTraining
     """
     torch.manual_seed(settings.seed)
     network = FastFusionNetwork()
-    return loop.run(network, lambda batch: losses(network, batch, settings), example, scenes, out,
-                    settings, overfit)
+    return loop.run(network, lambda batch: losses(network, batch, settings),
+                    loop.drawn(example, scenes, settings.batch), out, settings, overfit)
 
 
 def losses(network: FastFusionNetwork, batch: Sequence[FastExample],

@@ -42,8 +42,11 @@ def semantic_loss(logits: Tensor, auxiliary: Tensor, labels: Tensor, auxiliary_w
 
     Both are cross-entropies over the pixels that are hardest: those whose true class got less
     than 0.7, but at least a sixteenth of all. Pixels labelled 255 do not count; where no pixel
-    counts the loss is 0.
+    counts the loss is 0. Logits are brought to the size of the labels.
     """
+    size = labels.shape[1:]
+    logits, auxiliary = (functional.interpolate(one.float(), size, mode='bilinear')
+                         for one in (logits, auxiliary))
     return hard_cross_entropy(logits, labels) \
         + auxiliary_weight * hard_cross_entropy(auxiliary, labels)
 

@@ -4,6 +4,7 @@
 Trains SeAFusion: fusion and segmentation in turns, the joint adaptive training of its paper.
 
     ivf train fusion --method seafusion --data DIR --out runs/seafusion
+    ivf train joint --data DIR --out runs/joint  # keeps the segmentation network, too
 
 Algorithm 1 of Tang, Yuan and Ma (2022): in round m the fusion network minimises
 
@@ -21,8 +22,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ivf_ros.data.datasets.facts import MFNET_CLASSES
 from ivf_ros.fusion.network_seafusion import SeaFusionNetwork
+from ivf_ros.nn.weights import load
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import loop
 from ivf_ros.training.fusion_data import (
@@ -35,7 +36,9 @@ from ivf_ros.training.fusion_data import (
 )
 from ivf_ros.training.fusion_losses import intensity_loss, semantic_loss, texture_loss
 from ivf_ros.training.settings import SeaFusionTraining
+from ivf_ros.types import MFNET_CLASSES
 import torch
+import torch.nn.functional as F
 
 _TEXTURE_WEIGHT = 10.0
 _AUXILIARY_OF_FUSION, _AUXILIARY_OF_SEGMENTATION = 0.1, 0.75
@@ -43,8 +46,14 @@ _AUXILIARY_OF_FUSION, _AUXILIARY_OF_SEGMENTATION = 0.1, 0.75
 
 def train(scenes: Sequence[FusionScene], out: Path, settings: SeaFusionTraining,
           overfit: bool = False) -> SeaFusionNetwork:
+    """Train as ``train_jointly`` does, and return the fusion network alone."""
+    return train_jointly(scenes, out, settings, overfit)[0]
+
+
+def train_jointly(scenes: Sequence[FusionScene], out: Path, settings: SeaFusionTraining,
+                  overfit: bool = False) -> tuple[SeaFusionNetwork, SegmentationNetwork]:
     """
-    Train, or go on training where ``out`` holds checkpoints of the same settings.
+    Train both, or go on training where ``out`` holds checkpoints of the same settings.
 
     Parameters
     ----------
@@ -60,19 +69,23 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: SeaFusionTraining,
     """
     torch.manual_seed(settings.seed)
     network, segmentation = SeaFusionNetwork(), SegmentationNetwork(len(MFNET_CLASSES))
+    if settings.start_from:
+        load(segmentation, Path(settings.start_from)).train()
     labelled = [scene for scene in scenes if scene.labels is not None]
     later = replace(settings, steps=settings.round_steps,
                     learning_rate=settings.learning_rate / 2)
     for number in range(settings.rounds if labelled else 1):
         segmentation.requires_grad_(False).eval()
-        loop.run(network, partial(losses, network, segmentation, number), example, scenes,
-                 out / f'fusion_{number}', later if number else settings, overfit)
+        loop.run(network, partial(losses, network, segmentation, number),
+                 loop.drawn(example, scenes, settings.batch), out / f'fusion_{number}',
+                 later if number else settings, overfit)
         if number + 1 < settings.rounds and labelled:
             segmentation.requires_grad_(True)
             loop.run(segmentation, partial(segmentation_losses, network, segmentation),
-                     example, labelled, out / f'segmentation_{number}',
+                     loop.drawn(example, labelled, settings.batch),
+                     out / f'segmentation_{number}',
                      replace(later, learning_rate=settings.learning_rate), overfit)
-    return network
+    return network, segmentation
 
 
 def losses(network: SeaFusionNetwork, segmentation: SegmentationNetwork, semantic_weight: float,
@@ -103,5 +116,6 @@ def segmentation_losses(network: SeaFusionNetwork, segmentation: SegmentationNet
         logits, auxiliary = segmentation(fused)
     loss = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_SEGMENTATION)
     known = labels != 255
-    right = (logits.argmax(1) == labels)[known].float().mean() if known.any() else loss * 0
+    said = F.interpolate(logits.float(), labels.shape[1:], mode='bilinear').argmax(1)
+    right = (said == labels)[known].float().mean() if known.any() else loss * 0
     return loss, {'semantic': loss, 'right': right}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 import json
 import math
 from pathlib import Path
@@ -32,11 +32,12 @@ class FromDataset(Protocol):
 
 Scene = TypeVar('Scene', bound=FromDataset)
 Example = TypeVar('Example')
+Batch = TypeVar('Batch')
 
 
-def run(network: Network, losses_of: Callable[[list[Example]], Losses],
-        example_of: Callable[[Scene, np.random.Generator, int], Example], scenes: Sequence[Scene],
-        out: Path, settings: LoopSettings, overfit: bool = False) -> Network:
+def run(network: Network, losses_of: Callable[[Batch], Losses],
+        batch_of: Callable[[np.random.Generator, int], Batch], out: Path, settings: LoopSettings,
+        overfit: bool = False) -> Network:
     """
     Train a network, or go on training it where ``out`` holds a checkpoint of the same settings.
 
@@ -46,10 +47,9 @@ def run(network: Network, losses_of: Callable[[list[Example]], Losses],
         In its initial state.
     losses_of:
         Makes of a batch the loss that is minimised, and numbers for the log.
-    example_of:
-        Draws an example of a scene at a step.
-    scenes:
-        To draw examples from, in proportion to the square root of how many a data set has.
+    batch_of:
+        Draws the batch of a step; see ``drawn``. Which one a step sees depends on the seed and
+        the step alone.
     out:
         Folder for ``checkpoint.pt`` and ``log.jsonl``, one line every 20 steps.
     settings:
@@ -69,7 +69,6 @@ def run(network: Network, losses_of: Callable[[list[Example]], Losses],
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
                                   weight_decay=settings.weight_decay)
     done = _resumed(out / 'checkpoint.pt', network, optimizer)
-    batches = _batches(example_of, scenes, settings, done, overfit)
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
@@ -77,7 +76,8 @@ def run(network: Network, losses_of: Callable[[list[Example]], Losses],
         torch.manual_seed(settings.seed * 1_000_003 + step)  # so that a resumed run is the same
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step, settings)
-        loss, told = losses_of(next(batches))
+        random = np.random.default_rng([settings.seed, 0 if overfit else step])
+        loss, told = losses_of(batch_of(random, step))
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -104,25 +104,41 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
     return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-def _batches(example_of: Callable[[Scene, np.random.Generator, int], Example],
-             scenes: Sequence[Scene], settings: LoopSettings, done: int,
-             overfit: bool) -> Iterator[list[Example]]:
-    """Yield batches; which one a step sees depends on the seed and the step alone."""
-    names = [scene.dataset for scene in scenes]
-    share = np.array([names.count(name) ** -0.5 for name in names])
-    share /= share.sum()
-    step = done
-    while True:
-        random = np.random.default_rng([settings.seed, 0 if overfit else step])
-        chosen = random.choice(len(scenes), settings.batch, p=share)
-        yield [example_of(scenes[index], random, step) for index in chosen]
-        step += 1
+def drawn(example_of: Callable[[Scene, np.random.Generator, int], Example],
+          scenes: Sequence[Scene], size: int
+          ) -> Callable[[np.random.Generator, int], list[Example]]:
+    """
+    Return what draws batches of examples.
+
+    Parameters
+    ----------
+    example_of:
+        Draws an example of a scene at a step.
+    scenes:
+        To draw from, in proportion to the square root of how many a data set has.
+    size:
+        Examples a batch.
+
+    """
+    share = shares([scene.dataset for scene in scenes])
+
+    def batch_of(random: np.random.Generator, step: int) -> list[Example]:
+        chosen = random.choice(len(scenes), size, p=share)
+        return [example_of(scenes[index], random, step) for index in chosen]
+
+    return batch_of
+
+
+def shares(datasets: Sequence[str]) -> np.ndarray:
+    """Return how likely each scene is, so that a large data set does not drown a small one."""
+    share = np.array([datasets.count(name) ** -0.5 for name in datasets])
+    return share / share.sum()
 
 
 def _resumed(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
     network.load_state_dict(state['network'])
     optimizer.load_state_dict(state['optimizer'])
     return int(state['step'])

@@ -73,8 +73,9 @@ def train(scenes: Sequence[Scene], out: Path, settings: DfaTraining,
     if settings.start_from:
         baseline = weights.load(DfaNetwork(sfm=False, fem=False), Path(settings.start_from))
         network.load_state_dict(baseline.state_dict(), strict=False)  # modules begin as nothing
-    return loop.run(network, lambda batch: losses(network, batch, settings), examples(settings),
-                    scenes, out, settings, overfit)
+    return loop.run(network, lambda batch: losses(network, batch, settings),
+                    loop.drawn(examples(settings), scenes, settings.batch), out, settings,
+                    overfit)
 
 
 def losses(network: DfaNetwork, batch: Sequence[Example], settings: DfaTraining) -> loop.Losses:

@@ -81,8 +81,9 @@ def train(scenes: Sequence[Scene], out: Path, settings: FastTraining,
     """
     torch.manual_seed(settings.seed)
     network = FastNetwork()
-    return loop.run(network, lambda batch: losses(network, batch, settings), examples(settings),
-                    scenes, out, settings, overfit)
+    return loop.run(network, lambda batch: losses(network, batch, settings),
+                    loop.drawn(examples(settings), scenes, settings.batch), out, settings,
+                    overfit)
 
 
 def losses(network: FastNetwork, batch: Sequence[Example], settings: FastTraining) -> loop.Losses:

@@ -60,6 +60,7 @@ class SeaFusionTraining(LoopSettings):
     learning_rate: float = parameter(1e-3, 'highest learning rate of AdamW; half later on')
     rounds: int = parameter(4, 'rounds of fusion, between which segmentation learns')
     round_steps: int = parameter(400, 'steps of either network in each later round')
+    start_from: str = parameter('', 'weight file of the segmentation network to start from')
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,33 @@ class FastFusionTraining(LoopSettings):
     flicker: float = parameter(3.0, 'weight of changing more than the sources do')
     made_up: float = parameter(30.0, 'weight of coarse edges that neither source has')
     beyond: float = parameter(10.0, 'weight of leaving the range from black to white')
+
+
+@dataclass(frozen=True)
+class PerceptionTraining(LoopSettings):
+    """What the trainings for segmentation and detection have in common."""
+
+    steps: int = parameter(6000, 'steps')
+    batch: int = parameter(32, 'windows a step')
+    device: str = parameter('cpu', 'where PyTorch trains: cpu, cuda')
+    given: str = parameter('fast', 'what the network sees: rgb, thermal, rgb+thermal, or a '
+                           'fusion method')
+    side_px: int = parameter(384, 'side of a window, a multiple of 32')
+    simulated: int = parameter(300, 'streets of the simulator that are learned from, too')
+    variants: int = parameter(3, 'views of each pair: as it is, and in bad light or smoke')
+
+
+@dataclass(frozen=True)
+class SegmentationTraining(PerceptionTraining):
+    """How the segmenter is trained."""
+
+    overlap: float = parameter(1.0, 'weight of the overlap of each class')
+    start_from: str = parameter('', 'weight file of a detector to start from, of the same input')
+
+
+@dataclass(frozen=True)
+class DetectionTraining(PerceptionTraining):
+    """How the detector is trained."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import re
 
-BLOCK = 20  # neighbouring numbers that count as one scene, where frames come from a drive
+from ivf_ros.types import MFNET_CLASSES
 
-MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
-                 'color_cone', 'bump')
+BLOCK = 20  # neighbouring numbers that count as one scene, where frames come from a drive
 
 _LAST_NUMBER = re.compile(r'(.*?)(\d+)(\D*)')
 

@@ -26,6 +26,7 @@ from ivf_ros.data.datasets.listing import (
 from ivf_ros.data.folder import IMAGE_SUFFIXES
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin
+from ivf_ros.types import MFNET_CLASSES
 
 _MSRS_STEM = re.compile(r'\d{5}[DN]')
 
@@ -57,7 +58,7 @@ def find_msrs(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -
             fields['detections'] = Annotation(partial(read_yolo, boxes[key], rgb), Origin.HUMAN)
         if key in labels:
             fields['segmentation'] = Annotation(
-                partial(read_labels, labels[key], facts.MFNET_CLASSES), Origin.HUMAN)
+                partial(read_labels, labels[key], MFNET_CLASSES), Origin.HUMAN)
         return {} if machine_labels else fields
 
     listing = Listing(f'msrs/{folder.name.lower()}', 'MSRS', folder)

@@ -9,6 +9,6 @@ The rig simulator: a thermal and an RGB camera look at a street that is made up 
 """
 
 from ivf_ros.data.simulator.rig import SimulatorError
-from ivf_ros.data.simulator.rig_simulator import CLASS_NAMES, RigSimulator, SimulatorParameters
+from ivf_ros.data.simulator.rig_simulator import RigSimulator, SimulatorParameters
 
-__all__ = ['CLASS_NAMES', 'RigSimulator', 'SimulatorError', 'SimulatorParameters']
+__all__ = ['RigSimulator', 'SimulatorError', 'SimulatorParameters']

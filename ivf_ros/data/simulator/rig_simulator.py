@@ -31,11 +31,9 @@ from ivf_ros.data.simulator.street import build_street, Thing
 from ivf_ros.data.simulator.view import Sight, StreetView
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import Radiometry
-from ivf_ros.types import Detection, Event, Frame, Segmentation, Truth
+from ivf_ros.types import Detection, Event, Frame, MFNET_CLASSES, Segmentation, Truth
 import numpy as np
 
-CLASS_NAMES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
-               'color_cone', 'bump')
 _BOXED = ('car', 'person', 'bike', 'color_cone')
 _STREAMS = ('thermal', 'rgb')
 
@@ -110,7 +108,7 @@ class RigSimulator:
                                  'street in counts of 0.01 K; use 16 bits or tlinear_0_04K')
         self.name = f'simulator {parameters.condition} seed {seed}'
         self.rate_hz = thermal.rate_hz
-        self.class_names = CLASS_NAMES
+        self.class_names = MFNET_CLASSES
         self._street = build_street(parameters.condition, seed)
         self.rig: Rig = build_rig(
             parameters.rig, (thermal.width, thermal.height), (rgb.width, rgb.height),
@@ -125,7 +123,7 @@ class RigSimulator:
         self._latest: tuple[float, list[Thing]] = -1.0, []
         self._labels = np.zeros(256, np.uint8)
         for identity, name in self._street.classes.items():
-            self._labels[identity] = CLASS_NAMES.index(name)
+            self._labels[identity] = MFNET_CLASSES.index(name)
 
     @property
     def H_thermal_to_rgb(self) -> np.ndarray:
@@ -256,7 +254,7 @@ class RigSimulator:
         parameters = self.parameters
         boxes = []
         for identity, whole_px in sight.whole_px.items():
-            name = CLASS_NAMES[self._labels[identity]]
+            name = MFNET_CLASSES[self._labels[identity]]
             if name not in _BOXED:
                 continue
             rows, columns = sight.areas[identity]
@@ -268,4 +266,4 @@ class RigSimulator:
             left, top = float(columns.start + x), float(rows.start + y)
             boxes.append(Detection((left, top, left + width, top + height), name, 1.0,
                                    str(identity)))
-        return Truth(self.H_thermal_to_rgb, tuple(boxes), Segmentation(labels, CLASS_NAMES))
+        return Truth(self.H_thermal_to_rgb, tuple(boxes), Segmentation(labels, MFNET_CLASSES))

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 import math
 from typing import Any
 
 from ivf_ros import detection
+from ivf_ros.data.known_classes import as_known
 from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
@@ -26,8 +28,9 @@ _METRICS = (
     MetricInfo('F1', 'higher', '', 'harmonic mean of the two; 1 where nothing is there and '
                'nothing was found'),
 )
-_PRECISION = MetricInfo('precision50', 'higher', '', 'share of all found boxes that are hits at '
-                        'IoU 0.5, whatever their score')
+_LEAST_SCORE = 0.02  # of the boxes that mAP looks at
+_PRECISION = MetricInfo('precision50', 'higher', '', 'share of all boxes that are reported '
+                        'and are hits at IoU 0.5')
 _RECALL = MetricInfo('recall50', 'higher', '', 'share of all true boxes that were hit')
 
 
@@ -42,21 +45,25 @@ class DetectionEvaluation(PerInputEvaluation):
         """Return the true boxes."""
         return sample.detections
 
-    def judge(self, model: str, image: np.ndarray, true: tuple[Detection, ...]) -> Judged:
-        """Search the image and count hits."""
-        found, cpu_s = timed(detection.create(model).detect, image)
-        hits = metrics.matched(found, true)
+    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+              true: tuple[Detection, ...]) -> Judged:
+        """Search the image and count hits among the classes that the model knows."""
+        detector = _detector(model, weights)
+        found, cpu_s = timed(detector.detect, *seen)
+        true = as_known(true, detector.class_names)
+        sure = [box for box in found if box.score >= _operating_score(model)]
+        hits = metrics.matched(sure, true)
         return Judged({info.name: hits[info.name] for info in self.metrics},
                       {'found': _listed(found), 'true': _listed(true),
                        'counts': [hits['hits'], hits['found'], hits['true']]}, cpu_s,
-                      detection.draw(image, found))
+                      detection.draw(seen[0], sure))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return COCO's measures over all images, and precision and recall of all boxes."""
         counted = [row.evidence for row in rows if row.evidence]
         if not counted:
             return {}
-        values = metrics.detection([(_boxes(one['found']), _boxes(one['true']))
+        values = metrics.detection([(boxes_of(one['found']), boxes_of(one['true']))
                                     for one in counted])
         known = {info.name: info for info in metrics.DETECTION_METRICS}
         found = {name: (known.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
@@ -68,9 +75,28 @@ class DetectionEvaluation(PerInputEvaluation):
         return found
 
 
+@lru_cache(maxsize=32)
+def _detector(model: str, weights: str) -> Any:
+    if not _is_learned(model):
+        return detection.create(model)
+    return detection.create(model, **{'anchor_free.weights': weights,
+                                      'anchor_free.min_score': _LEAST_SCORE})
+
+
+def _operating_score(model: str) -> float:
+    """Return the score from which on the model reports a box where it is at work."""
+    return detection.AnchorFreeParameters().min_score if _is_learned(model) else 0.0
+
+
+def _is_learned(model: str) -> bool:
+    return model == 'anchor_free' or (model, detection.DEFAULT_METHOD) == ('default',
+                                                                           'anchor_free')
+
+
 def _listed(boxes: Iterable[Detection]) -> list[list[Any]]:
     return [[*map(float, box.box_xyxy_px), box.class_name, float(box.score)] for box in boxes]
 
 
-def _boxes(listed: Iterable[Sequence[Any]]) -> list[Detection]:
+def boxes_of(listed: Iterable[Sequence[Any]]) -> list[Detection]:
+    """Return the boxes that the evidence of an image lists."""
     return [Detection((one[0], one[1], one[2], one[3]), one[4], one[5]) for one in listed]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from ivf_ros.evaluation.stages.inputs import AlignedPair, FAILURES, read_aligned
 import numpy as np
 
 SENSORS = ('rgb', 'thermal')
+BOTH = 'rgb+thermal'  # for networks that look at both cameras themselves
 
 MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
                   'another network, not how right it is.')
@@ -25,7 +27,7 @@ class Judged(NamedTuple):
     """What one model made of one image."""
 
     values: dict[str, float]
-    evidence: Any  # for the metrics over all cases
+    evidence: dict[str, Any]  # for the metrics over all cases
     cpu_s: float
     picture: np.ndarray
 
@@ -43,12 +45,16 @@ class PerInputEvaluation(ABC):
         'rgb', 'thermal' or fusion methods.
     machine_labels:
         Whether the labels were made by another network.
+    networks:
+        Folder with a weight file of each input, ``<stage>-<input>.safetensors``; where empty the
+        models run with the weights of the package.
 
     """
 
     models: tuple[str, ...]
     inputs: tuple[str, ...] = (*SENSORS, fusion.DEFAULT_METHOD)
     machine_labels: bool = False
+    networks: str = ''
 
     name: ClassVar[str]
 
@@ -57,8 +63,12 @@ class PerInputEvaluation(ABC):
         """Return the labels that this stage is measured against."""
 
     @abstractmethod
-    def judge(self, model: str, image: np.ndarray, true: Any) -> Judged:
-        """Run a model on an image ``(H, W, 3)`` BGR and compare it with the labels."""
+    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...], true: Any) -> Judged:
+        """
+        Run a model and compare what it says with the labels.
+
+        ``weights`` is a file or '', ``seen`` an image ``(H, W, 3)`` BGR and perhaps thermal.
+        """
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -88,19 +98,27 @@ class PerInputEvaluation(ABC):
                 method = f'{model}@{given}'
                 row = Row(self.name, method, sample.dataset, sample.name, sample.light)
                 try:
-                    judged = self.judge(model, _seen(given, pair), true)
+                    judged = self.judge(model, self.weights_of(given), _seen(given, pair), true)
                 except FAILURES as error:
                     measured.rows.append(row.failed(error))
                     continue
-                measured.rows.append(row.having(judged.values, judged.cpu_s, judged.evidence))
+                evidence = {**judged.evidence, 'scene': sample.scene or sample.name}
+                measured.rows.append(row.having(judged.values, judged.cpu_s, evidence))
                 measured.pictures[method, ''] = judged.picture
         return measured
 
+    def weights_of(self, given: str) -> str:
+        """Return the weight file of the network for an input, '' for that of the package."""
+        return str(Path(self.networks) / f'{self.name}-{given}.safetensors') \
+            if self.networks else ''
 
-def _seen(given: str, pair: AlignedPair) -> np.ndarray:
-    """Return the image ``(H, W, 3)`` BGR that a model is given."""
+
+def _seen(given: str, pair: AlignedPair) -> tuple[np.ndarray, ...]:
+    """Return the image ``(H, W, 3)`` BGR that a model is given, and thermal if it is, too."""
+    if given == BOTH:
+        return pair.rgb, pair.thermal
     if given == 'rgb':
-        return pair.rgb
+        return (pair.rgb,)
     if given == 'thermal':
-        return cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR)
-    return fusion.create(given).fuse(pair.thermal, pair.rgb, pair.seen)
+        return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
+    return (fusion.create(given).fuse(pair.thermal, pair.rgb, pair.seen),)

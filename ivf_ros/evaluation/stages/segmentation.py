@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 import math
+from typing import Any
 
 from ivf_ros import segmentation
 from ivf_ros.data.sample import Annotation, Sample
@@ -30,14 +32,15 @@ class SegmentationEvaluation(PerInputEvaluation):
         """Return the true label of each pixel."""
         return sample.segmentation
 
-    def judge(self, model: str, image: np.ndarray, true: Segmentation) -> Judged:
+    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+              true: Segmentation) -> Judged:
         """Segment the image and count the pixels of each class."""
-        found, cpu_s = timed(segmentation.create(model).segment, image)
+        found, cpu_s = timed(_segmenter(model, weights).segment, *seen)
         counts = metrics.confusion(found, true)
         values = metrics.segmentation(counts, true.class_names)
         return Judged({info.name: values[info.name] for info in self.metrics},
                       {'counts': counts.tolist(), 'class_names': list(true.class_names)}, cpu_s,
-                      segmentation.overlay(image, found))
+                      segmentation.overlay(seen[0], found))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return the measures of the added-up counts, IoU of each class included."""
@@ -53,3 +56,8 @@ class SegmentationEvaluation(PerInputEvaluation):
                                              + about.get(name, 'of one class')), value)
                 for name, value in values.items()
                 if not (math.isnan(value) or name.startswith('Acc '))}
+
+
+@lru_cache(maxsize=32)
+def _segmenter(model: str, weights: str) -> Any:
+    return segmentation.create(model, **({f'{model}.weights': weights} if weights else {}))

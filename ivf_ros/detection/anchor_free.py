@@ -1,0 +1,136 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The trained detector: a small anchor-free one-stage network for people, vehicles, bicycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from ivf_ros.detection.classes import CLASS_NAMES
+from ivf_ros.detection.inputs import check_image, DetectionError
+from ivf_ros.detection.suppression import best_detections
+from ivf_ros.parameters import parameter
+from ivf_ros.types import Detection
+import numpy as np
+
+_FOLDER = Path(__file__).parent / 'weights'
+# Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
+WEIGHTS = _FOLDER / 'anchor_free.safetensors'
+WEIGHTS_OF_BOTH = _FOLDER / 'anchor_free_both.safetensors'
+_MOST_ENLARGED = 2.0
+
+
+@dataclass(frozen=True)
+class AnchorFreeParameters:
+    """How the network is run."""
+
+    weights: str = parameter('', 'Weight file; that of the package where empty.', live=False)
+    precision: str = parameter(
+        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
+        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
+    min_score: float = parameter(
+        0.35, 'Boxes with a lower score are dropped.', minimum=0.01, maximum=1.0)
+    nms_iou: float = parameter(
+        0.6, 'Of two boxes of one class that overlap by more than this the better one stays.',
+        minimum=0.0, maximum=1.0)
+    longer_side_px: int = parameter(
+        640, 'Images are brought to this size before the search, small ones to no more than twice '
+        'their own; time grows with its square.', minimum=64, maximum=4096)
+
+
+class AnchorFreeDetector:
+    """
+    ``DetectionNetwork`` with trained weights.
+
+    Where thermal is given beside RGB, a network that was trained on both looks at the two; it is
+    better than any that looks at a fused image. ``parameters`` may be replaced between two images;
+    weights and precision then stay as they are.
+
+    Attributes
+    ----------
+    takes_thermal:
+        Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
+
+    """
+
+    class_names = CLASS_NAMES
+
+    def __init__(self, parameters: AnchorFreeParameters | None = None) -> None:
+        """
+        Load the network.
+
+        Raises
+        ------
+        DetectionError
+            PyTorch or safetensors is not installed.
+        WeightsError
+            The weight file is missing, damaged, or of another network.
+
+        """
+        self.parameters = parameters or AnchorFreeParameters()
+        try:  # PyTorch, only where it is used
+            from ivf_ros.detection.network_learned import LearnedDetection
+        except ModuleNotFoundError as error:
+            raise DetectionError(
+                f"anchor_free needs '{error.name}'; pip install {error.name}") from None
+        self._load = partial(LearnedDetection, precision=self.parameters.precision)
+        own = self.parameters.weights
+        self._network = self._load(Path(own) if own else WEIGHTS)
+        self._network_of_both: Any = self._network if own else None  # loaded when needed
+        self.takes_thermal = not own or self._network.channels == 4
+
+    def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
+        """
+        Find people, vehicles and bicycles, best first.
+
+        The score is how well the network expects the box to fit, from 0 to 1.
+
+        Parameters
+        ----------
+        image:
+            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+        thermal:
+            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and not fused.
+
+        Returns
+        -------
+        list[Detection]
+            Boxes in pixels of ``image``, clipped to it.
+
+        Raises
+        ------
+        DetectionError
+            Shapes or types are not these, or the weights need thermal and there is none.
+
+        """
+        check_image(image)
+        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+        height, width = image.shape[:2]
+        network = self._network_for(thermal)
+        if network.channels == 4:
+            if thermal is None or thermal.shape != (height, width) or thermal.dtype != np.uint8:
+                raise DetectionError(
+                    f'these weights need thermal {(height, width)} uint8 beside RGB, got '
+                    + ('none' if thermal is None else f'{thermal.shape} {thermal.dtype}'))
+            seen = np.dstack([seen, thermal])
+        p = self.parameters
+        scale = min(p.longer_side_px / max(height, width), _MOST_ENLARGED)
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        if size != (width, height):
+            seen = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1
+                              else cv2.INTER_LINEAR)
+        scores, boxes_px = network(seen)
+        boxes_px *= np.array([width / size[0], height / size[1]] * 2, np.float32)
+        return best_detections(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
+                               p.nms_iou)
+
+    def _network_for(self, thermal: np.ndarray | None) -> Any:
+        if thermal is None or not self.takes_thermal:
+            return self._network
+        if self._network_of_both is None:
+            self._network_of_both = self._load(WEIGHTS_OF_BOTH)
+        return self._network_of_both

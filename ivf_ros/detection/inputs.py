@@ -1,0 +1,27 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be searched, and how large it is looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class DetectionError(ValueError):
+    """An image that cannot be searched, or a detector that is not there."""
+
+
+def check_image(image: np.ndarray) -> None:
+    """
+    Refuse what is no image ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+
+    Raises
+    ------
+    DetectionError
+        The message says what was got and what is allowed.
+
+    """
+    if image.shape[2:] not in ((), (3,)) or image.ndim < 2 or image.dtype != np.uint8 \
+            or image.size == 0:
+        raise DetectionError('image must be (H, W, 3) BGR or (H, W) gray of uint8, '
+                             f'got {image.shape} {image.dtype}')

@@ -1,0 +1,49 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Of many boxes around each object, the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+from ivf_ros.types import Detection
+import numpy as np
+
+
+def best_detections(scores: np.ndarray, boxes_xyxy_px: np.ndarray, class_names: Sequence[str],
+                    size: tuple[int, int], min_score: float, nms_iou: float) -> list[Detection]:
+    """
+    Return the boxes that no better one of the same class covers, best first.
+
+    Parameters
+    ----------
+    scores:
+        ``(N, classes)`` from 0 to 1; of each box its best class counts.
+    boxes_xyxy_px:
+        ``(N, 4)`` left, top, right, bottom edges.
+    class_names:
+        In the order of the scores.
+    size:
+        Width and height of the image, to which boxes are clipped.
+    min_score:
+        Boxes below are dropped.
+    nms_iou:
+        Of two boxes of one class that overlap by more than this the better one stays.
+
+    """
+    best = scores.max(axis=1)
+    likely = np.flatnonzero(best >= min_score)
+    if not likely.size:
+        return []
+    limits = np.array([*size, *size], np.float32)
+    boxes = np.clip(boxes_xyxy_px[likely], 0, limits)
+    kinds = scores[likely].argmax(axis=1)
+    boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), best[likely].tolist(), kinds.tolist(),
+                                   min_score, nms_iou)
+    order = sorted(np.ravel(kept).astype(int), key=lambda index: -best[likely[index]])
+    return [Detection((float(boxes[index, 0]), float(boxes[index, 1]), float(boxes[index, 2]),
+                       float(boxes[index, 3])), class_names[kinds[index]],
+                      float(best[likely[index]]))
+            for index in order if (boxes_xywh[index, 2:] > 0).all()]

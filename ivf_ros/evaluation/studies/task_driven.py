@@ -1,0 +1,196 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What fusion is good for: the same networks, trained alike on each input, and what they then find.
+
+SeAFusion (Tang, Yuan and Ma 2022) measures fusion by how well a network segments and detects that
+was trained on its output. Here the networks of ``segmentation`` and ``detection`` were trained
+once on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection --set
+given=INPUT``, on the same scenes, for as long. Intervals are those of a bootstrap over scenes, as
+neighbouring images say the same; they do not contain the chance of another training.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ivf_ros import detection
+from ivf_ros.data.sample import IGNORED
+from ivf_ros.evaluation.metrics.detection import iou
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
+from ivf_ros.evaluation.stages.detection import boxes_of
+from ivf_ros.evaluation.stages.per_input import SENSORS
+import numpy as np
+
+MEASURES = {'segmentation': 'mIoU', 'detection': 'mAP50'}
+_RESAMPLED = 1000
+_HALF = 2.5  # percent beyond either end of an interval
+_RECALL_POINTS = np.linspace(0, 1, 101)  # as COCO samples the curve
+
+# scene -> what is added up over its images
+Evidence = dict[str, list[Any]]
+
+
+def add_to(folder: Path) -> dict[str, Any]:
+    """
+    Put the study of an evaluation into its ``summary.json``, and return that.
+
+    Raises
+    ------
+    EvaluationError
+        One of the sensors alone was not measured.
+
+    """
+    path = folder / 'summary.json'
+    summary = json.loads(path.read_text())
+    rows = [Row.from_json(record) for line in (folder / 'rows.jsonl').read_text().splitlines()
+            for record in json.loads(line)['rows']]
+    tables, sentences = [], [(
+        'The same network, trained in the same way on each input. Intervals hold 95 % of '
+        f'{_RESAMPLED} resamplings of the scenes, the same for all inputs; they do not contain '
+        'the chance of another training. Gains are relative, against RGB and against the better '
+        'of the two sensors.')]
+    for stage, measure in MEASURES.items():
+        own = [row for row in rows if row.stage == stage and row.evidence]
+        for group, members in _groups(own).items():
+            table, said = compared(f'{measure}, {group}', stage, members)
+            tables.append(table)
+            sentences += said
+    summary.setdefault('studies', {})['task'] = {
+        'title': 'What fusion is good for', 'paragraphs': sentences, 'tables': tables,
+        'figures': []}
+    write_atomically(path, json_bytes(summary))
+    return summary
+
+
+def compared(caption: str, stage: str, rows: Sequence[Row]
+             ) -> tuple[dict[str, Any], list[str]]:
+    """
+    Return the table of one measure on one group, and its gains in words.
+
+    Raises
+    ------
+    EvaluationError
+        One of the sensors alone was not measured.
+
+    """
+    of_input: dict[str, Evidence] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        scene = f'{row.dataset}/{row.evidence["scene"]}'
+        of_input[row.method.partition('@')[2]][scene].append(_added_up(stage, row.evidence))
+    missing = [name for name in SENSORS if name not in of_input]
+    if missing:
+        raise EvaluationError(f"--study task needs the input '{missing[0]}', to compare with")
+    scenes = sorted(of_input[SENSORS[0]])
+    random = np.random.default_rng(0)
+    draws = [scenes, *([scenes[index] for index in random.integers(len(scenes), size=len(scenes))]
+                       for _ in range(_RESAMPLED))]
+    values = {name: np.array([_measure(stage, evidence, draw) for draw in draws])
+              for name, evidence in of_input.items()}
+    better = max(SENSORS, key=lambda name: values[name][0])
+    images = sum(map(len, of_input[SENSORS[0]].values()))
+    table = {'caption': f'{caption}: {images} images of {len(scenes)} scenes',
+             'columns': ['input', 'value', '95 %', 'against rgb', '95 % ',
+                         f'against the better sensor, {better}', '95 %  '],
+             'rows': [[name, round(float(value[0]), 3), _interval(value),
+                       *_gain(value, values['rgb']), *_gain(value, values[better])]
+                      for name, value in values.items()]}
+    fused = [name for name in values if name not in SENSORS]
+    said = []
+    if fused:
+        best = max(fused, key=lambda name: values[name][0])
+        named = ', '.join(f'{name} {values[name][0]:.3f}' for name in (best, *SENSORS))
+        said.append(f'{caption}: {named}; against {better} '
+                    f'{_gain(values[best], values[better])[0]}.')
+    return table, said
+
+
+def average_precision(hits: Sequence[tuple[float, bool]], true: int) -> float:
+    """
+    Return the area under the curve of precision over recall, sampled at 101 points as COCO does.
+
+    Parameters
+    ----------
+    hits:
+        Score of each found box, and whether it hit.
+    true:
+        How many boxes there are; NaN where there are none.
+
+    """
+    if not true:
+        return math.nan
+    if not hits:
+        return 0.0
+    order = np.argsort([-score for score, _ in hits], kind='stable')
+    right = np.cumsum(np.array([hit for _, hit in hits])[order])
+    recall, precision = right / true, right / np.arange(1, len(hits) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(recall, _RECALL_POINTS - 1e-9)
+    return float(np.append(precision, 0.0)[places].mean())
+
+
+def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return all rows, those by day, those by night, and those of each data set."""
+    groups: dict[str, list[Row]] = {'all': list(rows)} if rows else {}
+    for row in rows:
+        for name in filter(None, (row.light, row.dataset)):
+            groups.setdefault(name, []).append(row)
+    return {name: members for name, members in groups.items()
+            if name == 'all' or len(members) < len(rows)}
+
+
+def _added_up(stage: str, evidence: dict[str, Any]) -> Any:
+    """Return what of one image can be added to that of others."""
+    if stage == 'segmentation':
+        return np.array(evidence['counts'], np.int64)
+    found, true = boxes_of(evidence['found']), boxes_of(evidence['true'])
+    ignored = [box for box in true if box.class_name == IGNORED]
+    of_class = {}
+    for name in detection.CLASS_NAMES:
+        left = [box for box in true if box.class_name == name]
+        count, hits = len(left), []
+        for box in sorted((one for one in found if one.class_name == name),
+                          key=lambda one: -one.score):
+            overlaps = [iou(box, other) for other in left]
+            hit = bool(overlaps) and max(overlaps) >= 0.5
+            if hit:
+                del left[int(np.argmax(overlaps))]
+            if hit or not any(iou(box, other) >= 0.5 for other in ignored):
+                hits.append((box.score, hit))
+        of_class[name] = count, hits
+    return of_class
+
+
+def _measure(stage: str, evidence: Evidence, scenes: Sequence[str]) -> float:
+    drawn = [one for scene in scenes for one in evidence[scene]]
+    if stage == 'segmentation':
+        return _mean_iou(np.sum(drawn, axis=0))
+    values = [average_precision([hit for one in drawn for hit in one[name][1]],
+                                sum(one[name][0] for one in drawn))
+              for name in detection.CLASS_NAMES]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _mean_iou(counts: np.ndarray) -> float:
+    """Return the mean over the classes that are there: nobody is blamed twice for the others."""
+    classes = len(counts)
+    hits, true = np.diag(counts), counts.sum(axis=1)
+    union = true + counts[:, :classes].sum(axis=0) - hits
+    return float((hits[true > 0] / union[true > 0]).mean())
+
+
+def _gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
+    relative = 100 * (values / np.maximum(others, 1e-9) - 1)
+    low, high = np.nanpercentile(relative[1:], (_HALF, 100 - _HALF))
+    return f'{relative[0]:+.0f} %', f'{low:+.0f} to {high:+.0f} %'
+
+
+def _interval(values: np.ndarray) -> str:
+    low, high = np.nanpercentile(values[1:], (_HALF, 100 - _HALF))
+    return f'{low:.3f} to {high:.3f}'

@@ -1,0 +1,112 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What segmentation and detection look at: the fused image, or both cameras themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+import threading
+from typing import Any, Callable
+
+from ivf_ros.nodes import messages
+from ivf_ros.nodes.stage_node import StageNode
+from ivf_ros.thermal import Agc
+from ivf_ros.types import Frame
+import numpy as np
+
+_KEPT = 30  # images of each topic, to find the one with the stamp of the fused image
+_PATIENCE_S = 0.05  # for an image that is on its way beside the fused one
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """
+    What there is to look at, on the RGB grid and all of one stamp.
+
+    Attributes
+    ----------
+    fused:
+        ``(H, W, 3)`` BGR uint8.
+    rgb, thermal:
+        ``(H, W, 3)`` BGR and ``(H, W)`` as the camera delivers it, 0 where thermal does not
+        reach; None where they did not come, as when a camera fails or nothing is registered.
+
+    """
+
+    fused: np.ndarray
+    rgb: np.ndarray | None
+    thermal: np.ndarray | None
+
+
+class PerceptionInput:
+    """
+    Subscribes a node to the fused image and, where it wants them, to RGB and registered thermal.
+
+    The fused image leads: it comes as long as any camera works. Those who look at both cameras
+    look at it where one of the two is missing.
+    """
+
+    def __init__(self, node: StageNode, wanted: Callable[[], bool],
+                 on_fused: Callable[[Frame], None], *, wants_rgb: Callable[[], bool],
+                 wants_thermal: Callable[[], bool], rgb_transport: str) -> None:
+        self._agc = Agc()
+        self._arrived = threading.Condition()
+        self._frames = {'rgb': deque[Frame](maxlen=_KEPT), 'thermal': deque[Frame](maxlen=_KEPT)}
+        self._latest_had = {'rgb': False, 'thermal': False}
+        self._wants = {'rgb': wants_rgb, 'thermal': wants_thermal}
+        node.subscribe_while(wanted, messages.IMAGE, 'fused/image', on_fused)
+        topics: dict[str, tuple[Any, str]] = {
+            'thermal': (messages.IMAGE, 'thermal_registered/image'),
+            'rgb': (messages.IMAGE, 'rgb/image_raw') if rgb_transport == 'raw'
+            else (messages.COMPRESSED, 'rgb/image_raw/compressed')}
+        for stream, (wire, topic) in topics.items():
+            node.subscribe_while(partial(self._is_wanted, wanted, stream), wire, topic,
+                                 partial(self._add, stream))
+
+    def at(self, fused: Frame) -> Sight:
+        """Return all there is of one stamp; wait a moment for what came with the last one."""
+        found = {stream: self._find(stream, fused) for stream in self._frames}
+        return Sight(fused.image, found['rgb'], found['thermal'])
+
+    def both(self, sight: Sight) -> tuple[np.ndarray, ...]:
+        """Return RGB and 8-bit thermal where both are there, the fused image otherwise."""
+        if sight.rgb is None or sight.rgb.ndim != 3 or sight.thermal is None:
+            return (sight.fused,)
+        return sight.rgb, self._as_uint8(sight.thermal)
+
+    def _is_wanted(self, wanted: Callable[[], bool], stream: str) -> bool:
+        return wanted() and self._wants[stream]()
+
+    def _add(self, stream: str, frame: Frame) -> None:
+        with self._arrived:
+            self._frames[stream].append(frame)
+            self._arrived.notify_all()
+
+    def _find(self, stream: str, fused: Frame) -> np.ndarray | None:
+        if not self._wants[stream]():
+            return None
+
+        def there() -> np.ndarray | None:
+            return next((one.image for one in reversed(self._frames[stream])
+                         if one.stamp_ns == fused.stamp_ns), None)
+
+        with self._arrived:
+            if self._latest_had[stream]:
+                self._arrived.wait_for(lambda: there() is not None, _PATIENCE_S)
+            image = there()
+        self._latest_had[stream] = image is not None
+        return image if image is not None and image.shape[:2] == fused.image.shape[:2] else None
+
+    def _as_uint8(self, thermal: np.ndarray) -> np.ndarray:
+        """Bring thermal to 8 bit; what it does not reach stays black and bends no contrast."""
+        if thermal.dtype == np.uint8:
+            return thermal
+        reached = thermal != 0
+        if reached.all() or not reached.any():
+            return self._agc(thermal)
+        middle = np.median(thermal[::8, ::8][reached[::8, ::8]]) if reached[::8, ::8].any() \
+            else thermal.max()
+        filled = np.where(reached, thermal, np.asarray(middle, thermal.dtype))
+        return np.where(reached, self._agc(filled), np.uint8(0))

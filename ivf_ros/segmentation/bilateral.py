@@ -1,0 +1,122 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The trained segmenter: a network with two branches for the classes of MFNet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from ivf_ros.parameters import parameter
+from ivf_ros.segmentation.inputs import check_images, SegmentationError
+from ivf_ros.types import MFNET_CLASSES, Segmentation
+import numpy as np
+
+_FOLDER = Path(__file__).parent / 'weights'
+# Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
+WEIGHTS = _FOLDER / 'bilateral.safetensors'
+WEIGHTS_OF_BOTH = _FOLDER / 'bilateral_both.safetensors'
+_MOST_ENLARGED = 2.0
+
+
+@dataclass(frozen=True)
+class BilateralParameters:
+    """How the network is run."""
+
+    weights: str = parameter('', 'Weight file; that of the package where empty.', live=False)
+    precision: str = parameter(
+        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
+        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
+    longer_side_px: int = parameter(
+        640, 'Images are brought to this size before they are looked at, small ones to no more '
+        'than twice their own; time grows with its square.', minimum=64, maximum=4096)
+
+
+class BilateralSegmenter:
+    """
+    ``SegmentationNetwork`` with trained weights.
+
+    Where thermal is given beside RGB, a network that was trained on both looks at the two; it is
+    better than any that looks at a fused image. ``parameters`` may be replaced between two images;
+    weights and precision then stay as they are.
+
+    Attributes
+    ----------
+    takes_thermal:
+        Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
+
+    """
+
+    class_names = MFNET_CLASSES
+
+    def __init__(self, parameters: BilateralParameters | None = None) -> None:
+        """
+        Load the network.
+
+        Raises
+        ------
+        SegmentationError
+            PyTorch or safetensors is not installed.
+        WeightsError
+            The weight file is missing, damaged, or of another network.
+
+        """
+        self.parameters = parameters or BilateralParameters()
+        try:  # PyTorch, only where it is used
+            from ivf_ros.segmentation.network_learned import LearnedSegmentation
+        except ModuleNotFoundError as error:
+            raise SegmentationError(
+                f"bilateral needs '{error.name}'; pip install {error.name}") from None
+        self._load = partial(LearnedSegmentation, precision=self.parameters.precision)
+        own = self.parameters.weights
+        self._network = self._load(Path(own) if own else WEIGHTS)
+        self._network_of_both: Any = self._network if own else None  # loaded when needed
+        self.takes_thermal = not own or self._network.channels == 4
+
+    def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
+        """
+        Label each pixel.
+
+        Parameters
+        ----------
+        image:
+            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+        thermal:
+            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and not fused.
+
+        Returns
+        -------
+        Segmentation
+            ``(H, W)`` uint8 labels of ``MFNET_CLASSES``.
+
+        Raises
+        ------
+        SegmentationError
+            Shapes or types are not these, or the weights need thermal and there is none.
+
+        """
+        check_images(image, thermal)
+        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+        network = self._network_for(thermal)
+        if network.channels == 4:
+            if thermal is None or thermal.dtype != np.uint8:
+                raise SegmentationError('these weights need thermal (H, W) uint8 beside RGB, got '
+                                        + ('none' if thermal is None else str(thermal.dtype)))
+            seen = np.dstack([seen, thermal])
+        height, width = image.shape[:2]
+        scale = min(self.parameters.longer_side_px / max(height, width), _MOST_ENLARGED)
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        if size != (width, height):
+            seen = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1
+                              else cv2.INTER_LINEAR)
+        return Segmentation(network(seen, (width, height)), self.class_names)
+
+    def _network_for(self, thermal: np.ndarray | None) -> Any:
+        if thermal is None or not self.takes_thermal:
+            return self._network
+        if self._network_of_both is None:
+            self._network_of_both = self._load(WEIGHTS_OF_BOTH)
+        return self._network_of_both

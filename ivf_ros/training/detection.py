@@ -1,0 +1,143 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Trains the detector.
+
+    ivf train detection --data DIR --out runs/detection [--given fast]
+
+Which cells are to find an object is decided anew at each step by what the network says already
+(task-aligned assignment, Feng et al., "TOOD", ICCV 2021): the cells in its box with the highest
+
+    t = score^0.5 IoU^6
+
+The score that is asked of them is the IoU that they reach, so that a high score means a box that
+fits. Boxes are machine-made on real pairs and exact on simulated ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ivf_ros.detection import CLASS_NAMES
+from ivf_ros.detection.network import cell_middles_px, DetectionNetwork, STRIDES_PX
+from ivf_ros.training import loop
+from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, Store
+from ivf_ros.training.settings import DetectionTraining
+import torch
+from torch import Tensor
+import torch.nn.functional as F
+
+_BEST = 10  # cells an object
+_SCORE_POWER, _IOU_POWER = 0.5, 6.0
+_BOX_WEIGHT = 2.5
+
+
+def train(store: Store, out: Path, settings: DetectionTraining, overfit: bool = False
+          ) -> DetectionNetwork:
+    """
+    Train, or go on training where ``out`` holds a checkpoint of the same settings.
+
+    Parameters
+    ----------
+    store:
+        To draw windows from.
+    out:
+        Folder for checkpoint and log.
+    settings:
+        How.
+    overfit:
+        See the same batch again and again: the loss must fall far.
+
+    """
+    torch.manual_seed(settings.seed)
+    network = DetectionNetwork(len(CLASS_NAMES), store.images.shape[1])
+    network.to(settings.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return loop.run(network, lambda batch: losses(network, batch),
+                    lambda random, _step: store.batch(random, settings.batch, settings.side_px),
+                    out, settings, overfit)
+
+
+def losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
+    """Return the loss of detection, and its parts."""
+    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+        logits, boxes_px = network(batch.images)
+    side_px = batch.images.shape[-1]
+    middles_px = torch.cat([cell_middles_px(torch.Size([side_px // stride_px] * 2), stride_px,
+                                            logits.device) for stride_px in STRIDES_PX])
+    asked, owner, ignored = assigned(logits.detach(), boxes_px.detach(), middles_px, batch)
+    known = asked.sum().clamp_min(1.0)
+    what = F.binary_cross_entropy_with_logits(logits, asked, reduction='none')
+    what = (what * ~ignored[..., None]).sum() / known
+    weight = asked.sum(-1)
+    wanted = batch.boxes_px.gather(1, owner[..., None].expand(-1, -1, 4))
+    overlap = generalized_iou(boxes_px, wanted)
+    where = ((1 - overlap) * weight).sum() / known
+    told = {'what': what, 'where': where, 'iou': 1 - where.detach()}
+    return what + _BOX_WEIGHT * where, told
+
+
+@torch.no_grad()
+def assigned(logits: Tensor, boxes_px: Tensor, middles_px: Tensor, batch: Batch
+             ) -> tuple[Tensor, Tensor, Tensor]:
+    """
+    Decide which cells are to find which object.
+
+    Returns
+    -------
+    asked
+        ``(B, cells, classes)`` the score that is asked of each cell.
+    owner
+        ``(B, cells)`` place of the object among the boxes of its image.
+    ignored
+        ``(B, cells)`` bool, cells of which nothing is asked.
+
+    """
+    true_px, classes = batch.boxes_px, batch.classes
+    reached = iou(true_px[:, :, None], boxes_px[:, None])  # (B, M, cells)
+    index = classes.clamp_min(0)[..., None].expand(-1, -1, logits.shape[1])
+    score = torch.sigmoid(logits).mT.gather(1, index)
+    inside = _inside(middles_px, true_px)
+    metric = score ** _SCORE_POWER * reached ** _IOU_POWER * inside + 1e-12 * inside
+    metric = metric * (classes >= 0)[..., None]
+    least = metric.topk(min(_BEST, metric.shape[2]), 2).values[..., -1:].clamp_min(1e-20)
+    chosen = metric * (metric >= least)
+    best, owner = chosen.max(1)
+    own = F.one_hot(owner, chosen.shape[1]).mT.bool() & (best > 0)[:, None]  # one owner a cell
+    chosen = chosen * own
+    top = chosen.amax(2, keepdim=True)
+    highest_iou = (reached * own).amax(2, keepdim=True)
+    worth = (chosen / top.clamp_min(1e-20) * highest_iou).amax(1)  # (B, cells)
+    kind = classes.clamp_min(0).gather(1, owner)
+    asked = F.one_hot(kind, logits.shape[2]) * worth[..., None]
+    near = _inside(middles_px, true_px) & (classes == IGNORED_CLASS)[..., None]
+    return asked, owner, near.any(1) & (best == 0)
+
+
+def _inside(middles_px: Tensor, boxes_px: Tensor) -> Tensor:
+    """Tell which cells ``(B, M, cells)`` lie in a box; a small one is as wide as a cell."""
+    middle = (boxes_px[..., :2] + boxes_px[..., 2:])[:, :, None] / 2
+    half = ((boxes_px[..., 2:] - boxes_px[..., :2])[:, :, None] / 2).clamp_min(STRIDES_PX[0] / 2)
+    return ((middles_px - middle).abs() < half).all(-1)
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the intersection over union of boxes ``(..., 4)`` that broadcast."""
+    shared, joined, _ = _areas(a, b)
+    return shared / joined.clamp_min(1e-6)
+
+
+def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return IoU less the share of the hull that is in neither (Rezatofighi et al. 2019)."""
+    shared, joined, hull = _areas(a, b)
+    return shared / joined.clamp_min(1e-6) - (hull - joined) / hull.clamp_min(1e-6)
+
+
+def _areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the areas of the intersection, the union and the hull."""
+    shared = (torch.minimum(a[..., 2:], b[..., 2:])
+              - torch.maximum(a[..., :2], b[..., :2])).clamp_min(0).prod(-1)
+    joined = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - shared
+    hull = (torch.maximum(a[..., 2:], b[..., 2:])
+            - torch.minimum(a[..., :2], b[..., :2])).prod(-1)
+    return shared, joined, hull

@@ -1,0 +1,193 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Training examples for segmentation and detection: windows of what the network will be given.
+
+Real pairs bring machine-made boxes and masks, the simulator exact ones. What the network is given,
+RGB, thermal, both, or what a fusion method makes of them, is made once before training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+from ivf_ros import detection, fusion, geometry
+from ivf_ros.data import augmentation
+from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.known_classes import as_known
+from ivf_ros.data.recording import SourceError
+from ivf_ros.data.sample import Dataset, Sample
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.thermal import Agc
+from ivf_ros.training.fusion_data import EVALUATED_ONLY, NOT_LABELLED
+from ivf_ros.types import Detection
+import numpy as np
+
+CANVAS_PX = 640, 512  # width and height that images are brought to fit into
+_CONDITIONS = ('day', 'dusk', 'night', 'glare', 'smoke', 'rain')
+_SIMULATED_SEED = 5000  # tests, demonstrations and other trainings use smaller ones
+_BOTH = 'rgb+thermal'
+
+
+@dataclass(frozen=True, eq=False)
+class PerceptionScene:
+    """
+    An aligned pair with what is in it.
+
+    Attributes
+    ----------
+    name, dataset:
+        Where it is from.
+    thermal, rgb:
+        ``(H, W)`` and ``(H, W, 3)`` BGR, uint8, no larger than ``CANVAS_PX``.
+    reached:
+        ``(H, W)`` bool, where thermal reaches.
+    labels:
+        ``(H, W)`` uint8 of ``MFNET_CLASSES``, 255 where nobody knows.
+    boxes:
+        By the names of ``detection.CLASS_NAMES``, or to be ignored.
+    has_labels, has_boxes:
+        Whether it can teach segmentation, and detection.
+
+    """
+
+    name: str
+    dataset: str
+    thermal: np.ndarray
+    rgb: np.ndarray
+    reached: np.ndarray
+    labels: np.ndarray
+    boxes: tuple[Detection, ...]
+    has_labels: bool
+    has_boxes: bool
+
+
+def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
+    """
+    Return what to learn from: aligned pairs with machine-made labels, and simulated ones.
+
+    Left out are what a data set holds back, what people labelled, whatever is of the same scene
+    as one of those, and the data sets that are only measured on.
+
+    Raises
+    ------
+    SourceError
+        There are no such pairs.
+
+    """
+    by_people = {(dataset.name, sample.name) for dataset in find_datasets(folder)
+                 for sample in dataset.samples
+                 if sample.detections is not None or sample.segmentation is not None}
+    scenes = [labelled_scene(sample) for dataset in find_datasets(folder, machine_labels=True)
+              if not dataset.name.startswith(EVALUATED_ONLY)
+              for sample in learnable(dataset, by_people)
+              if sample.aligned and (sample.detections or sample.segmentation)]
+    if not scenes:
+        raise SourceError(f'{folder}: no aligned pairs with boxes or labels to learn from')
+    return scenes + [simulated_scene(_SIMULATED_SEED + number) for number in range(simulated)]
+
+
+def learnable(dataset: Dataset, by_people: set[tuple[str, str]]) -> list[Sample]:
+    """Return the samples of a data set that share no scene with one that is measured on."""
+    measured = [*dataset.held_back, *(sample for sample in dataset.samples
+                                      if (dataset.name, sample.name) in by_people)]
+    names = {sample.name for sample in measured}
+    scenes = {sample.scene for sample in measured if sample.scene}
+    return [sample for sample in dataset.samples
+            if sample.name not in names and sample.scene not in scenes]
+
+
+def labelled_scene(sample: Sample) -> PerceptionScene:
+    """
+    Return a sample with the labels it has, as large as the canvas takes it.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read.
+
+    """
+    thermal, rgb = Agc()(sample.read_thermal()), sample.read_rgb()
+    original = geometry.size_of(rgb)
+    scale = min(CANVAS_PX[0] / original[0], CANVAS_PX[1] / original[1])
+    size = round(scale * original[0]), round(scale * original[1])
+    thermal, rgb = (cv2.resize(image, size, interpolation=cv2.INTER_AREA
+                               if image.shape[1] > size[0] else cv2.INTER_LINEAR)
+                    for image in (thermal, rgb))
+    boxes = () if sample.detections is None else sample.detections.read()
+    return PerceptionScene(
+        sample.name, sample.dataset, thermal, rgb, np.ones(thermal.shape, np.bool_),
+        _labels(sample, size),
+        as_known((_scaled(box, scale) for box in boxes), detection.CLASS_NAMES),
+        sample.segmentation is not None, sample.detections is not None)
+
+
+def _scaled(box: Detection, scale: float) -> Detection:
+    left, top, right, bottom = box.box_xyxy_px
+    return replace(box, box_xyxy_px=(scale * left, scale * top, scale * right, scale * bottom))
+
+
+def _labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
+    if sample.segmentation is None:
+        return np.full(size[::-1], NOT_LABELLED, np.uint8)
+    return cv2.resize(sample.segmentation.read().labels, size, interpolation=cv2.INTER_NEAREST)
+
+
+def simulated_scene(seed: int) -> PerceptionScene:
+    """Return a street that is made up, at one of six lights and weathers, with exact labels."""
+    random = np.random.default_rng(seed)
+    simulator = RigSimulator(SimulatorParameters(condition=_CONDITIONS[seed % len(_CONDITIONS)],
+                                                 seed=seed))
+    thermal, rgb, truth = simulator.pair(int(random.integers(300)))
+    assert truth.segmentation is not None and truth.detections is not None
+    H = simulator.H_thermal_to_rgb
+    return PerceptionScene(
+        simulator.name, 'simulator', geometry.warp(Agc()(thermal.image), H, rgb.size), rgb.image,
+        geometry.coverage(H, thermal.size, rgb.size), truth.segmentation.labels,
+        as_known(truth.detections, detection.CLASS_NAMES), True, True)
+
+
+def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]:
+    """
+    Return what a network sees of a scene: as it is, then with less light, glare or smoke.
+
+    Parameters
+    ----------
+    given:
+        ``'rgb'``, ``'thermal'``, ``'rgb+thermal'`` or a fusion method.
+    variants:
+        How many views.
+
+    Returns
+    -------
+    list[np.ndarray]
+        ``(H, W, 3)`` BGR, or ``(H, W, 4)`` BGR and thermal, uint8.
+
+    """
+    random = np.random.default_rng(sum(scene.name.encode()))
+    changes = (augmentation.darkened, augmentation.glaring, augmentation.smoky)
+    changed = (_changed(scene.rgb, changes[random.integers(3)], int(random.integers(2 ** 31)))
+               for _ in range(variants - 1))
+    return [seen(given, scene.thermal, rgb, scene.reached) for rgb in (scene.rgb, *changed)]
+
+
+def seen(given: str, thermal: np.ndarray, rgb: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """Return what a network is given of a pair on one grid; see ``views``."""
+    if given == 'rgb':
+        return rgb
+    if given == 'thermal':
+        return cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR)
+    if given == _BOTH:
+        return np.dstack([rgb, thermal])
+    return fusion.create(given).fuse(thermal, rgb, reached)
+
+
+def _changed(rgb: np.ndarray, change: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+             seed: int) -> np.ndarray:
+    """Change each channel alike."""
+    channels = [change(rgb[..., k].astype(np.float32) / 255, np.random.default_rng(seed))
+                for k in range(3)]
+    return np.clip(np.dstack(channels) * 255, 0, 255).astype(np.uint8)

@@ -1,0 +1,271 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of segmentation and detection: what is learned from, windows, assignment, losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+from pathlib import Path
+
+from ivf_ros import detection
+from ivf_ros.cli import main
+from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
+from ivf_ros.detection.network import cell_middles_px, DetectionNetwork, STRIDES_PX
+from ivf_ros.nn import weights
+from ivf_ros.training import detection as detection_training
+from ivf_ros.training import segmentation as segmentation_training
+from ivf_ros.training.perception_data import (
+    labelled_scene,
+    learnable,
+    perception_scenes,
+    PerceptionScene,
+    simulated_scene,
+    views,
+)
+from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, Store
+from ivf_ros.training.settings import DetectionTraining, SegmentationTraining
+from ivf_ros.types import Detection
+import numpy as np
+import pytest
+import torch
+
+SHORT = {'batch': 2, 'side_px': 128, 'warmup': 5, 'simulated': 2, 'variants': 1,
+         'save_every': 1000}
+
+
+def drawn_scene(boxes=((100, 80, 140, 180),), size=(320, 240)):
+    """Return a scene whose boxes are bright in both images and labelled 2, all else 0."""
+    thermal = np.full(size[::-1], 40, np.uint8)
+    labels = np.zeros(size[::-1], np.uint8)
+    for left, top, right, bottom in boxes:
+        thermal[top:bottom, left:right] = 220
+        labels[top:bottom, left:right] = 2
+    return PerceptionScene('drawn', 'drawn', thermal, np.dstack([thermal] * 3),
+                           np.ones(thermal.shape, np.bool_), labels,
+                           tuple(Detection(tuple(map(float, box)), 'person', 1.0)
+                                 for box in boxes), True, True)
+
+
+def store(*scenes, given='thermal', variants=1):
+    return Store(scenes, [views(scene, given, variants) for scene in scenes], 'cpu')
+
+
+# What is learned from
+
+
+def test_nothing_is_learned_of_what_is_measured_on_nor_of_its_scenes():
+    samples = tuple(Sample('set', f'{index:03d}', Path(), Path(), scene=str(index // 10))
+                    for index in range(100))
+    found = learnable(Dataset('set', 'pairs', Path(), samples), {('set', '005')})
+    held_back = {*range(42, 56), *range(98, 100)}
+    scenes = {index // 10 for index in (*held_back, 5)}
+    assert [int(one.name) for one in found] == [index for index in range(100)
+                                                if index // 10 not in scenes]
+
+
+def test_real_scenes_are_none_that_people_labelled(shared_data):
+    scenes = perception_scenes(shared_data, simulated=1)
+    human = {(dataset.name, sample.name) for dataset in find_datasets(shared_data)
+             for sample in dataset.samples if sample.detections or sample.segmentation}
+    held_back = {(dataset.name, sample.name) for dataset in find_datasets(shared_data)
+                 for sample in dataset.held_back}
+    learned = {(scene.dataset, scene.name) for scene in scenes}
+    assert len(learned) == len(scenes) > 300
+    assert not learned & (human | held_back)
+    assert not any(scene.dataset.startswith(('m3svd', 'tno', 'vifb')) for scene in scenes)
+    assert {box.class_name for scene in scenes for box in scene.boxes} \
+        <= {*detection.CLASS_NAMES, 'ignore'}
+    assert {label for scene in scenes if scene.dataset != 'simulator'
+            for label in np.unique(scene.labels)} <= {0, 1, 2, 3, 255}
+
+
+def test_boxes_grow_with_their_image():
+    rgb = np.zeros((100, 160, 3), np.uint8)
+    boxes = Annotation(lambda: (Detection((10.0, 20.0, 30.0, 60.0), 'car', 1.0),),
+                       Origin.MACHINE)
+    scene = labelled_scene(Sample('set', 'one', rgb[..., 0], rgb, aligned=True, detections=boxes))
+    assert scene.thermal.shape == (400, 640)
+    [box] = scene.boxes
+    assert box.box_xyxy_px == (40, 80, 120, 240) and box.class_name == 'vehicle'
+    assert (scene.labels == 255).all() and scene.has_boxes and not scene.has_labels
+
+
+def test_simulated_scenes_are_exact_and_cover_all_lights():
+    scenes = [simulated_scene(5000 + index) for index in range(6)]
+    assert len({scene.name.split()[1] for scene in scenes}) == 6
+    assert all(scene.has_labels and scene.has_boxes for scene in scenes)
+    assert {box.class_name for scene in scenes for box in scene.boxes} >= {'person', 'vehicle'}
+
+
+def test_views_are_the_same_again_and_change_rgb_alone():
+    scene = simulated_scene(5000)
+    first, second = views(scene, 'rgb+thermal', 3), views(scene, 'rgb+thermal', 3)
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a[..., 3], scene.thermal)
+    np.testing.assert_array_equal(first[0][..., :3], scene.rgb)
+    assert all(np.abs(one[..., :3].astype(int) - scene.rgb).mean() > 1 for one in first[1:])
+    assert views(scene, 'laplacian', 1)[0].shape == scene.rgb.shape
+
+
+# Windows
+
+
+def test_boxes_and_labels_stay_with_what_they_are_around():
+    windows = store(drawn_scene())
+    batch = windows.batch(np.random.default_rng(3), 16, 128)
+    seen = 0
+    for image, labels, boxes_px, classes in zip(batch.images, batch.labels, batch.boxes_px,
+                                                batch.classes):
+        if classes[0] != 0:
+            continue
+        seen += 1
+        left, top, right, bottom = (int(edge) for edge in boxes_px[0].round())
+        inside = labels[top + 2:bottom - 2, left + 2:right - 2]
+        assert inside.numel() == 0 or (inside == 2).all()
+        assert (labels == 2).sum() <= (right - left + 3) * (bottom - top + 3)
+        bright = image[:, labels == 2].mean() - image[:, labels == 0].mean() \
+            if (labels == 0).any() else torch.tensor(1.0)
+        assert bright > 0.1
+    assert seen >= 6
+
+
+def test_beyond_the_image_nobody_knows():
+    batch = store(drawn_scene(size=(100, 80), boxes=((30, 30, 60, 60),))).batch(
+        np.random.default_rng(0), 4, 256)
+    assert (batch.labels == 255).float().mean() > 0.3
+    assert set(batch.labels.unique().tolist()) == {0, 2, 255}
+
+
+def test_a_box_that_is_mostly_outside_is_ignored():
+    scene = drawn_scene(boxes=((0, 0, 300, 20), (310, 230, 320, 240)))
+    batch = store(scene).batch(np.random.default_rng(1), 32, 64)
+    classes = set(batch.classes.unique().tolist())
+    assert classes == {0, IGNORED_CLASS, NO_BOX}
+
+
+def test_the_same_generator_gives_the_same_batch():
+    windows = store(drawn_scene(), simulated_scene(5000))
+    first, second = (windows.batch(np.random.default_rng(7), 4, 64) for _ in range(2))
+    assert torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
+
+
+# Assignment and losses
+
+
+def said(score=0.0, boxes=None):
+    """Return logits and boxes of the cells of 64 x 64 pixels, and their middles."""
+    middles = torch.cat([cell_middles_px(torch.Size([64 // s] * 2), s, torch.device('cpu'))
+                         for s in STRIDES_PX])
+    logits = torch.full((1, len(middles), 3), float(score))
+    if boxes is None:
+        boxes = torch.cat([middles - 10, middles + 10], 1)
+    return logits, boxes[None], middles
+
+
+def batch_of(boxes, classes):
+    return Batch(torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.long),
+                 torch.tensor([boxes], dtype=torch.float32), torch.tensor([classes]))
+
+
+def test_the_cells_that_fit_best_are_asked_for_the_overlap_that_they_reach():
+    logits, boxes, middles = said()
+    asked, owner, ignored = detection_training.assigned(
+        logits, boxes, middles, batch_of([[10.0, 10.0, 30.0, 30.0], [0, 0, 0, 0]], [1, NO_BOX]))
+    assert not ignored.any() and (asked[..., [0, 2]] == 0).all()
+    best = asked[0, :, 1].argmax()
+    assert middles[best].tolist() == [20, 20]  # its box is the very one
+    assert float(asked[0, best, 1]) == pytest.approx(1.0)
+    assert (owner[asked.sum(-1) > 0] == 0).all()
+    assert 1 < int((asked > 0).sum()) <= 12  # ten, and those that fit as well as the tenth
+
+
+def test_where_a_box_is_ignored_nothing_is_asked():
+    logits, boxes, middles = said()
+    asked, _, ignored = detection_training.assigned(
+        logits, boxes, middles, batch_of([[0.0, 0.0, 32.0, 32.0]], [IGNORED_CLASS]))
+    assert (asked == 0).all()
+    assert ignored[0].sum() == ((middles < 32).all(1)).sum()
+
+
+def test_a_box_smaller_than_a_cell_is_asked_for_too():
+    logits, boxes, middles = said()
+    asked, _, _ = detection_training.assigned(
+        logits, boxes, middles, batch_of([[21.0, 21.0, 24.0, 24.0]], [0]))
+    assert int((asked > 0).sum()) >= 1
+
+
+def test_a_perfect_answer_costs_nothing():
+    _, boxes, _ = said()
+
+    class Perfect(torch.nn.Module):
+
+        def forward(self, images):
+            logits = torch.full((1, boxes.shape[1], 3), -30.0)
+            return logits, boxes
+
+    loss, told = detection_training.losses(Perfect(), batch_of([[0, 0, 0, 0]], [NO_BOX]))
+    assert float(loss) == pytest.approx(0.0, abs=1e-6) and set(told) == {'what', 'where', 'iou'}
+
+
+def test_overlaps_have_their_closed_forms():
+    a, b = torch.tensor([0.0, 0, 10, 10]), torch.tensor([5.0, 0, 15, 10])
+    far = torch.tensor([20.0, 0, 30, 10])
+    assert float(detection_training.iou(a, b)) == pytest.approx(1 / 3)
+    assert float(detection_training.generalized_iou(a, a)) == pytest.approx(1.0)
+    assert float(detection_training.generalized_iou(a, far)) == pytest.approx(-1 / 3)
+
+
+def test_the_overlap_loss_is_one_less_the_dice_coefficient():
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[0, :, 2:] = 1
+    labels[0, 0, 0] = 255
+    sure = torch.stack([labels[0] != 1, labels[0] == 1])[None] * 200.0
+    assert float(segmentation_training.overlap_loss(sure, labels)) == pytest.approx(0, abs=1e-6)
+    assert float(segmentation_training.overlap_loss(-sure, labels)) == pytest.approx(1, abs=1e-6)
+    nothing = torch.full_like(labels, 255)
+    assert float(segmentation_training.overlap_loss(sure, nothing)) == 0
+    assert float(segmentation_training.cross_entropy(sure, nothing)) == 0
+
+
+# The loops
+
+
+@pytest.mark.parametrize('kind', ['segmentation', 'detection'])
+def test_the_loss_falls_far_on_one_batch_and_a_run_goes_on_where_it_stopped(tmp_path, kind):
+    train, settings = {
+        'segmentation': (segmentation_training.train, SegmentationTraining(steps=40, **SHORT)),
+        'detection': (detection_training.train, DetectionTraining(steps=40, **SHORT))}[kind]
+    windows = store(drawn_scene(), simulated_scene(5000), given='rgb')
+    train(windows, tmp_path, settings, overfit=True)
+    log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
+    measure = {'segmentation': 'entropy', 'detection': 'what'}[kind]
+    assert log[-1][measure] < 0.5 * log[0][measure]
+    again = train(windows, tmp_path, settings, overfit=True)  # nothing is left to do
+    assert len((tmp_path / 'log.jsonl').read_text().splitlines()) == len(log)
+    assert all(torch.isfinite(value).all() for value in again.state_dict().values())
+
+
+def test_segmentation_starts_from_what_a_detector_sees(tmp_path):
+    detector = DetectionNetwork(3)
+    weights.save(detector, tmp_path / 'd.safetensors', {})
+    settings = replace(SegmentationTraining(steps=0, **SHORT),
+                       start_from=str(tmp_path / 'd.safetensors'))
+    network = segmentation_training.train(store(drawn_scene()), tmp_path / 'run', settings)
+    for name in ('stem', 'eighth', 'sixteenth', 'thirtysecond', 'scene'):
+        for a, b in zip(getattr(network, name).state_dict().values(),
+                        getattr(detector, name).state_dict().values()):
+            torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_the_command_trains_a_detector_that_the_package_runs(tmp_path, shared_data, capsys):
+    small = [f'--set={key}={value}' for key, value in
+             {**SHORT, 'steps': 2, 'side_px': 64, 'simulated': 1, 'given': 'rgb'}.items()]
+    path = tmp_path / 'd.safetensors'
+    assert main(['train', 'detection', '--data', str(shared_data / 'llvip'), '--out',
+                 str(tmp_path / 'run'), '--weights', str(path), *small]) == 0
+    assert 'llvip' in capsys.readouterr().out
+    assert weights.metadata(path)['settings']['given'] == 'rgb'
+    detection.create(**{'anchor_free.weights': str(path)}).detect(np.zeros((64, 64), np.uint8))
