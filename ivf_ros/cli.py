@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     segment = command('segment', _segment, 'Segment a fused image.',
                       'ivf segment fused.png --out labels.png')
     segment.add_argument('image', type=Path)
+    _add_thermal(segment)
     _add_method(segment, segmentation.methods(), 'default')
     segment.add_argument('--out', type=Path, required=True, help='the label image')
     segment.add_argument('--overlay', type=Path, help='labels drawn on the image')
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     detect = command('detect', _detect, 'Detect objects in a fused image.',
                      'ivf detect fused.png --json')
     detect.add_argument('image', type=Path)
+    _add_thermal(detect)
     _add_method(detect, detection.methods(), 'default')
     detect.add_argument('--overlay', type=Path, help='boxes drawn on the image')
 
@@ -155,6 +157,11 @@ def _add_method(parser: argparse.ArgumentParser, methods: tuple[str, ...], defau
     parser.add_argument('--method', default=default, help=f'one of {", ".join(methods)}')
     parser.add_argument('--set', dest='settings', action='append', default=[], metavar='KEY=VALUE',
                         help='a parameter of the method; may be repeated')
+
+
+def _add_thermal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--thermal', type=Path, help='the image is RGB; look at this registered '
+                        '8-bit thermal image, too')
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -225,7 +232,8 @@ def _fuse(options: argparse.Namespace) -> int:
 
 def _segment(options: argparse.Namespace) -> int:
     image = _read_rgb(options.image)
-    found = segmentation.create(options.method, **_settings(options)).segment(image)
+    found = segmentation.create(options.method, **_settings(options)).segment(
+        image, *_thermal_beside(options))
     _write(options.out, found.labels)
     if options.overlay:
         _write(options.overlay, segmentation.overlay(image, found))
@@ -236,7 +244,8 @@ def _segment(options: argparse.Namespace) -> int:
 
 def _detect(options: argparse.Namespace) -> int:
     image = _read_rgb(options.image)
-    found = detection.create(options.method, **_settings(options)).detect(image)
+    found = detection.create(options.method, **_settings(options)).detect(
+        image, *_thermal_beside(options))
     if options.overlay:
         _write(options.overlay, detection.draw(image, found))
     if options.json:
@@ -317,6 +326,10 @@ def _read_rgb(path: Path) -> np.ndarray:
     if image.dtype != np.uint8:
         raise CommandError(f"'{path}' must have 8 bits a channel, got {image.dtype}")
     return image
+
+
+def _thermal_beside(options: argparse.Namespace) -> tuple[np.ndarray, ...]:
+    return (as_thermal(read_image(options.thermal)),) if options.thermal else ()
 
 
 def _write(path: Path, image: np.ndarray) -> None:

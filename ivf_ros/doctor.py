@@ -39,7 +39,9 @@ def examine() -> list[Finding]:
     return [_python(), _ros(), _rmw(), _dds_profile(), *_message_packages(), _cpu(),
             _library('numpy', 'numpy', required=True), _opencv(),
             _library('rosbags', 'rosbags', required=False),
-            _library('torch', 'torch', required=False), _weights()]
+            _library('scipy', 'scipy', required=False),
+            _library('torch', 'torch', required=False),
+            _library('onnxruntime', 'onnxruntime', required=False), _weights()]
 
 
 def _python() -> Finding:
@@ -102,7 +104,7 @@ def _library(name: str, module: str, *, required: bool) -> Finding:
     if util.find_spec(module) is not None:
         return Finding(name, _version(name))
     return Finding(name, 'none', f'{name} is missing' if required else
-                   f'{name} is missing; only what is learned or recorded needs it', required)
+                   f'{name} is missing; only methods that need it do', required)
 
 
 def _opencv() -> Finding:

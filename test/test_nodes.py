@@ -22,6 +22,7 @@ from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E4
 from ivf_ros.nodes import messages, paired_input  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
+from ivf_ros.nodes.perception_input import is_passed_on  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
 from ivf_ros.nodes.transport import Hub  # noqa: E402
@@ -452,6 +453,14 @@ def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
     labels = cameras.received['segmentation/labels'][-1]
     assert labels.frame_id == 'rgb_optical_frame'
     assert (labels.value.labels == MFNET_CLASSES.index('person')).any()
+
+
+def test_a_fused_image_that_is_rgb_alone_is_recognised():
+    rgb = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    other = rgb.copy()
+    other[200:300, 300:400] ^= 1  # where thermal reaches
+    assert is_passed_on(rgb, rgb) and is_passed_on(rgb, rgb.copy())
+    assert not is_passed_on(rgb, other)
 
 
 def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeypatch):

@@ -19,6 +19,9 @@ import numpy as np
 import pytest
 
 
+SEGMENTED = task_driven.Measure('segmentation', task_driven.counts_of, task_driven.mean_iou)
+
+
 def rows(counts_of):
     """Return rows of segmentation: input -> counts (2, 3) of each of its scenes."""
     return [Row('segmentation', f'bilateral@{name}', 'set', f'{index}', evidence={
@@ -45,7 +48,7 @@ def test_average_precision_is_that_of_pycocotools():
                            'person', float(random.uniform(0.05, 1)))
                  for x in random.choice(20, 6, replace=False) * 30.0]
         images.append((found, true))
-    added = [task_driven._added_up('detection', {
+    added = [task_driven.hits_of({
         'found': [[*one.box_xyxy_px, one.class_name, one.score] for one in found],
         'true': [[*one.box_xyxy_px, one.class_name, one.score] for one in true]})
         for found, true in images]
@@ -54,16 +57,25 @@ def test_average_precision_is_that_of_pycocotools():
     assert ours == pytest.approx(metrics.detection(images)['AP50 person'], abs=1e-6)
 
 
+def test_people_found_counts_as_far_as_four_of_five_boxes_are_right():
+    hits = [(1 - index / 20, index != 4) for index in range(10)]  # the fifth is wrong
+    nobody = {'vehicle': (0, []), 'bicycle': (0, [])}
+    assert task_driven.people_found([{'person': (18, hits), **nobody}]) == pytest.approx(9 / 18)
+    wrong = [(0.9, False), (0.8, True)]
+    assert task_driven.people_found([{'person': (1, wrong), **nobody}]) == 0.0
+    assert math.isnan(task_driven.people_found([{'person': (0, wrong), **nobody}]))
+
+
 def test_mean_iou_is_over_the_classes_that_are_there():
     # Of 100 cars half are found, none of the third class is there, ten are said to be.
     counts = [[790, 0, 10, 0], [50, 50, 0, 0], [0, 0, 0, 0]]
-    assert task_driven._mean_iou(np.array(counts)) == pytest.approx(
+    assert task_driven.mean_iou([np.array(counts)]) == pytest.approx(
         (790 / 850 + 50 / 100) / 2)
 
 
 def test_gains_are_against_rgb_and_the_better_sensor():
     good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [5, 5, 0]]
-    table, said = task_driven.compared('mIoU, all', 'segmentation', rows(
+    table, said = task_driven.compared('mIoU, all', SEGMENTED, rows(
         {'rgb': [bad] * 3, 'thermal': [bad] * 3, 'fast': [good] * 3}))
     assert table['caption'] == 'mIoU, all: 3 images of 3 scenes'
     values = {row[0]: row[1:] for row in table['rows']}
@@ -75,7 +87,7 @@ def test_gains_are_against_rgb_and_the_better_sensor():
 
 def test_an_interval_spreads_with_the_scenes_and_holds_the_value():
     good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [10, 0, 0]]
-    table, _ = task_driven.compared('x', 'segmentation', rows(
+    table, _ = task_driven.compared('x', SEGMENTED, rows(
         {'rgb': [good, bad] * 10, 'thermal': [bad] * 20}))
     low, high = (float(text) for text in table['rows'][0][2].split(' to '))
     assert low < table['rows'][0][1] < high and high - low > 0.05
@@ -83,7 +95,7 @@ def test_an_interval_spreads_with_the_scenes_and_holds_the_value():
 
 def test_without_both_sensors_there_is_nothing_to_compare_with():
     with pytest.raises(EvaluationError, match="needs the input 'thermal'"):
-        task_driven.compared('x', 'segmentation', rows({'rgb': [np.eye(2, 3)]}))
+        task_driven.compared('x', SEGMENTED, rows({'rgb': [np.eye(2, 3)]}))
 
 
 def test_the_command_measures_networks_of_each_input_and_reports_them(tmp_path, capsys):
@@ -98,7 +110,8 @@ def test_the_command_measures_networks_of_each_input_and_reports_them(tmp_path, 
                  '--inputs', 'rgb,thermal,rgb+thermal', '--jobs', '1', '--out', str(out)]
     assert main([*arguments, '--networks', str(networks)]) == 0
     study = json.loads((out / 'summary.json').read_text())['studies']['task']
-    assert [table['caption'].split(',')[0] for table in study['tables']] == ['mIoU', 'mAP50']
+    assert [table['caption'].split(',')[0] for table in study['tables']] \
+        == ['mIoU', 'mAP50', 'people found at precision 0.8']
     assert {row[0] for row in study['tables'][0]['rows']} == {'rgb', 'thermal', 'rgb+thermal'}
     assert 'What fusion is good for' in (out / 'report.html').read_text()
     capsys.readouterr()

@@ -10,6 +10,7 @@ import json
 import cv2
 from ivf_ros import cli, fusion
 from ivf_ros.evaluation import metrics
+from ivf_ros.types import MFNET_CLASSES  # noqa: E402
 import numpy as np
 import pytest
 
@@ -23,6 +24,7 @@ from ivf_ros.fusion.network_cs2fusion import (  # noqa: E402, I100
     self_correlation_and_saliency,
 )
 from ivf_ros.nn import weights  # noqa: E402
+from ivf_ros.segmentation.network import SegmentationNetwork  # noqa: E402
 from ivf_ros.training import (  # noqa: E402
     fusion_cs2fusion,
     fusion_data as data,
@@ -254,3 +256,19 @@ def test_the_command_trains_and_says_in_the_weights_what_on(pairs, tmp_path, cap
     assert fused.shape == image.shape
     assert cli.main([*wanted, '--set', 'speed=2']) == 1
     assert "unknown parameter 'speed'" in capsys.readouterr().err
+
+
+def test_joint_training_keeps_both_networks_and_starts_from_a_trained_segmenter(
+        pairs, tmp_path, capsys):
+    start, path = tmp_path / 'start.safetensors', tmp_path / 'joint.safetensors'
+    weights.save(SegmentationNetwork(len(MFNET_CLASSES)), start, {})
+    wanted = ['train', 'joint', '--data', str(pairs), '--out', str(tmp_path / 'run'),
+              '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1', '--set', 'rounds=1',
+              '--set', f'start_from={start}']
+    assert cli.main(wanted) == 0, capsys.readouterr().err
+    assert weights.metadata(path)['network'] == 'SeaFusionNetwork'
+    beside = path.with_suffix('.segmentation.safetensors')
+    assert weights.metadata(beside)['network'] == 'SegmentationNetwork'
+    kept, given = (weights.load(SegmentationNetwork(len(MFNET_CLASSES)), one).state_dict()
+                   for one in (beside, start))  # there are no labels to learn from
+    assert all(torch.equal(kept[name], value) for name, value in given.items())

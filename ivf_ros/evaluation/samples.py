@@ -117,7 +117,7 @@ def _is_stream(spec: str) -> bool:
 
 
 def _samples_of(source: Source) -> Iterator[Sample]:
-    light = 'night' if 'night' in source.name else ''
+    light = 'night' if 'night' in source.name else 'day' if ' day ' in source.name else ''
     complete = ((pair.thermal, pair.rgb) for pair in _pairs_of(source))
     frames = ((thermal, rgb) for thermal, rgb in complete if thermal and rgb)
     for index, (thermal, rgb) in enumerate(frames):

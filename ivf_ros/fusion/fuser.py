@@ -101,7 +101,7 @@ class Fuser:
             return self._fused(self.agc(thermal), rgb, None)
         if not valid.any():
             return rgb.copy()
-        return self._fused(self.agc(_filled(thermal, valid)), rgb, self._share(valid))
+        return self._fused(self.agc(filled(thermal, valid)), rgb, self._share(valid))
 
     def _fused(self, thermal: np.ndarray, rgb: np.ndarray,
                share: np.ndarray | None) -> np.ndarray:
@@ -164,11 +164,11 @@ def check_rgb(rgb: np.ndarray) -> None:
                           f'got {rgb.shape} {rgb.dtype}')
 
 
-def _filled(thermal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Give the pixels outside a middling value, which bends neither gain nor contrast."""
+def filled(thermal: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return thermal with a middling value where it is not valid, which bends no gain control."""
     stride = max(1, min(thermal.shape) // 128)
     sample = thermal[::stride, ::stride][valid[::stride, ::stride]]
     middle = np.median(sample if sample.size else thermal[valid])
-    filled = thermal.copy()
-    filled[~valid] = middle
-    return filled
+    whole = thermal.copy()
+    whole[~valid] = middle
+    return whole

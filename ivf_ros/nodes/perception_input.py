@@ -10,6 +10,7 @@ from functools import partial
 import threading
 from typing import Any, Callable
 
+from ivf_ros.fusion.fuser import filled
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.thermal import Agc
@@ -71,8 +72,13 @@ class PerceptionInput:
         return Sight(fused.image, found['rgb'], found['thermal'])
 
     def both(self, sight: Sight) -> tuple[np.ndarray, ...]:
-        """Return RGB and 8-bit thermal where both are there, the fused image otherwise."""
-        if sight.rgb is None or sight.rgb.ndim != 3 or sight.thermal is None:
+        """
+        Return RGB and 8-bit thermal where both are there, the fused image otherwise.
+
+        Where fusion passes RGB on, it does not trust thermal: it is frozen, or lies elsewhere.
+        """
+        if sight.rgb is None or sight.rgb.ndim != 3 or sight.thermal is None \
+                or is_passed_on(sight.rgb, sight.fused):
             return (sight.fused,)
         return sight.rgb, self._as_uint8(sight.thermal)
 
@@ -104,9 +110,11 @@ class PerceptionInput:
         if thermal.dtype == np.uint8:
             return thermal
         reached = thermal != 0
-        if reached.all() or not reached.any():
-            return self._agc(thermal)
-        middle = np.median(thermal[::8, ::8][reached[::8, ::8]]) if reached[::8, ::8].any() \
-            else thermal.max()
-        filled = np.where(reached, thermal, np.asarray(middle, thermal.dtype))
-        return np.where(reached, self._agc(filled), np.uint8(0))
+        if not reached.any():
+            return np.zeros(thermal.shape, np.uint8)
+        return np.where(reached, self._agc(filled(thermal, reached)), np.uint8(0))
+
+
+def is_passed_on(rgb: np.ndarray, fused: np.ndarray) -> bool:
+    """Tell whether a fused image ``(H, W, 3)`` is RGB alone, by every sixteenth row."""
+    return fused is rgb or np.array_equal(fused[::16], rgb[::16])

@@ -13,7 +13,8 @@ neighbouring images say the same; they do not contain the chance of another trai
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 import json
 import math
 from pathlib import Path
@@ -27,11 +28,13 @@ from ivf_ros.evaluation.stages.detection import boxes_of
 from ivf_ros.evaluation.stages.per_input import SENSORS
 import numpy as np
 
-MEASURES = {'segmentation': 'mIoU', 'detection': 'mAP50'}
 _RESAMPLED = 1000
 _HALF = 2.5  # percent beyond either end of an interval
+_AT_PRECISION = 0.8
 _RECALL_POINTS = np.linspace(0, 1, 101)  # as COCO samples the curve
 
+# Class to how many boxes there are, and score of each found one and whether it hit.
+Hits = dict[str, tuple[int, list[tuple[float, bool]]]]
 # scene -> what is added up over its images
 Evidence = dict[str, list[Any]]
 
@@ -55,10 +58,10 @@ def add_to(folder: Path) -> dict[str, Any]:
         f'{_RESAMPLED} resamplings of the scenes, the same for all inputs; they do not contain '
         'the chance of another training. Gains are relative, against RGB and against the better '
         'of the two sensors.')]
-    for stage, measure in MEASURES.items():
-        own = [row for row in rows if row.stage == stage and row.evidence]
+    for name, measure in _MEASURES.items():
+        own = [row for row in rows if row.stage == measure.stage and row.evidence]
         for group, members in _groups(own).items():
-            table, said = compared(f'{measure}, {group}', stage, members)
+            table, said = compared(f'{name}, {group}', measure, members)
             tables.append(table)
             sentences += said
     summary.setdefault('studies', {})['task'] = {
@@ -68,7 +71,7 @@ def add_to(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def compared(caption: str, stage: str, rows: Sequence[Row]
+def compared(caption: str, measure: Measure, rows: Sequence[Row]
              ) -> tuple[dict[str, Any], list[str]]:
     """
     Return the table of one measure on one group, and its gains in words.
@@ -82,7 +85,7 @@ def compared(caption: str, stage: str, rows: Sequence[Row]
     of_input: dict[str, Evidence] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         scene = f'{row.dataset}/{row.evidence["scene"]}'
-        of_input[row.method.partition('@')[2]][scene].append(_added_up(stage, row.evidence))
+        of_input[row.method.partition('@')[2]][scene].append(measure.added_up(row.evidence))
     missing = [name for name in SENSORS if name not in of_input]
     if missing:
         raise EvaluationError(f"--study task needs the input '{missing[0]}', to compare with")
@@ -90,7 +93,8 @@ def compared(caption: str, stage: str, rows: Sequence[Row]
     random = np.random.default_rng(0)
     draws = [scenes, *([scenes[index] for index in random.integers(len(scenes), size=len(scenes))]
                        for _ in range(_RESAMPLED))]
-    values = {name: np.array([_measure(stage, evidence, draw) for draw in draws])
+    values = {name: np.array([measure.of([one for scene in draw for one in evidence[scene]])
+                              for draw in draws])
               for name, evidence in of_input.items()}
     better = max(SENSORS, key=lambda name: values[name][0])
     images = sum(map(len, of_input[SENSORS[0]].values()))
@@ -144,13 +148,16 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
             if name == 'all' or len(members) < len(rows)}
 
 
-def _added_up(stage: str, evidence: dict[str, Any]) -> Any:
-    """Return what of one image can be added to that of others."""
-    if stage == 'segmentation':
-        return np.array(evidence['counts'], np.int64)
+def counts_of(evidence: dict[str, Any]) -> np.ndarray:
+    """Return the counts of pixels of one image."""
+    return np.array(evidence['counts'], np.int64)
+
+
+def hits_of(evidence: dict[str, Any]) -> Hits:
+    """Return of one image, for each class, how many boxes there are, and what was found."""
     found, true = boxes_of(evidence['found']), boxes_of(evidence['true'])
     ignored = [box for box in true if box.class_name == IGNORED]
-    of_class = {}
+    of_class: Hits = {}
     for name in detection.CLASS_NAMES:
         left = [box for box in true if box.class_name == name]
         count, hits = len(left), []
@@ -166,23 +173,60 @@ def _added_up(stage: str, evidence: dict[str, Any]) -> Any:
     return of_class
 
 
-def _measure(stage: str, evidence: Evidence, scenes: Sequence[str]) -> float:
-    drawn = [one for scene in scenes for one in evidence[scene]]
-    if stage == 'segmentation':
-        return _mean_iou(np.sum(drawn, axis=0))
-    values = [average_precision([hit for one in drawn for hit in one[name][1]],
-                                sum(one[name][0] for one in drawn))
-              for name in detection.CLASS_NAMES]
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
-
-
-def _mean_iou(counts: np.ndarray) -> float:
+def mean_iou(images: Sequence[np.ndarray]) -> float:
     """Return the mean over the classes that are there: nobody is blamed twice for the others."""
+    counts = np.sum(images, axis=0)
     classes = len(counts)
     hits, true = np.diag(counts), counts.sum(axis=1)
     union = true + counts[:, :classes].sum(axis=0) - hits
     return float((hits[true > 0] / union[true > 0]).mean())
+
+
+def mean_average_precision(images: Sequence[Hits]) -> float:
+    """Return the mean over the classes that are there."""
+    values = [average_precision(*_together(images, name)) for name in detection.CLASS_NAMES]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def people_found(images: Sequence[Hits]) -> float:
+    """Return the largest share of the people that is found at a precision of 0.8."""
+    hits, true = _together(images, 'person')
+    if not true:
+        return math.nan
+    right = np.cumsum([hit for _, hit in sorted(hits, key=lambda one: -one[0])])
+    precise = right >= _AT_PRECISION * np.arange(1, len(right) + 1)
+    return float(right[precise].max() / true) if precise.any() else 0.0
+
+
+def _together(images: Sequence[Hits], name: str) -> tuple[list[tuple[float, bool]], int]:
+    return [hit for one in images for hit in one[name][1]], sum(one[name][0] for one in images)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """
+    One number over many images.
+
+    Attributes
+    ----------
+    stage:
+        Whose rows it looks at.
+    added_up:
+        What of the evidence of an image it needs.
+    of:
+        The number, of such of many images.
+
+    """
+
+    stage: str
+    added_up: Callable[[dict[str, Any]], Any]
+    of: Callable[[Sequence[Any]], float]
+
+
+_MEASURES = {'mIoU': Measure('segmentation', counts_of, mean_iou),
+             'mAP50': Measure('detection', hits_of, mean_average_precision),
+             'people found at precision 0.8': Measure('detection', hits_of, people_found)}
 
 
 def _gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
