@@ -260,6 +260,17 @@ def test_segmentation_starts_from_what_a_detector_sees(tmp_path):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
 
 
+def test_a_detector_goes_on_from_another(tmp_path):
+    first = DetectionNetwork(3)
+    weights.save(first, tmp_path / 'd.safetensors', {})
+    settings = replace(DetectionTraining(steps=0, **SHORT),
+                       start_from=str(tmp_path / 'd.safetensors'))
+    second = detection_training.train(store(drawn_scene()), tmp_path / 'run', settings)
+    torch.testing.assert_close(second.stem[0][0].weight, first.stem[0][0].weight, atol=1e-3,
+                               rtol=1e-3)
+    assert second.training
+
+
 def test_the_command_trains_a_detector_that_the_package_runs(tmp_path, shared_data, capsys):
     small = [f'--set={key}={value}' for key, value in
              {**SHORT, 'steps': 2, 'side_px': 64, 'simulated': 1, 'given': 'rgb'}.items()]

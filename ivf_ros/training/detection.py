@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import cell_middles_px, DetectionNetwork, STRIDES_PX
+from ivf_ros.nn.weights import load
 from ivf_ros.training import loop
 from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, Store
 from ivf_ros.training.settings import DetectionTraining
@@ -51,6 +52,8 @@ def train(store: Store, out: Path, settings: DetectionTraining, overfit: bool = 
     """
     torch.manual_seed(settings.seed)
     network = DetectionNetwork(len(CLASS_NAMES), store.images.shape[1])
+    if settings.start_from:
+        load(network, Path(settings.start_from)).train()
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return loop.run(network, lambda batch: losses(network, batch),

@@ -99,8 +99,9 @@ class FastFusionTraining(LoopSettings):
 class PerceptionTraining(LoopSettings):
     """What the trainings for segmentation and detection have in common."""
 
-    steps: int = parameter(6000, 'steps')
+    steps: int = parameter(3300, 'steps')
     batch: int = parameter(32, 'windows a step')
+    warmup: int = parameter(200, 'steps of linear rise, before a cosine down to zero')
     device: str = parameter('cpu', 'where PyTorch trains: cpu, cuda')
     given: str = parameter('fast', 'what the network sees: rgb, thermal, rgb+thermal, or a '
                            'fusion method')
@@ -120,6 +121,8 @@ class SegmentationTraining(PerceptionTraining):
 @dataclass(frozen=True)
 class DetectionTraining(PerceptionTraining):
     """How the detector is trained."""
+
+    start_from: str = parameter('', 'weight file of a detector of the same input to go on from')
 
 
 @dataclass(frozen=True)
