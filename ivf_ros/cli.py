@@ -134,10 +134,13 @@ def _parser() -> argparse.ArgumentParser:
         'train', _train, 'Train a network of this package.',
         'ivf train registration-fast --data recordings --out runs/fast --weights f.safetensors'))
 
-    benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes.',
+    benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes, or how '
+                        'long the stages take.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
     benchmark.add_argument('--size', action='append', metavar='WxH',
                            help='image size, may be repeated; default 640x480 and 1280x1024')
+    benchmark.add_argument('--stages', action='store_true',
+                           help='time each stage alone instead of the transport')
     benchmark.add_argument('--seconds', type=_positive, default=3.0,
                            help='length of each run')
     return parser
@@ -289,9 +292,13 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    from ivf_ros.nodes import benchmark
     sizes = [_size(text) for text in options.size or ('640x480', '1280x1024')]
-    rows = benchmark.run(sizes, options.seconds)
+    if options.stages:
+        from ivf_ros.evaluation.stage_times import stage_times
+        rows = [row for size in sizes for row in stage_times(size, options.seconds)]
+    else:
+        from ivf_ros.nodes import benchmark
+        rows = benchmark.run(sizes, options.seconds)
     if options.json:
         _print_json(rows)
     else:

@@ -172,3 +172,13 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(arguments, message, capsys):
     assert ended.value.code == 2
     line, = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_benchmark_times_each_stage(capsys):
+    code, out, _ = run(capsys, 'benchmark', '--stages', '--size', '320x240', '--seconds', '0.01',
+                       '--json')
+    rows = json.loads(out)
+    assert code == 0
+    assert [row['stage'].split(',')[0] for row in rows] == [
+        'registration', 'fusion', 'segmentation', 'segmentation', 'detection', 'detection']
+    assert all(row['median_ms'] > 0 and row['size'] == '320x240' for row in rows)

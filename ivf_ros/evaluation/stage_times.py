@@ -1,0 +1,69 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long the stages take for one image, by the clock on the wall and with all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import time
+from typing import Any
+
+import cv2
+from ivf_ros import detection, fusion, geometry, registration, segmentation
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.thermal import Agc
+import numpy as np
+
+_WARM_UP = 5  # runs before any is counted
+
+
+def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
+    """
+    Time the default method of each stage on a simulated street at night.
+
+    Parameters
+    ----------
+    size:
+        Width and height in pixels of both images.
+    seconds:
+        How long each is run.
+
+    Returns
+    -------
+    list[dict]
+        ``stage``, ``size``, ``runs``, ``median_ms``, ``p95_ms`` of each.
+
+    """
+    return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_timed(work, seconds)}
+            for name, work in _stages(size)]
+
+
+def _stages(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
+    thermal_frame, rgb_frame, _ = simulator.pair(60)
+    H_thermal_to_rgb = simulator.H_thermal_to_rgb
+    registered = geometry.warp(Agc()(thermal_frame.image), H_thermal_to_rgb, rgb_frame.size)
+    thermal, rgb = (cv2.resize(image, size) for image in (registered, rgb_frame.image))
+    registrar, fuser = registration.create(), fusion.create(fusion.DEFAULT_METHOD)
+    fused = fuser.fuse(thermal, rgb)
+    segmenter: Any = segmentation.create()
+    detector: Any = detection.create()
+    yield 'registration', lambda: registrar.register(thermal, rgb)
+    yield 'fusion', lambda: fuser.fuse(thermal, rgb)
+    yield 'segmentation, fused', lambda: segmenter.segment(fused)
+    yield 'segmentation, rgb+thermal', lambda: segmenter.segment(rgb, thermal)
+    yield 'detection, fused', lambda: detector.detect(fused)
+    yield 'detection, rgb+thermal', lambda: detector.detect(rgb, thermal)
+
+
+def _timed(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
+    for _ in range(_WARM_UP):
+        work()
+    times_ms: list[float] = []
+    end_s = time.perf_counter() + seconds
+    while time.perf_counter() < end_s or not times_ms:
+        start_s = time.perf_counter()
+        work()
+        times_ms.append(1e3 * (time.perf_counter() - start_s))
+    return {'runs': len(times_ms), 'median_ms': round(float(np.median(times_ms)), 1),
+            'p95_ms': round(float(np.percentile(times_ms, 95)), 1)}
