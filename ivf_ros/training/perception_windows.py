@@ -131,8 +131,7 @@ def _middles_px(boxes_px: Tensor, classes: Tensor, sizes_px: Tensor, seen_px: Te
                 uniform: _Uniform) -> Tensor:
     """Return the middle ``(B, 2)`` of each window in its image: near an object, or anywhere."""
     anywhere = uniform(0, 1, 2) * sizes_px
-    likely = (classes >= 0).float() + 1e-9 * (classes == NO_BOX)
-    chosen = (likely * uniform(0.01, 1, likely.shape[1])).argmax(1)
+    chosen = ((classes >= 0) * uniform(0.01, 1, classes.shape[1])).argmax(1)
     box = boxes_px[torch.arange(len(chosen), device=chosen.device), chosen]
     near = (box[:, :2] + box[:, 2:]) / 2 + uniform(-0.4, 0.4, 2) * seen_px[:, None]
     wanted = (uniform(0, 1) < 0.5) & (classes >= 0).any(1)

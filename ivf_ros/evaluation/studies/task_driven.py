@@ -31,6 +31,7 @@ import numpy as np
 _RESAMPLED = 1000
 _HALF = 2.5  # percent beyond either end of an interval
 _AT_PRECISION = 0.8
+_MOST_PERCENT = 999
 _RECALL_POINTS = np.linspace(0, 1, 101)  # as COCO samples the curve
 
 # Class to how many boxes there are, and score of each found one and whether it hit.
@@ -139,13 +140,13 @@ def average_precision(hits: Sequence[tuple[float, bool]], true: int) -> float:
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return all rows, those by day, those by night, and those of each data set."""
+    """Return all rows, those by day, by night and of each data set, of more than one scene."""
     groups: dict[str, list[Row]] = {'all': list(rows)} if rows else {}
     for row in rows:
         for name in filter(None, (row.light, row.dataset)):
             groups.setdefault(name, []).append(row)
-    return {name: members for name, members in groups.items()
-            if name == 'all' or len(members) < len(rows)}
+    return {name: members for name, members in groups.items() if name == 'all' or (
+        len(members) < len(rows) and len({row.evidence['scene'] for row in members}) > 1)}
 
 
 def counts_of(evidence: dict[str, Any]) -> np.ndarray:
@@ -232,7 +233,12 @@ _MEASURES = {'mIoU': Measure('segmentation', counts_of, mean_iou),
 def _gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
     relative = 100 * (values / np.maximum(others, 1e-9) - 1)
     low, high = np.nanpercentile(relative[1:], (_HALF, 100 - _HALF))
-    return f'{relative[0]:+.0f} %', f'{low:+.0f} to {high:+.0f} %'
+    return f'{_percent(relative[0])} %', f'{_percent(low)} to {_percent(high)} %'
+
+
+def _percent(value: float) -> str:
+    """Return a gain; against next to nothing any number is as good as another."""
+    return f'{value:+.0f}' if value < _MOST_PERCENT else f'over +{_MOST_PERCENT}'
 
 
 def _interval(values: np.ndarray) -> str:
