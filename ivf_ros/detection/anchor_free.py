@@ -116,7 +116,7 @@ class AnchorFreeDetector:
                 raise DetectionError(
                     f'these weights need thermal {(height, width)} uint8 beside RGB, got '
                     + ('none' if thermal is None else f'{thermal.shape} {thermal.dtype}'))
-            seen = np.dstack([seen, thermal])
+            seen = cv2.merge([seen, thermal])
         p = self.parameters
         scale = min(p.longer_side_px / max(height, width), _MOST_ENLARGED)
         size = max(1, round(scale * width)), max(1, round(scale * height))

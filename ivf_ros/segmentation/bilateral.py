@@ -105,7 +105,7 @@ class BilateralSegmenter:
             if thermal is None or thermal.dtype != np.uint8:
                 raise SegmentationError('these weights need thermal (H, W) uint8 beside RGB, got '
                                         + ('none' if thermal is None else str(thermal.dtype)))
-            seen = np.dstack([seen, thermal])
+            seen = cv2.merge([seen, thermal])
         height, width = image.shape[:2]
         scale = min(self.parameters.longer_side_px / max(height, width), _MOST_ENLARGED)
         size = max(1, round(scale * width)), max(1, round(scale * height))
