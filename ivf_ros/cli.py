@@ -22,6 +22,7 @@ from ivf_ros.data.recording import as_thermal
 from ivf_ros.evaluation import command as evaluation_command
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measured
+from ivf_ros.thermal import Agc
 from ivf_ros.training import command as training_command
 from ivf_ros.types import Registration
 import numpy as np
@@ -164,7 +165,7 @@ def _add_method(parser: argparse.ArgumentParser, methods: tuple[str, ...], defau
 
 def _add_thermal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--thermal', type=Path, help='the image is RGB; look at this registered '
-                        '8-bit thermal image, too')
+                        'thermal image, too')
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -235,8 +236,8 @@ def _fuse(options: argparse.Namespace) -> int:
 
 def _segment(options: argparse.Namespace) -> int:
     image = _read_rgb(options.image)
-    found = segmentation.create(options.method, **_settings(options)).segment(
-        image, *_thermal_beside(options))
+    segmenter: Any = segmentation.create(options.method, **_settings(options))
+    found = segmenter.segment(image, *_thermal_beside(options, segmenter))
     _write(options.out, found.labels)
     if options.overlay:
         _write(options.overlay, segmentation.overlay(image, found))
@@ -247,8 +248,8 @@ def _segment(options: argparse.Namespace) -> int:
 
 def _detect(options: argparse.Namespace) -> int:
     image = _read_rgb(options.image)
-    found = detection.create(options.method, **_settings(options)).detect(
-        image, *_thermal_beside(options))
+    detector: Any = detection.create(options.method, **_settings(options))
+    found = detector.detect(image, *_thermal_beside(options, detector))
     if options.overlay:
         _write(options.overlay, detection.draw(image, found))
     if options.json:
@@ -335,8 +336,10 @@ def _read_rgb(path: Path) -> np.ndarray:
     return image
 
 
-def _thermal_beside(options: argparse.Namespace) -> tuple[np.ndarray, ...]:
-    return (as_thermal(read_image(options.thermal)),) if options.thermal else ()
+def _thermal_beside(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
+    if options.thermal and not method.takes_thermal:
+        raise CommandError(f'{options.method} looks at one image: leave out --thermal')
+    return (Agc()(as_thermal(read_image(options.thermal))),) if options.thermal else ()
 
 
 def _write(path: Path, image: np.ndarray) -> None:

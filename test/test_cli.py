@@ -182,3 +182,13 @@ def test_benchmark_times_each_stage(capsys):
     assert [row['stage'].split(',')[0] for row in rows] == [
         'registration', 'fusion', 'segmentation', 'segmentation', 'detection', 'detection']
     assert all(row['median_ms'] > 0 and row['size'] == '320x240' for row in rows)
+
+
+def test_both_cameras_are_looked_at_by_methods_that_take_both(pair, capsys, tmp_path):
+    registered = tmp_path / 'registered.png'
+    assert run(capsys, 'register', *pair[:2], '--out', registered)[0] == 0
+    both = ('--thermal', registered)
+    assert run(capsys, 'detect', pair[1], *both, '--json')[0] == 0
+    assert run(capsys, 'segment', pair[1], *both, '--out', tmp_path / 'labels.png')[0] == 0
+    code, _, error = run(capsys, 'detect', pair[1], *both, '--method', 'hog')
+    assert code == 1 and 'hog looks at one image' in error

@@ -296,3 +296,11 @@ def test_unknown_names_are_one_line(arguments, message, pairs, capsys, tmp_path)
     code = cli.main(['evaluate', str(pairs), '--out', str(tmp_path / 'out'), *arguments])
     error = capsys.readouterr().err
     assert code == 1 and message in error and len(error.splitlines()) == 1
+
+
+def test_a_method_that_looks_at_one_image_has_no_result_on_both_cameras(tmp_path):
+    stages = (DetectionEvaluation(('hog', 'anchor_free'), ('rgb+thermal',)),)
+    summary = evaluate(settings('simulator:duration_s=0.1,seed=3', tmp_path, stages=stages,
+                                limit=1))
+    table = summary['stages']['detection']['table']['all']
+    assert [table[f'{name}@rgb+thermal']['failed'] for name in ('hog', 'anchor_free')] == [1, 0]

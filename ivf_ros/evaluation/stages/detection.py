@@ -17,7 +17,7 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
 from ivf_ros.evaluation.stages.inputs import timed
-from ivf_ros.evaluation.stages.per_input import Judged, PerInputEvaluation
+from ivf_ros.evaluation.stages.per_input import check_takes, Judged, PerInputEvaluation
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -49,6 +49,7 @@ class DetectionEvaluation(PerInputEvaluation):
               true: tuple[Detection, ...]) -> Judged:
         """Search the image and count hits among the classes that the model knows."""
         detector = _detector(model, weights)
+        check_takes(model, detector, seen)
         found, cpu_s = timed(detector.detect, *seen)
         true = as_known(true, detector.class_names)
         sure = [box for box in found if box.score >= _operating_score(model)]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import cv2
 from ivf_ros import fusion
 from ivf_ros.data.sample import Annotation, Sample
-from ivf_ros.evaluation.results import Measured, Row
+from ivf_ros.evaluation.results import EvaluationError, Measured, Row
 from ivf_ros.evaluation.stages.inputs import AlignedPair, FAILURES, read_aligned, unaligned
 import numpy as np
 
@@ -111,6 +111,20 @@ class PerInputEvaluation(ABC):
         """Return the weight file of the network for an input, '' for that of the package."""
         return str(Path(self.networks) / f'{self.name}-{given}.safetensors') \
             if self.networks else ''
+
+
+def check_takes(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
+    """
+    Refuse to give both cameras to a method that looks at one image.
+
+    Raises
+    ------
+    EvaluationError
+        It does.
+
+    """
+    if len(seen) > 1 and not method.takes_thermal:
+        raise EvaluationError(f'{model} looks at one image, not at RGB and thermal')
 
 
 def _seen(given: str, pair: AlignedPair) -> tuple[np.ndarray, ...]:

@@ -16,7 +16,7 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
 from ivf_ros.evaluation.stages.inputs import timed
-from ivf_ros.evaluation.stages.per_input import Judged, PerInputEvaluation
+from ivf_ros.evaluation.stages.per_input import check_takes, Judged, PerInputEvaluation
 from ivf_ros.types import Segmentation
 import numpy as np
 
@@ -35,7 +35,9 @@ class SegmentationEvaluation(PerInputEvaluation):
     def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
               true: Segmentation) -> Judged:
         """Segment the image and count the pixels of each class."""
-        found, cpu_s = timed(_segmenter(model, weights).segment, *seen)
+        segmenter = _segmenter(model, weights)
+        check_takes(model, segmenter, seen)
+        found, cpu_s = timed(segmenter.segment, *seen)
         counts = metrics.confusion(found, true)
         values = metrics.segmentation(counts, true.class_names)
         return Judged({info.name: values[info.name] for info in self.metrics},
