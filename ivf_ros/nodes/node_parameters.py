@@ -76,7 +76,7 @@ class SegmentationNodeParameters:
 
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
-        30.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
+        10.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
     looks_at: str = _looks_at()
     rgb_transport: str = _transport('RGB')
     segmentation: segmentation.SegmentationParameters = group(

@@ -3,7 +3,7 @@
 """
 Trains the detector.
 
-    ivf train detection --data DIR --out runs/detection [--given fast]
+    ivf train detection --data DIR --out runs/detection [--set given=fast]
 
 Which cells are to find an object is decided anew at each step by what the network says already
 (task-aligned assignment, Feng et al., "TOOD", ICCV 2021): the cells in its box with the highest

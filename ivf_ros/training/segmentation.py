@@ -3,11 +3,11 @@
 """
 Trains the segmenter.
 
-    ivf train segmentation --data DIR --out runs/segmentation [--given fast]
+    ivf train segmentation --data DIR --out runs/segmentation [--set given=fast]
 
 Labels are machine-made on real pairs, where only persons, cars and bikes are believed, and exact
 on simulated ones, from which alone the other classes are learned. The loss is a cross-entropy over
-all pixels, not the hardest ones as in SeAFusion, as machine-made labels are wrong just there, and
+all pixels, not the hardest ones as in SeAFusion, as machine-made labels are least sure there, and
 the overlap of each class, by half of the size of the image. A detector of the same input is a
 good start: the way down is that of its network.
 """
