@@ -213,8 +213,9 @@ def _known(stage: str) -> tuple[str, ...]:
         return ('none', *(name for name in registration.methods() if name != 'calibrated'))
     if stage == 'tracking':
         return tuple(name for name in registration.methods() if name != 'calibrated')
-    modules = {'fusion': fusion, 'flicker': fusion, 'segmentation': segmentation,
-               'detection': detection}
+    if stage == 'detection':  # 'onnx' is whatever model it is given
+        return tuple(name for name in detection.methods() if name != 'onnx')
+    modules = {'fusion': fusion, 'flicker': fusion, 'segmentation': segmentation}
     return modules[stage].methods()
 
 

@@ -42,7 +42,7 @@ def read_labels(path: Path, class_names: tuple[str, ...]) -> Segmentation:
 def read_confident_labels(path: Path, confidence: Path,
                           class_names: tuple[str, ...]) -> Segmentation:
     """
-    Read labels, set to 255 where confidence is below ``LEAST_CONFIDENCE`` or not ``TRUSTED``.
+    Read labels; below ``LEAST_CONFIDENCE`` and of classes not in ``TRUSTED`` they become 255.
 
     ``confidence`` is an image ``(H, W)`` uint8 of the same size. Errors are those of
     ``read_labels``.
