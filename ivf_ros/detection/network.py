@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from ivf_ros.nn.blocks import Convolution, Residual, twice
+from ivf_ros.nn.blocks import Convolution, Residual, stage, twice
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -44,9 +44,9 @@ class DetectionNetwork(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(Convolution(channels, _HALF, stride=2),
                                   Convolution(_HALF, _QUARTER, stride=2))
-        self.eighth = _stage(_QUARTER, _EIGHTH, 2)
-        self.sixteenth = _stage(_EIGHTH, _SIXTEENTH, 2)
-        self.thirtysecond = _stage(_SIXTEENTH, _THIRTYSECOND, 2)
+        self.eighth = stage(_QUARTER, _EIGHTH, 2)
+        self.sixteenth = stage(_EIGHTH, _SIXTEENTH, 2)
+        self.thirtysecond = stage(_SIXTEENTH, _THIRTYSECOND, 2)
         self.scene = nn.Conv2d(_THIRTYSECOND, _THIRTYSECOND, 1)
         self.narrowed = nn.ModuleList(nn.Conv2d(wide, _WIDE, 1)
                                       for wide in (_EIGHTH, _SIXTEENTH, _THIRTYSECOND))
@@ -90,9 +90,3 @@ def cell_middles_px(grid: torch.Size, stride_px: int, device: torch.device) -> T
     """Return the middle ``(cells, 2)``, x and y, of each cell of a grid, row by row."""
     y, x = (((torch.arange(cells, device=device) + 0.5) * stride_px) for cells in grid)
     return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1).reshape(-1, 2)
-
-
-def _stage(wide_in: int, wide_out: int, blocks: int) -> nn.Sequential:
-    """Halve the size, and look ``blocks`` times."""
-    return nn.Sequential(Residual(wide_in, wide_out, 2, 'zeros'),
-                         *(Residual(wide_out, wide_out, 1, 'zeros') for _ in range(blocks - 1)))

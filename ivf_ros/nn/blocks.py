@@ -58,6 +58,12 @@ class Residual(nn.Module):
         return F.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
+def stage(wide_in: int, wide_out: int, blocks: int) -> nn.Sequential:
+    """Halve the size, and look ``blocks`` times, for networks that name things."""
+    return nn.Sequential(Residual(wide_in, wide_out, 2, 'zeros'),
+                         *(Residual(wide_out, wide_out, 1, 'zeros') for _ in range(blocks - 1)))
+
+
 def twice(x: Tensor) -> Tensor:
     """Return features ``(B, C, H, W)`` at twice the size, bilinear."""
     return F.interpolate(x, scale_factor=2, mode='bilinear')

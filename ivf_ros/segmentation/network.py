@@ -12,7 +12,7 @@ scene is says which channels of the detail count, and the detail says where the 
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import Convolution, Residual, twice
+from ivf_ros.nn.blocks import Convolution, stage, twice
 import torch
 from torch import nn, Tensor
 
@@ -40,9 +40,9 @@ class SegmentationNetwork(nn.Module):
         self.stem = nn.Sequential(Convolution(channels, _HALF, stride=2),
                                   Convolution(_HALF, _QUARTER, stride=2))
         self.detail = Convolution(_QUARTER, _QUARTER)
-        self.eighth = _stage(_QUARTER, _EIGHTH, 2)
-        self.sixteenth = _stage(_EIGHTH, _SIXTEENTH, 2)
-        self.thirtysecond = _stage(_SIXTEENTH, _THIRTYSECOND, 2)
+        self.eighth = stage(_QUARTER, _EIGHTH, 2)
+        self.sixteenth = stage(_EIGHTH, _SIXTEENTH, 2)
+        self.thirtysecond = stage(_SIXTEENTH, _THIRTYSECOND, 2)
         self.scene = nn.Conv2d(_THIRTYSECOND, _THIRTYSECOND, 1)
         self.join_sixteenth = BilateralAttention(_THIRTYSECOND, _SIXTEENTH)
         self.join_eighth = BilateralAttention(_SIXTEENTH, _EIGHTH)
@@ -82,9 +82,3 @@ class BilateralAttention(nn.Module):
         which = torch.sigmoid(self.which(context.mean((2, 3), keepdim=True)))
         where = torch.sigmoid(self.where(detail))
         return self.joined(detail * which + twice(context) * where)
-
-
-def _stage(wide_in: int, wide_out: int, blocks: int) -> nn.Sequential:
-    """Halve the size, and look ``blocks`` times."""
-    return nn.Sequential(Residual(wide_in, wide_out, 2, 'zeros'),
-                         *(Residual(wide_out, wide_out, 1, 'zeros') for _ in range(blocks - 1)))
