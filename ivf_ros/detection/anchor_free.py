@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.inputs import check_image, DetectionError
 from ivf_ros.detection.suppression import best_detections
+from ivf_ros.nn.one_or_both import fitted, OneOrBoth
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -21,7 +21,6 @@ _FOLDER = Path(__file__).parent / 'weights'
 # Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
 WEIGHTS = _FOLDER / 'anchor_free.safetensors'
 WEIGHTS_OF_BOTH = _FOLDER / 'anchor_free_both.safetensors'
-_MOST_ENLARGED = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,9 @@ class AnchorFreeDetector:
         except ModuleNotFoundError as error:
             raise DetectionError(
                 f"anchor_free needs '{error.name}'; pip install {error.name}") from None
-        self._load = partial(LearnedDetection, precision=self.parameters.precision)
-        own = self.parameters.weights
-        self._network = self._load(Path(own) if own else WEIGHTS)
-        self._network_of_both: Any = self._network if own else None  # loaded when needed
-        self.takes_thermal = not own or self._network.channels == 4
+        load = partial(LearnedDetection, precision=self.parameters.precision)
+        self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        self.takes_thermal = self._networks.takes_thermal
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
@@ -110,7 +107,7 @@ class AnchorFreeDetector:
         check_image(image)
         seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
         height, width = image.shape[:2]
-        network = self._network_for(thermal)
+        network = self._networks.network(thermal)
         if network.channels == 4:
             if thermal is None or thermal.shape != (height, width) or thermal.dtype != np.uint8:
                 raise DetectionError(
@@ -118,19 +115,8 @@ class AnchorFreeDetector:
                     + ('none' if thermal is None else f'{thermal.shape} {thermal.dtype}'))
             seen = cv2.merge([seen, thermal])
         p = self.parameters
-        scale = min(p.longer_side_px / max(height, width), _MOST_ENLARGED)
-        size = max(1, round(scale * width)), max(1, round(scale * height))
-        if size != (width, height):
-            seen = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1
-                              else cv2.INTER_LINEAR)
+        seen = fitted(seen, p.longer_side_px)
         scores, boxes_px = network(seen)
-        boxes_px *= np.array([width / size[0], height / size[1]] * 2, np.float32)
+        boxes_px *= np.array([width / seen.shape[1], height / seen.shape[0]] * 2, np.float32)
         return best_detections(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
                                p.nms_iou)
-
-    def _network_for(self, thermal: np.ndarray | None) -> Any:
-        if thermal is None or not self.takes_thermal:
-            return self._network
-        if self._network_of_both is None:
-            self._network_of_both = self._load(WEIGHTS_OF_BOTH)
-        return self._network_of_both

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be searched, and how large it is looked at."""
+"""What can be searched."""
 
 from __future__ import annotations
 

@@ -76,8 +76,7 @@ class DetectionNode(StageNode):
     def _detect(self, frame: Frame) -> None:
         with self.statistics.timed():
             sight = self._input.at(frame)
-            seen = self._input.both(sight) if self._looks_at_both() else (sight.fused,)
-            found = self._detector.detect(*seen)
+            found = self._detector.detect(*self._input.seen(sight))
             if self.parameters.tracking.enabled:
                 found = self._tracker.update(found, frame.stamp_ns)
             found = self._with_temperatures(found, sight.thermal)

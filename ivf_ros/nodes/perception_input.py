@@ -32,7 +32,8 @@ class Sight:
         ``(H, W, 3)`` BGR uint8.
     rgb, thermal:
         ``(H, W, 3)`` BGR and ``(H, W)`` as the camera delivers it, 0 where thermal does not
-        reach; None where they did not come, as when a camera fails or nothing is registered.
+        reach; None where they are not wanted or did not come, as when a camera fails or nothing
+        is registered.
 
     """
 
@@ -71,7 +72,7 @@ class PerceptionInput:
         found = {stream: self._find(stream, fused) for stream in self._frames}
         return Sight(fused.image, found['rgb'], found['thermal'])
 
-    def both(self, sight: Sight) -> tuple[np.ndarray, ...]:
+    def seen(self, sight: Sight) -> tuple[np.ndarray, ...]:
         """
         Return RGB and 8-bit thermal where both are there, the fused image otherwise.
 

@@ -67,8 +67,7 @@ class SegmentationNode(StageNode):
     def _segment(self, frame: Frame) -> None:
         with self.statistics.timed():
             sight = self._input.at(frame)
-            seen = self._input.both(sight) if self._looks_at_both() else (sight.fused,)
-            found = self._segmenter.segment(*seen)
+            found = self._segmenter.segment(*self._input.seen(sight))
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(segmentation.overlay(frame.image, found),

@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
+from ivf_ros.nn.one_or_both import fitted, OneOrBoth
 from ivf_ros.parameters import parameter
 from ivf_ros.segmentation.inputs import check_images, SegmentationError
 from ivf_ros.types import MFNET_CLASSES, Segmentation
@@ -19,7 +19,6 @@ _FOLDER = Path(__file__).parent / 'weights'
 # Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
 WEIGHTS = _FOLDER / 'bilateral.safetensors'
 WEIGHTS_OF_BOTH = _FOLDER / 'bilateral_both.safetensors'
-_MOST_ENLARGED = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,9 @@ class BilateralSegmenter:
         except ModuleNotFoundError as error:
             raise SegmentationError(
                 f"bilateral needs '{error.name}'; pip install {error.name}") from None
-        self._load = partial(LearnedSegmentation, precision=self.parameters.precision)
-        own = self.parameters.weights
-        self._network = self._load(Path(own) if own else WEIGHTS)
-        self._network_of_both: Any = self._network if own else None  # loaded when needed
-        self.takes_thermal = not own or self._network.channels == 4
+        load = partial(LearnedSegmentation, precision=self.parameters.precision)
+        self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        self.takes_thermal = self._networks.takes_thermal
 
     def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
         """
@@ -100,23 +97,12 @@ class BilateralSegmenter:
         """
         check_images(image, thermal)
         seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
-        network = self._network_for(thermal)
+        network = self._networks.network(thermal)
         if network.channels == 4:
             if thermal is None or thermal.dtype != np.uint8:
                 raise SegmentationError('these weights need thermal (H, W) uint8 beside RGB, got '
                                         + ('none' if thermal is None else str(thermal.dtype)))
             seen = cv2.merge([seen, thermal])
         height, width = image.shape[:2]
-        scale = min(self.parameters.longer_side_px / max(height, width), _MOST_ENLARGED)
-        size = max(1, round(scale * width)), max(1, round(scale * height))
-        if size != (width, height):
-            seen = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1
-                              else cv2.INTER_LINEAR)
+        seen = fitted(seen, self.parameters.longer_side_px)
         return Segmentation(network(seen, (width, height)), self.class_names)
-
-    def _network_for(self, thermal: np.ndarray | None) -> Any:
-        if thermal is None or not self.takes_thermal:
-            return self._network
-        if self._network_of_both is None:
-            self._network_of_both = self._load(WEIGHTS_OF_BOTH)
-        return self._network_of_both

@@ -14,22 +14,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
-from ivf_ros import detection, fusion, geometry
+from ivf_ros import detection, geometry
 from ivf_ros.data import augmentation
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.known_classes import as_known
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset, Sample
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.data.simulator.climate import CONDITIONS
+from ivf_ros.evaluation.stages.inputs import AlignedPair, seen
 from ivf_ros.thermal import Agc
 from ivf_ros.training.fusion_data import EVALUATED_ONLY, NOT_LABELLED
 from ivf_ros.types import Detection
 import numpy as np
 
 CANVAS_PX = 640, 512  # width and height that images are brought to fit into
-_CONDITIONS = ('day', 'dusk', 'night', 'glare', 'smoke', 'rain')
 _SIMULATED_SEED = 5000  # tests, demonstrations and other trainings use smaller ones
-_BOTH = 'rgb+thermal'
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +139,8 @@ def _labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
 def simulated_scene(seed: int) -> PerceptionScene:
     """Return a street that is made up, at one of six lights and weathers, with exact labels."""
     random = np.random.default_rng(seed)
-    simulator = RigSimulator(SimulatorParameters(condition=_CONDITIONS[seed % len(_CONDITIONS)],
-                                                 seed=seed))
+    simulator = RigSimulator(SimulatorParameters(
+        condition=CONDITIONS[seed % len(CONDITIONS)], seed=seed))
     thermal, rgb, truth = simulator.pair(int(random.integers(300)))
     assert truth.segmentation is not None and truth.detections is not None
     H = simulator.H_thermal_to_rgb
@@ -171,18 +171,8 @@ def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]
     changes = (augmentation.darkened, augmentation.glaring, augmentation.smoky)
     changed = (_changed(scene.rgb, changes[random.integers(3)], int(random.integers(2 ** 31)))
                for _ in range(variants - 1))
-    return [seen(given, scene.thermal, rgb, scene.reached) for rgb in (scene.rgb, *changed)]
-
-
-def seen(given: str, thermal: np.ndarray, rgb: np.ndarray, reached: np.ndarray) -> np.ndarray:
-    """Return what a network is given of a pair on one grid; see ``views``."""
-    if given == 'rgb':
-        return rgb
-    if given == 'thermal':
-        return cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR)
-    if given == _BOTH:
-        return np.dstack([rgb, thermal])
-    return fusion.create(given).fuse(thermal, rgb, reached)
+    return [np.dstack(seen(given, AlignedPair(scene.thermal, rgb, scene.reached)))
+            for rgb in (scene.rgb, *changed)]
 
 
 def _changed(rgb: np.ndarray, change: Callable[[np.ndarray, np.random.Generator], np.ndarray],

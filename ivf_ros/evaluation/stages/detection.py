@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 import math
 from typing import Any
@@ -48,11 +48,11 @@ class DetectionEvaluation(PerInputEvaluation):
     def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
               true: tuple[Detection, ...]) -> Judged:
         """Search the image and count hits among the classes that the model knows."""
-        detector = _detector(model, weights)
+        detector, least_score = _detector(model, weights)
         check_takes(model, detector, seen)
         found, cpu_s = timed(detector.detect, *seen)
         true = as_known(true, detector.class_names)
-        sure = [box for box in found if box.score >= _operating_score(model)]
+        sure = [box for box in found if box.score >= least_score]
         hits = metrics.matched(sure, true)
         return Judged({info.name: hits[info.name] for info in self.metrics},
                       {'found': _listed(found), 'true': _listed(true),
@@ -77,21 +77,14 @@ class DetectionEvaluation(PerInputEvaluation):
 
 
 @lru_cache(maxsize=32)
-def _detector(model: str, weights: str) -> Any:
-    if not _is_learned(model):
-        return detection.create(model)
-    return detection.create(model, **{'anchor_free.weights': weights,
-                                      'anchor_free.min_score': _LEAST_SCORE})
-
-
-def _operating_score(model: str) -> float:
-    """Return the score from which on the model reports a box where it is at work."""
-    return detection.AnchorFreeParameters().min_score if _is_learned(model) else 0.0
-
-
-def _is_learned(model: str) -> bool:
-    return model == 'anchor_free' or (model, detection.DEFAULT_METHOD) == ('default',
-                                                                           'anchor_free')
+def _detector(model: str, weights: str) -> tuple[Any, float]:
+    """Return a detector that reports all mAP looks at, and from which score on it does at work."""
+    detector = detection.create(model, **({f'{model}.weights': weights} if weights else {}))
+    if not isinstance(detector, detection.AnchorFreeDetector):
+        return detector, 0.0
+    at_work = detector.parameters.min_score
+    detector.parameters = replace(detector.parameters, min_score=_LEAST_SCORE)
+    return detector, at_work
 
 
 def _listed(boxes: Iterable[Detection]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import zlib
 
 import cv2
-from ivf_ros import geometry
+from ivf_ros import fusion, geometry
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video import VideoSource
 from ivf_ros.data.video_frame import VideoFrame
@@ -21,6 +21,8 @@ import numpy as np
 # What a method or a reader says of an image that it cannot work with. Anything else is a mistake
 # of ours, which must end the evaluation and not count as a failure of the method.
 FAILURES = (ValueError, cv2.error)
+
+BOTH = 'rgb+thermal'  # for networks that look at both cameras themselves
 
 Result = TypeVar('Result')
 
@@ -73,6 +75,30 @@ def read_aligned(sample: Sample) -> AlignedPair:
     H = sample.true_H_thermal_to_rgb(*sizes)
     assert H is not None, unaligned(sample)
     return AlignedPair(geometry.warp(thermal, H, sizes[1]), rgb, geometry.coverage(H, *sizes))
+
+
+def seen(given: str, pair: AlignedPair) -> tuple[np.ndarray, ...]:
+    """
+    Return what a network is given of a pair.
+
+    Parameters
+    ----------
+    given:
+        'rgb', 'thermal', ``BOTH`` or a fusion method.
+
+    Returns
+    -------
+    tuple
+        An image ``(H, W, 3)`` BGR, and thermal ``(H, W)`` where it is given both.
+
+    """
+    if given == BOTH:
+        return pair.rgb, pair.thermal
+    if given == 'rgb':
+        return (pair.rgb,)
+    if given == 'thermal':
+        return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
+    return (fusion.create(given).fuse(pair.thermal, pair.rgb, pair.seen),)
 
 
 def seed_of(sample: Sample) -> int:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import cv2
 from ivf_ros import fusion
 from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation.results import EvaluationError, Measured, Row
-from ivf_ros.evaluation.stages.inputs import AlignedPair, FAILURES, read_aligned, unaligned
+from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, seen, unaligned
 import numpy as np
 
 SENSORS = ('rgb', 'thermal')
-BOTH = 'rgb+thermal'  # for networks that look at both cameras themselves
 
 MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
                   'another network, not how right it is.')
@@ -98,7 +96,7 @@ class PerInputEvaluation(ABC):
                 method = f'{model}@{given}'
                 row = Row(self.name, method, sample.dataset, sample.name, sample.light)
                 try:
-                    judged = self.judge(model, self.weights_of(given), _seen(given, pair), true)
+                    judged = self.judge(model, self.weights_of(given), seen(given, pair), true)
                 except FAILURES as error:
                     measured.rows.append(row.failed(error))
                     continue
@@ -125,14 +123,3 @@ def check_takes(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
     """
     if len(seen) > 1 and not method.takes_thermal:
         raise EvaluationError(f'{model} looks at one image, not at RGB and thermal')
-
-
-def _seen(given: str, pair: AlignedPair) -> tuple[np.ndarray, ...]:
-    """Return the image ``(H, W, 3)`` BGR that a model is given, and thermal if it is, too."""
-    if given == BOTH:
-        return pair.rgb, pair.thermal
-    if given == 'rgb':
-        return (pair.rgb,)
-    if given == 'thermal':
-        return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
-    return (fusion.create(given).fuse(pair.thermal, pair.rgb, pair.seen),)
