@@ -33,8 +33,13 @@ setup(
     entry_points={
         'console_scripts': [
             f'ivf = {package_name}.cli:main',
-            f'container = {package_name}.nodes.container:main',
+            f'component_container = {package_name}.nodes.component_container:main',
             *(f'{node}_node = {package_name}.nodes.{node}_node:main' for node in nodes),
+        ],
+        # What a container of Python nodes can load, ours and the one that rclpy may have one day.
+        'rclpy_components': [
+            f'{package_name}::{node.capitalize()}Node = '
+            f'{package_name}.nodes.{node}_node:{node.capitalize()}Node' for node in nodes
         ],
     },
 )

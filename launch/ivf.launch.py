@@ -60,7 +60,7 @@ def generate_launch_description() -> LaunchDescription:
                    'autostart': LaunchConfiguration('autostart')}]
     mode = LaunchConfiguration('mode')
     source = LaunchConfiguration('source')
-    nodes = [Node(executable='container', arguments=list(STAGES), remappings=remappings,
+    nodes = [Node(executable='component_container', arguments=list(STAGES), remappings=remappings,
                   parameters=parameters, condition=IfCondition(EqualsSubstitution(
                       mode, 'composed')), **common)]
     nodes += [Node(executable=f'{stage}_node', remappings=remappings, parameters=parameters,

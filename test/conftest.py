@@ -40,6 +40,7 @@ class LiveGraph:
         rclpy.init(args=[], context=self.context, domain_id=next(DOMAIN_IDS))
         self.executor = SingleThreadedExecutor(context=self.context)
         self.nodes: list = []
+        self._strangers: list = []
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -56,7 +57,20 @@ class LiveGraph:
 
         return self.add(Node, name)
 
+    def stranger(self, name: str):
+        """Make a plain node with a DDS participant of its own, as if in another process."""
+        import rclpy
+        from rclpy.node import Node
+
+        context = rclpy.Context()
+        rclpy.init(args=[], context=context, domain_id=self.context.get_domain_id())
+        self._strangers.append(Node(name, context=context))
+        return self._strangers[-1]
+
     def close(self) -> None:
+        for node in self._strangers:
+            node.destroy_node()
+            node.context.try_shutdown()
         for node in self.nodes:
             node.destroy_node()
         self.executor.shutdown()

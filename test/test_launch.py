@@ -44,7 +44,7 @@ def test_every_argument_is_described_and_switches_name_their_choices(description
 
 
 def test_by_default_one_container_is_started_and_nothing_replayed(description):
-    assert executables(description) == {'container'}
+    assert executables(description) == {'component_container'}
 
 
 def test_on_request_every_stage_gets_a_process_and_a_source_is_replayed(description):

@@ -19,7 +19,7 @@ pytest.importorskip('rclpy', reason='live tests need rclpy')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros import geometry  # noqa: E402
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
-from ivf_ros.nodes import messages, paired_input  # noqa: E402
+from ivf_ros.nodes import messages, topic_watch  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.perception_input import is_passed_on  # noqa: E402
@@ -266,14 +266,15 @@ def test_images_that_change_their_size_are_followed(live_graph):
 
 
 def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch):
-    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     start(live_graph, FusionNode)
     cameras.wait_for_subscribers()
     assert cameras.publish_until(
         lambda: 'mode_count.RGB_ONLY' in cameras.values_of('fusion')
-        and "nothing received on '/thermal/image_raw'" in cameras.diagnostics['fusion'].message,
+        and "nothing received for 0.5 s on '/thermal/image_raw'"
+        in cameras.diagnostics['fusion'].message,
         streams=('rgb',))
     np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
     assert cameras.diagnostics['fusion'].level == DiagnosticStatus.WARN
@@ -304,7 +305,7 @@ def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(l
 
 
 def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):
-    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
     cameras = Cameras(live_graph)
     start(live_graph, RegistrationNode)
     cameras.wait_for_subscribers()
@@ -407,10 +408,10 @@ def test_a_wrong_parameter_at_start_is_refused_in_one_line(live_graph, name, val
 @pytest.mark.parametrize('arguments, message', [
     (['fusion', '--ros-args', '-p', 'fusion.methud:=average'],
      "unknown parameter 'fusion.methud'"),
-    (['fision'], "unknown node 'fision'"),
+    (['fision'], "unknown stage 'fision'"),
 ])
 def test_the_container_says_in_one_line_why_it_does_not_start(arguments, message):
-    ended = subprocess.run([sys.executable, '-m', 'ivf_ros.nodes.container', *arguments],
+    ended = subprocess.run([sys.executable, '-m', 'ivf_ros.nodes.component_container', *arguments],
                            cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
                            check=False)
     assert ended.returncode != 0
@@ -464,7 +465,7 @@ def test_a_fused_image_that_is_rgb_alone_is_recognised():
 
 
 def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeypatch):
-    monkeypatch.setattr(paired_input, '_SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('detections', messages.DETECTIONS)
     for node_class in (FusionNode, DetectionNode):

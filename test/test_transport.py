@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from conftest import wait_until
 import numpy as np
 import pytest
@@ -15,6 +13,8 @@ pytest.importorskip('rclpy', reason='the transport needs rclpy')
 from ivf_ros.nodes import messages  # noqa: E402, I100
 from ivf_ros.nodes.transport import Hub, Publisher, SUBSCRIBE_QOS, Subscription  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 
 TOPIC = 'camera/image'
@@ -24,11 +24,11 @@ def frame(stamp_ns: int = 5_000_000_007) -> Frame:
     return Frame(np.arange(12, dtype=np.uint8).reshape(3, 4), stamp_ns, 'camera_optical_frame')
 
 
-def subscribe(node, hub, wire=messages.IMAGE, topic=TOPIC):
+def subscribe(node, hub, wire=messages.IMAGE, topic=TOPIC, qos=SUBSCRIBE_QOS):
     """Return the list that received items land in, and the one of complaints."""
     received, complaints = [], []
     subscription = Subscription(node, hub, wire, topic, received.append,
-                                lambda *complaint: complaints.append(complaint))
+                                lambda *complaint: complaints.append(complaint), qos)
     return subscription, received, complaints
 
 
@@ -105,14 +105,38 @@ def test_a_message_that_makes_no_sense_is_reported_and_the_next_good_one_arrives
     assert 'no_such_encoding' in str(error)
 
 
-def test_a_publisher_whose_qos_does_not_fit_is_named_in_a_warning(live_graph, monkeypatch):
-    node, warnings = live_graph.node('b'), []
-    monkeypatch.setattr(node, 'get_logger', lambda: SimpleNamespace(warning=warnings.append))
-    demanding = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-    Subscription(node, Hub(), messages.IMAGE, TOPIC, print, print, demanding)
+def test_a_publisher_whose_qos_does_not_fit_is_told_with_both_policies(live_graph):
+    subscription, _, _ = subscribe(live_graph.node('b'), Hub(), qos=QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE))
+    assert subscription.troubles() == []
     live_graph.node('a').create_publisher(messages.IMAGE.message_type, TOPIC, SUBSCRIBE_QOS)
-    assert wait_until(lambda: warnings)
-    assert "'/camera/image'" in warnings[0] and 'RELIABILITY' in warnings[0]
+    assert wait_until(subscription.troubles)
+    [trouble] = subscription.troubles()
+    assert trouble == (
+        "'/camera/image': /a offers BEST_EFFORT, VOLATILE; this node asks for "
+        'RELIABLE, VOLATILE; qos_overrides./camera/image.subscription.* change that')
+
+
+def test_a_publisher_of_another_type_and_a_second_one_are_told(live_graph):
+    subscription, _, _ = subscribe(live_graph.node('b'), Hub())
+    other = live_graph.stranger('other')
+    other.create_publisher(messages.CAMERA_INFO.message_type, TOPIC, 1)
+    for name in ('c', 'd'):
+        live_graph.node(name).create_publisher(messages.IMAGE.message_type, TOPIC, 1)
+    assert wait_until(lambda: '/other' in ' '.join(subscription.troubles())
+                      and len(subscription.troubles()) == 2)
+    assert subscription.troubles() == [
+        "'/camera/image' is published by /other as sensor_msgs/msg/CameraInfo, this node takes "
+        'sensor_msgs/msg/Image', "'/camera/image' has 2 publishers: /c, /d"]
+
+
+def test_qos_overrides_of_one_topic_leave_the_others_alone(live_graph):
+    name = 'qos_overrides./camera/image.subscription.reliability'
+    node = live_graph.add(Node, 'b', parameter_overrides=[Parameter(name, value='reliable')])
+    overridden, _, _ = subscribe(node, Hub())
+    other, _, _ = subscribe(node, Hub(), topic='another/image')
+    assert overridden._ros.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert other._ros.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
 def test_two_ends_that_read_a_topic_differently_meet_as_messages(live_graph):

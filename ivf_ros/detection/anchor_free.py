@@ -53,6 +53,8 @@ class AnchorFreeDetector:
     ----------
     takes_thermal:
         Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
+    weight_files:
+        The files that are used.
 
     """
 
@@ -79,6 +81,7 @@ class AnchorFreeDetector:
         load = partial(LearnedDetection, precision=self.parameters.precision)
         self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
         self.takes_thermal = self._networks.takes_thermal
+        self.weight_files = self._networks.weight_files
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """

@@ -67,6 +67,10 @@ class OnnxDetector:
     ----------
     class_names:
         From the file of classes or the metadata of the model.
+    weight_files:
+        The model.
+    device:
+        What computes.
 
     """
 
@@ -84,6 +88,7 @@ class OnnxDetector:
 
         """
         self.parameters = parameters
+        self.weight_files, self.device = (parameters.model,), parameters.provider
         self._session = _session(parameters)
         given, = self._session.get_inputs()[:1]
         self._input_name, self._input_type = given.name, given.type

@@ -58,6 +58,12 @@ class Fuser:
         self._parameters = parameters
         self.agc.parameters = parameters.agc
 
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """The file of the network, where the method is one."""
+        learned = self._parameters.method in LEARNED
+        return (str(_weight_file(self._parameters)),) if learned else ()
+
     def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
              valid: np.ndarray | None = None) -> np.ndarray:
         """
@@ -130,8 +136,11 @@ def _rule_for(parameters: FusionParameters
     except ModuleNotFoundError as error:
         raise FusionError(f"{parameters.method} needs '{error.name}'; pip install {error.name}") \
             from None
-    path = Path(parameters.learned.weights or _WEIGHTS / f'{parameters.method}.safetensors')
-    return LearnedFusion(parameters.method, path, parameters.learned.precision)
+    return LearnedFusion(parameters.method, _weight_file(parameters), parameters.learned.precision)
+
+
+def _weight_file(parameters: FusionParameters) -> Path:
+    return Path(parameters.learned.weights or _WEIGHTS / f'{parameters.method}.safetensors')
 
 
 def check_thermal(thermal: np.ndarray) -> None:

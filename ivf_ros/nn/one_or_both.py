@@ -31,6 +31,8 @@ class OneOrBoth:
     ----------
     takes_thermal:
         Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
+    weight_files:
+        The files that are used.
 
     """
 
@@ -38,6 +40,7 @@ class OneOrBoth:
         self._load, self._path_of_both = load, of_both
         self._of_one = load(Path(own) if own else of_one)
         self._of_both = self._of_one if own else None
+        self.weight_files = (own,) if own else (str(of_one), str(of_both))
         self.takes_thermal = not own or self._of_one.channels == 4
 
     def network(self, thermal: np.ndarray | None) -> Any:

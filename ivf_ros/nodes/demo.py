@@ -166,7 +166,8 @@ class _Graph:
         if settings.still_s > 0:
             parameters += [word for assignment in _FOR_STILLS for word in ('-p', assignment)]
         self._stages = subprocess.Popen(
-            [sys.executable, '-m', 'ivf_ros.nodes.container', *STAGES, '--ros-args', *parameters],
+            [sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES, '--ros-args',
+             *parameters],
             stdout=log, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> _Graph:
@@ -188,8 +189,10 @@ class _Graph:
         rclpy.try_shutdown()
 
     def wait_until_active(self) -> None:
-        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics), _START_TIMEOUT_S,
-                       'the stages did not start')
+        told = self.recorder.diagnostics
+        self._wait_for(lambda: all(told.get(stage, {}).get('lifecycle') == 'active'
+                                   for stage in STAGES),
+                       _START_TIMEOUT_S, 'the stages did not start')
 
     def play(self, progress: Callable[[str], None]) -> None:
         self._replay.trigger_configure()
@@ -229,6 +232,9 @@ class _Graph:
     def _check_health(self) -> None:
         if self.recorder.failure:
             raise DemoError(self.recorder.failure)
+        for stage, told in self.recorder.diagnostics.items():
+            if told.get('failure'):
+                raise DemoError(f"{stage}: {told['failure']}")
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)

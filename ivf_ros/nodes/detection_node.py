@@ -8,6 +8,7 @@ from typing import Any
 
 from ivf_ros import detection
 from ivf_ros.nodes import messages
+from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import DetectionNodeParameters
 from ivf_ros.nodes.perception_input import PerceptionInput
@@ -59,6 +60,10 @@ class DetectionNode(StageNode):
         if self._built != wanted:
             self._detector, self._built = detection.create(**flatten(wanted)), wanted
         self._tracker.parameters = self.parameters.tracking
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """Tell by what the objects are found."""
+        return self._input.trouble(), equipment(self._detector)
 
     def _is_wanted(self) -> bool:
         return self._detections.wanted or self._overlay.wanted or self._temperatures.wanted

@@ -9,6 +9,7 @@ from typing import Any
 
 from ivf_ros.fusion import Fuser, FusionMode, FusionStage
 from ivf_ros.nodes import messages
+from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.node_parameters import FusionNodeParameters
 from ivf_ros.nodes.paired_input import PairedInput
@@ -36,6 +37,7 @@ class FusionNode(StageNode):
         self._rgb_frame_id = ''
         self._modes: Counter[FusionMode] = Counter()
         self._trouble = ''
+        self._seen: dict[str, object] = {}
         self._fused = self.advertise(messages.IMAGE, 'fused/image')
         self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
 
@@ -65,7 +67,9 @@ class FusionNode(StageNode):
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell what the fused image shows, and why where it is not both cameras."""
         values: dict[str, object] = {
-            **self._input.drops(),
+            **self._input.diagnostics(),
+            **equipment(self._stage.fuser),
+            **self._seen,
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
         return self._input.trouble() or self._trouble, values
@@ -89,6 +93,8 @@ class FusionNode(StageNode):
                                       self._registration(leading.stamp_ns), health)
         self._modes[result.mode] += 1
         self._trouble = result.reason
+        self._seen = {'rgb_state': result.rgb_state.value,
+                      'thermal_state': 'MISSING' if health is None else health.state.value}
         if result.image is None:
             return
         frame_id = self._rgb_frame_id if result.on_rgb_grid else leading.frame_id

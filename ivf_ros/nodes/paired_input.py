@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 import threading
 import time
-from typing import Callable
+from typing import Any, Callable
 
-from ivf_ros.nodes import messages
+from ivf_ros.nodes import messages, topic_watch
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
 from ivf_ros.types import Frame
+import numpy as np
 
 _POLL_PERIOD_S = 0.02
 
-# A pair of silent cameras is worth a warning after this long.
-_SILENCE_S = 5.0
+_KEPT_DIFFERENCES = 300
 
 
 class PairedInput:
@@ -25,40 +27,58 @@ class PairedInput:
 
     ``on_pair`` runs in the thread of a publisher or of the executor, one call at a time, so it
     only enqueues. A pair may lack one camera where that one stays away beyond the time-out.
+    Thermal that comes as three equal channels, as from cameras that pose as a webcam, is handed on
+    as one.
     """
 
     def __init__(self, node: StageNode, parameters: PairingParameters,
                  on_pair: Callable[[Pair[Frame]], None], thermal_transport: str,
                  rgb_transport: str, pass_single: bool = True) -> None:
+        self._node = node
         self._synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters, pass_single)
         self._tolerance_s = parameters.tolerance_s
         self._on_pair = on_pair
         self._lock = threading.Lock()
+        self._differences_s: deque[float] = deque(maxlen=_KEPT_DIFFERENCES)
         started_s = time.monotonic()
         self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
         self._last_pair_s = started_s
-        self._topics = {'thermal': _subscribe(node, 'thermal/image_raw', thermal_transport,
-                                              lambda frame: self._add('thermal', frame)),
-                        'rgb': _subscribe(node, 'rgb/image_raw', rgb_transport,
-                                          lambda frame: self._add('rgb', frame))}
+        self._topics = {'thermal': subscribe_to_images(node, 'thermal/image_raw',
+                                                       thermal_transport, self._add_thermal),
+                        'rgb': subscribe_to_images(node, 'rgb/image_raw', rgb_transport,
+                                                   lambda frame: self._add('rgb', frame))}
         node.every(_POLL_PERIOD_S, self._poll)
 
-    def drops(self) -> dict[str, int]:
-        """Return how many frames found no partner, as diagnostic values named by the reason."""
+    def diagnostics(self) -> dict[str, object]:
+        """Return how many frames found no partner, by reason, and how far apart pairs are."""
         with self._lock:
-            return {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
+            drops = {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
+            apart_ms = np.array(self._differences_s) * 1e3
+        if not apart_ms.size:
+            return dict(drops)
+        return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(apart_ms)),
+                'thermal_minus_rgb_ms.greatest': float(apart_ms[np.abs(apart_ms).argmax()])}
 
     def trouble(self) -> str:
         """Say why there has been no pair for seconds; empty where there was one."""
         now_s = time.monotonic()
-        silent = [f"'{self._topics[stream]}' ({now_s - seen_s:.0f} s)"
-                  for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > _SILENCE_S]
+        limit_s = topic_watch.SILENCE_S
+        silent = [f"'{self._topics[stream]}' "
+                  f'({topic_watch.silence(self._node, self._topics[stream])})'
+                  for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > limit_s]
         if silent:
-            return 'nothing received on ' + ' and '.join(silent)
-        if now_s - self._last_pair_s > _SILENCE_S:
-            return (f'no pair for {now_s - self._last_pair_s:.0f} s: stamps of the two cameras '
-                    f'differ by more than pairing.tolerance_s = {self._tolerance_s:g}')
+            return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
+        if now_s - self._last_pair_s > limit_s:
+            return (f'no pair for {limit_s:g} s: stamps of the two cameras differ by more than '
+                    f'pairing.tolerance_s = {self._tolerance_s:g}')
         return ''
+
+    def _add_thermal(self, frame: Frame) -> None:
+        image = frame.image
+        if image.ndim == 3 and np.array_equal(image[..., 0], image[..., 1]) \
+                and np.array_equal(image[..., 0], image[..., 2]):
+            frame = replace(frame, image=np.ascontiguousarray(image[..., 0]))
+        self._add('thermal', frame)
 
     def _add(self, stream: str, frame: Frame) -> None:
         now_s = time.monotonic()
@@ -73,13 +93,25 @@ class PairedInput:
 
     def _hand_on(self, pairs: list[Pair[Frame]], now_s: float) -> None:
         for pair in pairs:
-            if pair.is_complete:
+            if pair.thermal_minus_rgb_s is not None:
                 self._last_pair_s = now_s
-            self._on_pair(pair)
+                self._differences_s.append(pair.thermal_minus_rgb_s)
+            if self._is_thermal(pair):
+                self._on_pair(pair)
+
+    def _is_thermal(self, pair: Pair[Frame]) -> bool:
+        """Tell whether what came as thermal can be; complain where it is in colour."""
+        if pair.thermal is None or pair.thermal.image.ndim == 2:
+            return True
+        self._node.statistics.drop('colour_as_thermal')
+        why = 'are the cameras swapped?' if pair.rgb is not None and pair.rgb.image.ndim == 2 \
+            else 'have the thermal camera publish mono8 or mono16, without a palette'
+        self._node.complain(f"'{self._topics['thermal']}' carries images in colour: {why}")
+        return False
 
 
-def _subscribe(node: StageNode, topic: str, transport: str,
-               callback: Callable[[Frame], None]) -> str:
+def subscribe_to_images(node: StageNode, topic: str, transport: str,
+                        callback: Callable[[Frame], Any]) -> str:
     """Subscribe to an image topic by the convention of image_transport; return its full name."""
     if transport == 'compressed':
         return node.subscribe(messages.COMPRESSED, f'{topic}/compressed', callback).topic_name

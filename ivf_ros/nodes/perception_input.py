@@ -8,10 +8,11 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 import threading
+import time
 from typing import Any, Callable
 
 from ivf_ros.fusion.fuser import filled
-from ivf_ros.nodes import messages
+from ivf_ros.nodes import messages, topic_watch
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Frame
@@ -53,12 +54,15 @@ class PerceptionInput:
     def __init__(self, node: StageNode, wanted: Callable[[], bool],
                  on_fused: Callable[[Frame], None], *, wants_rgb: Callable[[], bool],
                  wants_thermal: Callable[[], bool], rgb_transport: str) -> None:
+        self._node, self._wanted = node, wanted
+        self._last_seen_s = time.monotonic()
         self._agc = Agc()
         self._arrived = threading.Condition()
         self._frames = {'rgb': deque[Frame](maxlen=_KEPT), 'thermal': deque[Frame](maxlen=_KEPT)}
         self._latest_had = {'rgb': False, 'thermal': False}
         self._wants = {'rgb': wants_rgb, 'thermal': wants_thermal}
-        node.subscribe_while(wanted, messages.IMAGE, 'fused/image', on_fused)
+        self._on_fused = on_fused
+        node.subscribe_while(wanted, messages.IMAGE, 'fused/image', self._add_fused)
         topics: dict[str, tuple[Any, str]] = {
             'thermal': (messages.IMAGE, 'thermal_registered/image'),
             'rgb': (messages.IMAGE, 'rgb/image_raw') if rgb_transport == 'raw'
@@ -82,6 +86,21 @@ class PerceptionInput:
                 or is_passed_on(sight.rgb, sight.fused):
             return (sight.fused,)
         return sight.rgb, self._as_uint8(sight.thermal)
+
+    def trouble(self) -> str:
+        """Say that no fused image has come for seconds, though somebody wants the results."""
+        now_s, limit_s = time.monotonic(), topic_watch.SILENCE_S
+        if not self._wanted():
+            self._last_seen_s = now_s
+        if now_s - self._last_seen_s <= limit_s:
+            return ''
+        topic = self._node.resolve_topic_name('fused/image')
+        return (f"nothing received for {limit_s:g} s on '{topic}' "
+                f'({topic_watch.silence(self._node, topic)})')
+
+    def _add_fused(self, frame: Frame) -> None:
+        self._last_seen_s = time.monotonic()
+        self._on_fused(frame)
 
     def _is_wanted(self, wanted: Callable[[], bool], stream: str) -> bool:
         return wanted() and self._wants[stream]()

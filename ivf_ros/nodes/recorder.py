@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros.evaluation.bagwriter import BagError, BagWriter
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.messages import Homography, Stamped
+from ivf_ros.nodes.topic_watch import type_name
 from ivf_ros.nodes.transport import LATCHED_QOS
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -90,12 +91,11 @@ class Recorder(Node):
             return self._news.wait_for(condition, timeout_s)
 
     def _receiver_of(self, topic: str, message_type: type) -> Callable[[bytes], None]:
-        type_name = f'{message_type.__module__.partition(".")[0]}/msg/{message_type.__name__}'
 
         def receive(cdr: bytes) -> None:
             arrived_s = time.monotonic()
             stamp_ns = stamp_ns_in(cdr)
-            self._write(topic, type_name, cdr)
+            self._write(topic, type_name(message_type), cdr)
             with self._news:
                 self.frames[topic] += 1
                 self.arrivals_s[topic][stamp_ns] = arrived_s

@@ -11,6 +11,7 @@ from typing import Any
 
 from ivf_ros import geometry, registration
 from ivf_ros.nodes import messages
+from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.node_parameters import RegistrationNodeParameters
 from ivf_ros.nodes.paired_input import PairedInput
@@ -72,7 +73,7 @@ class RegistrationNode(StageNode):
 
     def cleanup(self) -> None:
         """Let go of the stage."""
-        del self._tracker, self._freeze, self._latest
+        del self._registrar, self._tracker, self._freeze, self._latest
 
     def parameters_changed(self) -> None:
         """Start anew with the new settings; the tracker forgets what it measured."""
@@ -82,7 +83,9 @@ class RegistrationNode(StageNode):
         """Tell the state of the registration."""
         latest = self._latest
         values: dict[str, object] = {
-            **self._input.drops(),
+            **self._input.diagnostics(),
+            **equipment(self._registrar),
+            'thermal_state': self._thermal_state.value,
             **{f'state_count.{state.value}': self._tracker.states[state.value]
                for state in RegistrationState},
             **{f'rejected.{why}': n for why, n in self._tracker.rejections.items()},
@@ -98,10 +101,11 @@ class RegistrationNode(StageNode):
 
     def _build_stage(self) -> None:
         p = self.parameters
-        registrar = registration.create(p.method, **flatten(getattr(p, p.method)))
-        self._tracker = registration.RegistrationTracker(registrar, p.tracker)
+        self._registrar = registration.create(p.method, **flatten(getattr(p, p.method)))
+        self._tracker = registration.RegistrationTracker(self._registrar, p.tracker)
         self._set_prior()
         self._freeze = FreezeDetector(p.freeze)
+        self._thermal_state = ThermalState.LIVE
 
     def _follow(self, pair: tuple[Frame, Frame]) -> None:
         """Do what every frame needs; now and then have the homography measured."""
@@ -109,6 +113,7 @@ class RegistrationNode(StageNode):
         if self._latest is None:
             self._answer_by_prior(rgb.size, thermal.stamp_ns, thermal.frame_id)
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
+        self._thermal_state = health.state
         if self._pace.is_due(self.parameters.max_rate_hz):
             self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
         if self._registered.wanted or self._registered_info.wanted:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ivf_ros import segmentation
 from ivf_ros.nodes import messages
+from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import SegmentationNodeParameters
 from ivf_ros.nodes.perception_input import PerceptionInput
@@ -53,6 +54,10 @@ class SegmentationNode(StageNode):
         wanted = self.parameters.segmentation
         if self._built != wanted:
             self._segmenter, self._built = segmentation.create(**flatten(wanted)), wanted
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """Tell by what the image is labelled."""
+        return self._input.trouble(), equipment(self._segmenter)
 
     def _is_wanted(self) -> bool:
         return self._labels.wanted or self._overlay.wanted

@@ -7,10 +7,9 @@ from __future__ import annotations
 from typing import Any, Callable, TypeVar
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import parameters
-from ivf_ros.nodes import messages, ros_parameters
-from ivf_ros.nodes.statistics import diagnostic_message, RateMeter, Statistics
+from ivf_ros.nodes import memory, ros_parameters
+from ivf_ros.nodes.health import Condition, Health
 from ivf_ros.nodes.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
 from ivf_ros.nodes.worker import Worker
 from ivf_ros.parameters import ParameterError
@@ -25,8 +24,6 @@ Work = TypeVar('Work')
 
 # What a stage may raise over the images or the settings that it is given.
 STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
-
-_DIAGNOSTICS_PERIOD_S = 1.0
 
 # How soon a node notices that somebody began, or ceased, to listen.
 _LAZY_PERIOD_S = 0.2
@@ -45,14 +42,14 @@ class StageNode(LifecycleNode):
                  **node_options: Any) -> None:
         super().__init__(name, **node_options)
         self.hub = hub or Hub()
-        self.statistics = Statistics()
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
         self._workers: list[Worker] = []
         self._timers_while_active: list[Any] = []
-        self._is_configured = False
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._rates = RateMeter()
+        self._is_configured = self._is_active = False
+        self._failure = ''  # of the last transition
+        self._health = Health(self, self._condition)
+        self.statistics, self.complain = self._health.statistics, self._health.complain
         try:
             self.parameters: Any = ros_parameters.declare(self, parameters_class)
             self._refuse_unknown_parameters()
@@ -83,7 +80,12 @@ class StageNode(LifecycleNode):
         """Take over ``self.parameters`` while configured; called after a live change."""
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Return a warning, or an empty string, and further values for the diagnostics."""
+        """
+        Return a warning, or an empty string, and further values for the diagnostics.
+
+        Called while the node is active. A warning that lasts keeps its words, as each new one is
+        logged.
+        """
         return '', {}
 
     # What a subclass uses.
@@ -133,12 +135,6 @@ class StageNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
 
-    def complain(self, text: str) -> None:
-        """Say in one line, once, and in the diagnostics, what went wrong."""
-        text = ' '.join(text.split())
-        if self.statistics.complain(text):
-            self.get_logger().error(text)
-
     # The life cycle.
 
     def autostart(self) -> bool:
@@ -149,20 +145,21 @@ class StageNode(LifecycleNode):
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Build the stage; where that fails, say why and stay unconfigured."""
+        """Build the stage; where that fails, say why and stay unconfigured, to be tried again."""
         try:
             self.configure()
         except STAGE_ERRORS as error:
-            self.complain(f'cannot configure: {error}')
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._is_configured = True
+            return self._fail(f'cannot configure: {error}', self._release)
+        self._is_configured, self._failure = True, ''
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Join the graph."""
-        self.activate()
-        self.every(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
+        """Join the graph; where that fails, say why and stay inactive."""
+        try:
+            self.activate()
+        except STAGE_ERRORS as error:
+            return self._fail(f'cannot activate: {error}', self._leave)
+        self._is_active, self._failure = True, ''
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -173,6 +170,7 @@ class StageNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the stage and its memory."""
         self._release()
+        memory.give_back()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -183,30 +181,41 @@ class StageNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the workers before the node goes."""
-        self._leave()
-        self._release()
-        super().destroy_node()
+        with self._health.changing:
+            self._leave()
+            self._release()
+            self._health.end()
+            super().destroy_node()
+
+    def _fail(self, why: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
+        self._failure = ' '.join(why.split())
+        self.get_logger().error(self._failure)
+        undo()
+        return TransitionCallbackReturn.FAILURE
 
     def _leave(self) -> None:
-        for subscription in self._subscriptions_by_topic.values():
-            subscription.destroy()
-        for timer in self._timers_while_active:
-            self.destroy_timer(timer)
-        if self._workers:
-            self.leave()
-        for worker in self._workers:
-            worker.stop()
-        self._subscriptions_by_topic.clear()
-        self._timers_while_active.clear()
-        self._workers.clear()
+        with self._health.changing:
+            self._is_active = False
+            for subscription in self._subscriptions_by_topic.values():
+                subscription.destroy()
+            for timer in self._timers_while_active:
+                self.destroy_timer(timer)
+            if self._workers:
+                self.leave()
+            for worker in self._workers:
+                worker.stop()
+            self._subscriptions_by_topic.clear()
+            self._timers_while_active.clear()
+            self._workers.clear()
 
     def _release(self) -> None:
-        for publisher in self._publishers_by_topic.values():
-            publisher.destroy()
-        self._publishers_by_topic.clear()
-        if self._is_configured:
-            self._is_configured = False
-            self.cleanup()
+        with self._health.changing:
+            for publisher in self._publishers_by_topic.values():
+                publisher.destroy()
+            self._publishers_by_topic.clear()
+            if self._is_configured:
+                self._is_configured = False
+                self.cleanup()
 
     # Parameters.
 
@@ -236,19 +245,18 @@ class StageNode(LifecycleNode):
         self.statistics.drop('bad_message')
         self.complain(f"bad message on '{topic}': {error}")
 
-    def _publish_diagnostics(self) -> None:
-        received = {f'in.{t}': s.count for t, s in self._subscriptions_by_topic.items()}
-        published = {f'out.{t}': p.count for t, p in self._publishers_by_topic.items()}
-        rates_hz = self._rates.rates_hz({**received, **published})
-        warning, values = self.diagnose()
-        values = {
-            **{f'frames_{name}': count for name, count in {**received, **published}.items()},
-            **{f'rate_hz_{name}': rate for name, rate in rates_hz.items()},
-            **{f'drops.{reason}': n for reason, n in self.statistics.drops().items()},
-            **{f'latency_ms.{p}': ms for p, ms in self.statistics.latency_ms().items()},
-            **values,
-        }
-        header = messages.header_of(self.get_clock().now().nanoseconds, '')
-        self._diagnostics.publish(diagnostic_message(
-            header, self.get_fully_qualified_name(), warning,
-            self.statistics.take_complaint(), values))
+    def _condition(self) -> Condition:
+        with self._health.changing:
+            if not self._is_active:
+                state = 'inactive' if self._is_configured else 'unconfigured'
+                idle = [state] if self.parameters.autostart else []
+                return Condition(self._failure, idle, values={'lifecycle': state,
+                                                              'failure': self._failure})
+            warning, values = self.diagnose()
+            subscriptions = list(self._subscriptions_by_topic.items())
+            return Condition(
+                warnings=[*filter(None, [warning]),
+                          *(trouble for _, one in subscriptions for trouble in one.troubles())],
+                received={topic: one.count for topic, one in subscriptions},
+                published={topic: one.count for topic, one in self._publishers_by_topic.items()},
+                values={'lifecycle': 'active', **values})

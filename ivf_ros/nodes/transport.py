@@ -19,18 +19,15 @@ subscriptions of this process; they know it by its stamp and drop it before conv
 from __future__ import annotations
 
 from collections import defaultdict, OrderedDict
+from copy import copy
 from dataclasses import dataclass
 import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
+from ivf_ros.nodes import topic_watch
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    qos_policy_name_from_kind,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
@@ -114,7 +111,7 @@ class Publisher(Generic[T]):
         self._wire = wire
         self._node = node
         self._ros: Any = node.create_publisher(
-            wire.message_type, topic, qos,
+            wire.message_type, topic, copy(qos),  # rclpy writes the overrides into it
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self.topic_name = self._ros.topic_name
         self._topic = hub.topic(self.topic_name, wire)
@@ -162,9 +159,10 @@ class Subscription(Generic[T]):
         self._node, self._hub, self._wire = node, hub, wire
         self._callback, self._on_bad_message = callback, on_bad_message
         self._ros = node.create_subscription(
-            wire.message_type, topic, self._from_dds, qos,
+            wire.message_type, topic, self._from_dds, copy(qos),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible_qos))
+            # What rclpy would say of a QoS or a type that does not fit, ``troubles`` says better.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
         self._topic = hub.topic(self.topic_name, wire)
         self.count = 0
@@ -174,6 +172,11 @@ class Subscription(Generic[T]):
         """Receive an item from a publisher of the same process."""
         self.count += 1
         self._callback(item)
+
+    def troubles(self) -> list[str]:
+        """Say what is wrong with those who publish the topic; see ``topic_watch.troubles``."""
+        return topic_watch.troubles(self._node, self.topic_name, self._wire.message_type,
+                                    self._ros.qos_profile)
 
     def destroy(self) -> None:
         """Leave the graph; no callback runs after this returns, save one already running."""
@@ -191,9 +194,3 @@ class Subscription(Generic[T]):
             self._on_bad_message(self.topic_name, error)
             return
         self._callback(item)
-
-    def _incompatible_qos(self, event: Any) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        self._node.get_logger().warning(
-            f"a publisher of '{self.topic_name}' offers a QoS that this subscription cannot take "
-            f'(policy {policy}); set it by the qos_overrides parameters')

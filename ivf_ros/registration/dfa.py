@@ -80,7 +80,7 @@ class DfaRegistrar:
     """
     Registers by learned descriptors; see the module for the steps.
 
-    It is made from ``DfaParameters`` and reads the weights.
+    It is made from ``DfaParameters`` and reads the weights, of ``weight_files``.
 
     Raises
     ------
@@ -99,8 +99,10 @@ class DfaRegistrar:
                 from None
 
         self.parameters = parameters
-        self._network = DfaDescriber(weight_file(parameters), sfm=parameters.sfm,
-                                     fem=parameters.fem, precision=parameters.precision)
+        path = weight_file(parameters)
+        self._network = DfaDescriber(path, sfm=parameters.sfm, fem=parameters.fem,
+                                     precision=parameters.precision)
+        self.weight_files = (str(path),)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:

@@ -94,7 +94,7 @@ class FastParameters:
 
 class FastRegistrar:
     """
-    Registers by maps that were trained; see the module for the steps.
+    Registers by maps that were trained, of ``weight_files``; see the module for the steps.
 
     Raises
     ------
@@ -113,7 +113,9 @@ class FastRegistrar:
                 from None
 
         self.parameters = parameters
-        self._network = Mapper(Path(parameters.weights or _WEIGHTS), parameters.precision)
+        path = Path(parameters.weights or _WEIGHTS)
+        self._network = Mapper(path, parameters.precision)
+        self.weight_files = (str(path),)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:

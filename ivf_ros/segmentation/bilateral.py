@@ -46,6 +46,8 @@ class BilateralSegmenter:
     ----------
     takes_thermal:
         Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
+    weight_files:
+        The files that are used.
 
     """
 
@@ -72,6 +74,7 @@ class BilateralSegmenter:
         load = partial(LearnedSegmentation, precision=self.parameters.precision)
         self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
         self.takes_thermal = self._networks.takes_thermal
+        self.weight_files = self._networks.weight_files
 
     def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
         """

@@ -1,0 +1,74 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Why nothing, or too much, may arrive on a topic, told by what the graph knows of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
+
+# A topic that somebody waits for is worth a warning after this long.
+SILENCE_S = 5.0
+
+# Policies by which DDS refuses to connect two ends.
+_POLICIES = ('reliability', 'durability')
+
+
+def type_name(message_type: type) -> str:
+    """Return the name of a message class as ROS has it, such as ``sensor_msgs/msg/Image``."""
+    package, kind = message_type.__module__.split('.')[:2]
+    return f'{package}/{kind}/{message_type.__name__}'
+
+
+def troubles(node: Node, topic: str, message_type: type, qos: QoSProfile) -> list[str]:
+    """
+    Say what is wrong with the publishers of a topic that ``node`` subscribes to.
+
+    Parameters
+    ----------
+    node:
+        Who asks.
+    topic:
+        Full name.
+    message_type, qos:
+        What the subscription takes.
+
+    Returns
+    -------
+    list of str
+        A line each for another type, a QoS that does not fit, and more than one publisher; empty
+        where all is well, also where nobody publishes: that is no trouble before somebody waits.
+
+    """
+    wanted = type_name(message_type)
+    found = []
+    fitting = []
+    for publisher in node.get_publishers_info_by_topic(topic):
+        name = _name(publisher)
+        if publisher.topic_type != wanted:
+            found.append(f"'{topic}' is published by {name} as {publisher.topic_type}, "
+                         f'this node takes {wanted}')
+        elif qos_check_compatible(publisher.qos_profile, qos)[0] == QoSCompatibility.ERROR:
+            offers, asks = (', '.join(str(getattr(profile, policy).name) for policy in _POLICIES)
+                            for profile in (publisher.qos_profile, qos))
+            found.append(f"'{topic}': {name} offers {offers}; this node asks for {asks}; "
+                         f'qos_overrides.{topic}.subscription.* change that')
+        else:
+            fitting.append(name)
+    if len(fitting) > 1:
+        found.append(f"'{topic}' has {len(fitting)} publishers: {', '.join(sorted(fitting))}")
+    return found
+
+
+def silence(node: Node, topic: str) -> str:
+    """Say why nothing comes on a topic, as far as the graph knows."""
+    publishers = node.count_publishers(topic)
+    return 'nobody publishes it' if not publishers else f'publishers: {publishers}'
+
+
+def _name(publisher: Any) -> str:
+    if 'UNKNOWN' in publisher.node_name:  # discovery has not come that far
+        return 'a node'
+    return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
