@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument('--loop', action='store_true', help='start again at the end')
     replay.add_argument('--keep-stamps', action='store_true',
                         help='publish the recorded stamps instead of the present time')
+    replay.add_argument('--clock', action='store_true',
+                        help='publish recorded time on /clock, too; with --keep-stamps')
 
     register = command('register', _register, 'Register a thermal image onto an RGB image.',
                        'ivf register thermal.png rgb.jpg --out registered.png')
@@ -198,7 +200,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.nodes import replay_node
     return replay_node.run(options.source, rate=options.rate, loop=options.loop,
-                           restamp=not options.keep_stamps)
+                           restamp=not options.keep_stamps, clock=options.clock)
 
 
 def _register(options: argparse.Namespace) -> int:

@@ -105,12 +105,14 @@ class ReplayNodeParameters:
     source: str = parameter(
         'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
     rate: float = parameter(
-        1.0, 'Speed as a multiple of that of the recording.', minimum=0.01, maximum=100.0,
-        live=False)
-    loop: bool = parameter(
-        False, 'Start again at the end.', live=False)
+        1.0, 'Speed as a multiple of that of the recording.', minimum=0.01, maximum=100.0)
+    paused: bool = parameter(False, 'Stand still until this is false.')
+    loop: bool = parameter(False, 'Start again at the end.')
     restamp: bool = parameter(
         True, 'Give frames the present time, spaced as recorded, instead of the recorded stamps.',
+        live=False)
+    clock: bool = parameter(
+        False, 'Publish recorded time on /clock, for nodes with use_sim_time; without restamp.',
         live=False)
     max_duration_s: float = parameter(
         0.0, 'Stop after this much recorded time; 0 replays all.', minimum=0.0, live=False)

@@ -13,17 +13,31 @@ from typing import Any, Callable
 from ivf_ros import dds
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes import messages
+from ivf_ros.nodes.messages import header_of
 from ivf_ros.nodes.node_parameters import ReplayNodeParameters
+from ivf_ros.nodes.playhead import Playhead
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
-from ivf_ros.parameters import build
+from ivf_ros.parameters import build, ParameterError
 from ivf_ros.types import Event
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+
+
+_CLOCK_PERIOD_S = 0.02
+_CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class ReplayNode(StageNode):
-    """Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, in time."""
+    """
+    Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, in time.
+
+    ``rate`` and ``paused`` may be changed while it plays. With ``clock`` it is also the clock of
+    nodes that run by ``use_sim_time``: ``/clock`` then tells recorded time, stands still in a
+    pause and starts again with each loop.
+    """
 
     def __init__(self, hub: Hub | None = None, source: Source | None = None,
                  on_published: Callable[[Event], None] = lambda event: None,
@@ -33,12 +47,24 @@ class ReplayNode(StageNode):
         self.finished = finished or threading.Event()
         self._on_published = on_published
         self._stopping = threading.Event()
+        self._position_s, self._loops = 0.0, 0
 
     def configure(self) -> None:
         """Open the source."""
+        if self.parameters.clock and self.parameters.restamp:
+            raise ParameterError("'clock' publishes recorded time, 'restamp' gives frames the "
+                                 'present: got both, choose one')
         self._source = self._given_source or open_source(self.parameters.source)
         self._cameras = {'thermal': self.advertise(messages.IMAGE, 'thermal/image_raw'),
                          'rgb': self.advertise(messages.IMAGE, 'rgb/image_raw')}
+        self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
+            if self.parameters.clock else None
+
+    def cleanup(self) -> None:
+        """Let go of the source."""
+        del self._source
+        if self._clock_publisher is not None:
+            self.destroy_publisher(self._clock_publisher)
 
     def activate(self) -> None:
         """Start to publish."""
@@ -52,13 +78,15 @@ class ReplayNode(StageNode):
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell what is replayed."""
-        return '', {'source': self._source.name, 'finished': self.finished.is_set()}
+        return '', {'source': self._source.name, 'finished': self.finished.is_set(),
+                    'position_s': self._position_s, 'loops': self._loops}
 
     def _replay(self, _: None) -> None:
         try:
             self._wait_for_subscribers()
             self._publish_once()
             while self.parameters.loop and not self._stopping.is_set():
+                self._loops += 1
                 self._publish_once()
         finally:
             self.finished.set()
@@ -72,25 +100,40 @@ class ReplayNode(StageNode):
     def _publish_once(self) -> None:
         first_stamp_ns = None
         for event in self._source.events():
-            if first_stamp_ns is None:
-                first_stamp_ns = event.frame.stamp_ns
-                start_s = time.monotonic()
-                start_ns = self.get_clock().now().nanoseconds
-            elapsed_ns = event.frame.stamp_ns - first_stamp_ns
-            if 0 < self.parameters.max_duration_s < elapsed_ns * 1e-9:
-                return
-            due_s = start_s + elapsed_ns * 1e-9 / self.parameters.rate
-            if self._stopping.wait(max(0.0, due_s - time.monotonic())):
-                return
             frame = event.frame
+            if first_stamp_ns is None:
+                first_stamp_ns, start_s = frame.stamp_ns, time.monotonic()
+                start_ns = self.get_clock().now().nanoseconds
+                playhead = Playhead(self.parameters.rate, self.parameters.paused, start_s)
+            position_s = (frame.stamp_ns - first_stamp_ns) * 1e-9
+            if 0 < self.parameters.max_duration_s < position_s:
+                return
+            due_s = self._wait_until_due(playhead, position_s, first_stamp_ns)
+            if due_s is None:
+                return
             if self.parameters.restamp:
-                stamp_ns = start_ns + int(elapsed_ns / self.parameters.rate)
-                frame = replace(frame, stamp_ns=stamp_ns)
+                frame = replace(frame, stamp_ns=start_ns + round((due_s - start_s) * 1e9))
             self._on_published(replace(event, frame=frame))
             self._cameras[event.stream].publish(frame)
 
+    def _wait_until_due(self, playhead: Playhead, position_s: float,
+                        first_stamp_ns: int) -> float | None:
+        """Turn the clock up to a position; return when it was due, None where all shall end."""
+        while True:
+            now_s = time.monotonic()
+            playhead.change(self.parameters.rate, self.parameters.paused, now_s)
+            due_s = playhead.due_s(position_s)
+            self._position_s = min(position_s, playhead.position_s(now_s))
+            if self._clock_publisher is not None and not self.parameters.paused:
+                stamp_ns = first_stamp_ns + round(self._position_s * 1e9)
+                self._clock_publisher.publish(Clock(clock=header_of(stamp_ns, '').stamp))
+            if due_s <= now_s:
+                return due_s
+            if self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S)):
+                return None
 
-def run(source: str, *, rate: float, loop: bool, restamp: bool) -> int:
+
+def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
     """
     Replay one source in this process until its end; returns the exit code.
 
@@ -101,7 +144,8 @@ def run(source: str, *, rate: float, loop: bool, restamp: bool) -> int:
 
     """
     dds.use_profile()
-    values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp}
+    values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp,
+              'clock': clock}
     build(ReplayNodeParameters, values)
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     finished = threading.Event()
