@@ -82,8 +82,7 @@ def container_process(live_graph, *arguments):
     """Run the container as a process on the domain of the graph; it ends by SIGINT, with 0."""
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(live_graph.context.get_domain_id())}
     with subprocess.Popen([sys.executable, '-m', 'ivf_ros.nodes.component_container', *arguments],
-                          cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE,
-                          text=True) as process:
+                          cwd=REPOSITORY, env=environment) as process:
         try:
             yield process
             process.send_signal(signal.SIGINT)

@@ -9,6 +9,7 @@ from typing import Any
 from ivf_ros import detection
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
+from ivf_ros.nodes.image_transport import ImageOutput
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import DetectionNodeParameters
 from ivf_ros.nodes.perception_input import PerceptionInput
@@ -39,7 +40,7 @@ class DetectionNode(StageNode):
         self._pace = Pace()
         self._detections = self.advertise(messages.DETECTIONS, 'detections')
         self._temperatures = self.advertise(messages.TEMPERATURES, 'detections/temperatures')
-        self._overlay = self.advertise(messages.IMAGE, 'detections/overlay')
+        self._overlay = ImageOutput(self, 'detections/overlay')
 
     def activate(self) -> None:
         """Subscribe to what is looked at."""
@@ -47,8 +48,7 @@ class DetectionNode(StageNode):
                                             lambda: self.statistics.drop('busy'))
         self._input = PerceptionInput(
             self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
-            wants_thermal=lambda: self._looks_at_both() or self._is_radiometric(),
-            rgb_transport=self.parameters.rgb_transport)
+            wants_thermal=lambda: self._looks_at_both() or self._is_radiometric())
 
     def cleanup(self) -> None:
         """Let go of the stage."""

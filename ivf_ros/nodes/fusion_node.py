@@ -10,6 +10,7 @@ from typing import Any
 from ivf_ros.fusion import Fuser, FusionMode, FusionStage
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
+from ivf_ros.nodes.image_transport import ImageOutput
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.node_parameters import FusionNodeParameters
 from ivf_ros.nodes.paired_input import PairedInput
@@ -38,7 +39,7 @@ class FusionNode(StageNode):
         self._modes: Counter[FusionMode] = Counter()
         self._trouble = ''
         self._seen: dict[str, object] = {}
-        self._fused = self.advertise(messages.IMAGE, 'fused/image')
+        self._fused = ImageOutput(self, 'fused/image')
         self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
 
     def activate(self) -> None:

@@ -12,6 +12,7 @@ from ivf_ros.pairing import PairingParameters
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import FreezeParameters, RadiometryParameters
 
+EXTRINSICS = ('parameters', 'tf')
 TRANSPORTS = ('raw', 'compressed')
 
 
@@ -25,8 +26,8 @@ def _looks_at() -> Any:
                      'or the fused image only.', choices=('rgb+thermal', 'fused'))
 
 
-def _transport(camera: str) -> Any:
-    return parameter('raw', f'How {camera} images come; compressed subscribes to '
+def _transport(images: str) -> Any:
+    return parameter('raw', f'How {images} images come; compressed subscribes to '
                      '<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.',
                      choices=TRANSPORTS, live=False)
 
@@ -44,6 +45,13 @@ class RegistrationNodeParameters:
     max_rate_hz: float = parameter(
         2.0, 'Most measurements a second; frames in between use the latest one.',
         minimum=0.01, maximum=1000.0)
+    extrinsics: str = parameter(
+        'parameters', 'Who knows how the RGB camera stands to the thermal one: the parameters '
+        'calibrated.R_ and t_thermal_to_rgb, or tf, between the frames of the two CameraInfos.',
+        choices=EXTRINSICS, live=False)
+    rectified: bool = parameter(
+        False, 'The images are rectified: P of CameraInfo is their pinhole matrix, not K.',
+        live=False)
     pairing: PairingParameters = group(PairingParameters)
     calibrated: registration.CalibratedParameters = group(registration.CalibratedParameters)
     dense: registration.DenseParameters = group(registration.DenseParameters)
@@ -78,7 +86,9 @@ class SegmentationNodeParameters:
     max_rate_hz: float = parameter(
         10.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
     looks_at: str = _looks_at()
+    fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
+    thermal_transport: str = _transport('registered thermal')
     segmentation: segmentation.SegmentationParameters = group(
         segmentation.SegmentationParameters)
 
@@ -91,7 +101,9 @@ class DetectionNodeParameters:
     max_rate_hz: float = parameter(
         10.0, 'Most images a second that are searched.', minimum=0.01, maximum=1000.0)
     looks_at: str = _looks_at()
+    fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
+    thermal_transport: str = _transport('registered thermal')
     tracking: detection.TrackingParameters = group(detection.TrackingParameters)
     radiometry: RadiometryParameters = group(RadiometryParameters)
     detection: detection.DetectionParameters = group(detection.DetectionParameters)

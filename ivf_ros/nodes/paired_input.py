@@ -8,9 +8,10 @@ from collections import deque
 from dataclasses import replace
 import threading
 import time
-from typing import Any, Callable
+from typing import Callable
 
-from ivf_ros.nodes import messages, topic_watch
+from ivf_ros.nodes import topic_watch
+from ivf_ros.nodes.image_transport import form_of
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
 from ivf_ros.types import Frame
@@ -43,10 +44,11 @@ class PairedInput:
         started_s = time.monotonic()
         self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
         self._last_pair_s = started_s
-        self._topics = {'thermal': subscribe_to_images(node, 'thermal/image_raw',
-                                                       thermal_transport, self._add_thermal),
-                        'rgb': subscribe_to_images(node, 'rgb/image_raw', rgb_transport,
-                                                   lambda frame: self._add('rgb', frame))}
+        self._topics = {
+            'thermal': node.subscribe(*form_of('thermal/image_raw', thermal_transport),
+                                      self._add_thermal).topic_name,
+            'rgb': node.subscribe(*form_of('rgb/image_raw', rgb_transport),
+                                  lambda frame: self._add('rgb', frame)).topic_name}
         node.every(_POLL_PERIOD_S, self._poll)
 
     def diagnostics(self) -> dict[str, object]:
@@ -108,11 +110,3 @@ class PairedInput:
             else 'have the thermal camera publish mono8 or mono16, without a palette'
         self._node.complain(f"'{self._topics['thermal']}' carries images in colour: {why}")
         return False
-
-
-def subscribe_to_images(node: StageNode, topic: str, transport: str,
-                        callback: Callable[[Frame], Any]) -> str:
-    """Subscribe to an image topic by the convention of image_transport; return its full name."""
-    if transport == 'compressed':
-        return node.subscribe(messages.COMPRESSED, f'{topic}/compressed', callback).topic_name
-    return node.subscribe(messages.IMAGE, topic, callback).topic_name

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 import threading
 import time
-from typing import Any, Callable
+from typing import Callable
 
 from ivf_ros.fusion.fuser import filled
-from ivf_ros.nodes import messages, topic_watch
+from ivf_ros.nodes import topic_watch
+from ivf_ros.nodes.image_transport import form_of
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Frame
@@ -47,13 +48,14 @@ class PerceptionInput:
     """
     Subscribes a node to the fused image and, where it wants them, to RGB and registered thermal.
 
+    They come by the transports in the parameters of the node.
     The fused image leads: it comes as long as any camera works. Those who look at both cameras
     look at it where one of the two is missing.
     """
 
     def __init__(self, node: StageNode, wanted: Callable[[], bool],
                  on_fused: Callable[[Frame], None], *, wants_rgb: Callable[[], bool],
-                 wants_thermal: Callable[[], bool], rgb_transport: str) -> None:
+                 wants_thermal: Callable[[], bool]) -> None:
         self._node, self._wanted = node, wanted
         self._last_seen_s = time.monotonic()
         self._agc = Agc()
@@ -62,13 +64,14 @@ class PerceptionInput:
         self._latest_had = {'rgb': False, 'thermal': False}
         self._wants = {'rgb': wants_rgb, 'thermal': wants_thermal}
         self._on_fused = on_fused
-        node.subscribe_while(wanted, messages.IMAGE, 'fused/image', self._add_fused)
-        topics: dict[str, tuple[Any, str]] = {
-            'thermal': (messages.IMAGE, 'thermal_registered/image'),
-            'rgb': (messages.IMAGE, 'rgb/image_raw') if rgb_transport == 'raw'
-            else (messages.COMPRESSED, 'rgb/image_raw/compressed')}
-        for stream, (wire, topic) in topics.items():
-            node.subscribe_while(partial(self._is_wanted, wanted, stream), wire, topic,
+        p = node.parameters
+        fused = form_of('fused/image', p.fused_transport)
+        self._topic = node.resolve_topic_name(fused[1])
+        node.subscribe_while(wanted, *fused, self._add_fused)
+        for stream, form in (
+                ('thermal', form_of('thermal_registered/image', p.thermal_transport)),
+                ('rgb', form_of('rgb/image_raw', p.rgb_transport))):
+            node.subscribe_while(partial(self._is_wanted, wanted, stream), *form,
                                  partial(self._add, stream))
 
     def at(self, fused: Frame) -> Sight:
@@ -94,9 +97,8 @@ class PerceptionInput:
             self._last_seen_s = now_s
         if now_s - self._last_seen_s <= limit_s:
             return ''
-        topic = self._node.resolve_topic_name('fused/image')
-        return (f"nothing received for {limit_s:g} s on '{topic}' "
-                f'({topic_watch.silence(self._node, topic)})')
+        return (f"nothing received for {limit_s:g} s on '{self._topic}' "
+                f'({topic_watch.silence(self._node, self._topic)})')
 
     def _add_fused(self, frame: Frame) -> None:
         self._last_seen_s = time.monotonic()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 import threading
 from typing import Any
@@ -12,10 +11,12 @@ from typing import Any
 from ivf_ros import geometry, registration
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
+from ivf_ros.nodes.image_transport import ImageOutput
 from ivf_ros.nodes.messages import Homography, Stamped
 from ivf_ros.nodes.node_parameters import RegistrationNodeParameters
 from ivf_ros.nodes.paired_input import PairedInput
 from ivf_ros.nodes.process import run_node
+from ivf_ros.nodes.rig import Rig
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 from ivf_ros.nodes.worker import Pace
@@ -24,6 +25,9 @@ from ivf_ros.parameters import flatten
 from ivf_ros.thermal import FreezeDetector, ThermalState
 from ivf_ros.types import Frame, Registration, RegistrationState
 from sensor_msgs.msg import CameraInfo
+
+# How soon it is seen that tf knows the rig.
+_RIG_PERIOD_S = 0.5
 
 
 class RegistrationNode(StageNode):
@@ -40,13 +44,13 @@ class RegistrationNode(StageNode):
 
     def configure(self) -> None:
         """Build the registrar and its tracker."""
-        self._camera_infos: dict[str, Stamped[CameraInfo]] = {}
+        self._rig = Rig(self, self.parameters.extrinsics, self.parameters.rectified)
         self._build_stage()
         self._latest: Registration | None = None
         self._answering = threading.Lock()  # a late prior must not follow a measurement
         self._pace = Pace()
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
-        self._registered = self.advertise(messages.IMAGE, 'thermal_registered/image')
+        self._registered = ImageOutput(self, 'thermal_registered/image')
         self._registered_info = self.advertise(messages.CAMERA_INFO,
                                                'thermal_registered/camera_info')
 
@@ -66,6 +70,7 @@ class RegistrationNode(StageNode):
         for stream in ('thermal', 'rgb'):
             self.subscribe(messages.CAMERA_INFO, f'{stream}/camera_info',
                            partial(self._on_camera_info, stream))
+        self.every(_RIG_PERIOD_S, self._look_up_rig)
 
     def check_parameters(self, requested: RegistrationNodeParameters) -> None:
         """Refuse a calibration that makes no homography."""
@@ -73,7 +78,8 @@ class RegistrationNode(StageNode):
 
     def cleanup(self) -> None:
         """Let go of the stage."""
-        del self._registrar, self._tracker, self._freeze, self._latest
+        self._rig.destroy()
+        del self._rig, self._registrar, self._tracker, self._freeze, self._latest
 
     def parameters_changed(self) -> None:
         """Start anew with the new settings; the tracker forgets what it measured."""
@@ -90,7 +96,7 @@ class RegistrationNode(StageNode):
                for state in RegistrationState},
             **{f'rejected.{why}': n for why, n in self._tracker.rejections.items()},
         }
-        warning = self._input.trouble()
+        warning = self._input.trouble() or self._rig.trouble()
         if latest is not None:
             values.update(state=latest.state.value, confidence=latest.confidence,
                           inliers=latest.inliers, age_s=latest.age_s,
@@ -150,29 +156,29 @@ class RegistrationNode(StageNode):
             return
         image = geometry.warp(thermal.image, self._latest.H_thermal_to_rgb, rgb.size)
         self._registered.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
-        if 'rgb' in self._camera_infos:
-            self._registered_info.publish(Stamped(self._camera_infos['rgb'].value, rgb.stamp_ns,
-                                                  rgb.frame_id))
+        info = self._rig.camera_infos.get('rgb')
+        if info is not None:
+            self._registered_info.publish(Stamped(info.value, rgb.stamp_ns, rgb.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
-        known = self._camera_infos.get(stream)
-        self._camera_infos[stream] = item
-        changed = known is None or list(known.value.k) != list(item.value.k)
-        if changed and len(self._camera_infos) == 2:
-            self._set_prior()
-            thermal, rgb = self._camera_infos['thermal'], self._camera_infos['rgb'].value
-            if rgb.width and rgb.height:
-                self._answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns, thermal.frame_id)
+        if self._rig.learn(stream, item):
+            self._rig.look_up()
+            self._rig_changed()
+
+    def _look_up_rig(self) -> None:
+        if self._rig.look_up():
+            self._rig_changed()
+
+    def _rig_changed(self) -> None:
+        self._set_prior()
+        thermal, rgb = self._rig.camera_infos['thermal'], self._rig.camera_infos['rgb'].value
+        if rgb.width and rgb.height:
+            self._answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns, thermal.frame_id)
 
     def _set_prior(self) -> None:
-        """Tell the tracker what calibration says, by parameters or by both CameraInfos."""
-        known = self.parameters.calibrated
-        # a camera that is not calibrated says so by a focal length of 0
-        if len(self._camera_infos) == 2 and all(info.value.k[0]
-                                                for info in self._camera_infos.values()):
-            known = replace(known, **{f'K_{stream}': tuple(info.value.k)
-                                      for stream, info in self._camera_infos.items()})
-        H_thermal_to_rgb = registration.CalibratedRegistrar(known).H_thermal_to_rgb
+        """Tell the tracker what is known of the rig."""
+        calibration = self._rig.calibration(self.parameters.calibrated)
+        H_thermal_to_rgb = registration.CalibratedRegistrar(calibration).H_thermal_to_rgb
         if H_thermal_to_rgb is not None:
             self._tracker.set_prior(H_thermal_to_rgb)
 

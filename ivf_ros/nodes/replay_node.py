@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ivf_ros import dds
 from ivf_ros.data.sources import open_source, Source
-from ivf_ros.nodes import messages
+from ivf_ros.nodes.image_transport import ImageOutput
 from ivf_ros.nodes.messages import header_of
 from ivf_ros.nodes.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.playhead import Playhead
@@ -55,8 +55,8 @@ class ReplayNode(StageNode):
             raise ParameterError("'clock' publishes recorded time, 'restamp' gives frames the "
                                  'present: got both, choose one')
         self._source = self._given_source or open_source(self.parameters.source)
-        self._cameras = {'thermal': self.advertise(messages.IMAGE, 'thermal/image_raw'),
-                         'rgb': self.advertise(messages.IMAGE, 'rgb/image_raw')}
+        self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
+                         'rgb': ImageOutput(self, 'rgb/image_raw')}
         self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
             if self.parameters.clock else None
 

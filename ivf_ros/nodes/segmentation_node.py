@@ -9,6 +9,7 @@ from typing import Any
 from ivf_ros import segmentation
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
+from ivf_ros.nodes.image_transport import ImageOutput
 from ivf_ros.nodes.messages import Stamped
 from ivf_ros.nodes.node_parameters import SegmentationNodeParameters
 from ivf_ros.nodes.perception_input import PerceptionInput
@@ -33,7 +34,7 @@ class SegmentationNode(StageNode):
         self._pace = Pace()
         self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
         self._info = self.advertise(messages.LABEL_INFO, 'segmentation/label_info', LATCHED_QOS)
-        self._overlay = self.advertise(messages.IMAGE, 'segmentation/overlay')
+        self._overlay = ImageOutput(self, 'segmentation/overlay')
 
     def activate(self) -> None:
         """Subscribe to the fused image and say what the labels mean."""
@@ -41,7 +42,7 @@ class SegmentationNode(StageNode):
                                              lambda: self.statistics.drop('busy'))
         self._input = PerceptionInput(
             self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
-            wants_thermal=self._looks_at_both, rgb_transport=self.parameters.rgb_transport)
+            wants_thermal=self._looks_at_both)
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
