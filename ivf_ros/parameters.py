@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+import difflib
 import json
 from typing import Any, Iterator, Mapping, Sequence, TypeVar
 
@@ -80,9 +81,17 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     known = {declared.name: declared for declared in declarations(cls)}
     for name in values:
         if name not in known:
-            raise ParameterError(f"unknown parameter '{name}'; known: {', '.join(known)}")
+            raise unknown_parameter(name, list(known))
     checked = {name: _checked(known[name], value) for name, value in values.items()}
     return _assemble(cls, checked, '')
+
+
+def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:
+    """Return the error that names the parameter most like ``name``, or all where none is."""
+    alike = difflib.get_close_matches(name, known, 1)
+    return ParameterError(f"unknown parameter '{name}'; "
+                          + (f'did you mean {alike[0]}?' if alike
+                             else f'known: {", ".join(known)}'))
 
 
 def flatten(parameters: Any) -> dict[str, Any]:

@@ -394,7 +394,7 @@ def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(l
 
 
 @pytest.mark.parametrize('name, value, message', [
-    ('fusion.methud', 'average', "unknown parameter 'fusion.methud'; known: autostart"),
+    ('fusion.methud', 'average', "unknown parameter 'fusion.methud'; did you mean fusion.method"),
     ('fusion.method', 'magic', "'fusion.method' must be one of fast, seafusion, "),
     ('fusion.dark_luma', 'dark', "'fusion.dark_luma'"),
     ('fusion.dark_luma', 300.0, "'fusion.dark_luma'"),

@@ -53,7 +53,8 @@ def test_replace_keeps_everything_else():
 
 
 @pytest.mark.parametrize('values, message', [
-    ({'cuont': 3}, "unknown parameter 'cuont'; known: count, enabled"),
+    ({'cuont': 3}, "unknown parameter 'cuont'; did you mean count?"),
+    ({'speed': 3}, "unknown parameter 'speed'; known: count, enabled"),
     ({'inner': 3}, "unknown parameter 'inner'"),  # a group is no parameter
     ({'count': 0}, "'count' must be at least 1, got 0"),
     ({'inner.gain': 1.5}, "'inner.gain' must be at most 1.0, got 1.5"),

@@ -28,6 +28,7 @@ from typing import Any, Sequence
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from ivf_ros.nodes import memory, process
+from ivf_ros.nodes.health import one_line
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 import rclpy
@@ -150,7 +151,7 @@ class ComponentManager(Node):
             response.unique_id = self.load(request.plugin_name, log_level=request.log_level,
                                            **_node_options(request))
         except ComponentError as error:
-            response.error_message = ' '.join(str(error).split())
+            response.error_message = one_line(str(error))
             self.get_logger().error(response.error_message)
             return response
         response.success = True
@@ -245,12 +246,15 @@ def main(arguments: list[str] | None = None) -> int:
                                      description='Host nodes in one process.')
     parser.add_argument('stages', nargs='*', metavar='stage',
                         help=f'loaded at start, any of {", ".join(_STAGES)}; default: none')
-    stages = parser.parse_args(remove_ros_args(arguments)[1:]).stages
-    unknown = [name for name in stages if name not in _STAGES]
-    if unknown:
-        parser.error(f"unknown stage '{unknown[0]}'; known: {', '.join(_STAGES)}")
+    try:
+        stages = parser.parse_args(remove_ros_args(arguments)[1:]).stages
+        unknown = [name for name in stages if name not in _STAGES]
+        if unknown:
+            parser.error(f"unknown stage '{unknown[0]}'; known: {', '.join(_STAGES)}")
+        rclpy.init(args=_shared(arguments))
+    except process.RCL_ERRORS as error:
+        return process.fail(error)
     process.tune(n_stages=len(_STAGES))
-    rclpy.init(args=_shared(arguments))
     at_work, at_service = SingleThreadedExecutor(), SingleThreadedExecutor()
     manager = ComponentManager(at_work, cli_args=arguments)
     at_service.add_node(manager)
@@ -262,8 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
         while rclpy.ok() and turning.is_alive():
             at_service.spin_once(timeout_sec=0.5)
     except ComponentError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
+        return process.fail(error)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import re
 import threading
 from typing import Callable, Mapping
 
@@ -40,6 +41,11 @@ class Condition:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
+def one_line(text: str) -> str:
+    """Return a message as one line, without the places in C code that rcl adds to its own."""
+    return ' '.join(re.sub(r',?\s*at /\S+:\d+', '', text).split())
+
+
 def equipment(method: object) -> dict[str, object]:
     """Return what a method of a stage computes on, and by which files; most need none."""
     files = getattr(method, 'weight_files', ())
@@ -68,7 +74,7 @@ class Health:
 
     def complain(self, text: str) -> None:
         """Say in one line, once, and in the diagnostics, what went wrong with one frame."""
-        text = ' '.join(text.split())
+        text = one_line(text)
         if self.statistics.complain(text):
             self._node.get_logger().error(text)
 

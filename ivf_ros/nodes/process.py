@@ -10,10 +10,14 @@ from typing import Callable, Sequence
 
 import cv2
 from ivf_ros.nodes import memory
+from ivf_ros.nodes.health import one_line
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+# What rclpy raises over ROS arguments that make no sense: RCLError and its kin.
+RCL_ERRORS = (RuntimeError,)
 
 
 def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None = None,
@@ -29,8 +33,11 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
 
     """
     tune(n_stages=1)
-    rclpy.init(args=None if arguments is None else list(arguments))
     node = None
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+    except RCL_ERRORS as error:
+        return fail(error)
     # Callbacks only enqueue, so one thread is enough and the least work for the interpreter lock.
     executor = SingleThreadedExecutor()
     try:
@@ -40,8 +47,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         while rclpy.ok() and not until():
             executor.spin_once(timeout_sec=0.5)
     except ParameterError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
+        return fail(error)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
@@ -50,6 +56,12 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         executor.shutdown()
         rclpy.try_shutdown()
     return 0
+
+
+def fail(error: Exception) -> int:
+    """Say in one line why this process ends; returns its exit code."""
+    sys.stderr.write(f'error: {one_line(str(error))}\n')
+    return 1
 
 
 def tune(n_stages: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Callable, TypeVar
 import cv2
 from ivf_ros import parameters
 from ivf_ros.nodes import memory, ros_parameters
-from ivf_ros.nodes.health import Condition, Health
+from ivf_ros.nodes.health import Condition, Health, one_line
 from ivf_ros.nodes.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
 from ivf_ros.nodes.worker import Worker
 from ivf_ros.parameters import ParameterError
@@ -188,7 +188,7 @@ class StageNode(LifecycleNode):
             super().destroy_node()
 
     def _fail(self, why: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
-        self._failure = ' '.join(why.split())
+        self._failure = one_line(why)
         self.get_logger().error(self._failure)
         undo()
         return TransitionCallbackReturn.FAILURE
@@ -224,8 +224,8 @@ class StageNode(LifecycleNode):
         unknown = [name for name in self._parameter_overrides
                    if not self.has_parameter(name) and not name.startswith('qos_overrides.')]
         if unknown:
-            known = ', '.join(parameters.flatten(self.parameters))
-            raise ParameterError(f"unknown parameter '{unknown[0]}'; known: {known}")
+            raise parameters.unknown_parameter(unknown[0],
+                                               list(parameters.flatten(self.parameters)))
 
     def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
         try:
