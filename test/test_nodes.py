@@ -379,6 +379,46 @@ def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(
     assert node.trigger_configure() == SUCCESS
 
 
+def test_a_registration_keeps_what_it_knows_through_a_change_that_does_not_concern_it(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    node = start(live_graph, RegistrationNode, method='dense', max_rate_hz=20.0)
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(lambda: node.diagnose()[1].get('state') == 'TRACKING')
+    tracker = node._tracker
+    assert node.set_parameters([Parameter('max_rate_hz', value=5.0)])[0].successful
+    assert node._tracker is tracker and node.diagnose()[1]['state'] == 'TRACKING'
+    assert node.set_parameters([Parameter('dense.work_px', value=240)])[0].successful
+    assert node._tracker is not tracker
+    refused = node.set_parameters([Parameter('calibrated.K_rgb', value=[1.0, 2.0])])[0]
+    assert not refused.successful and 'K_thermal has 9 numbers' in refused.reason
+
+
+def test_several_parameters_change_together_or_not_at_all(live_graph):
+    node = start(live_graph, FusionNode, **{'fusion.method': 'average'})
+    good = Parameter('fusion.method', value='laplacian')
+    bad = Parameter('fusion.feather_px', value=-1.0)
+    refused = node.set_parameters_atomically([good, bad])
+    assert not refused.successful and 'fusion.feather_px' in refused.reason
+    assert node.parameters.fusion.method == node._stage.parameters.method == 'average'
+    assert node.set_parameters_atomically([good]).successful
+    assert node.parameters.fusion.method == node._stage.parameters.method == 'laplacian'
+
+
+@pytest.mark.parametrize('node_class, name, value, reason', [
+    (DetectionNode, 'detection.method', 'onnx', 'read-only'),
+    (SegmentationNode, 'segmentation.method', 'magic', 'read-only'),
+    (FusionNode, 'fusion.learned.weights', '/none', 'no weight file at /none'),
+])
+def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
+        live_graph, node_class, name, value, reason):
+    node = start(live_graph, node_class)
+    before = node.parameters
+    refused = node.set_parameters([Parameter(name, value=value)])[0]
+    assert not refused.successful and reason in refused.reason
+    assert node.parameters == before and node._condition().error == ''
+
+
 def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
     node = start(live_graph, FusionNode)
     for name, value in (('fusion.method', 'average'), ('fusion.learned.weights', 'none')):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from ivf_ros.detection.anchor_free import AnchorFreeDetector, AnchorFreeParameters
 from ivf_ros.detection.classes import CLASS_NAMES
@@ -17,10 +17,13 @@ from ivf_ros.detection.temperature import with_temperatures
 from ivf_ros.detection.tracking import Tracker, TrackingParameters
 from ivf_ros.parameters import build
 
-__all__ = ['AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES', 'create', 'DEFAULT_METHOD',
-           'DetectionError', 'DetectionParameters', 'draw', 'HogDetector', 'HogParameters',
-           'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker', 'TrackingParameters',
-           'with_temperatures']
+__all__ = ['AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES', 'create',
+           'DEFAULT_METHOD', 'DetectionError', 'DetectionParameters', 'Detector', 'draw',
+           'HogDetector', 'HogParameters', 'methods', 'OnnxDetector', 'OnnxParameters',
+           'Tracker', 'TrackingParameters', 'with_temperatures']
+
+# What ``create`` makes.
+Detector: TypeAlias = AnchorFreeDetector | OnnxDetector | HogDetector
 
 
 def methods() -> tuple[str, ...]:
@@ -28,8 +31,7 @@ def methods() -> tuple[str, ...]:
     return METHODS
 
 
-def create(method: str = 'default', **parameters: Any
-           ) -> AnchorFreeDetector | OnnxDetector | HogDetector:
+def create(method: str = 'default', **parameters: Any) -> Detector:
     """
     Make a detector; ``parameters`` are those of ``DetectionParameters`` by dotted name.
 

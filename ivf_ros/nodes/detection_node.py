@@ -34,9 +34,8 @@ class DetectionNode(StageNode):
 
     def configure(self) -> None:
         """Build the detector and the tracker."""
-        self._built: detection.DetectionParameters | None = None
         self._tracker = detection.Tracker(self.parameters.tracking)
-        self.parameters_changed()
+        self._detector = detection.create(**flatten(self.parameters.detection))
         self._pace = Pace()
         self._detections = self.advertise(messages.DETECTIONS, 'detections')
         self._temperatures = self.advertise(messages.TEMPERATURES, 'detections/temperatures')
@@ -54,11 +53,15 @@ class DetectionNode(StageNode):
         """Let go of the stage."""
         del self._detector, self._tracker
 
-    def parameters_changed(self) -> None:
-        """Build the detector anew where it changed, and go on with the tracks."""
-        wanted = self.parameters.detection
-        if self._built != wanted:
-            self._detector, self._built = detection.create(**flatten(wanted)), wanted
+    def prepare(self, requested: DetectionNodeParameters) -> detection.Detector:
+        """Build the detector anew where it changes."""
+        if requested.detection == self.parameters.detection:
+            return self._detector
+        return detection.create(**flatten(requested.detection))
+
+    def take_over(self, prepared: detection.Detector) -> None:
+        """Go on with the new settings from the next image."""
+        self._detector = prepared
         self._tracker.parameters = self.parameters.tracking
 
     def diagnose(self) -> tuple[str, dict[str, object]]:

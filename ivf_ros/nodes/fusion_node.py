@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ivf_ros.fusion import Fuser, FusionMode, FusionStage
+from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.image_transport import ImageOutput
@@ -55,14 +55,18 @@ class FusionNode(StageNode):
         """Let go of the stage."""
         del self._stage, self._freeze
 
-    def check_parameters(self, requested: FusionNodeParameters) -> None:
-        """Refuse a method whose network cannot be had."""
-        if requested.fusion != self.parameters.fusion:
-            Fuser(requested.fusion)
+    def prepare(self, requested: FusionNodeParameters) -> FusionStage:
+        """Build the stage anew where the method or the meaning of thermal changes."""
+        old, new = self.parameters, requested
+        if (new.fusion.method, new.fusion.learned, new.radiometry) \
+                == (old.fusion.method, old.fusion.learned, old.radiometry):
+            return self._stage
+        return FusionStage(new.fusion, new.radiometry.radiometry())
 
-    def parameters_changed(self) -> None:
+    def take_over(self, prepared: FusionStage) -> None:
         """Go on with the new settings from the next frame."""
-        self._stage.parameters = self.parameters.fusion
+        prepared.parameters = self.parameters.fusion
+        self._stage = prepared
         self._freeze.parameters = self.parameters.freeze
 
     def diagnose(self) -> tuple[str, dict[str, object]]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 import threading
 from typing import Any
@@ -30,6 +31,15 @@ from sensor_msgs.msg import CameraInfo
 _RIG_PERIOD_S = 0.5
 
 
+@dataclass(frozen=True)
+class _Built:
+    """A registrar with its tracker, and the parameters that they were made of."""
+
+    settings: tuple[Any, registration.TrackerParameters]
+    registrar: registration.Registrar
+    tracker: registration.RegistrationTracker
+
+
 class RegistrationNode(StageNode):
     """
     Publishes ``registration/homography`` and, where wanted, ``thermal_registered/image``.
@@ -45,7 +55,10 @@ class RegistrationNode(StageNode):
     def configure(self) -> None:
         """Build the registrar and its tracker."""
         self._rig = Rig(self, self.parameters.extrinsics, self.parameters.rectified)
-        self._build_stage()
+        self._freeze = FreezeDetector()
+        self._thermal_state = ThermalState.LIVE
+        self._built: _Built | None = None
+        self.take_over(self.prepare(self.parameters))
         self._latest: Registration | None = None
         self._answering = threading.Lock()  # a late prior must not follow a measurement
         self._pace = Pace()
@@ -72,25 +85,33 @@ class RegistrationNode(StageNode):
                            partial(self._on_camera_info, stream))
         self.every(_RIG_PERIOD_S, self._look_up_rig)
 
-    def check_parameters(self, requested: RegistrationNodeParameters) -> None:
-        """Refuse a calibration that makes no homography."""
+    def prepare(self, requested: RegistrationNodeParameters) -> _Built:
+        """Build registrar and tracker anew where they change; refuse what is no calibration."""
         registration.CalibratedRegistrar(requested.calibrated)
+        settings = getattr(requested, requested.method), requested.tracker
+        if self._built is not None and self._built.settings == settings:
+            return self._built
+        registrar = registration.create(requested.method, **flatten(settings[0]))
+        return _Built(settings, registrar,
+                      registration.RegistrationTracker(registrar, requested.tracker))
+
+    def take_over(self, prepared: _Built) -> None:
+        """Go on with the new settings; a new tracker knows nothing but the prior."""
+        self._built, self._tracker = prepared, prepared.tracker
+        self._set_prior()
+        self._freeze.parameters = self.parameters.freeze
 
     def cleanup(self) -> None:
         """Let go of the stage."""
         self._rig.destroy()
-        del self._rig, self._registrar, self._tracker, self._freeze, self._latest
-
-    def parameters_changed(self) -> None:
-        """Start anew with the new settings; the tracker forgets what it measured."""
-        self._build_stage()
+        del self._rig, self._built, self._tracker, self._freeze, self._latest
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell the state of the registration."""
         latest = self._latest
         values: dict[str, object] = {
             **self._input.diagnostics(),
-            **equipment(self._registrar),
+            **equipment(self._built and self._built.registrar),
             'thermal_state': self._thermal_state.value,
             **{f'state_count.{state.value}': self._tracker.states[state.value]
                for state in RegistrationState},
@@ -104,14 +125,6 @@ class RegistrationNode(StageNode):
             if latest.state is RegistrationState.LOST:
                 warning = warning or f'registration lost: {latest.reason}'
         return warning, values
-
-    def _build_stage(self) -> None:
-        p = self.parameters
-        self._registrar = registration.create(p.method, **flatten(getattr(p, p.method)))
-        self._tracker = registration.RegistrationTracker(self._registrar, p.tracker)
-        self._set_prior()
-        self._freeze = FreezeDetector(p.freeze)
-        self._thermal_state = ThermalState.LIVE
 
     def _follow(self, pair: tuple[Frame, Frame]) -> None:
         """Do what every frame needs; now and then have the homography measured."""

@@ -29,8 +29,7 @@ class SegmentationNode(StageNode):
 
     def configure(self) -> None:
         """Build the segmenter."""
-        self._built: segmentation.SegmentationParameters | None = None
-        self.parameters_changed()
+        self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
         self._pace = Pace()
         self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
         self._info = self.advertise(messages.LABEL_INFO, 'segmentation/label_info', LATCHED_QOS)
@@ -50,11 +49,15 @@ class SegmentationNode(StageNode):
         """Let go of the stage."""
         del self._segmenter
 
-    def parameters_changed(self) -> None:
-        """Build the segmenter anew where it changed."""
-        wanted = self.parameters.segmentation
-        if self._built != wanted:
-            self._segmenter, self._built = segmentation.create(**flatten(wanted)), wanted
+    def prepare(self, requested: SegmentationNodeParameters) -> segmentation.Segmenter:
+        """Build the segmenter anew where it changes."""
+        if requested.segmentation == self.parameters.segmentation:
+            return self._segmenter
+        return segmentation.create(**flatten(requested.segmentation))
+
+    def take_over(self, prepared: segmentation.Segmenter) -> None:
+        """Go on with the new settings from the next image."""
+        self._segmenter = prepared
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the image is labelled."""

@@ -35,7 +35,8 @@ class StageNode(LifecycleNode):
 
     A subclass builds its stage in ``configure``, subscribes in ``activate``, frees the stage in
     ``cleanup`` and tells about itself in ``diagnose``. Its callbacks only enqueue; the stage runs
-    in workers made by ``start_worker``.
+    in workers made by ``start_worker``. A live change of parameters passes through ``prepare`` and
+    ``take_over``.
     """
 
     def __init__(self, name: str, parameters_class: type, hub: Hub | None = None,
@@ -48,6 +49,7 @@ class StageNode(LifecycleNode):
         self._timers_while_active: list[Any] = []
         self._is_configured = self._is_active = False
         self._failure = ''  # of the last transition
+        self._prepared: Any = None  # for a change of parameters that is under way
         self._health = Health(self, self._condition)
         self.statistics, self.complain = self._health.statistics, self._health.complain
         try:
@@ -73,11 +75,15 @@ class StageNode(LifecycleNode):
     def cleanup(self) -> None:
         """Let go of the stage."""
 
-    def check_parameters(self, requested: Any) -> None:
-        """Raise a stage error where values, each allowed, do not go together."""
+    def prepare(self, requested: Any) -> Any:
+        """
+        Build what these parameters ask for, while the old is still at work; raise to refuse them.
 
-    def parameters_changed(self) -> None:
-        """Take over ``self.parameters`` while configured; called after a live change."""
+        Called before a live change, in which each value for itself is allowed.
+        """
+
+    def take_over(self, prepared: Any) -> None:
+        """Go on with ``self.parameters``, for which ``prepared`` was built."""
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """
@@ -229,15 +235,17 @@ class StageNode(LifecycleNode):
 
     def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
         try:
-            self.check_parameters(ros_parameters.changed(self.parameters, requested))
+            changed = ros_parameters.changed(self.parameters, requested)
+            self._prepared = self.prepare(changed) if self._is_configured else None
         except STAGE_ERRORS as error:
-            return SetParametersResult(successful=False, reason=str(error))
+            return SetParametersResult(successful=False, reason=one_line(str(error)))
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, requested: list[Parameter]) -> None:
         self.parameters = ros_parameters.changed(self.parameters, requested)
+        prepared, self._prepared = self._prepared, None
         if self._is_configured:
-            self.parameters_changed()
+            self.take_over(prepared)
 
     # Diagnostics.
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from ivf_ros.parameters import build
 from ivf_ros.segmentation.bilateral import BilateralParameters, BilateralSegmenter
@@ -14,8 +14,11 @@ from ivf_ros.segmentation.settings import DEFAULT_METHOD, METHODS, SegmentationP
 from ivf_ros.segmentation.thermal_saliency import ThermalSaliency, ThermalSaliencyParameters
 
 __all__ = ['BilateralParameters', 'BilateralSegmenter', 'create', 'DEFAULT_METHOD', 'methods',
-           'overlay', 'SegmentationError', 'SegmentationParameters', 'ThermalSaliency',
-           'ThermalSaliencyParameters']
+           'overlay', 'SegmentationError', 'SegmentationParameters', 'Segmenter',
+           'ThermalSaliency', 'ThermalSaliencyParameters']
+
+# What ``create`` makes.
+Segmenter: TypeAlias = BilateralSegmenter | ThermalSaliency
 
 
 def methods() -> tuple[str, ...]:
@@ -23,7 +26,7 @@ def methods() -> tuple[str, ...]:
     return METHODS
 
 
-def create(method: str = 'default', **parameters: Any) -> BilateralSegmenter | ThermalSaliency:
+def create(method: str = 'default', **parameters: Any) -> Segmenter:
     """
     Make a segmenter; ``parameters`` are those of ``SegmentationParameters`` by dotted name.
 
