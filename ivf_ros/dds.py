@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 import os
 from pathlib import Path
 import sys
 import xml.etree.ElementTree as ElementTree
 
-# Fast DDS 3 reads the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
+# Fast DDS 3 reads only the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+
+# Fast DDS 3 came with Kilted, and so did this version of rclpy. The wheels set no ROS_DISTRO.
+_RCLPY_OF_FAST_DDS_3 = 9
 
 # The shared-memory segment of Fast DDS without a profile; less than one 640x480 colour image.
 DEFAULT_SEGMENT_BYTES = 512 * 1024
@@ -33,13 +37,16 @@ def profile_path() -> Path:
 
 def profile_variable() -> str:
     """Return the variable by which the Fast DDS of this machine is told its profile."""
-    uses_fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'jazzy')
-    return PROFILE_VARIABLES[1 if uses_fast_dds_2 else 0]
+    try:
+        major = int(metadata.version('rclpy').split('.')[0])
+    except metadata.PackageNotFoundError:
+        major = _RCLPY_OF_FAST_DDS_3
+    return PROFILE_VARIABLES[0 if major >= _RCLPY_OF_FAST_DDS_3 else 1]
 
 
 def profile_in_force() -> str:
     """Return the file that the environment names, or an empty string."""
-    return next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), '')
+    return os.environ.get(profile_variable(), '')
 
 
 def use_profile() -> None:

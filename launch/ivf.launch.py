@@ -44,9 +44,9 @@ def generate_launch_description() -> LaunchDescription:
                               description='Recording, or "simulator", to replay; none where '
                                           'empty.'),
     ]
-    # A profile that the user has chosen stays.
+    # A profile that the user has chosen stays. Fast DDS 2, of Jazzy, reads only the second name.
     environment = [SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-                   for name in ('FASTDDS_DEFAULT_PROFILES_FILE',)]
+                   for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')]
     common = {
         'package': 'ivf_ros',
         'namespace': LaunchConfiguration('namespace'),

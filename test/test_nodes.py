@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros import geometry  # noqa: E402
