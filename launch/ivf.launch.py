@@ -6,6 +6,7 @@ Launch the graph: registration, fusion, segmentation and detection.
     ros2 launch ivf_ros ivf.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
 
+from ivf_ros import dds
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -44,9 +45,9 @@ def generate_launch_description() -> LaunchDescription:
                               description='Recording, or "simulator", to replay; none where '
                                           'empty.'),
     ]
-    # A profile that the user has chosen stays. Fast DDS 2, of Jazzy, reads only the second name.
-    environment = [SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-                   for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')]
+    # A profile that the user has chosen stays.
+    name = dds.profile_variable()
+    environment = [SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))]
     common = {
         'package': 'ivf_ros',
         'namespace': LaunchConfiguration('namespace'),

@@ -141,21 +141,22 @@ def test_doctor_reads_the_shared_memory_from_the_profile_in_force(monkeypatch, t
         assert not {f.name: f for f in doctor.examine()}['dds_profile'].ok
 
 
-@pytest.mark.parametrize('rclpy, variable', [
-    ('3.3.15', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('7.1.5', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('9.1.2', 'FASTDDS_DEFAULT_PROFILES_FILE'),
-    ('10.0.9', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+@pytest.mark.parametrize('rclpy, variable, read', [
+    ('3.3.15', 'FASTRTPS_DEFAULT_PROFILES_FILE', False),
+    ('7.1.5', 'FASTRTPS_DEFAULT_PROFILES_FILE', False),
+    ('9.1.2', 'FASTDDS_DEFAULT_PROFILES_FILE', True),
+    ('10.0.9', 'FASTDDS_DEFAULT_PROFILES_FILE', True),
 ])
-def test_each_generation_of_fast_dds_is_told_by_the_variable_that_it_reads(
-        monkeypatch, rclpy, variable):
+def test_each_generation_of_fast_dds_is_told_by_a_variable_that_it_reads(
+        monkeypatch, rclpy, variable, read):
     monkeypatch.setattr(dds.metadata, 'version', lambda name: {'rclpy': rclpy}[name])
     assert dds.profile_variable() == variable
     other = next(name for name in dds.PROFILE_VARIABLES if name != variable)
     monkeypatch.setenv(variable, '')
-    monkeypatch.setenv(other, 'not_read.xml')
+    monkeypatch.setenv(other, 'other.xml')
+    assert dds.profile_in_force() == ('other.xml' if read else '')
     dds.use_profile()
-    assert dds.profile_in_force() == str(dds.profile_path())
+    assert dds.profile_in_force() == ('other.xml' if read else str(dds.profile_path()))
 
 
 def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
