@@ -10,7 +10,8 @@ Set up the checkout on a machine without ROS 2, then run it.
 All three make ``.venv/`` in the checkout, with the ROS 2 wheels, the message packages that the
 wheels lack, the libraries, PyTorch for the CPU and the command ``.venv/bin/ivf``. What is there
 already is not done again, and an interrupted set-up is repaired by the next one. The versions
-are those of the extras in ``setup.cfg``.
+are those of the extras in ``setup.cfg``. The wheels are those of ROS 2 Kilted; with
+``--distribution jazzy`` before the command they are those of Jazzy, in ``.venv-jazzy/``.
 """
 
 # This file has to say which Python it needs to a Python that is too old: it keeps to the syntax
@@ -35,9 +36,8 @@ import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / '.venv'
-LOG = VENV / 'bootstrap.log'
-STATE = VENV / 'bootstrap.json'  # its presence also says that the directory is ours to delete
+ENVIRONMENTS = {'kilted': '.venv', 'jazzy': '.venv-jazzy'}
+DEFAULT_DISTRIBUTION = 'kilted'
 
 OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 14)
@@ -73,21 +73,29 @@ class Step(NamedTuple):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; return 1 after one line on stderr where it could not be run."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    distribution = DEFAULT_DISTRIBUTION
+    if words[:1] == ['--distribution']:
+        distribution = ''.join(words[1:2])
+        words = words[2:]
     command = words.pop(0) if words else ''
     if command in ('-h', '--help'):
         print((__doc__ or '').strip())
         return 0
+    if distribution not in ENVIRONMENTS:
+        return _fail("--distribution takes {}, not '{}'".format(
+            ' or '.join(ENVIRONMENTS), distribution))
     if command not in ('demo', 'test', 'setup'):
         return _fail("say demo, test or setup, not '{}'; --help explains them".format(command))
     try:
         check_platform()
-        _mention_ros()
-        set_up(tests=command == 'test')
+        environment = Environment(distribution)
+        _mention_ros(environment.folder)
+        environment.set_up(tests=command == 'test')
         if command == 'demo':
-            _replace_process([VENV / 'bin' / 'ivf', 'demo', *words])
+            _replace_process([environment.folder / 'bin' / 'ivf', 'demo', *words])
         elif command == 'test':
             os.chdir(str(ROOT))
-            _replace_process([VENV / 'bin' / 'python', '-m', 'pytest', *words])
+            _replace_process([environment.python, '-m', 'pytest', *words])
     except BootstrapError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -120,35 +128,171 @@ def check_platform() -> None:
         raise BootstrapError('{} is not a checkout of ivf_ros'.format(ROOT))
 
 
-def set_up(tests: bool) -> None:
-    """
-    Bring ``.venv/`` up to date.
+class Environment:
+    """The virtual environment with the wheels of one distribution, and how it is made."""
 
-    Raises
-    ------
-    BootstrapError
-        Something is missing on this machine, or a step failed.
-    OSError
-        The checkout cannot be written to, or the disk is full.
+    def __init__(self, distribution: str) -> None:
+        self.distribution = distribution
+        self.folder = ROOT / ENVIRONMENTS[distribution]
+        self.python = self.folder / 'bin' / 'python'
+        self.log = self.folder / 'bootstrap.log'
+        # Its presence also says that the folder is ours to delete.
+        self.state = self.folder / 'bootstrap.json'
 
-    """
-    if not pending(tests):
-        return
-    with _locked():
-        _prepare(tests)
-        for step in pending(tests):
-            _say(step.title)
-            if step.name != 'messages':  # pip leaves half a package behind, rosidl does not
-                _write_state(unfinished=step.name)
-            step.action()
-            _write_state(done=step)
-    _say('ready: {}'.format(VENV / 'bin' / 'ivf'))
+    def set_up(self, tests: bool) -> None:
+        """
+        Bring the environment up to date.
 
+        Raises
+        ------
+        BootstrapError
+            Something is missing on this machine, or a step failed.
+        OSError
+            The checkout cannot be written to, or the disk is full.
 
-def pending(tests: bool) -> List[Step]:
-    """Return the steps that have not been done, or not in the form that they have now."""
-    done = _read_state().get('done', {})
-    return [step for step in _steps(tests) if done.get(step.name) != step.key]
+        """
+        if not self.pending(tests):
+            return
+        with _locked():
+            self._prepare(tests)
+            for step in self.pending(tests):
+                _say(step.title)
+                if step.name != 'messages':  # pip leaves half a package behind, rosidl does not
+                    self._write_state(unfinished=step.name)
+                step.action()
+                self._write_state(done=step)
+        _say('ready: {}'.format(self.folder / 'bin' / 'ivf'))
+
+    def pending(self, tests: bool) -> List[Step]:
+        """Return the steps that have not been done, or not in the form that they have now."""
+        done = self._read_state().get('done', {})
+        return [step for step in self._steps(tests) if done.get(step.name) != step.key]
+
+    def _steps(self, tests: bool) -> List[Step]:
+        pins = read_pins()
+        wheels = pins['wheels_' + self.distribution]
+        libraries = pins['libraries'] + pins['evaluation']
+        interfaces = ROOT / 'resource' / 'interfaces'
+        definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
+        table = [
+            ('venv', 'creating {}'.format(self.folder), [sys.version, sys.base_prefix],
+             self._make_venv),
+            ('wheels', 'installing the wheels of ROS 2 {}'.format(self.distribution.title()),
+             wheels, lambda: self._pip(wheels, 'the ROS 2 wheels')),
+            ('libraries', 'installing NumPy, OpenCV and other libraries', libraries,
+             lambda: self._pip(libraries, 'the libraries')),
+            ('torch', 'installing PyTorch for the CPU', pins['torch'],
+             lambda: self._install_torch(pins['torch'])),
+            ('messages', 'building the messages that the wheels lack',
+             [path.read_text() for path in [ROOT / 'ivf_ros' / 'rosidl.py', *definitions]],
+             lambda: self._build_messages(interfaces)),
+            ('ivf', 'installing ivf',
+             [(ROOT / name).read_text() for name in ('setup.py', 'setup.cfg', 'package.xml')],
+             self._install_ivf),
+        ]
+        if tests:
+            table.append(('test', 'installing the test tools', pins['test'],
+                          lambda: self._pip(pins['test'], 'the test tools')))
+        steps = []  # type: List[Step]
+        key = str(ROOT)
+        for name, title, inputs, action in table:
+            key = hashlib.sha256('\0'.join([key, name, *inputs]).encode()).hexdigest()
+            steps.append(Step(name, title, key, action))
+        return steps
+
+    def _prepare(self, tests: bool) -> None:
+        """Clear what is beyond repair and check what the steps need of the system."""
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            if not self.state.is_file():
+                raise BootstrapError('{} was not made by this command; move it away'.format(
+                    self.folder))
+            if 'unfinished' in self._read_state() or self.pending(tests)[0].name == 'venv':
+                _say('clearing {}, which is unfinished or outdated'.format(self.folder))
+                self._clear()
+        names = [step.name for step in self.pending(tests)]
+        missing = missing_packages(names)
+        if missing:
+            raise BootstrapError(missing_message(missing))
+        free = shutil.disk_usage(str(ROOT)).free
+        if 'torch' in names and free < NEEDED_DISK_BYTES:
+            raise BootstrapError(
+                'the set-up needs {:.1f} GB of disk space, {} has {:.1f} GB'.format(
+                    NEEDED_DISK_BYTES / 1e9, ROOT, free / 1e9))
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(str(path))
+            elif path != self.state:
+                path.unlink()
+        self._write_state()
+
+    def _make_venv(self) -> None:
+        if self._run([sys.executable, '-m', 'venv', self.folder]):
+            raise BootstrapError('python3 -m venv failed; the log is {}'.format(self.log))
+        self._pip([PIP], 'pip', '--upgrade')
+
+    def _install_torch(self, requirements: Sequence[str]) -> None:
+        """Install the CPU build of PyTorch; the one on PyPI brings gigabytes of CUDA libraries."""
+        try:
+            self._pip([requirement + '+cpu' for requirement in requirements], 'PyTorch')
+        except BootstrapError:  # it is not where pip looks on this machine
+            self._pip([UV], 'uv')
+            before = len(self._read_log())
+            if self._run([self.folder / 'bin' / 'uv', 'pip', 'install', '--python', self.python,
+                          '--torch-backend', 'cpu', *requirements]):
+                raise self._pip_error(before, 'PyTorch') from None
+
+    def _build_messages(self, interfaces: Path) -> None:
+        if self._run([self.python, '-m', 'ivf_ros.rosidl', interfaces]):
+            raise BootstrapError(self._read_log().strip().split('\n')[-1])
+
+    def _install_ivf(self) -> None:
+        self._pip(['--editable', ROOT], 'ivf', '--no-deps', '--no-build-isolation')
+
+    def _pip(self, requirements: Sequence[object], what: str, *options: object) -> None:
+        command = [self.python, '-m', 'pip', 'install', '--no-input', '--retries', '3',
+                   '--disable-pip-version-check', '--progress-bar', 'off']  # type: List[object]
+        before = len(self._read_log())
+        if self._run([*command, *options, *requirements]):
+            raise self._pip_error(before, what)
+
+    def _pip_error(self, before: int, what: str) -> BootstrapError:
+        reason = pip_failure(self._read_log()[before:], what)
+        return BootstrapError('{}; the log is {}'.format(reason, self.log))
+
+    def _run(self, command: Sequence[object]) -> int:
+        words = [str(word) for word in command]
+        with self.log.open('a') as log:
+            log.write('$ {}\n'.format(' '.join(words)))
+            log.flush()
+            return subprocess.call(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd=str(ROOT), env=child_environment())
+
+    def _read_log(self) -> str:
+        return self.log.read_text(errors='replace') if self.log.is_file() else ''
+
+    def _read_state(self) -> dict:
+        try:
+            return json.loads(self.state.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            return {'unfinished': 'unknown'}
+
+    def _write_state(self, done: Optional[Step] = None, unfinished: Optional[str] = None) -> None:
+        """Record that a step is done or about to be; forget everything where neither is given."""
+        state = self._read_state() if done or unfinished else {}
+        state.pop('unfinished', None)
+        if done:
+            state.setdefault('done', {})[done.name] = done.key
+        if unfinished:
+            state['unfinished'] = unfinished
+        self.folder.mkdir(exist_ok=True)
+        temporary = self.state.with_suffix('.new')
+        temporary.write_text(json.dumps(state))
+        os.replace(str(temporary), str(self.state))
 
 
 def read_pins() -> Dict[str, List[str]]:
@@ -160,7 +304,7 @@ def read_pins() -> Dict[str, List[str]]:
 
 
 def child_environment() -> Dict[str, str]:
-    """Return the environment for programs of ``.venv/``: this one, without any other ROS."""
+    """Return the variables for programs of ``.venv/``: those of now, without any other ROS."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in _ROS_VARIABLES}
     foreign = tuple(filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)))
@@ -169,63 +313,6 @@ def child_environment() -> Dict[str, str]:
                 if path and not path.startswith(foreign)]
         environment[name] = os.pathsep.join(kept)
     return {name: value for name, value in environment.items() if value}
-
-
-def _steps(tests: bool) -> List[Step]:
-    pins = read_pins()
-    libraries = pins['libraries'] + pins['evaluation']
-    interfaces = ROOT / 'resource' / 'interfaces'
-    definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
-    table = [
-        ('venv', 'creating {}'.format(VENV), [sys.version, sys.base_prefix], _make_venv),
-        ('wheels', 'installing the ROS 2 wheels', pins['wheels'],
-         lambda: _pip(pins['wheels'], 'the ROS 2 wheels')),
-        ('libraries', 'installing NumPy, OpenCV and other libraries', libraries,
-         lambda: _pip(libraries, 'the libraries')),
-        ('torch', 'installing PyTorch for the CPU', pins['torch'],
-         lambda: _install_torch(pins['torch'])),
-        ('messages', 'building the messages that the wheels lack',
-         [path.read_text() for path in [ROOT / 'ivf_ros' / 'rosidl.py', *definitions]],
-         lambda: _build_messages(interfaces)),
-        ('ivf', 'installing ivf', [(ROOT / name).read_text() for name in
-                                   ('setup.py', 'setup.cfg', 'package.xml')], _install_ivf),
-    ]
-    if tests:
-        table.append(('test', 'installing the test tools', pins['test'],
-                      lambda: _pip(pins['test'], 'the test tools')))
-    steps = []  # type: List[Step]
-    key = str(ROOT)
-    for name, title, inputs, action in table:
-        key = hashlib.sha256('\0'.join([key, name, *inputs]).encode()).hexdigest()
-        steps.append(Step(name, title, key, action))
-    return steps
-
-
-def _prepare(tests: bool) -> None:
-    """Clear a ``.venv/`` that is beyond repair and check what the steps need of the system."""
-    if VENV.is_dir() and any(VENV.iterdir()):
-        if not STATE.is_file():
-            raise BootstrapError('{} was not made by this command; move it away'.format(VENV))
-        if 'unfinished' in _read_state() or pending(tests)[0].name == 'venv':
-            _say('clearing {}, which is unfinished or outdated'.format(VENV))
-            _clear_venv()
-    names = [step.name for step in pending(tests)]
-    missing = missing_packages(names)
-    if missing:
-        raise BootstrapError(missing_message(missing))
-    free = shutil.disk_usage(str(ROOT)).free
-    if 'torch' in names and free < NEEDED_DISK_BYTES:
-        raise BootstrapError('the set-up needs {:.1f} GB of disk space, {} has {:.1f} GB'.format(
-            NEEDED_DISK_BYTES / 1e9, ROOT, free / 1e9))
-
-
-def _clear_venv() -> None:
-    for path in VENV.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(str(path))
-        elif path != STATE:
-            path.unlink()
-    _write_state()
 
 
 def missing_packages(steps: Sequence[str]) -> List[str]:
@@ -255,41 +342,6 @@ def missing_message(packages: Sequence[str]) -> str:
     return 'missing: {}; {}'.format(', '.join(packages), remedy)
 
 
-def _make_venv() -> None:
-    if _run([sys.executable, '-m', 'venv', VENV]):
-        raise BootstrapError('python3 -m venv failed; the log is {}'.format(LOG))
-    _pip([PIP], 'pip', '--upgrade')
-
-
-def _install_torch(requirements: Sequence[str]) -> None:
-    """Install the CPU build of PyTorch; the one on PyPI brings gigabytes of CUDA libraries."""
-    try:
-        _pip([requirement + '+cpu' for requirement in requirements], 'PyTorch')
-    except BootstrapError:  # it is not where pip looks on this machine
-        _pip([UV], 'uv')
-        before = len(_read_log())
-        if _run([VENV / 'bin' / 'uv', 'pip', 'install', '--python', VENV / 'bin' / 'python',
-                 '--torch-backend', 'cpu', *requirements]):
-            raise BootstrapError(pip_failure(_read_log()[before:], 'PyTorch')) from None
-
-
-def _build_messages(interfaces: Path) -> None:
-    if _run([VENV / 'bin' / 'python', '-m', 'ivf_ros.rosidl', interfaces]):
-        raise BootstrapError(_read_log().strip().split('\n')[-1])
-
-
-def _install_ivf() -> None:
-    _pip(['--editable', ROOT], 'ivf', '--no-deps', '--no-build-isolation')
-
-
-def _pip(requirements: Sequence[object], what: str, *options: object) -> None:
-    command = [VENV / 'bin' / 'python', '-m', 'pip', 'install', '--no-input', '--retries', '3',
-               '--disable-pip-version-check', '--progress-bar', 'off']  # type: List[object]
-    before = len(_read_log())
-    if _run([*command, *options, *requirements]):
-        raise BootstrapError(pip_failure(_read_log()[before:], what))
-
-
 def pip_failure(output: str, what: str) -> str:
     """Return in one line why pip failed, given what it printed."""
     if 'No space left on device' in output:
@@ -297,46 +349,10 @@ def pip_failure(output: str, what: str) -> str:
     if _NETWORK_FAILURE.search(output):
         names = re.findall(r'No matching distribution found for (\S+)|/simple/([\w.-]+)/', output)
         package = (names[-1][0] or names[-1][1]) if names else what
-        return 'no network: pip could not fetch {}; the log is {}'.format(package, LOG)
+        return 'no network: pip could not fetch {}'.format(package)
     errors = re.findall(r'^ERROR: (.*)', output, re.MULTILINE)
     reason = ': ' + errors[-1] if errors else ''
-    return 'pip could not install {}{}; the log is {}'.format(what, reason, LOG)
-
-
-def _run(command: Sequence[object]) -> int:
-    words = [str(word) for word in command]
-    with LOG.open('a') as log:
-        log.write('$ {}\n'.format(' '.join(words)))
-        log.flush()
-        return subprocess.call(words, stdin=subprocess.DEVNULL, stdout=log,
-                               stderr=subprocess.STDOUT, cwd=str(ROOT), env=child_environment())
-
-
-def _read_log() -> str:
-    return LOG.read_text(errors='replace') if LOG.is_file() else ''
-
-
-def _read_state() -> dict:
-    try:
-        return json.loads(STATE.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        return {'unfinished': 'unknown'}
-
-
-def _write_state(done: Optional[Step] = None, unfinished: Optional[str] = None) -> None:
-    """Record that a step is done or about to be; forget everything where neither is given."""
-    state = _read_state() if done or unfinished else {}
-    state.pop('unfinished', None)
-    if done:
-        state.setdefault('done', {})[done.name] = done.key
-    if unfinished:
-        state['unfinished'] = unfinished
-    VENV.mkdir(exist_ok=True)
-    temporary = STATE.with_suffix('.new')
-    temporary.write_text(json.dumps(state))
-    os.replace(str(temporary), str(STATE))
+    return 'pip could not install {}{}'.format(what, reason)
 
 
 @contextmanager
@@ -361,11 +377,11 @@ def _replace_process(command: Sequence[object]) -> None:
     os.execve(words[0], words, child_environment())
 
 
-def _mention_ros() -> None:
+def _mention_ros(folder: Path) -> None:
     distribution = os.environ.get('ROS_DISTRO')
     if distribution and importlib.util.find_spec('rclpy'):
         _say('ROS 2 {} is sourced: on a robot, build this package with colcon; what follows '
-             'leaves that ROS 2 alone and uses wheels in {}'.format(distribution, VENV))
+             'leaves that ROS 2 alone and uses wheels in {}'.format(distribution, folder))
 
 
 def _explained(error: OSError) -> str:

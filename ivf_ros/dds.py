@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 import os
 from pathlib import Path
 import sys
 import xml.etree.ElementTree as ElementTree
 
-# Fast DDS 3 reads the first variable, Fast DDS 2 (Humble, Jazzy) only the second.
+# With Fast DDS 3 the first is read, or else the second, with a warning; Fast DDS 2 (Humble, Jazzy)
+# reads only the second.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+
+# Fast DDS 3 came with Kilted, and so did this version of rclpy. The wheels set no ROS_DISTRO.
+_RCLPY_OF_FAST_DDS_3 = 9
 
 # The shared-memory segment of Fast DDS without a profile; less than one 640x480 colour image.
 DEFAULT_SEGMENT_BYTES = 512 * 1024
@@ -33,13 +38,12 @@ def profile_path() -> Path:
 
 def profile_variable() -> str:
     """Return the variable by which the Fast DDS of this machine is told its profile."""
-    uses_fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'jazzy')
-    return PROFILE_VARIABLES[1 if uses_fast_dds_2 else 0]
+    return _variables_read()[0]
 
 
 def profile_in_force() -> str:
     """Return the file that the environment names, or an empty string."""
-    return next((os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)), '')
+    return next((os.environ[name] for name in _variables_read() if os.environ.get(name)), '')
 
 
 def use_profile() -> None:
@@ -69,3 +73,11 @@ def segment_bytes(profile: str) -> int:
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise ProfileError(f'cannot read {profile}: {error}') from None
     return max(sizes, default=DEFAULT_SEGMENT_BYTES)
+
+
+def _variables_read() -> tuple[str, ...]:
+    try:
+        major = int(metadata.version('rclpy').split('.')[0])
+    except metadata.PackageNotFoundError:
+        return PROFILE_VARIABLES
+    return PROFILE_VARIABLES if major >= _RCLPY_OF_FAST_DDS_3 else PROFILE_VARIABLES[1:]

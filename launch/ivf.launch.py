@@ -6,6 +6,7 @@ Launch the graph: registration, fusion, segmentation and detection.
     ros2 launch ivf_ros ivf.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
 
+from ivf_ros import dds
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -45,8 +46,8 @@ def generate_launch_description() -> LaunchDescription:
                                           'empty.'),
     ]
     # A profile that the user has chosen stays.
-    environment = [SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-                   for name in ('FASTDDS_DEFAULT_PROFILES_FILE',)]
+    name = dds.profile_variable()
+    environment = [SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))]
     common = {
         'package': 'ivf_ros',
         'namespace': LaunchConfiguration('namespace'),

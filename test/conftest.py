@@ -20,6 +20,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DOMAIN_IDS = itertools.cycle(range(1 + os.getpid() % 50, 51 + os.getpid() % 50))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the live graph; other tests that need rclpy mark themselves."""
+    for item in items:
+        if 'live_graph' in getattr(item, 'fixturenames', ()):
+            item.add_marker(pytest.mark.live)
+
+
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """Return the folder of real recordings, or skip the test where it is absent."""

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import ast
+from configparser import ConfigParser
 import errno
 import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
@@ -31,9 +33,6 @@ def checkout(tmp_path, monkeypatch) -> Path:
     for name in COPIED:
         shutil.copy(REPOSITORY / name, root / name)
     monkeypatch.setattr(bootstrap, 'ROOT', root)
-    monkeypatch.setattr(bootstrap, 'VENV', root / '.venv')
-    monkeypatch.setattr(bootstrap, 'LOG', root / '.venv' / 'bootstrap.log')
-    monkeypatch.setattr(bootstrap, 'STATE', root / '.venv' / 'bootstrap.json')
     monkeypatch.setattr(bootstrap, 'missing_packages', lambda steps: [])
     return root
 
@@ -43,16 +42,22 @@ def commands(monkeypatch) -> list[str]:
     """Record what would be run instead of running it."""
     recorded: list[str] = []
 
-    def run(command):
+    def run(environment, command):
         recorded.append(' '.join(str(word) for word in command))
         return 0
 
-    monkeypatch.setattr(bootstrap, '_run', run)
+    monkeypatch.setattr(bootstrap.Environment, '_run', run)
     return recorded
 
 
-def pending(tests: bool = True) -> list[str]:
-    return [step.name for step in bootstrap.pending(tests)]
+@pytest.fixture
+def environment(checkout, commands) -> bootstrap.Environment:
+    """Return the environment of the distribution that is taken where none is named."""
+    return bootstrap.Environment(bootstrap.DEFAULT_DISTRIBUTION)
+
+
+def pending(environment: bootstrap.Environment, tests: bool = True) -> list[str]:
+    return [step.name for step in environment.pending(tests)]
 
 
 @pytest.mark.parametrize('module', ['__init__.py', 'bootstrap.py'])
@@ -97,14 +102,48 @@ def test_an_unknown_command_is_one_line(words, capsys):
     assert 'demo, test or setup' in line
 
 
-def test_does_every_step_once_and_the_test_tools_only_for_tests(checkout, commands):
-    assert pending(tests=False) == ALL_STEPS[:-1]
-    bootstrap.set_up(tests=False)
-    assert pending() == ['test']
-    bootstrap.set_up(tests=True)
-    assert not pending()
+@pytest.mark.parametrize('words, said', [
+    (['--distribution', 'humble', 'test'], "takes kilted or jazzy, not 'humble'"),
+    (['--distribution', 'test'], "takes kilted or jazzy, not 'test'"),
+    (['--distribution'], "takes kilted or jazzy, not ''"),
+    (['--distribution=jazzy', 'test'], "say demo, test or setup, not '--distribution=jazzy'"),
+    (['--distribution', 'jazzy'], "say demo, test or setup, not ''"),
+])
+def test_a_wrong_distribution_is_one_line(words, said, capsys):
+    assert bootstrap.main(words) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_each_distribution_has_wheels_and_an_environment_of_its_own(checkout, commands, capsys):
+    for distribution, folder in bootstrap.ENVIRONMENTS.items():
+        count = len(commands)
+        assert bootstrap.main(['--distribution', distribution, 'setup']) == 0
+        assert f'wheels of ROS 2 {distribution.title()}' in capsys.readouterr().err
+        [wheels] = [command for command in commands[count:] if 'rclpy==' in command]
+        assert set(re.findall(r' ros-(\w+)-', wheels)) == {distribution}
+        assert (checkout / folder / 'bootstrap.json').is_file()
     count = len(commands)
-    bootstrap.set_up(tests=True)
+    assert bootstrap.main(['setup']) == 0
+    assert len(commands) == count
+
+
+def test_git_and_flake8_leave_every_environment_alone():
+    ignored = (REPOSITORY / '.gitignore').read_text().splitlines()
+    flake8 = ConfigParser()
+    flake8.read(REPOSITORY / 'setup.cfg')
+    assert {f'/{folder}/' for folder in bootstrap.ENVIRONMENTS.values()} <= set(ignored)
+    assert set(bootstrap.ENVIRONMENTS.values()) <= set(flake8['flake8']['exclude'].split(','))
+
+
+def test_does_every_step_once_and_the_test_tools_only_for_tests(environment, commands):
+    assert pending(environment, tests=False) == ALL_STEPS[:-1]
+    environment.set_up(tests=False)
+    assert pending(environment) == ['test']
+    environment.set_up(tests=True)
+    assert not pending(environment)
+    count = len(commands)
+    environment.set_up(tests=True)
     assert len(commands) == count
 
 
@@ -113,79 +152,79 @@ def test_does_every_step_once_and_the_test_tools_only_for_tests(checkout, comman
     ('package.xml', ['ivf', 'test']),
     ('setup.cfg', ALL_STEPS[ALL_STEPS.index('torch'):]),
 ])
-def test_a_change_redoes_its_step_and_those_after_it(checkout, commands, changed, redone):
-    bootstrap.set_up(tests=True)
+def test_a_change_redoes_its_step_and_those_after_it(checkout, environment, changed, redone):
+    environment.set_up(tests=True)
     text = (checkout / changed).read_text()
     (checkout / changed).write_text(text.replace('torch==', 'torch!=') + '\n')
-    assert pending() == redone
+    assert pending(environment) == redone
 
 
-def test_a_new_python_starts_over(checkout, commands, monkeypatch):
-    bootstrap.set_up(tests=False)
+def test_a_new_python_starts_over(checkout, environment, monkeypatch):
+    environment.set_up(tests=False)
     (checkout / '.venv' / 'lib').mkdir()
     monkeypatch.setattr(sys, 'version', 'another')
-    bootstrap.set_up(tests=False)
+    environment.set_up(tests=False)
     assert not (checkout / '.venv' / 'lib').exists()
-    assert not pending(tests=False)
+    assert not pending(environment, tests=False)
 
 
-def test_an_interrupted_set_up_starts_over(checkout, commands, monkeypatch, capsys):
-    def interrupt(requirements):
+def test_an_interrupted_set_up_starts_over(checkout, environment, commands, monkeypatch, capsys):
+    def interrupt(environment, requirements):
         (checkout / '.venv' / 'half').mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap, '_install_torch', interrupt)
+        patched.setattr(bootstrap.Environment, '_install_torch', interrupt)
         assert bootstrap.main(['setup']) == 1
     assert 'interrupted' in capsys.readouterr().err.splitlines()[-1]
-    bootstrap.set_up(tests=False)
+    environment.set_up(tests=False)
     assert not (checkout / '.venv' / 'half').exists()
     assert sum('-m venv' in command for command in commands) == 2
-    assert not pending(tests=False)
+    assert not pending(environment, tests=False)
 
 
-def test_leaves_an_environment_of_somebody_else_alone(checkout, commands):
+def test_leaves_an_environment_of_somebody_else_alone(checkout, environment, commands):
     (checkout / '.venv' / 'bin').mkdir(parents=True)
     with pytest.raises(bootstrap.BootstrapError, match='was not made by this command'):
-        bootstrap.set_up(tests=False)
+        environment.set_up(tests=False)
     assert (checkout / '.venv' / 'bin').is_dir()
     assert not commands
 
 
 @pytest.mark.parametrize('known_to_pip', [True, False])
-def test_pytorch_comes_without_cuda(checkout, commands, monkeypatch, known_to_pip):
-    record = bootstrap._run
+def test_pytorch_comes_without_cuda(environment, commands, monkeypatch, known_to_pip):
+    record = bootstrap.Environment._run
 
-    def run(command):
-        record(command)
+    def run(environment, command):
+        record(environment, command)
         wanted = ' torch==' in commands[-1]
         return int(wanted and not known_to_pip and 'uv pip' not in commands[-1])
 
-    monkeypatch.setattr(bootstrap, '_run', run)
-    bootstrap.set_up(tests=False)
+    monkeypatch.setattr(bootstrap.Environment, '_run', run)
+    environment.set_up(tests=False)
     tries = [command for command in commands if ' torch==' in command]
     assert tries[0].endswith('+cpu')
     assert [' --torch-backend cpu torch==' in command for command in tries[1:]] == \
         ([] if known_to_pip else [True])
-    assert not pending(tests=False)
+    assert not pending(environment, tests=False)
 
 
 def test_messages_that_do_not_build_say_where_the_log_is_and_cost_nothing_else(
-        checkout, commands, monkeypatch, capsys):
-    record = bootstrap._run
+        checkout, environment, commands, monkeypatch, capsys):
+    record = bootstrap.Environment._run
 
-    def run(command):
-        record(command)
+    def run(environment, command):
+        record(environment, command)
         if 'ivf_ros.rosidl' not in commands[-1]:
             return 0
         (checkout / '.venv' / 'bootstrap.log').write_text('$ ...\nlinking failed; the log is X\n')
         return 1
 
-    monkeypatch.setattr(bootstrap, '_run', run)
+    monkeypatch.setattr(bootstrap.Environment, '_run', run)
     assert bootstrap.main(['setup']) == 1
     assert capsys.readouterr().err.splitlines()[-1] == 'ivf_ros: linking failed; the log is X'
-    monkeypatch.setattr(bootstrap, '_run', record)
-    bootstrap.set_up(tests=False)
+    monkeypatch.setattr(bootstrap.Environment, '_run', record)
+    environment.set_up(tests=False)
     assert sum('-m venv' in command for command in commands) == 1
 
 
@@ -232,7 +271,7 @@ def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, 
     def fail(*arguments, **options):
         raise OSError(number, os.strerror(number), str(checkout))
 
-    monkeypatch.setattr(bootstrap, '_write_state', fail)
+    monkeypatch.setattr(bootstrap.Environment, '_write_state', fail)
     assert bootstrap.main(['setup']) == 1
     lines = capsys.readouterr().err.splitlines()
     assert said in lines[-1]
@@ -240,10 +279,10 @@ def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, 
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_anything_is_installed(
-        checkout, commands, monkeypatch):
+        checkout, environment, commands, monkeypatch):
     monkeypatch.setattr(bootstrap.shutil, 'disk_usage', lambda path: SimpleNamespace(free=10 ** 8))
     with pytest.raises(bootstrap.BootstrapError, match=r'needs 3\.0 GB .* has 0\.1 GB'):
-        bootstrap.set_up(tests=False)
+        environment.set_up(tests=False)
     assert not commands
 
 
@@ -259,8 +298,10 @@ def test_no_other_ros_reaches_the_programs_of_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize('words, replaced_by', [
-    (['demo', '--seconds', '2'], ['bin/ivf', 'demo', '--seconds', '2']),
-    (['test', '-k', 'thermal'], ['bin/python', '-m', 'pytest', '-k', 'thermal']),
+    (['demo', '--seconds', '2'], ['.venv/bin/ivf', 'demo', '--seconds', '2']),
+    (['test', '-k', 'thermal'], ['.venv/bin/python', '-m', 'pytest', '-k', 'thermal']),
+    (['--distribution', 'jazzy', 'test', '-m', 'live'],
+     ['.venv-jazzy/bin/python', '-m', 'pytest', '-m', 'live']),
 ])
 def test_hands_on_to_the_program_with_all_arguments(checkout, commands, monkeypatch, words,
                                                     replaced_by):
@@ -269,7 +310,7 @@ def test_hands_on_to_the_program_with_all_arguments(checkout, commands, monkeypa
     monkeypatch.setattr(bootstrap.os, 'execve', lambda path, argv, env: started.append(argv))
     assert bootstrap.main(words) == 0
     [argv] = started
-    assert argv == [str(checkout / '.venv' / replaced_by[0]), *replaced_by[1:]]
+    assert argv == [str(checkout / replaced_by[0]), *replaced_by[1:]]
 
 
 def test_mentions_a_sourced_ros_and_goes_on(checkout, commands, monkeypatch, capsys):

@@ -107,6 +107,7 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['evaluate', 'nowhere'], 'nowhere'),
     (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
 ])
+@pytest.mark.live
 def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
                                               monkeypatch):
     pytest.importorskip('rclpy', reason='demo and benchmark need rclpy')
@@ -121,6 +122,7 @@ def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, 
     assert 'Traceback' not in err
 
 
+@pytest.mark.live
 def test_doctor_names_every_part(capsys):
     code, out, _ = run(capsys, 'doctor', '--json')
     findings = {finding['name']: finding for finding in json.loads(out)}
@@ -128,14 +130,33 @@ def test_doctor_names_every_part(capsys):
     assert code == (0 if all(f['ok'] or not f['required'] for f in findings.values()) else 1)
 
 
+@pytest.mark.live
 def test_doctor_reads_the_shared_memory_from_the_profile_in_force(monkeypatch, tmp_path):
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(dds.profile_path()))
+    monkeypatch.setenv(dds.profile_variable(), str(dds.profile_path()))
     finding = {f.name: f for f in doctor.examine()}['dds_profile']
     assert finding.ok and 'shared memory 65536 KB' in finding.found
     for content in ('<dds><segment_size>1024</segment_size></dds>', '<dds>', '<dds/>'):
         (tmp_path / 'bad.xml').write_text(content)
-        monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(tmp_path / 'bad.xml'))
+        monkeypatch.setenv(dds.profile_variable(), str(tmp_path / 'bad.xml'))
         assert not {f.name: f for f in doctor.examine()}['dds_profile'].ok
+
+
+@pytest.mark.parametrize('rclpy, variable, read', [
+    ('3.3.15', 'FASTRTPS_DEFAULT_PROFILES_FILE', False),
+    ('7.1.5', 'FASTRTPS_DEFAULT_PROFILES_FILE', False),
+    ('9.1.2', 'FASTDDS_DEFAULT_PROFILES_FILE', True),
+    ('10.0.9', 'FASTDDS_DEFAULT_PROFILES_FILE', True),
+])
+def test_each_generation_of_fast_dds_is_told_by_a_variable_that_it_reads(
+        monkeypatch, rclpy, variable, read):
+    monkeypatch.setattr(dds.metadata, 'version', lambda name: {'rclpy': rclpy}[name])
+    assert dds.profile_variable() == variable
+    other = next(name for name in dds.PROFILE_VARIABLES if name != variable)
+    monkeypatch.setenv(variable, '')
+    monkeypatch.setenv(other, 'other.xml')
+    assert dds.profile_in_force() == ('other.xml' if read else '')
+    dds.use_profile()
+    assert dds.profile_in_force() == ('other.xml' if read else str(dds.profile_path()))
 
 
 def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode  # noqa: E402, I100
 from ivf_ros.nodes import messages  # noqa: E402

@@ -17,6 +17,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
+pytestmark = pytest.mark.live
 
 
 def demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:

@@ -14,6 +14,8 @@ from conftest import wait_until
 from ivf_ros import rosidl
 import pytest
 
+pytestmark = pytest.mark.live
+
 DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
 HEADER = 'std_msgs/Header header'
 # Upstream's fields in upstream's order: they are what goes over the wire.

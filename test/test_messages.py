@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='messages need rclpy')
+pytestmark = pytest.mark.live
 
 from ivf_ros.nodes import messages  # noqa: E402, I100
 from ivf_ros.nodes.messages import Homography, Stamped  # noqa: E402

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros import geometry  # noqa: E402
@@ -187,8 +188,8 @@ def test_calibration_is_published_before_any_image_and_uncalibrated_cameras_are_
 
     publish(0.0)
     assert not wait_until(lambda: cameras.received['registration/homography'], 0.5)
-    publish(300.0)
-    assert wait_until(lambda: cameras.received['registration/homography'])
+    # The other end may not know of the publisher yet, and best effort loses what comes too early.
+    assert wait_until(lambda: publish(300.0) or cameras.received['registration/homography'])
     found = cameras.received['registration/homography'][0]
     np.testing.assert_allclose(found.value.H_thermal_to_rgb, np.eye(3), atol=1e-9)
     assert found.value.rgb_size == SIZE and found.frame_id == 'thermal_optical_frame'

@@ -10,6 +10,7 @@ from conftest import wait_until
 import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
 
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402, I100
 from ivf_ros.evaluation.bagwriter import BagWriter  # noqa: E402

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='the transport needs rclpy')
+pytestmark = pytest.mark.live
 
 from ivf_ros.nodes import messages  # noqa: E402, I100
 from ivf_ros.nodes.transport import Hub, Publisher, SUBSCRIBE_QOS, Subscription  # noqa: E402

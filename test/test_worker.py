@@ -10,6 +10,7 @@ from conftest import wait_until
 import pytest
 
 pytest.importorskip('rclpy', reason='part of the nodes')
+pytestmark = pytest.mark.live
 
 from ivf_ros.nodes.worker import Pace, Worker  # noqa: E402, I100
 
