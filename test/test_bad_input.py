@@ -23,6 +23,8 @@ from ivf_ros.types import Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
+pytestmark = pytest.mark.live
+
 RUN_FUSION = 'from ivf_ros.nodes.fusion_node import main; raise SystemExit(main())'
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (48, 64, 3)).astype(np.uint8)
