@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 from conftest import REPOSITORY, wait_until
 import cv2
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.live
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros import geometry  # noqa: E402
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
+from ivf_ros.detection.anchor_free import WEIGHTS  # noqa: E402
 from ivf_ros.nodes import messages, topic_watch  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
@@ -319,6 +321,34 @@ def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):
     assert cameras.publish_until(is_told, streams=('rgb',))
 
 
+def test_diagnostics_tell_of_pairs_cameras_equipment_and_lifecycle(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    cameras.listen('detections', messages.DETECTIONS)
+    nodes = [start(live_graph, node_class, hub=hub, **more) for node_class, more in (
+        (RegistrationNode, {'method': 'fast', 'max_rate_hz': 20.0}), (FusionNode, {}),
+        (DetectionNode, {}))]
+    cameras.wait_for_subscribers(2)
+    assert cameras.publish_until(lambda: 'latency_ms.p95' in cameras.values_of('detection')
+                                 and 'state' in cameras.values_of('registration'))
+    registration, fusion, detection = (cameras.values_of(name) for name in (
+        'registration', 'fusion', 'detection'))
+    for values, weights in ((registration, 'fast.safetensors'), (fusion, 'fast.safetensors'),
+                            (detection, 'anchor_free_both.safetensors')):
+        assert values['lifecycle'] == 'active' and values['device'] == 'cpu'
+        assert values['weight_files'].endswith(weights)
+        assert 0 < float(values['latency_ms.p50']) <= float(values['latency_ms.p95'])
+    for values in (registration, fusion):
+        assert values['thermal_state'] == 'LIVE'
+        assert float(values['thermal_minus_rgb_ms.p50']) == 0
+        assert float(values['rate_hz_in.rgb/image_raw']) > 1
+    assert fusion['rgb_state'] == 'LIVE'
+    assert {'confidence', 'inliers', 'age_s'} <= set(registration)
+    cameras.rgb //= 60  # night falls
+    assert cameras.publish_until(lambda: cameras.values_of('fusion')['rgb_state'] == 'DARK')
+    assert nodes[1].trigger_deactivate() == SUCCESS
+    assert wait_until(lambda: cameras.values_of('fusion')['lifecycle'] == 'inactive')
+
+
 def test_what_nobody_asks_for_is_not_computed(live_graph):
     cameras = Cameras(live_graph)
     fusion = start(live_graph, FusionNode)
@@ -361,6 +391,35 @@ def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
     assert not hasattr(fusion, '_stage')
     assert wait_until(lambda: fusion.count_publishers('fused/image') == 0)
     assert fusion.trigger_configure() == SUCCESS
+
+
+@pytest.mark.parametrize('node_class, stage', [
+    (RegistrationNode, lambda node: node._built.registrar), (FusionNode, lambda node: node._stage),
+    (SegmentationNode, lambda node: node._segmenter),
+    (DetectionNode, lambda node: node._detector)])
+def test_cleanup_lets_go_of_the_networks_and_configuring_brings_them_back(
+        live_graph, node_class, stage):
+    node = start(live_graph, node_class)
+    held = weakref.ref(stage(node))
+    assert node.trigger_deactivate() == SUCCESS
+    assert held() is not None
+    assert node.trigger_cleanup() == SUCCESS
+    assert held() is None
+    assert node._publishers_by_topic == {} and node._subscriptions_by_topic == {}
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+
+
+def test_a_weight_file_that_is_missing_fails_with_its_path_until_it_is_there(live_graph, tmp_path):
+    file = tmp_path / 'detector.safetensors'
+    node = live_graph.add(DetectionNode, parameter_overrides=[
+        Parameter('detection.anchor_free.weights', value=str(file))])
+    for _ in range(2):
+        assert node.trigger_configure() == FAILURE
+        assert node._condition().error == f'cannot configure: no weight file at {file}'
+    file.write_bytes(WEIGHTS.read_bytes())
+    assert node.trigger_configure() == SUCCESS
+    assert node._condition().error == ''
+    assert node.trigger_activate() == SUCCESS
 
 
 def test_without_autostart_a_node_waits_to_be_configured(live_graph):
