@@ -25,6 +25,8 @@ class Condition:
 
     Attributes
     ----------
+    lifecycle:
+        ``unconfigured``, ``inactive`` or ``active``.
     error, warnings:
         What is wrong; the error is the worse one.
     received, published:
@@ -34,6 +36,7 @@ class Condition:
 
     """
 
+    lifecycle: str
     error: str = ''
     warnings: list[str] = field(default_factory=list)
     received: Mapping[str, int] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class Health:
                   **{f'out.{topic}': n for topic, n in now.published.items()}}
         rates_hz = self._rates.rates_hz(counts)
         values = {
+            'lifecycle': now.lifecycle,
             **{f'frames_{name}': count for name, count in counts.items()},
             **{f'rate_hz_{name}': rate for name, rate in rates_hz.items()},
             **{f'drops.{reason}': n for reason, n in self.statistics.drops().items()},
@@ -105,5 +109,5 @@ class Health:
         }
         header = messages.header_of(self._node.get_clock().now().nanoseconds, '')
         self._publisher.publish(diagnostic_message(
-            header, self._node.get_fully_qualified_name(), '; '.join(now.warnings),
-            self.statistics.take_complaint() or now.error, values))
+            header, self._node.get_fully_qualified_name(), now.lifecycle,
+            '; '.join(now.warnings), self.statistics.take_complaint() or now.error, values))

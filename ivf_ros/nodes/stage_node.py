@@ -257,14 +257,12 @@ class StageNode(LifecycleNode):
         with self._health.changing:
             if not self._is_active:
                 state = 'inactive' if self._is_configured else 'unconfigured'
-                idle = [state] if self.parameters.autostart else []
-                return Condition(self._failure, idle, values={'lifecycle': state,
-                                                              'failure': self._failure})
+                return Condition(state, self._failure, values={'failure': self._failure})
             warning, values = self.diagnose()
             subscriptions = list(self._subscriptions_by_topic.items())
+            troubles = (trouble for _, one in subscriptions for trouble in one.troubles())
             return Condition(
-                warnings=[*filter(None, [warning]),
-                          *(trouble for _, one in subscriptions for trouble in one.troubles())],
+                'active', warnings=[*filter(None, [warning]), *troubles],
                 received={topic: one.count for topic, one in subscriptions},
                 published={topic: one.count for topic, one in self._publishers_by_topic.items()},
-                values={'lifecycle': 'active', **values})
+                values=values)

@@ -89,19 +89,20 @@ class RateMeter:
         return rates
 
 
-def diagnostic_message(header: Header, node_name: str, warning: str, error: str,
+def diagnostic_message(header: Header, node_name: str, state: str, warning: str, error: str,
                        values: Mapping[str, object]) -> DiagnosticArray:
     """
     Make the DiagnosticArray of one node.
 
-    The level is ERROR where ``error`` says something, else WARN where ``warning`` does, else OK.
+    The level is ERROR where ``error`` says something, else WARN where ``warning`` does, else OK,
+    and the message ``state``.
     """
     level = DiagnosticStatus.OK
     if warning:
         level = DiagnosticStatus.WARN
     if error:
         level = DiagnosticStatus.ERROR
-    status = DiagnosticStatus(level=level, name=node_name, message=error or warning or 'running',
+    status = DiagnosticStatus(level=level, name=node_name, message=error or warning or state,
                               values=[KeyValue(key=key, value=_text(value))
                                       for key, value in values.items()])
     return DiagnosticArray(header=header, status=[status])
