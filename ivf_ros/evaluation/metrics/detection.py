@@ -81,21 +81,37 @@ def matched(found: Sequence[Detection], true: Sequence[Detection], *, min_iou: f
     not count.
     """
     ignored = [box for box in true if box.class_name == IGNORED]
-    left = [box for box in true if box.class_name != IGNORED]
-    total, hits, misses = len(left), 0, 0
-    for box in sorted(found, key=lambda box: -box.score):
-        overlaps = [iou(box, other) if other.class_name == box.class_name else 0.0
-                    for other in left]
-        if overlaps and max(overlaps) >= min_iou:
-            del left[int(np.argmax(overlaps))]
-            hits += 1
-        elif not any(_shared_px2(box, other) >= min_iou * _area_px2(box) for other in ignored):
-            misses += 1
-    counted = hits + misses
+    total, outcomes = 0, []
+    for name in {box.class_name for box in (*found, *true)} - {IGNORED}:
+        of_class = [box for box in true if box.class_name == name]
+        total += len(of_class)
+        outcomes += hits_among([box for box in found if box.class_name == name], of_class,
+                               ignored, min_iou=min_iou)
+    counted, hits = len(outcomes), sum(hit for _, hit in outcomes)
     return {'true': float(total), 'found': float(counted), 'hits': float(hits),
             'precision': hits / counted if counted else float('nan'),
             'recall': hits / total if total else float('nan'),
             'F1': 2 * hits / (counted + total) if counted + total else 1.0}
+
+
+def hits_among(found: Sequence[Detection], true: Sequence[Detection],
+               ignored: Sequence[Detection], *, min_iou: float = 0.5) -> list[tuple[float, bool]]:
+    """
+    Tell of found boxes of one class, by falling score, which hit one of the true boxes of it.
+
+    Returns score and hit of each, without those that hit nothing and lie mostly in what is
+    ignored, as COCO counts them.
+    """
+    left, outcomes = list(true), []
+    for box in sorted(found, key=lambda one: -one.score):
+        overlaps = [iou(box, other) for other in left]
+        hit = bool(overlaps) and max(overlaps) >= min_iou
+        if hit:
+            del left[int(np.argmax(overlaps))]
+        if hit or not any(_shared_px2(box, other) >= min_iou * _area_px2(box)
+                          for other in ignored):
+            outcomes.append((box.score, hit))
+    return outcomes
 
 
 def iou(a: Detection, b: Detection) -> float:

@@ -22,7 +22,7 @@ from typing import Any
 
 from ivf_ros import detection
 from ivf_ros.data.sample import IGNORED
-from ivf_ros.evaluation.metrics.detection import iou
+from ivf_ros.evaluation.metrics.detection import hits_among
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
 from ivf_ros.evaluation.stages.detection import boxes_of
 from ivf_ros.evaluation.stages.per_input import SENSORS
@@ -160,17 +160,9 @@ def hits_of(evidence: dict[str, Any]) -> Hits:
     ignored = [box for box in true if box.class_name == IGNORED]
     of_class: Hits = {}
     for name in detection.CLASS_NAMES:
-        left = [box for box in true if box.class_name == name]
-        count, hits = len(left), []
-        for box in sorted((one for one in found if one.class_name == name),
-                          key=lambda one: -one.score):
-            overlaps = [iou(box, other) for other in left]
-            hit = bool(overlaps) and max(overlaps) >= 0.5
-            if hit:
-                del left[int(np.argmax(overlaps))]
-            if hit or not any(iou(box, other) >= 0.5 for other in ignored):
-                hits.append((box.score, hit))
-        of_class[name] = count, hits
+        there = [box for box in true if box.class_name == name]
+        of_class[name] = len(there), hits_among([box for box in found if box.class_name == name],
+                                                there, ignored)
     return of_class
 
 
