@@ -137,6 +137,15 @@ def _parser() -> argparse.ArgumentParser:
         'train', _train, 'Train a network of this package.',
         'ivf train registration-fast --data recordings --out runs/fast --weights f.safetensors'))
 
+    export = command('export', _export, 'Write a trained network as an ONNX file.',
+                     'ivf export detection --both --out anchor_free.onnx')
+    export.add_argument('stage', choices=('detection', 'segmentation'))
+    export.add_argument('--out', type=Path, required=True, help='the ONNX file')
+    export.add_argument('--both', action='store_true',
+                        help='the network for RGB and thermal, not that for a fused image')
+    export.add_argument('--weights', type=Path, help='a weight file instead of those shipped')
+    export.add_argument('--size', default='640x480', metavar='WxH', help='size of the images')
+
     benchmark = command('benchmark', _benchmark, 'Measure how images travel between nodes, or how '
                         'long the stages take.',
                         'ivf benchmark --size 1280x1024 --seconds 5')
@@ -291,6 +300,26 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     _report(options, training_command.run(options, ' '.join(['ivf', *options.arguments])))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    method: Any
+    try:  # PyTorch, only where it is used
+        if options.stage == 'detection':
+            from ivf_ros.detection import anchor_free as method, network_export as exporting
+        else:
+            from ivf_ros.segmentation import (  # type: ignore[no-redef]
+                bilateral as method, network_export as exporting)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"export needs '{error.name}'; pip install {error.name}") from None
+    if options.weights and options.both:
+        raise CommandError('--weights names the network itself: leave out --both')
+    shipped = method.WEIGHTS_OF_BOTH if options.both else method.WEIGHTS
+    size = _size(options.size)
+    exporting.export(options.weights or shipped, options.out, size)
+    _report(options, {'model': str(options.out), 'size': size,
+                      'bytes': options.out.stat().st_size})
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
-from ivf_ros.detection.inputs import check_image, DetectionError
+from ivf_ros.detection.inputs import check_image, DetectionError, with_thermal
 from ivf_ros.detection.suppression import best_detections
 from ivf_ros.nn.one_or_both import fitted, OneOrBoth
 from ivf_ros.parameters import parameter
@@ -112,11 +112,7 @@ class AnchorFreeDetector:
         height, width = image.shape[:2]
         network = self._networks.network(thermal)
         if network.channels == 4:
-            if thermal is None or thermal.shape != (height, width) or thermal.dtype != np.uint8:
-                raise DetectionError(
-                    f'these weights need thermal {(height, width)} uint8 beside RGB, got '
-                    + ('none' if thermal is None else f'{thermal.shape} {thermal.dtype}'))
-            seen = cv2.merge([seen, thermal])
+            seen = with_thermal(seen, thermal)
         p = self.parameters
         seen = fitted(seen, p.longer_side_px)
         scores, boxes_px = network(seen)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 
@@ -25,3 +26,19 @@ def check_image(image: np.ndarray) -> None:
             or image.size == 0:
         raise DetectionError('image must be (H, W, 3) BGR or (H, W) gray of uint8, '
                              f'got {image.shape} {image.dtype}')
+
+
+def with_thermal(bgr: np.ndarray, thermal: np.ndarray | None) -> np.ndarray:
+    """
+    Return ``(H, W, 4)``: BGR and, as the fourth channel, thermal ``(H, W)`` uint8.
+
+    Raises
+    ------
+    DetectionError
+        Thermal is missing, or of another size or type.
+
+    """
+    if thermal is None or thermal.shape != bgr.shape[:2] or thermal.dtype != np.uint8:
+        raise DetectionError(f'this network needs thermal {bgr.shape[:2]} uint8 beside RGB, got '
+                             + ('none' if thermal is None else f'{thermal.shape} {thermal.dtype}'))
+    return cv2.merge([bgr, thermal])

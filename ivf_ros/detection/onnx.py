@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from ivf_ros.detection.inputs import check_image, DetectionError
+from ivf_ros.detection.inputs import check_image, DetectionError, with_thermal
 from ivf_ros.detection.suppression import best_detections
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
@@ -71,10 +71,11 @@ class OnnxDetector:
         The model.
     device:
         What computes.
+    takes_thermal:
+        Whether it looks at RGB and thermal together: a model of four channels, as ``ivf export
+        --both`` writes it.
 
     """
-
-    takes_thermal = False  # beside the image
 
     def __init__(self, parameters: OnnxParameters) -> None:
         """
@@ -93,10 +94,11 @@ class OnnxDetector:
         given, = self._session.get_inputs()[:1]
         self._input_name, self._input_type = given.name, given.type
         self._size = _input_size(given.shape, parameters.input_px)
+        self.takes_thermal = given.shape[1] == 4
         self.class_names = _class_names(parameters, self._session)
         self._layout = ''  # told from the first output
 
-    def detect(self, image: np.ndarray) -> list[Detection]:
+    def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
         Find objects, best first.
 
@@ -104,6 +106,8 @@ class OnnxDetector:
         ----------
         image:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+        thermal:
+            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and the model takes both.
 
         Returns
         -------
@@ -113,12 +117,14 @@ class OnnxDetector:
         Raises
         ------
         DetectionError
-            No such image, or the output of the model is of another layout.
+            No such image, thermal is missing, or the output of the model is of another layout.
 
         """
         check_image(image)
-        bgr = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
-        boxed, scale, (left, top) = letterboxed(bgr, self._size)
+        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+        if self.takes_thermal:
+            seen = with_thermal(seen, thermal)
+        boxed, scale, (left, top) = letterboxed(seen, self._size)
         width, height = self._size
         output = np.asarray(self._run(boxed), np.float32)
         p = self.parameters
@@ -145,7 +151,7 @@ class OnnxDetector:
         return output
 
 
-def letterboxed(bgr: np.ndarray, size: tuple[int, int]
+def letterboxed(image: np.ndarray, size: tuple[int, int]
                 ) -> tuple[np.ndarray, float, tuple[int, int]]:
     """
     Fit an image into a size without distortion, gray around it.
@@ -153,28 +159,32 @@ def letterboxed(bgr: np.ndarray, size: tuple[int, int]
     Returns
     -------
     image
-        ``(H, W, 3)`` uint8.
+        ``(H, W, channels)`` uint8.
     scale, (left, top)
         Pixel (x, y) of the original lies at (scale x + left, scale y + top), edges counted.
 
     """
-    height, width = bgr.shape[:2]
+    height, width = image.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     inner = max(1, round(scale * width)), max(1, round(scale * height))
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    boxed = np.full((size[1], size[0], 3), _GRAY, np.uint8)
+    boxed = np.full((size[1], size[0], image.shape[2]), _GRAY, np.uint8)
     boxed[top:top + inner[1], left:left + inner[0]] = cv2.resize(
-        bgr, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return boxed, scale, (left, top)
 
 
 def normalized(bgr: np.ndarray, as_nanodet: bool) -> np.ndarray:
-    """Return ``(1, 3, H, W)`` float32: RGB from 0 to 1, or standardised BGR for NanoDet."""
+    """
+    Return ``(1, 3, H, W)`` float32: RGB from 0 to 1, or standardised BGR for NanoDet.
+
+    Thermal, as a fourth channel of ``bgr``, comes last, too.
+    """
     if as_nanodet:
         image: np.ndarray = (bgr.astype(np.float32) - np.array(_NANODET_MEAN_BGR, np.float32)) \
             / np.array(_NANODET_DEVIATION_BGR, np.float32)
     else:
-        image = bgr[..., ::-1].astype(np.float32) / 255
+        image = np.dstack([bgr[..., 2::-1], bgr[..., 3:]]).astype(np.float32) / 255
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 
 
@@ -251,8 +261,8 @@ def _session(parameters: OnnxParameters) -> Any:
 
 
 def _input_size(shape: list[Any], any_px: int) -> tuple[int, int]:
-    if len(shape) != 4 or shape[1] not in (3, 'channels'):
-        raise DetectionError(f'the input must be (1, 3, height, width), got {tuple(shape)}')
+    if len(shape) != 4 or shape[1] not in (3, 4, 'channels'):
+        raise DetectionError(f'the input must be (1, 3 or 4, height, width), got {tuple(shape)}')
     height, width = (side if isinstance(side, int) else any_px for side in shape[2:])
     return width, height
 
