@@ -16,21 +16,18 @@ REMEDY = 'run python -m ivf_ros.nodes.parameter_files'
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def test_the_parameter_file_is_the_one_that_the_dataclasses_make():
-    written = (REPOSITORY / 'config' / 'ivf.yaml').read_text()
-    assert written == parameter_files.yaml_text(), REMEDY
-
-
-def test_the_documentation_is_the_one_that_the_dataclasses_make():
-    written = (REPOSITORY / 'docs' / 'parameters.md').read_text()
-    assert written == parameter_files.markdown_text(), REMEDY
+@pytest.mark.parametrize('path', parameter_files.texts())
+def test_the_file_is_the_one_that_the_dataclasses_make(path):
+    assert (REPOSITORY / path).read_text() == parameter_files.texts()[path], REMEDY
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)
-def test_the_parameter_file_read_back_gives_the_defaults(node):
+@pytest.mark.parametrize('file, key', [('ivf', '/**/{}'), ('{}', '/**')])
+def test_a_parameter_file_read_back_gives_the_defaults(node, file, key):
+    path = REPOSITORY / 'config' / f'{file.format(node)}.yaml'
+    values = yaml.safe_load(path.read_text())[key.format(node)]['ros__parameters']
     cls = NODE_PARAMETERS[node]
-    read = yaml.safe_load((REPOSITORY / 'config' / 'ivf.yaml').read_text())
-    assert parameters.build(cls, read[f'/**/{node}']['ros__parameters']) == cls()
+    assert parameters.build(cls, values) == cls()
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)

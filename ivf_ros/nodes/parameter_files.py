@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Writes ``config/ivf.yaml`` and ``docs/parameters.md`` from the parameter dataclasses.
+Writes the files in ``config/`` and ``docs/parameters.md`` from the parameter dataclasses.
 
 Run ``python -m ivf_ros.nodes.parameter_files`` in a checkout after changing a parameter.
 """
@@ -17,20 +17,31 @@ from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
 from ivf_ros.parameters import Declaration, declarations
 
 _WIDTH = 99
+_ORIGIN = '# Made from the parameter dataclasses by python -m ivf_ros.nodes.parameter_files'
+
+
+def texts() -> dict[str, str]:
+    """Return all files by their paths in the checkout."""
+    return {
+        'config/ivf.yaml': yaml_text(),
+        **{f'config/{node}.yaml': node_yaml_text(node) for node in NODE_PARAMETERS},
+        'docs/parameters.md': markdown_text(),
+    }
 
 
 def yaml_text() -> str:
-    """Return the parameter file: every default of every node, with its meaning."""
-    lines = ['# Parameters of the nodes of ivf_ros, with their defaults.',
-             '# Made from the parameter dataclasses by python -m ivf_ros.nodes.parameter_files']
-    for node, cls in NODE_PARAMETERS.items():
-        lines += ['', f'/**/{node}:', '  ros__parameters:']
-        for declared in declarations(cls):
-            lines += textwrap.wrap(_comment(declared), _WIDTH, initial_indent='    # ',
-                                   subsequent_indent='    # ')
-            # An empty list has no type in a parameter file, so it stays a comment.
-            prefix = '    # ' if declared.default == () else '    '
-            lines.append(f'{prefix}{declared.name}: {_yaml(declared.default)}')
+    """Return one parameter file for all nodes, which find themselves in it by their names."""
+    lines = ['# Parameters of the nodes of ivf_ros, with their defaults.', _ORIGIN]
+    for node in NODE_PARAMETERS:
+        lines += ['', *_yaml_lines(f'/**/{node}', node)]
+    return '\n'.join(lines) + '\n'
+
+
+def node_yaml_text(node: str) -> str:
+    """Return the parameter file of one node, whatever its name and namespace."""
+    # launch_ros reads parameter files for components, and knows no other wildcard than this.
+    lines = [f'# Parameters of the {node} node of ivf_ros, with their defaults.', _ORIGIN, '',
+             *_yaml_lines('/**', node)]
     return '\n'.join(lines) + '\n'
 
 
@@ -48,6 +59,18 @@ def markdown_text() -> str:
             lines.append(f'| `{declared.name}` | `{_yaml(declared.default)}` | '
                          f'{_allowed(declared)} | {meaning} |')
     return '\n'.join(lines) + '\n'
+
+
+def _yaml_lines(key: str, node: str) -> list[str]:
+    """Return every default of a node, with its meaning, under a key of a parameter file."""
+    lines = [f'{key}:', '  ros__parameters:']
+    for declared in declarations(NODE_PARAMETERS[node]):
+        lines += textwrap.wrap(_comment(declared), _WIDTH, initial_indent='    # ',
+                               subsequent_indent='    # ')
+        # An empty list has no type in a parameter file, so it stays a comment.
+        prefix = '    # ' if declared.default == () else '    '
+        lines.append(f'{prefix}{declared.name}: {_yaml(declared.default)}')
+    return lines
 
 
 def _comment(declared: Declaration) -> str:
@@ -79,11 +102,11 @@ def _yaml(value: Any) -> str:
 
 
 def main() -> int:
-    """Write both files into the checkout that this module lies in."""
+    """Write the files into the checkout that this module lies in."""
     checkout = Path(__file__).resolve().parents[2]
-    (checkout / 'config' / 'ivf.yaml').write_text(yaml_text())
-    (checkout / 'docs').mkdir(exist_ok=True)
-    (checkout / 'docs' / 'parameters.md').write_text(markdown_text())
+    for path, text in texts().items():
+        (checkout / path).parent.mkdir(exist_ok=True)
+        (checkout / path).write_text(text)
     return 0
 
 

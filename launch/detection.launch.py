@@ -1,0 +1,15 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Detect and follow objects in the fused image, or in both cameras together.
+
+    ros2 launch ivf_ros detection.launch.py container:=/ivf_container
+"""
+
+from ivf_ros.nodes import launching
+from launch import LaunchDescription
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start the detection node by itself, or load it into a running container."""
+    return launching.one_node('detection')

@@ -1,0 +1,15 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fuse registered thermal and RGB images into one.
+
+    ros2 launch ivf_ros fusion.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
+"""
+
+from ivf_ros.nodes import launching
+from launch import LaunchDescription
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start the fusion node by itself, or load it into a running container."""
+    return launching.one_node('fusion')

@@ -1,0 +1,15 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Replay a recording, or the simulator, as two cameras.
+
+    ros2 launch ivf_ros replay.launch.py source:=recordings/night.mcap loop:=true
+"""
+
+from ivf_ros.nodes import launching
+from launch import LaunchDescription
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Start the replay node by itself, or load it into a running container."""
+    return launching.one_node('replay')
