@@ -92,7 +92,8 @@ def test_the_graph_takes_what_its_nodes_take():
     names = {argument.name for argument in describe('ivf').get_launch_arguments()}
     assert names == {'namespace', 'params_file', 'use_sim_time', 'log_level', 'autostart', 'mode',
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
-                     'rgb_transport', 'source', 'rate', 'loop', 'restamp', 'rviz', 'foxglove'}
+                     'rgb_transport', 'source', 'rate', 'loop', 'restamp', 'clock', 'rviz',
+                     'foxglove'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 

@@ -112,7 +112,7 @@ NODES = {node.name: node for node in (
     GraphNode('fusion', ('thermal', 'rgb', 'rgb_info', 'fused'), _TRANSPORTS),
     GraphNode('segmentation', ('fused', 'rgb'), ('rgb_transport',)),
     GraphNode('detection', ('fused', 'rgb'), ('rgb_transport',)),
-    GraphNode('replay', ('thermal', 'rgb'), ('source', 'rate', 'loop', 'restamp')),
+    GraphNode('replay', ('thermal', 'rgb'), ('source', 'rate', 'loop', 'restamp', 'clock')),
 )}
 
 
