@@ -97,11 +97,12 @@ def test_the_graph_takes_what_its_nodes_take():
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 
-@pytest.mark.parametrize('node', launching.NODES.values(), ids=lambda node: node.name)
-def test_a_node_that_can_be_told_how_images_come_is_told_so(node):
-    told = {one.name for one in node.declared_settings() if one.name.endswith('_transport')}
-    cls = NODE_PARAMETERS[node.name]
-    assert told == {field for field in cls.__dataclass_fields__ if field.endswith('_transport')}
+def test_an_argument_means_the_same_to_all_nodes_that_take_it():
+    meanings: dict[str, set] = {}
+    for node in launching.NODES.values():
+        for one in node.declared_settings():
+            meanings.setdefault(one.name, set()).add((one.description, one.default, one.choices))
+    assert all(len(different) == 1 for different in meanings.values()), meanings
 
 
 def test_by_default_one_container_is_started_and_nothing_else():
@@ -179,7 +180,7 @@ def ros2(live_graph, monkeypatch, tmp_path) -> Iterator[Callable[..., subprocess
 def end(process: subprocess.Popen) -> bool:
     """Interrupt a command as Ctrl-C does; return whether it ended with all that it started."""
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOPPED_WITHIN_S)
     try:

@@ -20,7 +20,6 @@ can be named on the command line, too, and are loaded before anybody asks::
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
 from importlib import metadata
 import sys
 import threading
@@ -138,6 +137,10 @@ class ComponentManager(Node):
 
     def unload_all(self) -> None:
         """End all nodes, the last one first."""
+        # Else those that are still at work would slow down the one that is waited for.
+        for node in self._loaded.values():
+            if isinstance(node, StageNode):
+                node.stop_soon()
         for id_ in reversed(list(self._loaded)):
             self.unload(id_)
 
@@ -251,36 +254,40 @@ def main(arguments: list[str] | None = None) -> int:
         unknown = [name for name in stages if name not in _STAGES]
         if unknown:
             parser.error(f"unknown stage '{unknown[0]}'; known: {', '.join(_STAGES)}")
-        rclpy.init(args=_shared(arguments))
+        process.init(_shared(arguments))
     except process.RCL_ERRORS as error:
         return process.fail(error)
     process.tune(n_stages=len(_STAGES))
-    at_work, at_service = SingleThreadedExecutor(), SingleThreadedExecutor()
-    manager = ComponentManager(at_work, cli_args=arguments)
-    at_service.add_node(manager)
-    turning = threading.Thread(target=_turn, args=(at_work,), name='nodes')
-    turning.start()
-    try:
-        for name in stages:
-            manager.load(f'ivf_ros::{name.capitalize()}Node')
-        while rclpy.ok() and turning.is_alive():
-            at_service.spin_once(timeout_sec=0.5)
-    except ComponentError as error:
-        return process.fail(error)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        manager.destroy_node()
-        at_service.shutdown()
-        at_work.shutdown()
-        rclpy.try_shutdown()
-        turning.join()
+    with process.until_told_to_end() as told_to_end:
+        at_work, at_service = SingleThreadedExecutor(), SingleThreadedExecutor()
+        manager = ComponentManager(at_work, cli_args=arguments)
+        at_service.add_node(manager)
+        turning = threading.Thread(target=_turn, args=(at_work, told_to_end), name='nodes')
+        turning.start()
+        try:
+            for name in stages:
+                manager.load(f'ivf_ros::{name.capitalize()}Node')
+            while rclpy.ok() and not told_to_end.is_set():
+                at_service.spin_once(timeout_sec=0.5)
+        except ComponentError as error:
+            return process.fail(error)
+        finally:
+            told_to_end.set()
+            turning.join()
+            manager.destroy_node()
+            at_service.shutdown()
+            at_work.shutdown()
     return 0
 
 
-def _turn(executor: Executor) -> None:
-    with suppress(ExternalShutdownException):
-        executor.spin()
+def _turn(executor: Executor, told_to_end: threading.Event) -> None:
+    try:
+        while not told_to_end.is_set():
+            executor.spin_once(timeout_sec=0.5)
+    except ExternalShutdownException:
+        pass
+    finally:
+        told_to_end.set()
 
 
 if __name__ == '__main__':

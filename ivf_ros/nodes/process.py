@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 import os
+import signal
 import sys
-from typing import Callable, Sequence
+import threading
+from typing import Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros.nodes import memory
@@ -15,6 +18,7 @@ from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 # What rclpy raises over ROS arguments that make no sense: RCLError and its kin.
 RCL_ERRORS = (RuntimeError,)
@@ -33,29 +37,55 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
 
     """
     tune(n_stages=1)
-    node = None
     try:
-        rclpy.init(args=None if arguments is None else list(arguments))
+        init(arguments)
     except RCL_ERRORS as error:
         return fail(error)
-    # Callbacks only enqueue, so one thread is enough and the least work for the interpreter lock.
-    executor = SingleThreadedExecutor()
+    with until_told_to_end() as told_to_end:
+        node = None
+        # Callbacks only enqueue: one thread is enough and the least work for the interpreter lock.
+        executor = SingleThreadedExecutor()
+        try:
+            node = make_node()
+            executor.add_node(node)
+            node.autostart()
+            while rclpy.ok() and not told_to_end.is_set() and not until():
+                executor.spin_once(timeout_sec=0.5)
+        except ParameterError as error:
+            return fail(error)
+        finally:
+            if node is not None:
+                node.destroy_node()
+            executor.shutdown()
+    return 0
+
+
+def init(arguments: Sequence[str] | None) -> None:
+    """Initialise rclpy, without its signal handlers: ``until_told_to_end`` has better ones."""
+    rclpy.init(args=None if arguments is None else list(arguments),
+               signal_handler_options=SignalHandlerOptions.NO)
+
+
+@contextmanager
+def until_told_to_end() -> Iterator[threading.Event]:
+    """
+    Give an event that SIGINT and SIGTERM set, and shut rclpy down after the block.
+
+    The handlers of rclpy would end the context under nodes that publish and are yet to be
+    destroyed; and a second signal, which ``ros2 launch`` adds to that of a terminal or a service
+    manager, would interrupt their destruction. Here the context outlives the nodes.
+    """
+    told_to_end = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told_to_end.set())
+              for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        node = make_node()
-        executor.add_node(node)
-        node.autostart()
-        while rclpy.ok() and not until():
-            executor.spin_once(timeout_sec=0.5)
-    except ParameterError as error:
-        return fail(error)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        yield told_to_end
+    except ExternalShutdownException:
         pass
     finally:
-        if node is not None:
-            node.destroy_node()
-        executor.shutdown()
         rclpy.try_shutdown()
-    return 0
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fail(error: Exception) -> int:

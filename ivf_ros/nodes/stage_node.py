@@ -185,6 +185,13 @@ class StageNode(LifecycleNode):
         self._release()
         return super().on_shutdown(state)
 
+    def stop_soon(self) -> None:
+        """Have the workers end after what they are at; to be followed by ``destroy_node``."""
+        if self._workers:
+            self.leave()
+        for worker in self._workers:
+            worker.stop_soon()
+
     def destroy_node(self) -> None:
         """Stop the workers before the node goes."""
         with self._health.changing:

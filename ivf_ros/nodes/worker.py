@@ -37,12 +37,16 @@ class Worker(Generic[T]):
         if superseded:
             self._on_superseded()
 
-    def stop(self) -> None:
-        """Let the current item finish, forget the waiting one, end the thread."""
+    def stop_soon(self) -> None:
+        """Forget the item that waits and have the thread end after the current one."""
         with self._condition:
             self._stopping = True
             self._waiting = []
             self._condition.notify()
+
+    def stop(self) -> None:
+        """Let the current item finish, forget the waiting one, end the thread."""
+        self.stop_soon()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
