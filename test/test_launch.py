@@ -49,6 +49,15 @@ STARTED_WITHIN_S = 90.0
 STOPPED_WITHIN_S = 30.0
 
 
+@pytest.fixture
+def installed() -> None:
+    """Skip a test that needs the package where ROS finds it."""
+    try:
+        get_package_share_path('ivf_ros')
+    except (PackageNotFoundError, OSError):  # the latter where no prefix is known at all
+        pytest.skip('ivf_ros is not in the ament index; build it with colcon and source it')
+
+
 def describe(name: str) -> LaunchDescription:
     return get_launch_description_from_python_launch_file(
         str(REPOSITORY / 'launch' / f'{name}.launch.py'))
@@ -137,7 +146,7 @@ def test_the_camera_info_is_looked_for_beside_the_image(image, info):
 
 @pytest.mark.parametrize('distribution, variable', [
     ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('lyrical', 'FASTDDS_DEFAULT_PROFILES_FILE')])
-def test_a_profile_that_the_user_chose_stays(monkeypatch, distribution, variable):
+def test_a_profile_that_the_user_chose_stays(installed, monkeypatch, distribution, variable):
     monkeypatch.setenv('ROS_DISTRO', distribution)
     monkeypatch.setenv(variable, '/mine.xml')
     description = describe('fusion')
@@ -152,29 +161,27 @@ def test_a_profile_that_the_user_chose_stays(monkeypatch, distribution, variable
 # The launch files at work.
 
 @pytest.fixture
-def ros2(live_graph, monkeypatch, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+def ros2(installed, live_graph, monkeypatch,
+         tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start ``ros2`` commands on the domain of the live graph; all of them end with the test."""
     if shutil.which('ros2') is None:
         pytest.skip('the command ros2 is not installed')
-    with suppress(PackageNotFoundError):
-        get_package_share_path('ivf_ros')
-        monkeypatch.setenv('ROS_DOMAIN_ID', str(live_graph.context.get_domain_id()))
-        monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
-        monkeypatch.delenv(dds.profile_variable(), raising=False)
-        running: list[subprocess.Popen] = []
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(live_graph.context.get_domain_id()))
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    monkeypatch.delenv(dds.profile_variable(), raising=False)
+    running: list[subprocess.Popen] = []
 
-        def start(*words: str) -> subprocess.Popen:
-            output = (tmp_path / f'output{len(running)}').open('w+')
-            running.append(subprocess.Popen(['ros2', *words], stdout=output, text=True,
-                                            stderr=subprocess.STDOUT, start_new_session=True))
-            running[-1].stdout = output
-            return running[-1]
+    def start(*words: str) -> subprocess.Popen:
+        output = (tmp_path / f'output{len(running)}').open('w')
+        running.append(subprocess.Popen(['ros2', *words], stdout=output, text=True,
+                                        stderr=subprocess.STDOUT, start_new_session=True))
+        running[-1].stdout = output
+        return running[-1]
 
-        yield start
-        for process in running:
-            end(process)
-        return
-    pytest.skip('ivf_ros is not in the ament index; build it with colcon and source the result')
+    yield start
+    for process in running:
+        end(process)
+        process.stdout.close()
 
 
 def end(process: subprocess.Popen) -> bool:
@@ -251,7 +258,8 @@ def test_the_graph_runs_in_a_namespace_with_the_parameters_of_the_file(
     if mode == 'composed':
         assert {name.lstrip('/') for name in observer.loaded('robot/ivf_container')} == nodes
     assert end(launched), said(launched)
-    assert 'Traceback' not in said(launched) and 'process has died' not in said(launched)
+    output = said(launched)
+    assert 'Traceback' not in output and 'process has died' not in output, output
 
 
 def test_one_stage_is_loaded_into_a_running_container(live_graph, ros2, tmp_path):
