@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros.nodes import memory
@@ -76,16 +76,23 @@ def until_told_to_end() -> Iterator[threading.Event]:
     manager, would interrupt their destruction. Here the context outlives the nodes.
     """
     told_to_end = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told_to_end.set())
-              for number in (signal.SIGINT, signal.SIGTERM)}
+    signals: list[int] = []
+
+    def tell(number: int, _frame: Any) -> None:
+        signals.append(number)
+        told_to_end.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield told_to_end
     except ExternalShutdownException:
         pass
     finally:
         rclpy.try_shutdown()
+        # Once told, this process ends. The interpreter drops handlers before it is gone; only a
+        # signal that is ignored cannot make a failure of it then.
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if signals else handler)
 
 
 def fail(error: Exception) -> int:
