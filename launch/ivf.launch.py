@@ -19,12 +19,13 @@ def generate_launch_description() -> LaunchDescription:
     nodes = launching.NODES.values()
     arguments = launching.arguments(nodes, 'ivf.yaml')
     arguments['source'] = launching.argument(
-        'source', '', 'What to replay: folder of pairs, two videos, bag, or '
-        'simulator[:key=value,...]; the cameras are waited for where empty.')
+        'source', LaunchConfiguration('bag'), 'What to replay: folder of pairs, two videos, bag, '
+        'or simulator[:key=value,...]; the cameras are waited for where empty.')
     mode, source = LaunchConfiguration('mode'), LaunchConfiguration('source')
     # The stages run always, the replay only where there is something to replay.
     wanted = {'replay': NotEqualsSubstitution(source, '')}
     return LaunchDescription([
+        launching.argument('bag', '', 'Bag to replay; see source, which takes more.'),
         *arguments.values(),
         launching.argument('mode', 'composed', 'One process, in which frames go by reference; '
                            'or one process a node.', ('composed', 'processes')),

@@ -132,14 +132,20 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(container, plugin, request
     assert asking.names() == {}
 
 
-def test_a_name_that_is_taken_and_an_id_that_nobody_has_are_refused(container):
+def test_a_name_that_is_taken_and_an_id_that_nobody_has_are_refused(container, live_graph):
     asking, _ = container
+    stranger = live_graph.stranger('stranger')
     assert asking.load(FUSION, {'autostart': False}).success
     twice = asking.load(FUSION, {'autostart': False})
     assert twice.error_message == 'a node /fusion runs here already, with id 1'
     unknown = asking.container(UnloadNode, unique_id=7)
     assert (unknown.success, unknown.error_message) == (False, 'no node has the id 7; loaded: 1')
     assert asking.names() == {1: '/fusion'}
+    # The one that runs is still in the graph, also as others see it.
+    assert wait_until(lambda: 'fusion' in stranger.get_node_names())
+    assert not wait_until(lambda: 'fusion' not in stranger.get_node_names(), 1.0)
+    assert asking.load(FUSION, {'autostart': False}, node_namespace='/rear').full_node_name == \
+        '/rear/fusion'
 
 
 def test_a_stage_without_its_weights_is_loaded_says_so_and_can_be_configured_later(container):

@@ -64,8 +64,9 @@ class ComponentManager(Node):
                                       (ListNodes, 'list_nodes', self._on_list)):
             self.create_service(service, f'~/_container/{name}', answer)
 
-    def load(self, plugin: str, *, by_reference: bool = True, log_level: int = 0,
-             **node_options: Any) -> int:
+    def load(self, plugin: str, *, name: str = '', namespace: str = '',
+             remap_rules: Sequence[str] = (), by_reference: bool = True, log_level: int = 0,
+             use_global_arguments: bool = True, **node_options: Any) -> int:
         """
         Make a node, let it run and, where it is a stage that starts by itself, start it.
 
@@ -73,10 +74,16 @@ class ComponentManager(Node):
         ----------
         plugin:
             Name of the component, such as ``ivf_ros::FusionNode``.
+        name, namespace:
+            Of the node; where empty, the name that its class gives it, the namespace of this node.
+        remap_rules:
+            Such as ``rgb/image_raw:=/front/image_raw``.
         by_reference:
             Whether a stage hands frames to its neighbours here by reference.
         log_level:
             Least severity that it logs; 0 for that of the process.
+        use_global_arguments:
+            Whether the arguments of the process hold for the node, too.
         node_options:
             Further options of ``rclpy.node.Node``.
 
@@ -94,16 +101,21 @@ class ComponentManager(Node):
         cls = component_class(plugin)
         if issubclass(cls, StageNode):
             node_options['hub'] = self._hub if by_reference else Hub()
+            name = name or cls.default_name
+        if not namespace:
+            namespace = self.get_namespace() if use_global_arguments else '/'
+        # Before it is made: a second node of a name takes the first one out of the ROS graph.
+        full_name = f'{namespace.rstrip("/")}/{name}'
+        for id_, other in self._loaded.items():
+            if other.get_fully_qualified_name() == full_name:
+                raise ComponentError(f'a node {full_name} runs here already, with id {id_}')
+        rules = [*remap_rules, f'__ns:={namespace}', *([f'__node:={name}'] if name else [])]
         try:
-            node = cls(context=self.context, **node_options)
+            node = cls(context=self.context, use_global_arguments=use_global_arguments,
+                       cli_args=['--ros-args', *(word for rule in rules for word in ('-r', rule))],
+                       **node_options)
         except Exception as error:  # whatever it is, the one who asked has to hear it
             raise ComponentError(f'{plugin}: {error}') from error
-        name = node.get_fully_qualified_name()
-        taken = [id_ for id_, other in self._loaded.items()
-                 if other.get_fully_qualified_name() == name]
-        if taken:
-            node.destroy_node()
-            raise ComponentError(f'a node {name} runs here already, with id {taken[0]}')
         if log_level:
             node.get_logger().set_level(LoggingSeverity(log_level))
         self._last_id += 1
@@ -111,7 +123,8 @@ class ComponentManager(Node):
         self._nodes_executor.add_node(node)
         if isinstance(node, StageNode):
             node.autostart()
-        self.get_logger().info(f'loaded {plugin} as {name}, id {self._last_id}')
+        self.get_logger().info(
+            f'loaded {plugin} as {node.get_fully_qualified_name()}, id {self._last_id}')
         return self._last_id
 
     def unload(self, id_: int) -> None:
@@ -131,8 +144,6 @@ class ComponentManager(Node):
         name = node.get_fully_qualified_name()
         self._nodes_executor.remove_node(node)
         node.destroy_node()
-        del node
-        memory.give_back()
         self.get_logger().info(f'unloaded {name}')
 
     def unload_all(self) -> None:
@@ -151,8 +162,7 @@ class ComponentManager(Node):
     def _on_load(self, request: LoadNode.Request, response: LoadNode.Response
                  ) -> LoadNode.Response:
         try:
-            response.unique_id = self.load(request.plugin_name, log_level=request.log_level,
-                                           **_node_options(request))
+            response.unique_id = self.load(request.plugin_name, **_options(request))
         except ComponentError as error:
             response.error_message = one_line(str(error))
             self.get_logger().error(response.error_message)
@@ -165,6 +175,7 @@ class ComponentManager(Node):
                    ) -> UnloadNode.Response:
         try:
             self.unload(request.unique_id)
+            memory.give_back()
         except ComponentError as error:
             response.error_message = str(error)
         response.success = not response.error_message
@@ -202,14 +213,8 @@ def component_class(plugin: str) -> type[Node]:
         raise ComponentError(f'{plugin} cannot be imported: {error}') from error
 
 
-def _node_options(request: LoadNode.Request) -> dict[str, Any]:
+def _options(request: LoadNode.Request) -> dict[str, Any]:
     """Return what a request to load asks for, as keyword arguments of ``load``."""
-    rules = list(request.remap_rules)
-    if request.node_name:
-        rules.append(f'__node:={request.node_name}')
-    if request.node_namespace:
-        rules.append(f'__ns:={request.node_namespace}')
-    words = [word for rule in rules for word in ('-r', rule)]
     extra = {'use_intra_process_comms': True, 'forward_global_arguments': True}
     for asked in map(Parameter.from_parameter_msg, request.extra_arguments):
         if asked.name not in extra or not isinstance(asked.value, bool):
@@ -217,9 +222,12 @@ def _node_options(request: LoadNode.Request) -> dict[str, Any]:
                                  f'true or false for {" and ".join(extra)}')
         extra[asked.name] = asked.value
     return {
+        'name': request.node_name,
+        'namespace': request.node_namespace,
+        'remap_rules': request.remap_rules,
+        'log_level': request.log_level,
         'by_reference': extra['use_intra_process_comms'],
         'use_global_arguments': extra['forward_global_arguments'],
-        'cli_args': ['--ros-args', *words] if words else None,
         'parameter_overrides': [Parameter.from_parameter_msg(one) for one in request.parameters],
     }
 

@@ -29,8 +29,10 @@ class DetectionNode(StageNode):
     Where thermal counts are temperatures, ``detections/temperatures`` says how warm they are.
     """
 
+    default_name = 'detection'
+
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
-        super().__init__('detection', DetectionNodeParameters, hub, **node_options)
+        super().__init__(DetectionNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
         """Build the detector and the tracker."""

@@ -26,8 +26,10 @@ from sensor_msgs.msg import CameraInfo
 class FusionNode(StageNode):
     """Publishes ``fused/image`` with stamp and frame of the RGB image."""
 
+    default_name = 'fusion'
+
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
-        super().__init__('fusion', FusionNodeParameters, hub, **node_options)
+        super().__init__(FusionNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
         """Build the fusion stage."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
 from ivf_ros import dds
-from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
+from ivf_ros.nodes.node_parameters import NODE_PARAMETERS, TRANSPORTS
 from ivf_ros.parameters import Declaration, declarations
 from launch import Action, Condition, LaunchContext, LaunchDescription, Substitution
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
@@ -132,6 +132,9 @@ def arguments(nodes: Iterable[GraphNode], params_file: str) -> dict[str, Declare
     nodes = list(nodes)
     topics = dict.fromkeys(topic for node in nodes for topic in node.topics)
     settings = {one.name: one for node in nodes for one in node.declared_settings()}
+    # One for both cameras, unless either is told another.
+    transport = [argument('transport', TRANSPORTS[0], 'How the images of both cameras come.',
+                          TRANSPORTS)] if _TRANSPORTS[1] in settings else []
     declared = [
         argument('namespace', '', 'Namespace of the nodes and of all topics with relative names.'),
         argument('params_file', config_file(params_file), 'YAML file with the parameters. Those '
@@ -140,8 +143,9 @@ def arguments(nodes: Iterable[GraphNode], params_file: str) -> dict[str, Declare
         argument('log_level', 'info', 'Least severity that a process logs.', _LOG_LEVELS),
         *(argument(topic, _TOPICS[topic].default, _TOPICS[topic].description)
           for topic in topics),
-        *(argument(one.name, one.default, one.description, one.choices)
-          for one in settings.values()),
+        *transport,
+        *(argument(one.name, LaunchConfiguration('transport') if one.name in _TRANSPORTS
+                   else one.default, one.description, one.choices) for one in settings.values()),
     ]
     return {one.name: one for one in declared}
 

@@ -49,8 +49,10 @@ class RegistrationNode(StageNode):
     before that, as soon as the size of RGB is known.
     """
 
+    default_name = 'registration'
+
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
-        super().__init__('registration', RegistrationNodeParameters, hub, **node_options)
+        super().__init__(RegistrationNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
         """Build the registrar and its tracker."""

@@ -39,10 +39,12 @@ class ReplayNode(StageNode):
     pause and starts again with each loop.
     """
 
+    default_name = 'replay'
+
     def __init__(self, hub: Hub | None = None, source: Source | None = None,
                  on_published: Callable[[Event], None] = lambda event: None,
                  finished: threading.Event | None = None, **node_options: Any) -> None:
-        super().__init__('replay', ReplayNodeParameters, hub, **node_options)
+        super().__init__(ReplayNodeParameters, hub, **node_options)
         self._given_source = source
         self.finished = finished or threading.Event()
         self._on_published = on_published

@@ -24,8 +24,10 @@ from ivf_ros.types import Frame
 class SegmentationNode(StageNode):
     """Publishes ``segmentation/labels`` with the header of the image, and what they mean."""
 
+    default_name = 'segmentation'
+
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
-        super().__init__('segmentation', SegmentationNodeParameters, hub, **node_options)
+        super().__init__(SegmentationNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
         """Build the segmenter."""

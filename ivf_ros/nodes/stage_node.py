@@ -39,9 +39,11 @@ class StageNode(LifecycleNode):
     ``take_over``.
     """
 
-    def __init__(self, name: str, parameters_class: type, hub: Hub | None = None,
+    default_name: str  # of the node, where nobody gives it another
+
+    def __init__(self, parameters_class: type, hub: Hub | None = None,
                  **node_options: Any) -> None:
-        super().__init__(name, **node_options)
+        super().__init__(self.default_name, **node_options)
         self.hub = hub or Hub()
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
