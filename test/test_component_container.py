@@ -79,10 +79,11 @@ def container(live_graph):
 
 
 @contextmanager
-def container_process(live_graph, *arguments):
+def container_process(live_graph, *arguments, before='import sys'):
     """Run the container as a process on the domain of the graph; it ends by SIGINT, with 0."""
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(live_graph.context.get_domain_id())}
-    with subprocess.Popen([sys.executable, '-m', 'ivf_ros.nodes.component_container', *arguments],
+    code = f'{before}; from ivf_ros.nodes.component_container import main; sys.exit(main())'
+    with subprocess.Popen([sys.executable, '-c', code, *arguments],
                           cwd=REPOSITORY, env=environment) as process:
         try:
             yield process
@@ -197,6 +198,18 @@ def test_stages_named_on_the_command_line_run_before_anybody_asks(live_graph):
     with container_process(live_graph, 'fusion', 'registration', '--ros-args', '-p',
                            'autostart:=false'):
         assert wait_until(lambda: asking.names() == {1: '/fusion', 2: '/registration'}, 20.0)
+
+
+def test_without_torch_its_parameter_file_makes_all_stages_start(live_graph):
+    asking = Asking(live_graph.node('asking'))
+    stages = ('registration', 'fusion', 'segmentation', 'detection')
+    with container_process(
+            live_graph, *stages, '--ros-args', '--params-file',
+            str(REPOSITORY / 'config' / 'without_torch.yaml'),
+            before="import sys; sys.modules['torch'] = sys.modules['safetensors'] = None"):
+        assert wait_until(lambda: len(asking.names()) == 4, 30.0)
+        for stage in stages:
+            assert asking.ask(GetState, f'/{stage}/get_state').current_state.id == ACTIVE
 
 
 def test_unloading_gives_the_memory_of_a_network_back(container):
