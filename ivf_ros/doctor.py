@@ -41,7 +41,8 @@ def examine() -> list[Finding]:
             _library('rosbags', 'rosbags', required=False),
             _library('scipy', 'scipy', required=False),
             _library('torch', 'torch', required=False),
-            _library('onnxruntime', 'onnxruntime', required=False), _weights()]
+            _library('onnxruntime', 'onnxruntime', required=False),
+            _tf(), _weights()]
 
 
 def _python() -> Finding:
@@ -87,7 +88,8 @@ def _message_packages() -> list[Finding]:
     return [Finding(name, 'found') if util.find_spec(name) else
             Finding(name, 'none', f'{name} is missing: sudo apt install '
                                   f'ros-$ROS_DISTRO-{name.replace("_", "-")}')
-            for name in ('vision_msgs', 'diagnostic_msgs', 'sensor_msgs')]
+            for name in ('vision_msgs', 'composition_interfaces', 'diagnostic_msgs',
+                         'sensor_msgs')]
 
 
 def _cpu() -> Finding:
@@ -114,6 +116,13 @@ def _opencv() -> Finding:
     missing = '' if hasattr(cv2, 'HOGDescriptor') else \
         "cv2 has no HOGDescriptor (OpenCV 5): detection 'hog' needs opencv-python < 5"
     return Finding('opencv', cv2.__version__, missing, required=False)
+
+
+def _tf() -> Finding:
+    if util.find_spec('tf2_ros') is not None:
+        return Finding('tf', 'tf2_ros')
+    return Finding('tf', 'none', "only extrinsics 'tf' needs it: sudo apt install "
+                                 'ros-$ROS_DISTRO-tf2-ros-py', required=False)
 
 
 def _weights() -> Finding:
