@@ -62,6 +62,15 @@ def troubles(node: Node, topic: str, message_type: type, qos: QoSProfile) -> lis
     return found
 
 
+def refusal(node: Node, topic: str, message_type: type, error: Exception) -> str:
+    """Say why the middleware did not let ``node`` join a topic: most often its type is another."""
+    name = node.resolve_topic_name(topic)
+    types = {kind for other, kinds in node.get_topic_names_and_types() for kind in kinds
+             if other == name} - {type_name(message_type)}
+    why = f'this process knows it as {", ".join(sorted(types))}' if types else str(error)
+    return f"'{name}' cannot be {type_name(message_type)}: {why}"
+
+
 def silence(node: Node, topic: str) -> str:
     """Say why nothing comes on a topic, as far as the graph knows."""
     publishers = node.count_publishers(topic)

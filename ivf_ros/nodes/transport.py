@@ -31,6 +31,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
+class TransportError(RuntimeError):
+    """A topic cannot be joined; the message says why."""
+
+
 class Item(Protocol):
     """Anything that travels."""
 
@@ -110,9 +114,9 @@ class Publisher(Generic[T]):
                  qos: QoSProfile = PUBLISH_QOS) -> None:
         self._wire = wire
         self._node = node
-        self._ros: Any = node.create_publisher(
-            wire.message_type, topic, copy(qos),  # rclpy writes the overrides into it
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._ros: Any = _joined(
+            node, node.create_publisher, wire.message_type, topic,
+            qos_profile=copy(qos))  # rclpy writes the overrides into it
         self.topic_name = self._ros.topic_name
         self._topic = hub.topic(self.topic_name, wire)
         self._latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -158,9 +162,9 @@ class Subscription(Generic[T]):
                  qos: QoSProfile = SUBSCRIBE_QOS) -> None:
         self._node, self._hub, self._wire = node, hub, wire
         self._callback, self._on_bad_message = callback, on_bad_message
-        self._ros = node.create_subscription(
-            wire.message_type, topic, self._from_dds, copy(qos),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        self._ros: Any = _joined(
+            node, node.create_subscription, wire.message_type, topic,
+            callback=self._from_dds, qos_profile=copy(qos),
             # What rclpy would say of a QoS or a type that does not fit, ``troubles`` says better.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
@@ -194,3 +198,13 @@ class Subscription(Generic[T]):
             self._on_bad_message(self.topic_name, error)
             return
         self._callback(item)
+
+
+def _joined(node: Node, create: Callable[..., Any], message_type: type, topic: str,
+            **options: Any) -> Any:
+    """Make a ROS publisher or subscription by a method of a node, or say why there is none."""
+    try:
+        return create(message_type, topic, **options,
+                      qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    except RuntimeError as error:
+        raise TransportError(topic_watch.refusal(node, topic, message_type, error)) from error
