@@ -12,7 +12,13 @@ pytest.importorskip('rclpy', reason='the transport needs rclpy')
 pytestmark = pytest.mark.live
 
 from ivf_ros.nodes import messages  # noqa: E402, I100
-from ivf_ros.nodes.transport import Hub, Publisher, SUBSCRIBE_QOS, Subscription  # noqa: E402
+from ivf_ros.nodes.transport import (  # noqa: E402
+    Hub,
+    LATCHED_QOS,
+    Publisher,
+    SUBSCRIBE_QOS,
+    Subscription,
+)
 from ivf_ros.types import Frame  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
@@ -116,6 +122,18 @@ def test_a_publisher_whose_qos_does_not_fit_is_told_with_both_policies(live_grap
     assert trouble == (
         "'/camera/image': /a offers BEST_EFFORT, VOLATILE; this node asks for "
         'RELIABLE, VOLATILE; qos_overrides./camera/image.subscription.* change that')
+
+
+def test_a_subscription_that_asks_for_more_than_is_offered_is_told_with_both(live_graph):
+    publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
+    subscribe(live_graph.node('fits'), Hub())
+    assert wait_until(lambda: publisher.wanted) and publisher.troubles() == []
+    live_graph.node('viewer').create_subscription(
+        messages.IMAGE.message_type, TOPIC, print, LATCHED_QOS)
+    assert wait_until(publisher.troubles)
+    assert publisher.troubles() == [
+        "'/camera/image': /viewer asks for RELIABLE, TRANSIENT_LOCAL; this node offers RELIABLE, "
+        'VOLATILE; qos_overrides./camera/image.publisher.* change that']
 
 
 def test_a_publisher_of_another_type_and_a_second_one_are_told(live_graph):

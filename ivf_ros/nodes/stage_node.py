@@ -268,10 +268,10 @@ class StageNode(LifecycleNode):
                 state = 'inactive' if self._is_configured else 'unconfigured'
                 return Condition(state, self._failure, values={'failure': self._failure})
             warning, values = self.diagnose()
-            subscriptions = list(self._subscriptions_by_topic.items())
-            troubles = (trouble for _, one in subscriptions for trouble in one.troubles())
-            return Condition(
-                'active', warnings=[*filter(None, [warning]), *troubles],
-                received={topic: one.count for topic, one in subscriptions},
-                published={topic: one.count for topic, one in self._publishers_by_topic.items()},
-                values=values)
+            inputs, outputs = self._subscriptions_by_topic, self._publishers_by_topic
+            ends: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
+            troubles = [trouble for end in ends for trouble in end.troubles()]
+            return Condition('active', warnings=[*filter(None, [warning]), *troubles],
+                             received={topic: one.count for topic, one in inputs.items()},
+                             published={topic: one.count for topic, one in outputs.items()},
+                             values=values)

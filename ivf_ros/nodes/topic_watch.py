@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
+from rclpy.duration import Infinite
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
@@ -22,7 +24,8 @@ def type_name(message_type: type) -> str:
     return f'{package}/{kind}/{message_type.__name__}'
 
 
-def troubles(node: Node, topic: str, message_type: type, qos: QoSProfile) -> list[str]:
+def troubles_of_subscription(node: Node, topic: str, message_type: type, qos: QoSProfile
+                             ) -> list[str]:
     """
     Say what is wrong with the publishers of a topic that ``node`` subscribes to.
 
@@ -43,23 +46,30 @@ def troubles(node: Node, topic: str, message_type: type, qos: QoSProfile) -> lis
 
     """
     wanted = type_name(message_type)
-    found = []
-    fitting = []
+    found, fitting = [], []
     for publisher in node.get_publishers_info_by_topic(topic):
         name = _name(publisher)
         if publisher.topic_type != wanted:
             found.append(f"'{topic}' is published by {name} as {publisher.topic_type}, "
                          f'this node takes {wanted}')
         elif qos_check_compatible(publisher.qos_profile, qos)[0] == QoSCompatibility.ERROR:
-            offers, asks = (', '.join(str(getattr(profile, policy).name) for policy in _POLICIES)
-                            for profile in (publisher.qos_profile, qos))
-            found.append(f"'{topic}': {name} offers {offers}; this node asks for {asks}; "
-                         f'qos_overrides.{topic}.subscription.* change that')
+            found.append(f"'{topic}': {name} offers {_policies(publisher.qos_profile)}; this node "
+                         f'asks for {_policies(qos)}; qos_overrides.{topic}.subscription.* change '
+                         'that')
         else:
             fitting.append(name)
     if len(fitting) > 1:
         found.append(f"'{topic}' has {len(fitting)} publishers: {', '.join(sorted(fitting))}")
     return found
+
+
+def troubles_of_publisher(node: Node, topic: str, qos: QoSProfile) -> list[str]:
+    """Name those who subscribe to a topic of ``node`` and get nothing, as its QoS does not fit."""
+    return [f"'{topic}': {_name(one)} asks for {_policies(one.qos_profile)}; this node offers "
+            f'{_policies(qos)}; qos_overrides.{topic}.publisher.* change that'
+            for one in node.get_subscriptions_info_by_topic(topic)
+            if qos_check_compatible(_without_limits(qos), one.qos_profile)[0]
+            == QoSCompatibility.ERROR]
 
 
 def refusal(node: Node, topic: str, message_type: type, error: Exception) -> str:
@@ -77,7 +87,20 @@ def silence(node: Node, topic: str) -> str:
     return 'nobody publishes it' if not publishers else f'publishers: {publishers}'
 
 
-def _name(publisher: Any) -> str:
-    if 'UNKNOWN' in publisher.node_name:  # discovery has not come that far
+def _without_limits(qos: QoSProfile) -> QoSProfile:
+    """Say of limits that are not set what the graph says of them: that they are infinite."""
+    offered = copy(qos)
+    for limit in ('deadline', 'liveliness_lease_duration'):
+        if not getattr(offered, limit).nanoseconds:
+            setattr(offered, limit, Infinite)
+    return offered
+
+
+def _policies(qos: QoSProfile) -> str:
+    return ', '.join(str(getattr(qos, policy).name) for policy in _POLICIES)
+
+
+def _name(end: Any) -> str:
+    if 'UNKNOWN' in end.node_name:  # discovery has not come that far
         return 'a node'
-    return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
+    return f'{end.node_namespace.rstrip("/")}/{end.node_name}'

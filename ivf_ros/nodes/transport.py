@@ -25,7 +25,7 @@ import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ivf_ros.nodes import topic_watch
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -116,7 +116,10 @@ class Publisher(Generic[T]):
         self._node = node
         self._ros: Any = _joined(
             node, node.create_publisher, wire.message_type, topic,
-            qos_profile=copy(qos))  # rclpy writes the overrides into it
+            qos_profile=copy(qos),  # rclpy writes the overrides into it
+            # What rclpy would say of a QoS that does not fit, ``troubles`` says better, and each
+            # handler costs the executor time in every round.
+            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
         self._topic = hub.topic(self.topic_name, wire)
         self._latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -144,6 +147,11 @@ class Publisher(Generic[T]):
         if outside or subscriptions:
             self.count += 1
 
+    def troubles(self) -> list[str]:
+        """Name those who get nothing; see ``topic_watch.troubles_of_publisher``."""
+        return topic_watch.troubles_of_publisher(self._node, self.topic_name,
+                                                 self._ros.qos_profile)
+
     def destroy(self) -> None:
         """Leave the graph."""
         self._node.destroy_publisher(self._ros)
@@ -165,7 +173,6 @@ class Subscription(Generic[T]):
         self._ros: Any = _joined(
             node, node.create_subscription, wire.message_type, topic,
             callback=self._from_dds, qos_profile=copy(qos),
-            # What rclpy would say of a QoS or a type that does not fit, ``troubles`` says better.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
         self._topic = hub.topic(self.topic_name, wire)
@@ -178,9 +185,9 @@ class Subscription(Generic[T]):
         self._callback(item)
 
     def troubles(self) -> list[str]:
-        """Say what is wrong with those who publish the topic; see ``topic_watch.troubles``."""
-        return topic_watch.troubles(self._node, self.topic_name, self._wire.message_type,
-                                    self._ros.qos_profile)
+        """Say what is wrong with its publishers; see ``topic_watch.troubles_of_subscription``."""
+        return topic_watch.troubles_of_subscription(
+            self._node, self.topic_name, self._wire.message_type, self._ros.qos_profile)
 
     def destroy(self) -> None:
         """Leave the graph; no callback runs after this returns, save one already running."""
