@@ -18,6 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,
 from ivf_ros.nodes import messages, topic_watch  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
+from ivf_ros.nodes.health import Condition, Health  # noqa: E402
 from ivf_ros.nodes.transport import SUBSCRIBE_QOS  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
@@ -184,3 +185,15 @@ def test_after_five_silent_seconds_the_log_names_the_topic_once(
     assert wait_until(lambda: sum(f"on '{topic}' (nobody publishes it)" in status.message
                                   for status in told) >= 3)
     assert capfd.readouterr().err.count(f"on '{topic}' (nobody publishes it)") == 1
+
+
+def test_a_warning_that_counts_the_seconds_is_logged_once_and_again_when_it_comes_back(
+        live_graph, capfd):
+    warnings = [['frozen for 0.5 s'], ['frozen for 12 s'], [], ['frozen for 0.6 s']]
+    told = iter(warnings)
+    health = Health(live_graph.node('counting'),
+                    lambda: Condition('active', warnings=next(told, [])))
+    for _ in warnings:
+        health.tell()
+    assert capfd.readouterr().err.count('frozen for') == 2
+    health.end()

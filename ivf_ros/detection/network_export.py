@@ -4,42 +4,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork, MULTIPLE_PX
-from ivf_ros.nn.export import check_size, rgb_to_bgr, write_onnx
-from ivf_ros.nn.weights import folded, load, shape_of
+from ivf_ros.nn import export as nn_export
 import torch
 from torch import nn, Tensor
 
 
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
-    """
-    Write ``images`` ``(1, 3 or 4, H, W)``, RGB and thermal from 0 to 1, to ``(1, 4 + K, N)``.
-
-    Parameters
-    ----------
-    weights:
-        Weight file of ``DetectionNetwork``, for an image or for both cameras.
-    path:
-        The ONNX file.
-    size:
-        Width and height of the input.
-
-    Raises
-    ------
-    WeightsError
-        The weight file is missing, damaged, or of another network.
-    ExportError
-        The size is no multiple of 32, or onnx or onnxscript is not installed.
-
-    """
-    check_size(size, MULTIPLE_PX)
-    channels = shape_of(weights, 'stem.0.0.weight')[1]
-    network = folded(load(DetectionNetwork(len(CLASS_NAMES), channels), weights))
-    write_onnx(_AsYolov8(network), torch.zeros(1, channels, size[1], size[0]), 'output0', path,
-               {'names': str(dict(enumerate(CLASS_NAMES)))})
+    """Write a detector from ``images`` to ``(1, 4 + K, N)``; see ``nn.export.export``."""
+    nn_export.export(weights, path, size, network_of=partial(DetectionNetwork, len(CLASS_NAMES)),
+                     multiple_px=MULTIPLE_PX, exported=_AsYolov8, output='output0',
+                     class_names=CLASS_NAMES)
 
 
 class _AsYolov8(nn.Module):
@@ -50,7 +29,7 @@ class _AsYolov8(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        logits, boxes_px = self.network(rgb_to_bgr(images))
+        logits, boxes_px = self.network(nn_export.rgb_to_bgr(images))
         from_px, to_px = boxes_px[..., :2], boxes_px[..., 2:]
         return torch.cat([(from_px + to_px) / 2, to_px - from_px, logits.sigmoid()],
                          -1).transpose(1, 2)

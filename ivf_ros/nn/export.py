@@ -4,71 +4,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 import contextlib
 import io
 from pathlib import Path
+from typing import TypeVar
 
+from ivf_ros.nn.weights import folded, load, shape_of
 import torch
 from torch import nn, Tensor
+
+Network = TypeVar('Network', bound=nn.Module)
 
 
 class ExportError(RuntimeError):
     """A network cannot be exported here, or not for such images."""
 
 
-def check_size(size: tuple[int, int], multiple_px: int) -> None:
+def export(weights: Path, path: Path, size: tuple[int, int], *,
+           network_of: Callable[[int], Network], multiple_px: int,
+           exported: Callable[[Network], nn.Module], output: str,
+           class_names: Sequence[str]) -> None:
     """
-    Refuse a size of images (width, height) that a network cannot take as it is.
+    Write a network as a model of ``images`` ``(1, 3 or 4, H, W)``, RGB and thermal from 0 to 1.
+
+    Parameters
+    ----------
+    weights:
+        Weight file, for an image or for both cameras.
+    path:
+        The ONNX file.
+    size:
+        Width and height of the input.
+    network_of:
+        Makes the network for so many channels, BGR and thermal.
+    multiple_px:
+        What the sides are multiples of.
+    exported:
+        Makes of the network the module that is written.
+    output:
+        Name of its output.
+    class_names:
+        Go into the metadata, as Ultralytics writes them.
 
     Raises
     ------
+    WeightsError
+        The weight file is missing, damaged, or of another network.
     ExportError
-        A side is no multiple of ``multiple_px``.
+        A side is no such multiple, or onnx or onnxscript is not installed.
 
     """
     if any(side < multiple_px or side % multiple_px for side in size):
         raise ExportError(f'the sides of the input are multiples of {multiple_px}, '
                           f'got {size[0]}x{size[1]}')
-
-
-def rgb_to_bgr(image: Tensor) -> Tensor:
-    """Turn ``(B, 3 or 4, H, W)`` from RGB, with or without thermal, to BGR, and back."""
-    return image[:, [2, 1, 0, *range(3, image.shape[1])]]
-
-
-def write_onnx(network: nn.Module, given: Tensor, output: str, path: Path,
-               metadata: Mapping[str, str]) -> None:
-    """
-    Write a network of one input, ``images``, and one output, for input of the shape of ``given``.
-
-    Parameters
-    ----------
-    network:
-        Trained.
-    given:
-        An input.
-    output:
-        Name of the output.
-    path:
-        The file.
-    metadata:
-        Goes into the metadata of the model.
-
-    Raises
-    ------
-    ExportError
-        onnx or onnxscript is not installed.
-
-    """
+    channels = shape_of(weights, 'stem.0.0.weight')[1]
+    module = exported(folded(load(network_of(channels), weights))).eval()
     try:
         import onnx
         import onnxscript  # noqa: F401, what torch.onnx.export needs
     except ModuleNotFoundError as error:
         raise ExportError(f"export needs '{error.name}'; pip install onnx onnxscript") from None
+    given = torch.zeros(1, channels, size[1], size[0])
     with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():  # it tells its steps
-        program = torch.onnx.export(network.eval(), (given,), dynamo=True,
-                                    input_names=['images'], output_names=[output])
+        program = torch.onnx.export(module, (given,), dynamo=True, input_names=['images'],
+                                    output_names=[output])
     model = program.model_proto  # type: ignore[union-attr]
-    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.helper.set_model_props(model, {'names': str(dict(enumerate(class_names)))})
     path.write_bytes(model.SerializeToString())
+
+
+def rgb_to_bgr(image: Tensor) -> Tensor:
+    """Turn ``(B, 3 or 4, H, W)`` from RGB, with or without thermal, to BGR, and back."""
+    return image[:, [2, 1, 0, *range(3, image.shape[1])]]

@@ -49,6 +49,11 @@ def one_line(text: str) -> str:
     return ' '.join(re.sub(r',?\s*at /\S+:\d+', '', text).split())
 
 
+def _without_numbers(text: str) -> str:
+    """Return what stays the same of a warning that counts the seconds, say."""
+    return re.sub(r'\d+(\.\d+)?', '#', text)
+
+
 def equipment(method: object) -> dict[str, object]:
     """Return what a method of a stage computes on, and by which files; most need none."""
     files = getattr(method, 'weight_files', ())
@@ -70,7 +75,7 @@ class Health:
         self._is_over = False
         self._node, self._condition = node, condition
         self._rates = RateMeter()
-        self._warnings: list[str] = []
+        self._warned: set[str] = set()  # what was wrong when it was told last
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # By the steady clock: it goes on while a bag is paused.
         node.create_timer(_PERIOD_S, self.tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -92,10 +97,11 @@ class Health:
         self._is_over = True
 
     def _tell(self, now: Condition) -> None:
-        for warning in now.warnings:
-            if warning not in self._warnings:
+        warnings = {_without_numbers(warning): warning for warning in now.warnings}
+        for kind, warning in warnings.items():
+            if kind not in self._warned:
                 self._node.get_logger().warning(warning)
-        self._warnings = list(now.warnings)
+        self._warned = set(warnings)
         counts = {**{f'in.{topic}': n for topic, n in now.received.items()},
                   **{f'out.{topic}': n for topic, n in now.published.items()}}
         rates_hz = self._rates.rates_hz(counts)

@@ -91,8 +91,8 @@ class StageNode(LifecycleNode):
         """
         Return a warning, or an empty string, and further values for the diagnostics.
 
-        Called while the node is active. A warning that lasts keeps its words, as each new one is
-        logged.
+        Called while the node is active. A warning that lasts is logged once, whatever numbers are
+        in it.
         """
         return '', {}
 
