@@ -454,6 +454,18 @@ def test_a_registration_keeps_what_it_knows_through_a_change_that_does_not_conce
     assert not refused.successful and 'K_thermal has 9 numbers' in refused.reason
 
 
+@pytest.mark.parametrize('node_class, stage, name, value', [
+    (DetectionNode, '_detector', 'detection.anchor_free.min_score', 0.7),
+    (SegmentationNode, '_segmenter', 'segmentation.bilateral.longer_side_px', 320)])
+def test_a_threshold_changes_without_loading_the_network_again(
+        live_graph, node_class, stage, name, value):
+    node = start(live_graph, node_class)
+    method = getattr(node, stage)
+    assert node.set_parameters([Parameter(name, value=value)])[0].successful
+    assert getattr(node, stage) is method
+    assert getattr(method.parameters, name.rpartition('.')[2]) == value
+
+
 def test_several_parameters_change_together_or_not_at_all(live_graph):
     node = start(live_graph, FusionNode, **{'fusion.method': 'average'})
     good = Parameter('fusion.method', value='laplacian')

@@ -51,10 +51,8 @@ class AnchorFreeDetector:
 
     Attributes
     ----------
-    takes_thermal:
-        Whether thermal beside RGB is looked at: not by weights of one's own for an image alone.
-    weight_files:
-        The files that are used.
+    takes_thermal, weight_files:
+        Those of ``OneOrBoth``.
 
     """
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ivf_ros.detection.anchor_free import AnchorFreeParameters
 from ivf_ros.detection.hog import HogParameters
@@ -25,3 +26,8 @@ class DetectionParameters:
     anchor_free: AnchorFreeParameters = group(AnchorFreeParameters)
     onnx: OnnxParameters = group(OnnxParameters)
     hog: HogParameters = group(HogParameters)
+
+    @property
+    def chosen(self) -> Any:
+        """The parameters of the method."""
+        return getattr(self, DEFAULT_METHOD if self.method == 'default' else self.method)

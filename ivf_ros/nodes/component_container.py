@@ -28,6 +28,7 @@ from typing import Any, Sequence
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from ivf_ros.nodes import memory, process
 from ivf_ros.nodes.health import one_line
+from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 import rclpy
@@ -38,7 +39,7 @@ from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
 _ENTRY_POINTS = 'rclpy_components'
-_STAGES = ('registration', 'fusion', 'segmentation', 'detection', 'replay')
+_STAGES = tuple(NODE_PARAMETERS)
 
 
 class ComponentError(RuntimeError):

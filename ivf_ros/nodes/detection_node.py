@@ -55,15 +55,9 @@ class DetectionNode(StageNode):
         """Let go of the stage."""
         del self._detector, self._tracker
 
-    def prepare(self, requested: DetectionNodeParameters) -> detection.Detector:
-        """Build the detector anew where it changes."""
-        if requested.detection == self.parameters.detection:
-            return self._detector
-        return detection.create(**flatten(requested.detection))
-
-    def take_over(self, prepared: detection.Detector) -> None:
-        """Go on with the new settings from the next image."""
-        self._detector = prepared
+    def take_over(self, _: None) -> None:
+        """Go on with the new settings from the next image; what is loaded stays."""
+        self._detector.parameters = self.parameters.detection.chosen
         self._tracker.parameters = self.parameters.tracking
 
     def diagnose(self) -> tuple[str, dict[str, object]]:

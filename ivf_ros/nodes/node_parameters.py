@@ -12,7 +12,6 @@ from ivf_ros.pairing import PairingParameters
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import FreezeParameters, RadiometryParameters
 
-EXTRINSICS = ('parameters', 'tf')
 TRANSPORTS = ('raw', 'compressed')
 
 
@@ -48,7 +47,7 @@ class RegistrationNodeParameters:
     extrinsics: str = parameter(
         'parameters', 'Who knows how the RGB camera stands to the thermal one: the parameters '
         'calibrated.R_ and t_thermal_to_rgb, or tf, between the frames of the two CameraInfos.',
-        choices=EXTRINSICS, live=False)
+        choices=('parameters', 'tf'), live=False)
     rectified: bool = parameter(
         False, 'The images are rectified: P of CameraInfo is their pinhole matrix, not K.',
         live=False)

@@ -71,7 +71,7 @@ class PerceptionInput:
         for stream, form in (
                 ('thermal', form_of('thermal_registered/image', p.thermal_transport)),
                 ('rgb', form_of('rgb/image_raw', p.rgb_transport))):
-            node.subscribe_while(partial(self._is_wanted, wanted, stream), *form,
+            node.subscribe_while(partial(self._is_wanted, stream), *form,
                                  partial(self._add, stream))
 
     def at(self, fused: Frame) -> Sight:
@@ -104,8 +104,8 @@ class PerceptionInput:
         self._last_seen_s = time.monotonic()
         self._on_fused(frame)
 
-    def _is_wanted(self, wanted: Callable[[], bool], stream: str) -> bool:
-        return wanted() and self._wants[stream]()
+    def _is_wanted(self, stream: str) -> bool:
+        return self._wanted() and self._wants[stream]()
 
     def _add(self, stream: str, frame: Frame) -> None:
         with self._arrived:

@@ -51,15 +51,9 @@ class SegmentationNode(StageNode):
         """Let go of the stage."""
         del self._segmenter
 
-    def prepare(self, requested: SegmentationNodeParameters) -> segmentation.Segmenter:
-        """Build the segmenter anew where it changes."""
-        if requested.segmentation == self.parameters.segmentation:
-            return self._segmenter
-        return segmentation.create(**flatten(requested.segmentation))
-
-    def take_over(self, prepared: segmentation.Segmenter) -> None:
-        """Go on with the new settings from the next image."""
-        self._segmenter = prepared
+    def take_over(self, _: None) -> None:
+        """Go on with the new settings from the next image; what is loaded stays."""
+        self._segmenter.parameters = self.parameters.segmentation.chosen
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the image is labelled."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ivf_ros.parameters import group, parameter
 from ivf_ros.segmentation.bilateral import BilateralParameters
@@ -23,3 +24,8 @@ class SegmentationParameters:
         f"'{DEFAULT_METHOD}'.", choices=METHODS, live=False)
     bilateral: BilateralParameters = group(BilateralParameters)
     thermal_saliency: ThermalSaliencyParameters = group(ThermalSaliencyParameters)
+
+    @property
+    def chosen(self) -> Any:
+        """The parameters of the method."""
+        return getattr(self, DEFAULT_METHOD if self.method == 'default' else self.method)
