@@ -263,7 +263,7 @@ def test_the_graph_runs_in_a_namespace_with_the_parameters_of_the_file(
     assert wait_until(lambda: bool(fused and detections), STARTED_WITHIN_S), said(launched)
     assert observer.parameter('robot/registration', 'max_rate_hz') == 3.5
     nodes = {f'robot/{stage}' for stage in (*STAGES, 'replay')}
-    assert nodes <= observer.nodes()
+    assert wait_until(lambda: nodes <= observer.nodes(), STARTED_WITHIN_S)
     if mode == 'composed':
         assert {name.lstrip('/') for name in observer.loaded('robot/ivf_container')} == nodes
     assert end(launched), said(launched)
