@@ -26,7 +26,8 @@ import threading
 from typing import Any, Sequence
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
-from ivf_ros.nodes import memory, process
+from ivf_ros import memory
+from ivf_ros.nodes import process
 from ivf_ros.nodes.health import one_line
 from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
 from ivf_ros.nodes.stage_node import StageNode

@@ -12,7 +12,7 @@ import threading
 from typing import Any, Callable, Iterator, Sequence
 
 import cv2
-from ivf_ros.nodes import memory
+from ivf_ros import memory
 from ivf_ros.nodes.health import one_line
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.parameters import ParameterError

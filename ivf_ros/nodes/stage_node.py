@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any, Callable, TypeVar
 
 import cv2
-from ivf_ros import parameters
-from ivf_ros.nodes import memory, ros_parameters
+from ivf_ros import memory, parameters
+from ivf_ros.nodes import ros_parameters
 from ivf_ros.nodes.health import Condition, Health, one_line
 from ivf_ros.nodes.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
 from ivf_ros.nodes.worker import Worker

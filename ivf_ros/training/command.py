@@ -11,6 +11,7 @@ from pathlib import Path
 import subprocess
 from typing import Any
 
+from ivf_ros import memory
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
     ConfidenceTraining,
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     declared = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
         else _SETTINGS[options.network]
     settings: Any = build(declared, parse_settings(options.settings))
+    memory.keep_for_images()
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
     train, scenes = _what_trains(options, settings)
