@@ -93,6 +93,17 @@ def test_an_interval_spreads_with_the_scenes_and_holds_the_value():
     assert low < table['rows'][0][1] < high and high - low > 0.05
 
 
+def test_several_trainings_count_by_their_mean_and_widen_the_interval():
+    good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [10, 0, 0]]  # 1 and 0.45 in every scene
+    table, _ = task_driven.compared('x', SEGMENTED, rows(
+        {'rgb': [bad] * 3, 'thermal': [bad] * 3, 'fast': [good] * 3, 'fast.1': [bad] * 3}))
+    fast, = (row for row in table['rows'] if row[0] == 'fast')
+    assert fast[1:3] == [pytest.approx(0.725), '0.450 to 1.000'] and fast[-1] == '1.000, 0.450'
+    rgb, = (row for row in table['rows'] if row[0] == 'rgb')
+    assert rgb[2] == '0.450 to 0.450' and rgb[-1] == '0.450'
+    assert table['caption'] == 'x: 3 images of 3 scenes'
+
+
 def test_without_both_sensors_there_is_nothing_to_compare_with():
     with pytest.raises(EvaluationError, match="needs the input 'thermal'"):
         task_driven.compared('x', SEGMENTED, rows({'rgb': [np.eye(2, 3)]}))
@@ -105,6 +116,7 @@ def test_the_command_measures_networks_of_each_input_and_reports_them(tmp_path, 
         weights.save(SegmentationNetwork(9, channels),
                      networks / f'segmentation-{name}.safetensors', {})
         weights.save(DetectionNetwork(3, channels), networks / f'detection-{name}.safetensors', {})
+    weights.save(SegmentationNetwork(9, 3), networks / 'segmentation-rgb.1.safetensors', {})
     out = tmp_path / 'results'
     arguments = ['evaluate', 'simulator:seed=3,duration_s=0.1', '--study', 'task', '--limit', '2',
                  '--inputs', 'rgb,thermal,rgb+thermal', '--jobs', '1', '--out', str(out)]
@@ -112,7 +124,8 @@ def test_the_command_measures_networks_of_each_input_and_reports_them(tmp_path, 
     study = json.loads((out / 'summary.json').read_text())['studies']['task']
     assert [table['caption'].split(',')[0] for table in study['tables']] \
         == ['mIoU', 'mAP50', 'people found at precision 0.8']
-    assert {row[0] for row in study['tables'][0]['rows']} == {'rgb', 'thermal', 'rgb+thermal'}
+    trained = {row[0]: row[-1].count(',') + 1 for row in study['tables'][0]['rows']}
+    assert trained == {'rgb': 2, 'thermal': 1, 'rgb+thermal': 1}
     assert 'What fusion is good for' in (out / 'report.html').read_text()
     capsys.readouterr()
     assert main([*arguments, '--restart', '--networks', str(tmp_path)]) == 1

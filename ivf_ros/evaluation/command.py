@@ -51,7 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         'dfa gives; task: what the same networks, trained on each input, find')
     parser.add_argument('--networks', type=Path, metavar='DIR',
                         help='of --study task: folder with segmentation-INPUT.safetensors and '
-                        'detection-INPUT.safetensors for each of --inputs')
+                        'detection-INPUT.safetensors for each of --inputs, and perhaps '
+                        'segmentation-INPUT.1.safetensors and so on of further trainings')
     parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
                         help='folder for the results; what was interrupted there goes on')
     parser.add_argument('--jobs', type=_count, default=os.cpu_count() or 1, metavar='N',
@@ -201,8 +202,9 @@ def _task(options: argparse.Namespace) -> tuple[Stage, ...]:
                                        options.machine_labels, str(options.networks)))
     _refuse_unknown('input', options.inputs, (*SENSORS, BOTH, *fusion.methods()))
     for evaluation in evaluations:
-        for path in map(evaluation.weights_of, options.inputs):
-            if not Path(path).is_file():
+        for given in options.inputs:
+            if '' not in evaluation.weights_of(given):
+                path = options.networks / f'{evaluation.name}-{given}.safetensors'
                 raise EvaluationError(f'--study task needs {path}, a network trained by ivf train '
                                       f'{evaluation.name} --set given=INPUT')
     return evaluations

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -44,7 +46,8 @@ class PerInputEvaluation(ABC):
     machine_labels:
         Whether the labels were made by another network.
     networks:
-        Folder with a weight file of each input, ``<stage>-<input>.safetensors``; where empty the
+        Folder with a weight file of each input, ``<stage>-<input>.safetensors``, and perhaps
+        those of further trainings, ``<stage>-<input>.<training>.safetensors``; where empty the
         models run with the weights of the package.
 
     """
@@ -70,8 +73,8 @@ class PerInputEvaluation(ABC):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Return 'model@input' for each of them."""
-        return tuple(f'{model}@{given}' for model in self.models for given in self.inputs)
+        """Return 'model@input' for each of them, 'model@input.training' for further trainings."""
+        return tuple(method for method, *_ in self._runs())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,24 +94,43 @@ class PerInputEvaluation(ABC):
         assert labels is not None, self.unsuitable(sample)
         pair, true = read_aligned(sample), labels.read()
         measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
-        for model in self.models:
-            for given in self.inputs:
-                method = f'{model}@{given}'
-                row = Row(self.name, method, sample.dataset, sample.name, sample.light)
-                try:
-                    judged = self.judge(model, self.weights_of(given), seen(given, pair), true)
-                except FAILURES as error:
-                    measured.rows.append(row.failed(error))
-                    continue
-                evidence = {**judged.evidence, 'scene': sample.scene or sample.name}
-                measured.rows.append(row.having(judged.values, judged.cpu_s, evidence))
-                measured.pictures[method, ''] = judged.picture
+        seen_once = cache(lambda given: seen(given, pair))  # fusing may take longer than the rest
+        for method, model, given, weights in self._runs():
+            row = Row(self.name, method, sample.dataset, sample.name, sample.light)
+            try:
+                judged = self.judge(model, weights, seen_once(given), true)
+            except FAILURES as error:
+                measured.rows.append(row.failed(error))
+                continue
+            evidence = {**judged.evidence, 'scene': sample.scene or sample.name}
+            measured.rows.append(row.having(judged.values, judged.cpu_s, evidence))
+            measured.pictures[method, ''] = judged.picture
         return measured
 
-    def weights_of(self, given: str) -> str:
-        """Return the weight file of the network for an input, '' for that of the package."""
-        return str(Path(self.networks) / f'{self.name}-{given}.safetensors') \
-            if self.networks else ''
+    def weights_of(self, given: str) -> dict[str, str]:
+        """
+        Return the weight files of the networks for an input.
+
+        Returns
+        -------
+        dict[str, str]
+            '' to the first training, '.1' and the like to further ones. With the weights of the
+            package '' to ''.
+
+        """
+        if not self.networks:
+            return {'': ''}
+        stem, suffix = f'{self.name}-{given}', '.safetensors'
+        return {path.name.removeprefix(stem).removesuffix(suffix): str(path)
+                for pattern in (stem + suffix, f'{stem}.*{suffix}')
+                for path in sorted(Path(self.networks).glob(pattern))}
+
+    def _runs(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield method, model, input and weight file of all there is to run."""
+        for model in self.models:
+            for given in self.inputs:
+                for training, weights in self.weights_of(given).items():
+                    yield f'{model}@{given}{training}', model, given, weights
 
 
 def check_takes(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:

@@ -5,9 +5,10 @@ What fusion is good for: the same networks, trained alike on each input, and wha
 
 SeAFusion (Tang, Yuan and Ma 2022) measures fusion by how well a network segments and detects that
 was trained on its output. Here the networks of ``segmentation`` and ``detection`` were trained
-once on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection --set
-given=INPUT``, on the same scenes, for as long. Intervals are those of a bootstrap over scenes, as
-neighbouring images say the same; they do not contain the chance of another training.
+on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection --set
+given=INPUT``, on the same scenes, for as long, once or several times. Intervals are those of a
+bootstrap over scenes, as neighbouring images say the same, and over trainings; of a single one
+they do not contain the chance of another.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ def add_to(folder: Path) -> dict[str, Any]:
     rows = [Row.from_json(record) for line in (folder / 'rows.jsonl').read_text().splitlines()
             for record in json.loads(line)['rows']]
     tables, sentences = [], [(
-        'The same network, trained in the same way on each input. Intervals hold 95 % of '
-        f'{_RESAMPLED} resamplings of the scenes, the same for all inputs; they do not contain '
-        'the chance of another training. Gains are relative, against RGB and against the better '
-        'of the two sensors.')]
+        'The same network, trained in the same way on each input; where it was trained several '
+        'times, the value is the mean. Intervals hold 95 % of '
+        f'{_RESAMPLED} resamplings of the scenes, the same for all inputs, and of the trainings; '
+        'those of a single training do not contain the chance of another. Gains are relative, '
+        'against RGB and against the better of the two sensors.')]
     for name, measure in _MEASURES.items():
         own = [row for row in rows if row.stage == measure.stage and row.evidence]
         for group, members in _groups(own).items():
@@ -83,27 +85,32 @@ def compared(caption: str, measure: Measure, rows: Sequence[Row]
         One of the sensors alone was not measured.
 
     """
-    of_input: dict[str, Evidence] = defaultdict(lambda: defaultdict(list))
+    of_input: dict[str, dict[str, Evidence]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
+        given, _, training = row.method.partition('@')[2].partition('.')
         scene = f'{row.dataset}/{row.evidence["scene"]}'
-        of_input[row.method.partition('@')[2]][scene].append(measure.added_up(row.evidence))
+        of_input[given][training][scene].append(measure.added_up(row.evidence))
     missing = [name for name in SENSORS if name not in of_input]
     if missing:
         raise EvaluationError(f"--study task needs the input '{missing[0]}', to compare with")
-    scenes = sorted(of_input[SENSORS[0]])
+    images_of = next(iter(of_input[SENSORS[0]].values()))
+    scenes = sorted(images_of)
     random = np.random.default_rng(0)
     draws = [scenes, *([scenes[index] for index in random.integers(len(scenes), size=len(scenes))]
                        for _ in range(_RESAMPLED))]
-    values = {name: np.array([measure.of([one for scene in draw for one in evidence[scene]])
-                              for draw in draws])
-              for name, evidence in of_input.items()}
+    single = {name: np.array([[measure.of([one for scene in draw for one in evidence[scene]])
+                               for draw in draws] for evidence in trainings.values()])
+              for name, trainings in of_input.items()}  # (trainings, draws)
+    values = {name: _mean_of_drawn(of_training, random) for name, of_training in single.items()}
     better = max(SENSORS, key=lambda name: values[name][0])
-    images = sum(map(len, of_input[SENSORS[0]].values()))
+    images = sum(map(len, images_of.values()))
     table = {'caption': f'{caption}: {images} images of {len(scenes)} scenes',
              'columns': ['input', 'value', '95 %', 'against rgb', '95 % ',
-                         f'against the better sensor, {better}', '95 %  '],
+                         f'against the better sensor, {better}', '95 %  ', 'each training'],
              'rows': [[name, round(float(value[0]), 3), _interval(value),
-                       *_gain(value, values['rgb']), *_gain(value, values[better])]
+                       *_gain(value, values['rgb']), *_gain(value, values[better]),
+                       ', '.join(f'{one:.3f}' for one in single[name][:, 0])]
                       for name, value in values.items()]}
     fused = [name for name in values if name not in SENSORS]
     said = []
@@ -113,6 +120,18 @@ def compared(caption: str, measure: Measure, rows: Sequence[Row]
         said.append(f'{caption}: {named}; against {better} '
                     f'{_gain(values[best], values[better])[0]}.')
     return table, said
+
+
+def _mean_of_drawn(of_training: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """
+    Return the mean over trainings, drawn anew for each draw of scenes but the first.
+
+    ``of_training`` is ``(trainings, draws)``; the first draw is all there is.
+    """
+    trainings, draws = of_training.shape
+    drawn = random.integers(trainings, size=(trainings, draws))
+    drawn[:, 0] = np.arange(trainings)
+    return np.take_along_axis(of_training, drawn, 0).mean(0)
 
 
 def average_precision(hits: Sequence[tuple[float, bool]], true: int) -> float:
