@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -74,7 +73,7 @@ class PerInputEvaluation(ABC):
     @property
     def methods(self) -> tuple[str, ...]:
         """Return 'model@input' for each of them, 'model@input.training' for further trainings."""
-        return tuple(method for method, *_ in self._runs())
+        return tuple(method for method, *_ in self._runs)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,7 +94,7 @@ class PerInputEvaluation(ABC):
         pair, true = read_aligned(sample), labels.read()
         measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
         seen_once = cache(lambda given: seen(given, pair))  # fusing may take longer than the rest
-        for method, model, given, weights in self._runs():
+        for method, model, given, weights in self._runs:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
                 judged = self.judge(model, weights, seen_once(given), true)
@@ -125,12 +124,12 @@ class PerInputEvaluation(ABC):
                 for pattern in (stem + suffix, f'{stem}.*{suffix}')
                 for path in sorted(Path(self.networks).glob(pattern))}
 
-    def _runs(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield method, model, input and weight file of all there is to run."""
-        for model in self.models:
-            for given in self.inputs:
-                for training, weights in self.weights_of(given).items():
-                    yield f'{model}@{given}{training}', model, given, weights
+    @cached_property
+    def _runs(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Method, model, input and weight file of all there is to run; looked for only once."""
+        return tuple((f'{model}@{given}{training}', model, given, weights)
+                     for model in self.models for given in self.inputs
+                     for training, weights in self.weights_of(given).items())
 
 
 def check_takes(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
