@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import math
 
-from ivf_ros.nn.blocks import Convolution, Residual, stage, twice
+from ivf_ros.nn.blocks import Convolution, Residual, twice
+from ivf_ros.nn.way_down import SIXTEENTH, THIRTYSECOND, WayDown
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-MULTIPLE_PX = 32  # of both sides of what the network is given
 STRIDES_PX = (8, 16, 32)
-_HALF, _QUARTER, _EIGHTH, _SIXTEENTH, _THIRTYSECOND = 16, 32, 64, 128, 192  # channels
 _WIDE = 64  # of the features that the heads are given
 _RARE = 0.01  # share of the cells that see an object, before anything is learned
 
 
-class DetectionNetwork(nn.Module):
+class DetectionNetwork(WayDown):
     """
     Look for objects in ``(B, channels, H, W)`` from 0 to 1; sides are multiples of 32.
 
@@ -41,25 +40,16 @@ class DetectionNetwork(nn.Module):
     """
 
     def __init__(self, classes: int, channels: int = 3) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(Convolution(channels, _HALF, stride=2),
-                                  Convolution(_HALF, _QUARTER, stride=2))
-        self.eighth = stage(_QUARTER, _EIGHTH, 2)
-        self.sixteenth = stage(_EIGHTH, _SIXTEENTH, 2)
-        self.thirtysecond = stage(_SIXTEENTH, _THIRTYSECOND, 2)
-        self.scene = nn.Conv2d(_THIRTYSECOND, _THIRTYSECOND, 1)
+        super().__init__(channels)
         self.narrowed = nn.ModuleList(nn.Conv2d(wide, _WIDE, 1)
-                                      for wide in (_EIGHTH, _SIXTEENTH, _THIRTYSECOND))
+                                      for wide in (self.eighth_wide, SIXTEENTH, THIRTYSECOND))
         self.joined = nn.ModuleList(Residual(_WIDE, _WIDE, 1, 'zeros') for _ in STRIDES_PX)
         self.heads = nn.ModuleList(Head(classes) for _ in STRIDES_PX)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        eighth = self.eighth(self.stem((image - 0.5) * 4))
-        sixteenth = self.sixteenth(eighth)
-        thirtysecond = self.thirtysecond(sixteenth)
-        thirtysecond = thirtysecond + self.scene(thirtysecond.mean((2, 3), keepdim=True))
-        levels = [narrowed(x) for narrowed, x in zip(self.narrowed,
-                                                     (eighth, sixteenth, thirtysecond))]
+        seen = self.way_down(image)
+        levels = [narrowed(x) for narrowed, x in zip(
+            self.narrowed, (seen.eighth, seen.sixteenth, seen.thirtysecond))]
         for finer in (1, 0):
             levels[finer] = levels[finer] + twice(levels[finer + 1])
         found = [head(joined(x), stride_px) for head, joined, x, stride_px in

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ivf_ros.detection.classes import CLASS_NAMES
-from ivf_ros.detection.network import DetectionNetwork, MULTIPLE_PX
+from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.nn import export as nn_export
 import torch
 from torch import nn, Tensor
@@ -17,8 +17,7 @@ from torch import nn, Tensor
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
     """Write a detector from ``images`` to ``(1, 4 + K, N)``; see ``nn.export.export``."""
     nn_export.export(weights, path, size, network_of=partial(DetectionNetwork, len(CLASS_NAMES)),
-                     multiple_px=MULTIPLE_PX, exported=_AsYolov8, output='output0',
-                     class_names=CLASS_NAMES)
+                     exported=_AsYolov8, output='output0', class_names=CLASS_NAMES)
 
 
 class _AsYolov8(nn.Module):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
-from ivf_ros.detection.network import DetectionNetwork, MULTIPLE_PX
-from ivf_ros.nn.weights import for_use, load, shape_of
+from ivf_ros.detection.network import DetectionNetwork
+from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, side_by_side
+from ivf_ros.nn.weights import for_use, load
 import numpy as np
 import torch
 
@@ -33,9 +34,9 @@ class LearnedDetection:
     """
 
     def __init__(self, path: Path, precision: str) -> None:
-        self.channels = shape_of(path, 'stem.0.0.weight')[1]
+        self.channels = channels_of(path)
         network = DetectionNetwork(len(CLASS_NAMES), self.channels)
-        self._network = for_use(load(network, path), precision)
+        self._network = for_use(side_by_side(load(network, path)), precision)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

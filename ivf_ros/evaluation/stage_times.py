@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import cv2
-from ivf_ros import detection, fusion, geometry, registration, segmentation
+from ivf_ros import detection, fusion, geometry, memory, registration, segmentation
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.thermal import Agc
 import numpy as np
@@ -20,6 +20,8 @@ _WARM_UP = 5  # runs before any is counted
 def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
     """
     Time the default method of each stage on a simulated street at night.
+
+    The memory of the process is kept from then on, as that of the nodes is.
 
     Parameters
     ----------
@@ -34,6 +36,7 @@ def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
         ``stage``, ``size``, ``runs``, ``median_ms``, ``p95_ms`` of each.
 
     """
+    memory.keep_for_images()
     return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_timed(work, seconds)}
             for name, work in _stages(size)]
 

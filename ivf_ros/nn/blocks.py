@@ -28,7 +28,7 @@ class Convolution(nn.Sequential):
     def __init__(self, wide_in: int, wide_out: int, side: int = 3, stride: int = 1) -> None:
         super().__init__(
             nn.Conv2d(wide_in, wide_out, side, stride=stride, padding=side // 2, bias=False),
-            nn.BatchNorm2d(wide_out), nn.ReLU())
+            nn.BatchNorm2d(wide_out), nn.ReLU(inplace=True))
 
 
 class Residual(nn.Module):
@@ -47,7 +47,7 @@ class Residual(nn.Module):
         self.first = nn.Sequential(
             nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1, padding_mode=beyond,
                       bias=False),
-            nn.BatchNorm2d(wide_out), nn.ReLU())
+            nn.BatchNorm2d(wide_out), nn.ReLU(inplace=True))
         self.second = nn.Sequential(
             nn.Conv2d(wide_out, wide_out, 3, padding=1, padding_mode=beyond, bias=False),
             nn.BatchNorm2d(wide_out))
@@ -55,7 +55,7 @@ class Residual(nn.Module):
             nn.Conv2d(wide_in, wide_out, 1, stride=stride, bias=False), nn.BatchNorm2d(wide_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(self.first(x)) + self.shortcut(x))
+        return F.relu_(self.second(self.first(x)) + self.shortcut(x))
 
 
 def stage(wide_in: int, wide_out: int, blocks: int) -> nn.Sequential:

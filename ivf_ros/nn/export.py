@@ -10,7 +10,8 @@ import io
 from pathlib import Path
 from typing import TypeVar
 
-from ivf_ros.nn.weights import folded, load, shape_of
+from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX
+from ivf_ros.nn.weights import folded, load
 import torch
 from torch import nn, Tensor
 
@@ -22,9 +23,8 @@ class ExportError(RuntimeError):
 
 
 def export(weights: Path, path: Path, size: tuple[int, int], *,
-           network_of: Callable[[int], Network], multiple_px: int,
-           exported: Callable[[Network], nn.Module], output: str,
-           class_names: Sequence[str]) -> None:
+           network_of: Callable[[int], Network], exported: Callable[[Network], nn.Module],
+           output: str, class_names: Sequence[str]) -> None:
     """
     Write a network as a model of ``images`` ``(1, 3 or 4, H, W)``, RGB and thermal from 0 to 1.
 
@@ -38,8 +38,6 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
         Width and height of the input.
     network_of:
         Makes the network for so many channels, BGR and thermal.
-    multiple_px:
-        What the sides are multiples of.
     exported:
         Makes of the network the module that is written.
     output:
@@ -52,13 +50,13 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
     WeightsError
         The weight file is missing, damaged, or of another network.
     ExportError
-        A side is no such multiple, or onnx or onnxscript is not installed.
+        A side is no multiple of 32, or onnx or onnxscript is not installed.
 
     """
-    if any(side < multiple_px or side % multiple_px for side in size):
-        raise ExportError(f'the sides of the input are multiples of {multiple_px}, '
+    if any(side < MULTIPLE_PX or side % MULTIPLE_PX for side in size):
+        raise ExportError(f'the sides of the input are multiples of {MULTIPLE_PX}, '
                           f'got {size[0]}x{size[1]}')
-    channels = shape_of(weights, 'stem.0.0.weight')[1]
+    channels = channels_of(weights)
     module = exported(folded(load(network_of(channels), weights))).eval()
     try:
         import onnx

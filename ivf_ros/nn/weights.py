@@ -91,23 +91,24 @@ def metadata(path: Path) -> dict[str, Any]:
         raise WeightsError(f'{path} is no weight file: {error}') from None
 
 
-def shape_of(path: Path, tensor: str) -> tuple[int, ...]:
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     """
-    Return the shape of one tensor of a weight file, which tells how wide its network is.
+    Return the shapes of the tensors of a weight file, by their names.
 
     Raises
     ------
     WeightsError
-        The file is missing or damaged, or has no such tensor.
+        The file is missing or damaged.
 
     """
     try:
         with safe_open(path, framework='pt') as file:
-            return tuple(file.get_slice(tensor).get_shape())
+            names = list(file.keys())
+            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
     except FileNotFoundError:
         raise WeightsError(f'no weight file at {path}') from None
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f'{path} is no weight file of this network: {error}') from None
+        raise WeightsError(f'{path} is no weight file: {error}') from None
 
 
 def folded(network: Network) -> Network:

@@ -12,15 +12,15 @@ scene is says which channels of the detail count, and the detail says where the 
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import Convolution, stage, twice
+from ivf_ros.nn.blocks import Convolution, twice
+from ivf_ros.nn.way_down import SIXTEENTH, THIRTYSECOND, WayDown
 import torch
 from torch import nn, Tensor
 
-MULTIPLE_PX = 32  # of both sides of what the network is given
-_HALF, _QUARTER, _EIGHTH, _SIXTEENTH, _THIRTYSECOND = 16, 32, 64, 128, 192  # channels
+_DETAIL, _CONTEXT = 32, 64  # channels at 1/4 and 1/8 of the size, on the way back
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(WayDown):
     """
     Make logits of the classes of ``(B, channels, H, W)`` from 0 to 1; sides: multiples of 32.
 
@@ -36,19 +36,16 @@ class SegmentationNetwork(nn.Module):
     """
 
     def __init__(self, classes: int, channels: int = 3) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(Convolution(channels, _HALF, stride=2),
-                                  Convolution(_HALF, _QUARTER, stride=2))
-        self.detail = Convolution(_QUARTER, _QUARTER)
-        self.eighth = stage(_QUARTER, _EIGHTH, 2)
-        self.sixteenth = stage(_EIGHTH, _SIXTEENTH, 2)
-        self.thirtysecond = stage(_SIXTEENTH, _THIRTYSECOND, 2)
-        self.scene = nn.Conv2d(_THIRTYSECOND, _THIRTYSECOND, 1)
-        self.join_sixteenth = BilateralAttention(_THIRTYSECOND, _SIXTEENTH)
-        self.join_eighth = BilateralAttention(_SIXTEENTH, _EIGHTH)
-        self.join_quarter = BilateralAttention(_EIGHTH, _QUARTER)
-        self.head = nn.Conv2d(_QUARTER, classes, 3, padding=1)
-        self.auxiliary = nn.Conv2d(_EIGHTH, classes, 3, padding=1)
+        super().__init__(channels)
+        self.detail = Convolution(self.quarter_wide, _DETAIL)
+        # Two cameras side by side are wider than the context that they are joined with.
+        self.narrowed = nn.Identity() if self.eighth_wide == _CONTEXT \
+            else Convolution(self.eighth_wide, _CONTEXT, side=1)
+        self.join_sixteenth = BilateralAttention(THIRTYSECOND, SIXTEENTH)
+        self.join_eighth = BilateralAttention(SIXTEENTH, _CONTEXT)
+        self.join_quarter = BilateralAttention(_CONTEXT, _DETAIL)
+        self.head = nn.Conv2d(_DETAIL, classes, 3, padding=1)
+        self.auxiliary = nn.Conv2d(_CONTEXT, classes, 3, padding=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         quarter, eighth = self.features(image)
@@ -56,15 +53,10 @@ class SegmentationNetwork(nn.Module):
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the joined features at 1/4 and at 1/8 of the size."""
-        quarter = self.stem((image - 0.5) * 4)
-        detail = self.detail(quarter)
-        eighth = self.eighth(quarter)
-        sixteenth = self.sixteenth(eighth)
-        context = self.thirtysecond(sixteenth)
-        context = context + self.scene(context.mean((2, 3), keepdim=True))
-        context = self.join_sixteenth(context, sixteenth)
-        context = self.join_eighth(context, eighth)
-        return self.join_quarter(context, detail), context
+        seen = self.way_down(image)
+        context = self.join_sixteenth(seen.thirtysecond, seen.sixteenth)
+        context = self.join_eighth(context, self.narrowed(seen.eighth))
+        return self.join_quarter(context, self.detail(seen.quarter)), context
 
 
 class BilateralAttention(nn.Module):
@@ -81,4 +73,4 @@ class BilateralAttention(nn.Module):
         context = self.narrowed(context)
         which = torch.sigmoid(self.which(context.mean((2, 3), keepdim=True)))
         where = torch.sigmoid(self.where(detail))
-        return self.joined(detail * which + twice(context) * where)
+        return self.joined(torch.addcmul(detail * which, twice(context), where))

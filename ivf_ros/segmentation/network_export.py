@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ivf_ros.nn import export as nn_export
-from ivf_ros.segmentation.network import MULTIPLE_PX, SegmentationNetwork
+from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -18,8 +18,7 @@ def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
     """Write a segmenter from ``images`` to ``(1, H, W)`` labels; see ``nn.export.export``."""
     nn_export.export(weights, path, size,
                      network_of=partial(SegmentationNetwork, len(MFNET_CLASSES)),
-                     multiple_px=MULTIPLE_PX, exported=_Labels, output='labels',
-                     class_names=MFNET_CLASSES)
+                     exported=_Labels, output='labels', class_names=MFNET_CLASSES)
 
 
 class _Labels(nn.Module):

@@ -7,8 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-from ivf_ros.nn.weights import for_use, load, shape_of
-from ivf_ros.segmentation.network import MULTIPLE_PX, SegmentationNetwork
+from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, side_by_side
+from ivf_ros.nn.weights import for_use, load
+from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 import numpy as np
 import torch
@@ -33,9 +34,9 @@ class LearnedSegmentation:
     """
 
     def __init__(self, path: Path, precision: str) -> None:
-        self.channels = shape_of(path, 'stem.0.0.weight')[1]
+        self.channels = channels_of(path)
         network = SegmentationNetwork(len(MFNET_CLASSES), self.channels)
-        self._network = for_use(load(network, path), precision)
+        self._network = for_use(side_by_side(load(network, path)), precision)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -47,9 +48,12 @@ class LearnedSegmentation:
         quarter, _ = self._network.features(given.to(self._network.head.weight.dtype) / 255)
         logits = self._network.head(quarter)[0].float().numpy()
         # Class by class, each as large as the image: a third of the time of doing all at once.
+        # One that nowhere exceeds the first class does so nowhere between the cells either.
         labels = np.zeros((size[1], size[0]), np.uint8)
         best = _enlarged(logits[0], padded.shape, (width, height), size)
         for label in range(1, len(logits)):
+            if not (logits[label] > logits[0]).any():
+                continue
             other = _enlarged(logits[label], padded.shape, (width, height), size)
             labels[other > best] = label
             np.maximum(best, other, out=best)

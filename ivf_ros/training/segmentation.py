@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
+from ivf_ros.nn.way_down import WayDown
 from ivf_ros.nn.weights import load
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import loop
@@ -71,9 +72,9 @@ def start_from(network: SegmentationNetwork, channels: int, detector: Path) -> N
         The weight file is missing, damaged, or of another network.
 
     """
-    trunk = load(DetectionNetwork(len(CLASS_NAMES), channels), detector)
-    for name in ('stem', 'eighth', 'sixteenth', 'thirtysecond', 'scene'):
-        getattr(network, name).load_state_dict(getattr(trunk, name).state_dict())
+    trained = load(DetectionNetwork(len(CLASS_NAMES), channels), detector)
+    for name, _ in WayDown(channels).named_children():
+        getattr(network, name).load_state_dict(getattr(trained, name).state_dict())
 
 
 def losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float) -> loop.Losses:
