@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import copy
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import cast, NamedTuple, TypeVar
 
 from ivf_ros.nn.blocks import Convolution, stage
 from ivf_ros.nn.weights import folded, shapes_of, WeightsError
@@ -118,7 +118,7 @@ def side_by_side(network: Network) -> Network:
 def _merged(layers: list[nn.Module]) -> nn.Module:
     """Return layers of the same kind as one that works on their channels side by side."""
     if isinstance(layers[0], nn.Conv2d):
-        return _merged_convolutions([layer for layer in layers if isinstance(layer, nn.Conv2d)])
+        return _merged_convolutions(cast(list[nn.Conv2d], layers))
     merged = copy.copy(layers[0])
     merged._modules = {name: _merged([layer.get_submodule(name) for layer in layers])
                        for name, _ in layers[0].named_children()}
