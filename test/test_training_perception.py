@@ -248,12 +248,14 @@ def test_the_loss_falls_far_on_one_batch_and_a_run_goes_on_where_it_stopped(tmp_
     assert all(torch.isfinite(value).all() for value in again.state_dict().values())
 
 
-def test_segmentation_starts_from_what_a_detector_sees(tmp_path):
-    detector = DetectionNetwork(3)
+@pytest.mark.parametrize('given, channels', [('rgb', 3), ('rgb+thermal', 4)])
+def test_segmentation_starts_from_what_a_detector_sees(tmp_path, given, channels):
+    detector = DetectionNetwork(3, channels)
     weights.save(detector, tmp_path / 'd.safetensors', {})
     settings = replace(SegmentationTraining(steps=0, **SHORT),
                        start_from=str(tmp_path / 'd.safetensors'))
-    network = segmentation_training.train(store(drawn_scene()), tmp_path / 'run', settings)
+    network = segmentation_training.train(store(drawn_scene(), given=given), tmp_path / 'run',
+                                          settings)
     for name in ('stem', 'eighth', 'sixteenth', 'thirtysecond', 'scene'):
         for a, b in zip(getattr(network, name).state_dict().values(),
                         getattr(detector, name).state_dict().values()):

@@ -22,6 +22,8 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
+Network = TypeVar('Network', bound='WayDown')
+
 MULTIPLE_PX = 32  # of both sides of what is looked at
 SIXTEENTH, THIRTYSECOND = 128, 192  # channels at these shares of the size
 _COLOURS = 3
@@ -75,9 +77,6 @@ class WayDown(nn.Module):
         thirtysecond = self.thirtysecond(sixteenth)
         scene = self.scene(thirtysecond.mean((2, 3), keepdim=True))
         return Features(quarter, eighth, sixteenth, thirtysecond + scene)
-
-
-Network = TypeVar('Network', bound=WayDown)
 
 
 class PerCamera(nn.ModuleList):

@@ -51,9 +51,7 @@ class LearnedSegmentation:
         # One that nowhere exceeds the first class does so nowhere between the cells either.
         labels = np.zeros((size[1], size[0]), np.uint8)
         best = _enlarged(logits[0], padded.shape, (width, height), size)
-        for label in range(1, len(logits)):
-            if not (logits[label] > logits[0]).any():
-                continue
+        for label in 1 + np.flatnonzero((logits[1:] > logits[0]).any((1, 2))):
             other = _enlarged(logits[label], padded.shape, (width, height), size)
             labels[other > best] = label
             np.maximum(best, other, out=best)
