@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, side_by_side
-from ivf_ros.nn.weights import for_use, load
+from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, trained
 import numpy as np
 import torch
 
@@ -36,7 +35,8 @@ class LearnedDetection:
     def __init__(self, path: Path, precision: str) -> None:
         self.channels = channels_of(path)
         network = DetectionNetwork(len(CLASS_NAMES), self.channels)
-        self._network = for_use(side_by_side(load(network, path)), precision)
+        self._network = trained(network, path, precision)
+        self._kind = next(self._network.parameters()).dtype
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,5 +55,5 @@ class LearnedDetection:
         padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
                                     cv2.BORDER_CONSTANT)
         given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        logits, boxes_px = self._network(given.to(self._network.scene.weight.dtype) / 255)
+        logits, boxes_px = self._network(given.to(self._kind) / 255)
         return torch.sigmoid(logits)[0].numpy(), boxes_px[0].numpy()

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import cast, NamedTuple, TypeVar
 
 from ivf_ros.nn.blocks import Convolution, stage
-from ivf_ros.nn.weights import folded, shapes_of, WeightsError
+from ivf_ros.nn.packed import packed
+from ivf_ros.nn.weights import folded, for_use, load, shapes_of, WeightsError
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -98,6 +99,28 @@ class PerCamera(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([layers(own) for layers, own in zip(self, x.split(self._channels, 1))], 1)
+
+
+def trained(network: Network, path: Path, precision: str) -> Network:
+    """
+    Return the network with the weights of a file, as fast as it gets, for inference only.
+
+    Parameters
+    ----------
+    network:
+        A new one; it is changed.
+    path:
+        The weight file.
+    precision:
+        ``'bfloat16'`` or ``'float32'``.
+
+    Raises
+    ------
+    WeightsError
+        The weight file is missing, damaged, or of another network.
+
+    """
+    return packed(for_use(side_by_side(load(network, path)), precision))
 
 
 def side_by_side(network: Network) -> Network:

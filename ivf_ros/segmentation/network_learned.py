@@ -7,8 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, side_by_side
-from ivf_ros.nn.weights import for_use, load
+from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, trained
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 import numpy as np
@@ -36,7 +35,8 @@ class LearnedSegmentation:
     def __init__(self, path: Path, precision: str) -> None:
         self.channels = channels_of(path)
         network = SegmentationNetwork(len(MFNET_CLASSES), self.channels)
-        self._network = for_use(side_by_side(load(network, path)), precision)
+        self._network = trained(network, path, precision)
+        self._kind = next(self._network.parameters()).dtype
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -45,7 +45,7 @@ class LearnedSegmentation:
         padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
                                     cv2.BORDER_REPLICATE)
         given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        quarter, _ = self._network.features(given.to(self._network.head.weight.dtype) / 255)
+        quarter, _ = self._network.features(given.to(self._kind) / 255)
         logits = self._network.head(quarter)[0].float().numpy()
         # Class by class, each as large as the image: a third of the time of doing all at once.
         # One that nowhere exceeds the first class does so nowhere between the cells either.
