@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,14 +53,8 @@ def load(network: Network, path: Path) -> Network:
         The file is missing, damaged, or does not fit the network.
 
     """
-    try:
-        with safe_open(path, framework='pt') as file:
-            names = list(file.keys())
-            state = {name: file.get_tensor(name).float() for name in names}
-    except FileNotFoundError:
-        raise WeightsError(f'no weight file at {path}') from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f'{path} is no weight file: {error}') from None
+    with _opened(path) as file:
+        state = {name: file.get_tensor(name).float() for name in list(file.keys())}
     try:
         found = network.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a tensor of the same name has another shape
@@ -82,13 +78,8 @@ def metadata(path: Path) -> dict[str, Any]:
         The file is missing or damaged.
 
     """
-    try:
-        with safe_open(path, framework='pt') as file:
-            return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-    except FileNotFoundError:
-        raise WeightsError(f'no weight file at {path}') from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f'{path} is no weight file: {error}') from None
+    with _opened(path) as file:
+        return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
 
 
 def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
@@ -101,13 +92,19 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
         The file is missing or damaged.
 
     """
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a weight file; what is wrong with it is a ``WeightsError``."""
     try:
         with safe_open(path, framework='pt') as file:
-            names = list(file.keys())
-            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            yield file
     except FileNotFoundError:
         raise WeightsError(f'no weight file at {path}') from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f'{path} is no weight file: {error}') from None
 
 
