@@ -55,5 +55,5 @@ class LearnedDetection:
         padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
                                     cv2.BORDER_CONSTANT)
         given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        logits, boxes_px = self._network(given.to(self._kind) / 255)
+        logits, boxes_px = self._network(given.to(self._kind).div_(255))
         return torch.sigmoid(logits)[0].numpy(), boxes_px[0].numpy()

@@ -72,7 +72,7 @@ class WayDown(nn.Module):
 
     def way_down(self, image: Tensor) -> Features:
         """Return what is seen; at 1/32 of the size each place knows the whole scene."""
-        quarter = self.stem((image - 0.5) * 4)
+        quarter = self.stem((image - 0.5).mul_(4))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         thirtysecond = self.thirtysecond(sixteenth)

@@ -45,7 +45,7 @@ class LearnedSegmentation:
         padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
                                     cv2.BORDER_REPLICATE)
         given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        quarter, _ = self._network.features(given.to(self._kind) / 255)
+        quarter, _ = self._network.features(given.to(self._kind).div_(255))
         logits = self._network.head(quarter)[0].float().numpy()
         # Class by class, each as large as the image: a third of the time of doing all at once.
         # One that nowhere exceeds the first class does so nowhere between the cells either.
