@@ -108,11 +108,12 @@ class PackedConvolution(nn.Module):
 
     def _weight_for(self, size: torch.Size) -> Tensor:
         """Return the weight as is best for images of this size, which seldom changes."""
-        if self._laid_out is None or self._laid_out[0] != size:
+        laid_out = self._laid_out  # its own name, as another thread may lay out for another size
+        if laid_out is None or laid_out[0] != size:
             own = self.convolution
-            self._laid_out = size, _ONEDNN._reorder_convolution_weight(
+            laid_out = self._laid_out = size, _ONEDNN._reorder_convolution_weight(
                 own.weight, own.padding, own.stride, own.dilation, own.groups, size)
-        return self._laid_out[1]
+        return laid_out[1]
 
 
 class PackedResidual(nn.Module):
