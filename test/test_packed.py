@@ -8,6 +8,7 @@ from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.nn import packed as packing
 from ivf_ros.nn.blocks import Convolution, Residual
 from ivf_ros.nn.packed import has_onednn_for, packed, PackedConvolution
+from ivf_ros.nn.way_down import side_by_side
 from ivf_ros.nn.weights import folded, for_use
 from ivf_ros.segmentation.network import SegmentationNetwork
 import pytest
@@ -25,16 +26,17 @@ def needs_onednn(precision: str) -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize('precision, tolerance', [('float32', 1e-4), ('bfloat16', 0.05)])
 @pytest.mark.parametrize('network_of', [DetectionNetwork, SegmentationNetwork])
-def test_a_packed_network_says_the_same_at_every_size(network_of, precision, tolerance):
+@pytest.mark.parametrize('channels', [3, 4])
+def test_a_packed_network_says_the_same_at_every_size(network_of, channels, precision, tolerance):
     needs_onednn(precision)
     torch.manual_seed(2)
-    network = network_of(3)
-    network(torch.rand(4, 3, 64, 96))  # so that batch normalisation does something
-    network = for_use(network.eval(), precision)
+    network = network_of(3, channels)
+    network(torch.rand(4, channels, 64, 96))  # so that batch normalisation does something
+    network = for_use(side_by_side(network.eval()), precision)
     fast = packed(copy.deepcopy(network))
     assert not any(isinstance(layer, (Residual, Convolution)) for layer in fast.modules())
     for size in ((64, 96), (96, 64), (64, 96)):
-        image = torch.rand(1, 3, *size).to(PRECISIONS[precision])
+        image = torch.rand(1, channels, *size).to(PRECISIONS[precision])
         given = image.clone()
         for one, other in zip(fast(given), network(image)):
             scale = float(other.abs().max())

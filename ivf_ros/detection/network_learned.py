@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, trained
+from ivf_ros.nn.way_down import at_work, given_to, loaded
 import numpy as np
 import torch
 
@@ -33,10 +34,9 @@ class LearnedDetection:
     """
 
     def __init__(self, path: Path, precision: str) -> None:
-        self.channels = channels_of(path)
-        network = DetectionNetwork(len(CLASS_NAMES), self.channels)
-        self._network = trained(network, path, precision)
-        self._kind = next(self._network.parameters()).dtype
+        network = loaded(partial(DetectionNetwork, len(CLASS_NAMES)), path)
+        self.channels = network.channels
+        self._network = at_work(network, precision)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,9 +51,5 @@ class LearnedDetection:
             ``(cells, 4)`` float32.
 
         """
-        height, width = image.shape[:2]
-        padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
-                                    cv2.BORDER_CONSTANT)
-        given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        logits, boxes_px = self._network(given.to(self._kind).div_(255))
+        logits, boxes_px = self._network(given_to(self._network, image, cv2.BORDER_CONSTANT))
         return torch.sigmoid(logits)[0].numpy(), boxes_px[0].numpy()

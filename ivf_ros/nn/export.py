@@ -10,12 +10,12 @@ import io
 from pathlib import Path
 from typing import TypeVar
 
-from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX
-from ivf_ros.nn.weights import folded, load
+from ivf_ros.nn.way_down import loaded, MULTIPLE_PX, WayDown
+from ivf_ros.nn.weights import folded
 import torch
 from torch import nn, Tensor
 
-Network = TypeVar('Network', bound=nn.Module)
+Network = TypeVar('Network', bound=WayDown)
 
 
 class ExportError(RuntimeError):
@@ -56,14 +56,14 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
     if any(side < MULTIPLE_PX or side % MULTIPLE_PX for side in size):
         raise ExportError(f'the sides of the input are multiples of {MULTIPLE_PX}, '
                           f'got {size[0]}x{size[1]}')
-    channels = channels_of(weights)
-    module = exported(folded(load(network_of(channels), weights))).eval()
+    network = loaded(network_of, weights)
+    module = exported(folded(network)).eval()
     try:
         import onnx
         import onnxscript  # noqa: F401, what torch.onnx.export needs
     except ModuleNotFoundError as error:
         raise ExportError(f"export needs '{error.name}'; pip install onnx onnxscript") from None
-    given = torch.zeros(1, channels, size[1], size[0])
+    given = torch.zeros(1, network.channels, size[1], size[0])
     with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():  # it tells its steps
         program = torch.onnx.export(module, (given,), dynamo=True, input_names=['images'],
                                     output_names=[output])

@@ -16,9 +16,11 @@ import copy
 from pathlib import Path
 from typing import cast, NamedTuple, TypeVar
 
+import cv2
 from ivf_ros.nn.blocks import Convolution, stage
 from ivf_ros.nn.packed import packed
 from ivf_ros.nn.weights import folded, for_use, load, shapes_of, WeightsError
+import numpy as np
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -52,6 +54,8 @@ class WayDown(nn.Module):
 
     Attributes
     ----------
+    channels:
+        As above.
     quarter_wide, eighth_wide:
         Channels at 1/4 and 1/8 of the size.
 
@@ -59,6 +63,7 @@ class WayDown(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         cameras = [_COLOURS, channels - _COLOURS] if channels > _COLOURS else [channels]
         apart = len(cameras) > 1
         wide = _EIGHTH_OF_CAMERA if apart else _EIGHTH
@@ -101,26 +106,35 @@ class PerCamera(nn.ModuleList):
         return torch.cat([layers(own) for layers, own in zip(self, x.split(self._channels, 1))], 1)
 
 
-def trained(network: Network, path: Path, precision: str) -> Network:
+def loaded(network_of: Callable[[int], Network], path: Path) -> Network:
     """
-    Return the network with the weights of a file, as fast as it gets, for inference only.
-
-    Parameters
-    ----------
-    network:
-        A new one; it is changed.
-    path:
-        The weight file.
-    precision:
-        ``'bfloat16'`` or ``'float32'``.
+    Return the network of a weight file, which ``network_of`` makes for so many channels.
 
     Raises
     ------
     WeightsError
-        The weight file is missing, damaged, or of another network.
+        The file is missing, damaged, or of another network.
 
     """
-    return packed(for_use(side_by_side(load(network, path)), precision))
+    return load(network_of(channels_of(path)), path)
+
+
+def at_work(network: Network, precision: str) -> Network:
+    """Return a trained network as fast as it gets, for inference only; see ``for_use``."""
+    return packed(for_use(side_by_side(network), precision))
+
+
+def given_to(network: WayDown, image: np.ndarray, beyond: int) -> Tensor:
+    """
+    Return an image ``(H, W, channels)`` uint8 as a network at work is given it.
+
+    It becomes ``(1, channels, H', W')`` from 0 to 1 of the type of the weights, whose sides are
+    multiples of 32; what is added at the right and the bottom is ``beyond``, a border of OpenCV.
+    """
+    height, width = image.shape[:2]
+    padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX, beyond)
+    kind = next(network.parameters()).dtype
+    return torch.from_numpy(padded).permute(2, 0, 1)[None].to(kind).div_(255)
 
 
 def side_by_side(network: Network) -> Network:

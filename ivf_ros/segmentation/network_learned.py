@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
-from ivf_ros.nn.way_down import channels_of, MULTIPLE_PX, trained
+from ivf_ros.nn.way_down import at_work, given_to, loaded
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 import numpy as np
@@ -33,26 +34,24 @@ class LearnedSegmentation:
     """
 
     def __init__(self, path: Path, precision: str) -> None:
-        self.channels = channels_of(path)
-        network = SegmentationNetwork(len(MFNET_CLASSES), self.channels)
-        self._network = trained(network, path, precision)
-        self._kind = next(self._network.parameters()).dtype
+        network = loaded(partial(SegmentationNetwork, len(MFNET_CLASSES)), path)
+        self.channels = network.channels
+        self._network = at_work(network, precision)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Label ``(H, W, channels)`` uint8; labels are of the given width and height."""
         height, width = image.shape[:2]
-        padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX,
-                                    cv2.BORDER_REPLICATE)
-        given = torch.from_numpy(padded).permute(2, 0, 1)[None]
-        quarter, _ = self._network.features(given.to(self._kind).div_(255))
+        given = given_to(self._network, image, cv2.BORDER_REPLICATE)
+        padded = given.shape[2:]
+        quarter, _ = self._network.features(given)
         logits = self._network.head(quarter)[0].float().numpy()
         # Class by class, each as large as the image: a third of the time of doing all at once.
         # One that nowhere exceeds the first class does so nowhere between the cells either.
         labels = np.zeros((size[1], size[0]), np.uint8)
-        best = _enlarged(logits[0], padded.shape, (width, height), size)
+        best = _enlarged(logits[0], padded, (width, height), size)
         for label in 1 + np.flatnonzero((logits[1:] > logits[0]).any((1, 2))):
-            other = _enlarged(logits[label], padded.shape, (width, height), size)
+            other = _enlarged(logits[label], padded, (width, height), size)
             labels[other > best] = label
             np.maximum(best, other, out=best)
         return labels
