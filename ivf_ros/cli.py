@@ -23,6 +23,7 @@ from ivf_ros.evaluation import command as evaluation_command
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measured
 from ivf_ros.thermal import Agc
+from ivf_ros.thermal_on_rgb import ThermalWarper
 from ivf_ros.training import command as training_command
 from ivf_ros.types import Registration
 import numpy as np
@@ -216,8 +217,9 @@ def _register(options: argparse.Namespace) -> int:
     thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
     found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
     if options.out:
-        size = geometry.size_of(rgb)
-        _write(options.out, geometry.warp(thermal, found.H_thermal_to_rgb, size))
+        warped = ThermalWarper().warp_counts(thermal, found.H_thermal_to_rgb,
+                                             geometry.size_of(rgb))
+        _write(options.out, warped.image)
     if options.json:
         _print_json({'H_thermal_to_rgb': found.H_thermal_to_rgb.tolist(),
                      'confidence': found.confidence, 'inliers': found.inliers,
@@ -232,14 +234,16 @@ def _register(options: argparse.Namespace) -> int:
 def _fuse(options: argparse.Namespace) -> int:
     thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
     size = geometry.size_of(rgb)
-    valid = None
+    fuser = fusion.create(options.method, **_settings(options))
     if options.register:
         found = registration.create().register(thermal, rgb)
         if _exit_code_of(found):
             raise CommandError(f'not registered: {found.reason}')
-        valid = geometry.coverage(found.H_thermal_to_rgb, geometry.size_of(thermal), size)
-        thermal = geometry.warp(thermal, found.H_thermal_to_rgb, size)
-    fused = fusion.create(options.method, **_settings(options)).fuse(thermal, rgb, valid)
+        warped = ThermalWarper(fuser.parameters.agc).warp_gray(
+            thermal, found.H_thermal_to_rgb, size)
+        fused = fuser.fuse_gray(warped.image, rgb, warped.coverage)
+    else:
+        fused = fuser.fuse(thermal, rgb)
     _write(options.out, fused)
     _report(options, {'fused': str(options.out), 'size': size, 'method': options.method})
     return 0

@@ -114,19 +114,22 @@ def warp(image: np.ndarray, H: np.ndarray, size: tuple[int, int],
                                borderValue=(border_value,) * 4)
 
 
-def coverage(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray:
+def coverage(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int],
+             margin_px: float = 0.0) -> np.ndarray:
     """
     Tell which target pixels the source image covers.
 
     A pixel is covered where its centre lies among the centres of the source pixels, so that
-    bilinear interpolation touches no border. Returns ``(h, w)`` bool of the target size.
+    bilinear interpolation touches no border, or at most ``margin_px`` source pixels beyond the
+    outer ones: 0.5 is the area of the image. Returns ``(h, w)`` bool of the target size.
     """
     right, bottom = from_size[0] - 1, from_size[1] - 1
     to_source = np.linalg.inv(normalized(H))
     x = np.arange(to_size[0], dtype=np.float64)
     y = np.arange(to_size[1], dtype=np.float64)[:, None]
     u, v, w = (row[0] * x + row[1] * y + row[2] for row in to_source)
-    margin = 1e-6 * np.abs(w)  # rounding must not uncover the border of an identity
+    # Rounding must not uncover the border of an identity.
+    margin = margin_px * w + 1e-6 * np.abs(w)
     return ((w > 0) & (u >= -margin) & (u <= right * w + margin)
             & (v >= -margin) & (v <= bottom * w + margin))
 

@@ -23,6 +23,24 @@ class ImageError(ValueError):
     """An image that cannot be understood: unknown encoding, or sizes that do not add up."""
 
 
+def check_8bit(image: np.ndarray, name: str, error: type[ValueError] = ImageError) -> None:
+    """
+    Refuse what is neither a BGR image ``(H, W, 3)`` nor a gray image ``(H, W)``, both uint8.
+
+    Raises
+    ------
+    error
+        The message says what was got and what is allowed; it calls the image ``name``.
+
+    """
+    if not isinstance(image, np.ndarray):
+        raise error(f'{name} must be a numpy array, got {type(image).__name__}')
+    if image.ndim < 2 or image.shape[2:] not in ((), (3,)) or image.dtype != np.uint8 \
+            or image.size == 0:
+        raise error(f'{name} must be (H, W, 3) BGR or (H, W) gray of uint8, '
+                    f'got {image.shape} {image.dtype}')
+
+
 class Encoded(NamedTuple):
     """What an ``Image`` message carries; ``is_bigendian`` is always False."""
 
@@ -248,17 +266,6 @@ def as_bgr8(image: np.ndarray, white_level: float = 65535.0) -> np.ndarray:
     elif image.dtype != np.uint8:
         raise ImageError(f'a colour image is uint8 or uint16, got {_describe(image)}')
     return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
-
-
-def as_luma8(image: np.ndarray, white_level: float = 65535.0) -> np.ndarray:
-    """
-    Return the luma of what an RGB camera sent as ``(H, W)`` uint8 (ITU-R BT.601 weights).
-
-    Input and errors are those of ``as_bgr8``; a gray uint8 image is returned itself.
-    """
-    if image.ndim == 2 and image.dtype == np.uint8:
-        return image
-    return cv2.cvtColor(as_bgr8(image, white_level), cv2.COLOR_BGR2GRAY)
 
 
 def _check_size(encoding: str, width: int, height: int) -> None:

@@ -12,7 +12,8 @@ A stage declares its parameters once::
 
 The ROS parameter descriptors, the YAML files in ``config/`` and the tables in ``docs/`` are made
 from these declarations. A field may itself be such a dataclass; its parameters are then named
-``outer.inner``.
+``outer.inner``. A dataclass whose parameters were renamed says so in a class variable ``RENAMED``,
+old name to new; old names are accepted with a warning.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import dataclasses
 from dataclasses import dataclass
 import difflib
 import json
+import logging
 from typing import Any, Iterator, Mapping, Sequence, TypeVar
 
 T = TypeVar('T')
@@ -79,11 +81,48 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
     """
     known = {declared.name: declared for declared in declarations(cls)}
-    for name in values:
+    checked = {}
+    for given, value in values.items():
+        name = given if given in known else _renamed(cls, given)
         if name not in known:
-            raise unknown_parameter(name, list(known))
-    checked = {name: _checked(known[name], value) for name, value in values.items()}
+            raise unknown_parameter(given, list(known))
+        checked[name] = _checked(known[name], value)
     return _assemble(cls, checked, '')
+
+
+def current_name(cls: type, name: str) -> str:
+    """
+    Return the present name of a parameter, given that or an old one.
+
+    A name that is neither is returned as it is.
+    """
+    known = {declared.name for declared in declarations(cls)}
+    renames = dict(_renames(cls, ''))
+    for _ in range(len(renames)):
+        if name in known:
+            break
+        for old, new in renames.items():
+            if name == old or (old.endswith('.') and name.startswith(old)):
+                name = new + name[len(old):]
+                break
+    return name
+
+
+def _renamed(cls: type, given: str) -> str:
+    """Return the present name of a parameter, and warn where it was given by an old one."""
+    name = current_name(cls, given)
+    if name != given:
+        logging.getLogger(__name__).warning("parameter '%s' is now called '%s'", given, name)
+    return name
+
+
+def _renames(cls: type, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield old and new names; those that end with a dot stand for all that begin so."""
+    for old, new in getattr(cls, 'RENAMED', {}).items():
+        yield prefix + old, prefix + new
+    for spec in dataclasses.fields(cls):
+        if spec.default is dataclasses.MISSING:
+            yield from _renames(_group_of(spec), f'{prefix}{spec.name}.')
 
 
 def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:

@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Thermal images: counts and temperatures, 8-bit views, colour maps, health of the sensor.
+Thermal images: counts and temperatures, gain control, health of the sensor.
 
 A thermal image is ``(H, W)`` uint8, uint16 (counts), float32 or float64 (degrees Celsius, NaN
 where nothing was measured).
@@ -21,6 +21,26 @@ class ThermalError(ValueError):
     """An array that is no thermal image, or a name or range that does not exist."""
 
 
+_TYPES = ('uint8', 'uint16', 'float32', 'float64')
+
+
+def check_thermal(thermal: np.ndarray, error: type[ValueError] = ThermalError) -> None:
+    """
+    Refuse what is no thermal image ``(H, W)`` of uint8, uint16, float32 or float64.
+
+    Raises
+    ------
+    error
+        The message says what was got and what is allowed.
+
+    """
+    if not isinstance(thermal, np.ndarray):
+        raise error(f'thermal must be a numpy array, got {type(thermal).__name__}')
+    if thermal.ndim != 2 or thermal.dtype.name not in _TYPES or thermal.size == 0:
+        raise error(f'thermal must be (H, W) of {", ".join(_TYPES)}, '
+                    f'got {thermal.shape} {thermal.dtype}')
+
+
 @dataclass(frozen=True)
 class Radiometry:
     """Linear radiometry, ``celsius = counts * scale + offset_celsius``, with a positive scale."""
@@ -36,11 +56,6 @@ class Radiometry:
         """Return the temperature of each count, float32."""
         celsius = np.multiply(counts, np.float32(self.scale), dtype=np.float32)
         return np.add(celsius, np.float32(self.offset_celsius), out=celsius)
-
-    def to_counts(self, celsius: np.ndarray) -> np.ndarray:
-        """Return the nearest count, uint16; out of range saturates, NaN becomes 0."""
-        counts = np.rint((np.asarray(celsius, np.float64) - self.offset_celsius) / self.scale)
-        return np.fmin(np.fmax(counts, 0), 65535).astype(np.uint16)
 
 
 # TLinear output of FLIR cores: hundredths, or in low resolution 0.04, of a kelvin.
@@ -147,7 +162,7 @@ class Agc:
             Not a thermal image, or a fixed range that is empty.
 
         """
-        _check(thermal)
+        check_thermal(thermal)
         mode = self.parameters.mode
         if thermal.dtype == np.uint8 and not self.parameters.stretch_8bit:
             if mode in ('percentile', 'minmax'):
@@ -233,13 +248,6 @@ class Agc:
         return levels, (self._float_range[1] - self._float_range[0]) / 65535
 
 
-def _check(thermal: np.ndarray) -> None:
-    if thermal.ndim != 2 or thermal.size == 0 \
-            or thermal.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise ThermalError('a thermal image is (H, W) uint8, uint16, float32 or float64, '
-                           f'got shape {thermal.shape} and type {thermal.dtype}')
-
-
 def _sample(image: np.ndarray, n_pixels: int = 16384) -> np.ndarray:
     """Return about ``n_pixels`` pixels, evenly spread: enough for percentiles."""
     stride = max(1, int(np.sqrt(image.size / n_pixels)))
@@ -269,41 +277,6 @@ def _stretched(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.
     # Rounding errors of a narrow range can reach beyond the ends.
     gray = ((bounded - low) * (top / (high - low)) + 0.5).clip(0, top).astype(dtype)
     return np.take(gray, thermal) if by_level else gray
-
-
-_OPENCV_MAPS = {'inferno': cv2.COLORMAP_INFERNO, 'magma': cv2.COLORMAP_MAGMA,
-                'plasma': cv2.COLORMAP_PLASMA, 'turbo': cv2.COLORMAP_TURBO,
-                'hot': cv2.COLORMAP_HOT, 'rainbow': cv2.COLORMAP_RAINBOW}
-# Ironbow: red, green, blue at evenly spaced levels; luma grows throughout.
-_IRONBOW = ((0, 0, 0), (35, 0, 120), (130, 0, 150), (200, 35, 100), (240, 115, 10),
-            (255, 205, 40), (255, 255, 246))
-COLOR_MAPS = ('white_hot', 'black_hot', 'ironbow') + tuple(_OPENCV_MAPS)
-
-
-def colorize(gray: np.ndarray, name: str = 'inferno') -> np.ndarray:
-    """
-    Return ``(H, W)`` uint8 in false colours, ``(H, W, 3)`` BGR uint8; for display only.
-
-    Raises
-    ------
-    ThermalError
-        The name is not in ``COLOR_MAPS``, or the image is not gray uint8.
-
-    """
-    if gray.ndim != 2 or gray.dtype != np.uint8:
-        raise ThermalError('colours are given to (H, W) uint8 images, '
-                           f'got shape {gray.shape} and type {gray.dtype}')
-    if name in _OPENCV_MAPS:
-        return cv2.applyColorMap(gray, _OPENCV_MAPS[name])
-    if name == 'white_hot':
-        return cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
-    if name == 'black_hot':
-        return cv2.cvtColor(cv2.bitwise_not(gray), cv2.COLOR_GRAY2BGR)
-    if name == 'ironbow':
-        knots = np.linspace(0, 255, len(_IRONBOW))
-        curves = [np.interp(np.arange(256), knots, part) for part in np.array(_IRONBOW).T[::-1]]
-        return cv2.applyColorMap(gray, np.rint(curves).T.astype(np.uint8).reshape(256, 1, 3))
-    raise ThermalError(f"unknown colour map '{name}'; known: {', '.join(COLOR_MAPS)}")
 
 
 class ThermalState(str, Enum):
@@ -382,7 +355,7 @@ class FreezeDetector:
             Not a thermal image.
 
         """
-        _check(thermal)
+        check_thermal(thermal)
         grid = thermal.shape, thermal.dtype
         if stamp_s < self._stamp_s or grid != self._grid:
             self.reset()

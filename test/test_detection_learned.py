@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import cv2
 from ivf_ros import detection, fusion
+from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.known_classes import as_known
 from ivf_ros.data.sample import IGNORED
@@ -14,7 +15,6 @@ from ivf_ros.detection import anchor_free
 from ivf_ros.detection.network import cell_middles_px, DetectionNetwork
 from ivf_ros.detection.suppression import best_detections
 from ivf_ros.evaluation import metrics
-from ivf_ros.evaluation.stages.inputs import read_aligned
 from ivf_ros.nn import weights
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Detection, Registration, RegistrationState

@@ -57,7 +57,7 @@ def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
     for node in seen:
         topics = set(node._subscriptions_by_topic)
         assert {'fused/image/compressed', 'rgb/image_raw/compressed',
-                'thermal_registered/image/compressed'} == topics
+                'thermal_registered/image_8bit/compressed'} == topics
 
 
 def test_nothing_is_compressed_that_nobody_asks_for(live_graph):

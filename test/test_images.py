@@ -322,14 +322,9 @@ def test_as_bgr8_returns_a_bgr8_image_itself():
     (np.full((2, 2, 3), 4095, np.uint16), 4095, 255),  # 12-bit camera
     (np.full((2, 2, 3), 5000, np.uint16), 4095, 255),  # saturates
 ])
-def test_as_bgr8_and_luma_scale_to_8_bit(image, white_level, expected):
+def test_as_bgr8_scales_to_8_bit(image, white_level, expected):
     bgr = images.as_bgr8(image, white_level)
     assert bgr.shape == (2, 2, 3) and bgr.dtype == np.uint8 and (bgr == expected).all()
-    assert (images.as_luma8(image, white_level) == expected).all()
-
-
-def test_luma_weighs_as_bt601():
-    assert images.as_luma8(BLUE)[0, 0] == round(0.114 * 255)
 
 
 @pytest.mark.parametrize('image', [_gray(np.float32), _gray(np.uint8, (4, 6, 4))])

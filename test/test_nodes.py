@@ -22,10 +22,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,
 from ivf_ros import geometry  # noqa: E402
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
 from ivf_ros.detection.anchor_free import WEIGHTS  # noqa: E402
+from ivf_ros.network_inputs import is_passed_on  # noqa: E402
 from ivf_ros.nodes import messages, topic_watch  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
-from ivf_ros.nodes.perception_input import is_passed_on  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
 from ivf_ros.nodes.transport import Hub  # noqa: E402

@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip('rclpy', reason='part of the nodes')
 pytestmark = pytest.mark.live
 
-from ivf_ros.nodes.worker import Pace, Worker  # noqa: E402, I100
+from ivf_ros.nodes.worker import Worker  # noqa: E402, I100
+from ivf_ros.pace import Pace  # noqa: E402
 
 
 def test_items_that_wait_are_superseded_by_the_newest():

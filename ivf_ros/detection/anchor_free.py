@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
+from ivf_ros import images
 from ivf_ros.detection.classes import CLASS_NAMES
-from ivf_ros.detection.inputs import check_image, DetectionError, with_thermal
+from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.detection.suppression import best_detections
+from ivf_ros.network_inputs import stack_channels
 from ivf_ros.nn.one_or_both import fitted, OneOrBoth
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
@@ -105,15 +106,13 @@ class AnchorFreeDetector:
             Shapes or types are not these, or the weights need thermal and there is none.
 
         """
-        check_image(image)
-        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+        images.check_8bit(image, 'image', DetectionError)
         height, width = image.shape[:2]
         network = self._networks.network(thermal)
-        if network.channels == 4:
-            seen = with_thermal(seen, thermal)
         p = self.parameters
-        seen = fitted(seen, p.longer_side_px)
-        scores, boxes_px = network(seen)
-        boxes_px *= np.array([width / seen.shape[1], height / seen.shape[0]] * 2, np.float32)
+        stacked = fitted(stack_channels(image, thermal, network.channels, DetectionError),
+                         p.longer_side_px)
+        scores, boxes_px = network(stacked)
+        boxes_px *= np.array([width / stacked.shape[1], height / stacked.shape[0]] * 2, np.float32)
         return best_detections(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
                                p.nms_iou)

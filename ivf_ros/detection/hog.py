@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-from ivf_ros.detection.inputs import check_image, DetectionError
+from ivf_ros import images
+from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -96,7 +97,7 @@ class HogDetector:
             No such image.
 
         """
-        check_image(image)
+        images.check_8bit(image, 'image', DetectionError)
         height, width = image.shape[:2]
         p = self.parameters
         enlargement = min(p.search_width_px / width, p.largest_enlargement)

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from ivf_ros.detection.inputs import check_image, DetectionError, with_thermal
+from ivf_ros import images
+from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.detection.suppression import best_detections
+from ivf_ros.network_inputs import stack_channels
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -120,11 +122,9 @@ class OnnxDetector:
             No such image, thermal is missing, or the output of the model is of another layout.
 
         """
-        check_image(image)
-        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
-        if self.takes_thermal:
-            seen = with_thermal(seen, thermal)
-        boxed, scale, (left, top) = letterboxed(seen, self._size)
+        images.check_8bit(image, 'image', DetectionError)
+        stacked = stack_channels(image, thermal, 4 if self.takes_thermal else 3, DetectionError)
+        boxed, scale, (left, top) = letterboxed(stacked, self._size)
         width, height = self._size
         output = np.asarray(self._run(boxed), np.float32)
         p = self.parameters

@@ -26,8 +26,7 @@ from ivf_ros.evaluation.stages import (
     SETS,
     TrackingEvaluation,
 )
-from ivf_ros.evaluation.stages.inputs import BOTH
-from ivf_ros.evaluation.stages.per_input import SENSORS
+from ivf_ros.network_inputs import BOTH, SENSORS
 
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 _OF_VIDEOS = ('tracking', 'flicker')  # the stages that replay whole videos

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 import cv2
-from ivf_ros import detection, fusion, geometry, memory, registration, segmentation
+from ivf_ros import detection, fusion, memory, registration, segmentation
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
-from ivf_ros.thermal import Agc
+from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
 _WARM_UP = 5  # runs before any is counted
@@ -44,8 +44,8 @@ def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
 def _stages(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     thermal_frame, rgb_frame, _ = simulator.pair(60)
-    H_thermal_to_rgb = simulator.H_thermal_to_rgb
-    registered = geometry.warp(Agc()(thermal_frame.image), H_thermal_to_rgb, rgb_frame.size)
+    registered = ThermalWarper().warp_gray(thermal_frame.image, simulator.H_thermal_to_rgb,
+                                           rgb_frame.size).image
     thermal, rgb = (cv2.resize(image, size) for image in (registered, rgb_frame.image))
     registrar, fuser = registration.create(), fusion.create(fusion.DEFAULT_METHOD)
     fused = fuser.fuse(thermal, rgb)

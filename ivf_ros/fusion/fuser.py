@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+from ivf_ros import images
 from ivf_ros.fusion import laplacian
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.settings import FusionParameters, LEARNED
-from ivf_ros.thermal import Agc, Radiometry
+from ivf_ros.thermal import Agc, check_thermal, Radiometry
 import numpy as np
 
 _WEIGHTS = Path(__file__).parent / 'weights'
-_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
 class FusionError(ValueError):
@@ -43,7 +43,7 @@ class Fuser:
         """Take the parameters and, where thermal counts are temperatures, their meaning."""
         self._parameters = parameters or FusionParameters()
         self._rule = _rule_for(self._parameters)
-        self.agc = Agc(self._parameters.agc, radiometry)
+        self._agc = Agc(self._parameters.agc, radiometry)  # of ``fuse``
 
     @property
     def parameters(self) -> FusionParameters:
@@ -56,7 +56,7 @@ class Fuser:
         if (parameters.method, parameters.learned) != (before.method, before.learned):
             self._rule = _rule_for(parameters)
         self._parameters = parameters
-        self.agc.parameters = parameters.agc
+        self._agc.parameters = parameters.agc
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -65,9 +65,9 @@ class Fuser:
         return (str(_weight_file(self._parameters)),) if learned else ()
 
     def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
-             valid: np.ndarray | None = None) -> np.ndarray:
+             coverage: np.ndarray | None = None) -> np.ndarray:
         """
-        Fuse, without writing into either image.
+        Apply the gain control to thermal, then fuse; neither image is written to.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class Fuser:
             nothing was measured), already on the pixel grid of ``rgb``.
         rgb:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
-        valid:
+        coverage:
             ``(H, W)`` bool, where thermal covers the grid; elsewhere the result is ``rgb``. None
             where thermal covers all of it.
 
@@ -92,37 +92,55 @@ class Fuser:
             Shapes or types are not these.
 
         """
-        check_thermal(thermal)
-        check_rgb(rgb)
-        if thermal.shape != rgb.shape[:2]:
-            raise FusionError('thermal must lie on the grid of rgb: '
-                              f'got {thermal.shape}, expected {rgb.shape[:2]}')
-        if valid is not None and (valid.shape != thermal.shape or valid.dtype != np.bool_):
-            raise FusionError(f'valid must be {thermal.shape} bool, '
-                              f'got {valid.shape} {valid.dtype}')
+        check_thermal(thermal, FusionError)
+        _check_grid(thermal, rgb, coverage)
         if thermal.dtype.kind == 'f' and not np.isfinite(thermal).all():
             finite = np.isfinite(thermal)
-            valid = finite if valid is None else valid & finite
-        if valid is None or valid.all():
-            return self._fused(self.agc(thermal), rgb, None)
-        if not valid.any():
+            coverage = finite if coverage is None else coverage & finite
+        if coverage is None or coverage.all():
+            return self._blend(self._agc(thermal), rgb, None)
+        if not coverage.any():
             return rgb.copy()
-        return self._fused(self.agc(filled(thermal, valid)), rgb, self._share(valid))
+        return self._blend(self._agc(fill_uncovered(thermal, coverage)), rgb, coverage)
 
-    def _fused(self, thermal: np.ndarray, rgb: np.ndarray,
-               share: np.ndarray | None) -> np.ndarray:
+    def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray,
+                  coverage: np.ndarray | None = None) -> np.ndarray:
+        """
+        Fuse thermal that has been through a gain control: ``(H, W)`` uint8, used as it is.
+
+        For all else see ``fuse``. The stage calls this one, for it has a gain control of its own.
+
+        Raises
+        ------
+        FusionError
+            Shapes or types are not these.
+
+        """
+        if gray.ndim != 2 or gray.dtype != np.uint8:
+            raise FusionError('gray must be (H, W) uint8, the output of the gain control, '
+                              f'got {gray.shape} {gray.dtype}')
+        _check_grid(gray, rgb, coverage)
+        if coverage is None or coverage.all():
+            return self._blend(gray, rgb, None)
+        if not coverage.any():
+            return rgb.copy()
+        return self._blend(fill_uncovered(gray, coverage), rgb, coverage)
+
+    def _blend(self, gray: np.ndarray, rgb: np.ndarray,
+               coverage: np.ndarray | None) -> np.ndarray:
+        weight = None if coverage is None else self._weight_of(coverage)
         luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
         if self._rule is None:
-            fused = laplacian.fuse_luma(thermal, luma, share, self.parameters.laplacian)
+            fused = laplacian.fuse_luma(gray, luma, weight, self.parameters.laplacian)
         else:
-            fused = self._rule(thermal, luma)
-        if share is not None:
-            fused = cv2.blendLinear(fused, luma, share, 1 - share)
+            fused = self._rule(gray, luma)
+        if weight is not None:
+            fused = cv2.blendLinear(fused, luma, weight, 1 - weight)
         return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)
 
-    def _share(self, valid: np.ndarray) -> np.ndarray:
+    def _weight_of(self, coverage: np.ndarray) -> np.ndarray:
         """Return 0 outside of thermal, 1 inside, with a ramp along the inner border."""
-        inside_px = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 3)
+        inside_px = cv2.distanceTransform(coverage.astype(np.uint8), cv2.DIST_L2, 3)
         return np.minimum(inside_px / np.float32(self.parameters.feather_px), 1)
 
 
@@ -143,41 +161,21 @@ def _weight_file(parameters: FusionParameters) -> Path:
     return Path(parameters.learned.weights or _WEIGHTS / f'{parameters.method}.safetensors')
 
 
-def check_thermal(thermal: np.ndarray) -> None:
-    """
-    Refuse what is no thermal image.
-
-    Raises
-    ------
-    FusionError
-        It is not ``(H, W)`` of uint8, uint16 or float, or has no pixels.
-
-    """
-    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES or thermal.size == 0:
-        raise FusionError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
-                          f'got {thermal.shape} {thermal.dtype}')
-
-
-def check_rgb(rgb: np.ndarray) -> None:
-    """
-    Refuse what is no RGB image.
-
-    Raises
-    ------
-    FusionError
-        It is neither ``(H, W, 3)`` nor ``(H, W)`` of uint8, or has no pixels.
-
-    """
-    if rgb.shape[2:] not in ((), (3,)) or rgb.ndim < 2 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise FusionError('rgb must be (H, W, 3) BGR or (H, W) gray of uint8, '
-                          f'got {rgb.shape} {rgb.dtype}')
-
-
-def filled(thermal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return thermal with a middling value where it is not valid, which bends no gain control."""
+def fill_uncovered(thermal: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+    """Return a copy with the median of thermal, about, where thermal does not cover the grid."""
     stride = max(1, min(thermal.shape) // 128)
-    sample = thermal[::stride, ::stride][valid[::stride, ::stride]]
-    middle = np.median(sample if sample.size else thermal[valid])
-    whole = thermal.copy()
-    whole[~valid] = middle
-    return whole
+    sample = thermal[::stride, ::stride][coverage[::stride, ::stride]]
+    median = np.median(sample if sample.size else thermal[coverage])
+    filled = thermal.copy()
+    filled[~coverage] = median
+    return filled
+
+
+def _check_grid(thermal: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None) -> None:
+    images.check_8bit(rgb, 'rgb', FusionError)
+    if thermal.shape != rgb.shape[:2]:
+        raise FusionError('thermal must lie on the grid of rgb: '
+                          f'got {thermal.shape}, expected {rgb.shape[:2]}')
+    if coverage is not None and (coverage.shape != thermal.shape or coverage.dtype != np.bool_):
+        raise FusionError(f'coverage must be {thermal.shape} bool, '
+                          f'got {coverage.shape} {coverage.dtype}')

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import cv2
-from ivf_ros import geometry
-from ivf_ros.fusion.fuser import check_rgb, check_thermal, Fuser
+from ivf_ros import geometry, images
+from ivf_ros.fusion.fuser import Fuser, FusionError
 from ivf_ros.fusion.settings import FusionParameters
-from ivf_ros.thermal import Radiometry, ThermalHealth, ThermalState
+from ivf_ros.thermal import check_thermal, Radiometry, ThermalHealth, ThermalState
+from ivf_ros.thermal_on_rgb import ThermalOnRgb, ThermalWarper
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
@@ -81,6 +82,8 @@ class FusionStage:
                  radiometry: Radiometry | None = None) -> None:
         """Take the parameters and, where thermal counts are temperatures, their meaning."""
         self.fuser = Fuser(parameters, radiometry)
+        # The stage owns the gain control; the fuser gets 8 bit.
+        self._warper = ThermalWarper(self.fuser.parameters.agc, radiometry)
 
     @property
     def parameters(self) -> FusionParameters:
@@ -90,6 +93,7 @@ class FusionStage:
     @parameters.setter
     def parameters(self, parameters: FusionParameters) -> None:
         self.fuser.parameters = parameters
+        self._warper.agc.parameters = parameters.agc
 
     def step(self, thermal: np.ndarray | None, rgb: np.ndarray | None,
              registration: Registration | None,
@@ -115,9 +119,9 @@ class FusionStage:
 
         """
         if thermal is not None:
-            check_thermal(thermal)
+            check_thermal(thermal, FusionError)
         if health is not None and health.offset:
-            self.fuser.agc.reset()  # the shutter moved all counts: the old range is worth nothing
+            self._warper.agc.reset()  # the shutter moved all counts: the old range is void
         rgb_state = self.judge_rgb(rgb)
         thermal_trouble = _thermal_trouble(thermal, health)
         rgb_trouble = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
@@ -139,14 +143,15 @@ class FusionStage:
             return FusionResult(rgb, FusionMode.RGB_ONLY, lost)
         if lost and policy == 'thermal':
             return self._thermal_only(thermal, rgb, registration, lost, rgb_state)
-        gray, valid = self._on_rgb_grid(thermal, registration, geometry.size_of(rgb))
-        return FusionResult(self.fuser.fuse(gray, rgb, valid), FusionMode.FUSED, lost)
+        warped = self._warp(thermal, registration, geometry.size_of(rgb))
+        fused = self.fuser.fuse_gray(warped.image, rgb, warped.coverage)
+        return FusionResult(fused, FusionMode.FUSED, lost)
 
     def judge_rgb(self, rgb: np.ndarray | None) -> RgbState:
         """Tell a dark or blind RGB image from a useful one, by a sample of its pixels."""
         if rgb is None:
             return RgbState.MISSING
-        check_rgb(rgb)
+        images.check_8bit(rgb, 'rgb', FusionError)
         stride = max(1, min(rgb.shape[:2]) // _SAMPLE_PX)
         luma = np.ascontiguousarray(rgb[::stride, ::stride])
         if luma.ndim == 3:
@@ -177,28 +182,23 @@ class FusionStage:
                       registration: Registration | None, reason: str,
                       rgb_state: RgbState) -> FusionResult:
         if registration is None:
-            gray = self.fuser.agc(thermal)
+            gray = self._warper.agc(thermal)
             reason += '; no registration yet, image on the thermal grid'
         else:
             size = registration.rgb_size if rgb is None else geometry.size_of(rgb)
-            gray = self._on_rgb_grid(thermal, registration, size)[0]
+            gray = self._warp(thermal, registration, size).image
         if rgb is None or rgb.ndim == 3:
             gray = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
         return FusionResult(gray, FusionMode.THERMAL_ONLY, reason, rgb_state,
                             on_rgb_grid=registration is not None)
 
-    def _on_rgb_grid(self, thermal: np.ndarray, registration: Registration,
-                     size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return thermal as 8 bit on the RGB grid and the mask of what it covers, 0 elsewhere."""
+    def _warp(self, thermal: np.ndarray, registration: Registration,
+              size: tuple[int, int]) -> ThermalOnRgb:
+        """Return thermal as 8 bit on the RGB grid of this size."""
         H = registration.H_thermal_to_rgb
         if registration.rgb_size != size:
             H = geometry.stretch(registration.rgb_size, size) @ H
-        # The gain control sees the thermal pixels alone, not the empty border of the warp.
-        gray = geometry.warp(self.fuser.agc(thermal), H, size)
-        known = np.full(thermal.shape, 255, np.uint8)
-        if thermal.dtype.kind == 'f':
-            known[~np.isfinite(thermal)] = 0
-        return gray, geometry.warp(known, H, size) == 255
+        return self._warper.warp_gray(thermal, H, size)
 
 
 def _thermal_trouble(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:

@@ -16,10 +16,10 @@ from ivf_ros.nodes.perception_input import PerceptionInput
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
-from ivf_ros.nodes.worker import Pace
+from ivf_ros.pace import Pace
 from ivf_ros.parameters import flatten
+from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Detection, Frame
-import numpy as np
 
 
 class DetectionNode(StageNode):
@@ -48,8 +48,8 @@ class DetectionNode(StageNode):
         self._detecting = self.start_worker(self._detect,
                                             lambda: self.statistics.drop('busy'))
         self._input = PerceptionInput(
-            self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
-            wants_thermal=lambda: self._looks_at_both() or self._is_radiometric())
+            self, self._is_wanted, self._on_image, wants_both=self._looks_at_both,
+            wants_counts=self._is_radiometric)
 
     def cleanup(self) -> None:
         """Let go of the stage."""
@@ -79,24 +79,23 @@ class DetectionNode(StageNode):
 
     def _detect(self, frame: Frame) -> None:
         with self.statistics.timed():
-            sight = self._input.at(frame)
-            found = self._detector.detect(*self._input.seen(sight))
+            inputs = self._input.at(frame)
+            found = self._detector.detect(*inputs.images())
             if self.parameters.tracking.enabled:
                 found = self._tracker.update(found, frame.stamp_ns)
-            found = self._with_temperatures(found, sight.thermal)
+            found = self._with_temperatures(found, inputs.counts)
         self._temperatures.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         self._detections.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(detection.draw(frame.image, found), frame.stamp_ns,
                                         frame.frame_id))
 
-    def _with_temperatures(self, found: list[Detection], thermal: np.ndarray | None
+    def _with_temperatures(self, found: list[Detection], counts: ThermalOnRgb | None
                            ) -> list[Detection]:
         radiometry = self.parameters.radiometry.radiometry()
-        if radiometry is None or thermal is None:
+        if radiometry is None or counts is None:
             return found
-        celsius = np.where(thermal == 0, np.float32(np.nan), radiometry.to_celsius(thermal))
-        return detection.with_temperatures(found, celsius)
+        return detection.with_temperatures(found, counts.celsius(radiometry))
 
 
 def main(arguments: list[str] | None = None) -> int:

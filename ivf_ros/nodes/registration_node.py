@@ -9,7 +9,7 @@ from functools import partial
 import threading
 from typing import Any
 
-from ivf_ros import geometry, registration
+from ivf_ros import registration
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.image_transport import ImageOutput
@@ -20,11 +20,13 @@ from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.rig import Rig
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
-from ivf_ros.nodes.worker import Pace
+from ivf_ros.pace import Pace
 from ivf_ros.pairing import Pair
 from ivf_ros.parameters import flatten
 from ivf_ros.thermal import FreezeDetector, ThermalState
+from ivf_ros.thermal_on_rgb import ThermalWarper
 from ivf_ros.types import Frame, Registration, RegistrationState
+import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 # How soon it is seen that tf knows the rig.
@@ -42,8 +44,11 @@ class _Built:
 
 class RegistrationNode(StageNode):
     """
-    Publishes ``registration/homography`` and, where wanted, ``thermal_registered/image``.
+    Publishes ``registration/homography`` and, where wanted, thermal on the RGB grid.
 
+    ``thermal_registered/image`` is in the counts of the camera, ``thermal_registered/image_8bit``
+    has been through the gain control, as networks want it, and ``thermal_registered/mask`` says
+    which pixels thermal covers.
     Measuring takes longer than a frame period, so it runs beside the warping and always on the
     newest pair; at most ``max_rate_hz`` times a second. What calibration says is published
     before that, as soon as the size of RGB is known.
@@ -59,6 +64,7 @@ class RegistrationNode(StageNode):
         self._rig = Rig(self, self.parameters.extrinsics, self.parameters.rectified)
         self._freeze = FreezeDetector()
         self._thermal_state = ThermalState.LIVE
+        self._warper = ThermalWarper()  # with the gain control that all networks learned with
         self._built: _Built | None = None
         self.take_over(self.prepare(self.parameters))
         self._latest: Registration | None = None
@@ -66,6 +72,8 @@ class RegistrationNode(StageNode):
         self._pace = Pace()
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
+        self._registered_8bit = ImageOutput(self, 'thermal_registered/image_8bit')
+        self._mask = ImageOutput(self, 'thermal_registered/mask')
         self._registered_info = self.advertise(messages.CAMERA_INFO,
                                                'thermal_registered/camera_info')
 
@@ -137,8 +145,9 @@ class RegistrationNode(StageNode):
         self._thermal_state = health.state
         if self._pace.is_due(self.parameters.max_rate_hz):
             self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
-        if self._registered.wanted or self._registered_info.wanted:
-            self._warp(thermal, rgb)
+        if health.offset:
+            self._warper.agc.reset()  # the shutter moved all counts: the old range is void
+        self._warp(thermal, rgb)
 
     def _measure(self, work: tuple[Frame, Frame, bool]) -> None:
         """Measure, and publish with the header of the image that was measured, also if held."""
@@ -167,12 +176,23 @@ class RegistrationNode(StageNode):
                                                  stamp_ns, frame_id))
 
     def _warp(self, thermal: Frame, rgb: Frame) -> None:
+        """Publish thermal on the RGB grid, in the forms that somebody wants."""
         if self._latest is None or self._latest.state is RegistrationState.LOST:
             return
-        image = geometry.warp(thermal.image, self._latest.H_thermal_to_rgb, rgb.size)
-        self._registered.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
+
+        def publish(output: ImageOutput, image: np.ndarray) -> None:
+            output.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
+
+        H = self._latest.H_thermal_to_rgb
+        if self._registered_8bit.wanted:
+            gray = self._warper.warp_gray(thermal.image, H, rgb.size)
+            publish(self._registered_8bit, gray.image)
+        if self._registered.wanted or self._mask.wanted:
+            counts = self._warper.warp_counts(thermal.image, H, rgb.size)
+            publish(self._registered, counts.image)
+            publish(self._mask, counts.coverage.astype(np.uint8) * 255)
         info = self._rig.camera_infos.get('rgb')
-        if info is not None:
+        if info is not None and self._registered_info.wanted:
             self._registered_info.publish(Stamped(info.value, rgb.stamp_ns, rgb.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:

@@ -16,7 +16,7 @@ from ivf_ros.nodes.perception_input import PerceptionInput
 from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub, LATCHED_QOS
-from ivf_ros.nodes.worker import Pace
+from ivf_ros.pace import Pace
 from ivf_ros.parameters import flatten
 from ivf_ros.types import Frame
 
@@ -42,8 +42,8 @@ class SegmentationNode(StageNode):
         self._segmenting = self.start_worker(self._segment,
                                              lambda: self.statistics.drop('busy'))
         self._input = PerceptionInput(
-            self, self._is_wanted, self._on_image, wants_rgb=self._looks_at_both,
-            wants_thermal=self._looks_at_both)
+            self, self._is_wanted, self._on_image, wants_both=self._looks_at_both,
+            wants_counts=lambda: False)
         self._info.publish(Stamped(self._segmenter.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
@@ -71,8 +71,7 @@ class SegmentationNode(StageNode):
 
     def _segment(self, frame: Frame) -> None:
         with self.statistics.timed():
-            sight = self._input.at(frame)
-            found = self._segmenter.segment(*self._input.seen(sight))
+            found = self._segmenter.segment(*self._input.at(frame).images())
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(segmentation.overlay(frame.image, found),

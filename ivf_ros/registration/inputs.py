@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-from ivf_ros import geometry
+from ivf_ros import geometry, images
+from ivf_ros.thermal import check_thermal
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
 _SAME_SHAPE = 1.05  # ratio of the aspects
-_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
 class RegistrationError(ValueError):
@@ -30,15 +30,8 @@ def check_pair(thermal: np.ndarray, rgb: np.ndarray) -> None:
         ``(H, W, 3)`` nor ``(H, W)`` of uint8, or one of them has no pixels.
 
     """
-    for name, image in (('thermal', thermal), ('rgb', rgb)):
-        if not isinstance(image, np.ndarray):
-            raise RegistrationError(f'{name} must be a numpy array, got {type(image).__name__}')
-    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES or thermal.size == 0:
-        raise RegistrationError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
-                                f'got {thermal.shape} {thermal.dtype}')
-    if rgb.shape[2:] not in ((), (3,)) or rgb.ndim < 2 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise RegistrationError('rgb must be (H, W, 3) BGR or (H, W) gray of uint8, '
-                                f'got {rgb.shape} {rgb.dtype}')
+    check_thermal(thermal, RegistrationError)
+    images.check_8bit(rgb, 'rgb', RegistrationError)
 
 
 def check_prior(prior: np.ndarray | None) -> np.ndarray | None:

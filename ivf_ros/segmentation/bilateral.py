@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
+from ivf_ros.network_inputs import stack_channels
 from ivf_ros.nn.one_or_both import fitted, OneOrBoth
 from ivf_ros.parameters import parameter
 from ivf_ros.segmentation.inputs import check_images, SegmentationError
@@ -97,13 +97,8 @@ class BilateralSegmenter:
 
         """
         check_images(image, thermal)
-        seen = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
         network = self._networks.network(thermal)
-        if network.channels == 4:
-            if thermal is None or thermal.dtype != np.uint8:
-                raise SegmentationError('these weights need thermal (H, W) uint8 beside RGB, got '
-                                        + ('none' if thermal is None else str(thermal.dtype)))
-            seen = cv2.merge([seen, thermal])
+        stacked = fitted(stack_channels(image, thermal, network.channels, SegmentationError),
+                         self.parameters.longer_side_px)
         height, width = image.shape[:2]
-        seen = fitted(seen, self.parameters.longer_side_px)
-        return Segmentation(network(seen, (width, height)), self.class_names)
+        return Segmentation(network(stacked, (width, height)), self.class_names)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+from ivf_ros import images
+from ivf_ros.thermal import check_thermal
 import numpy as np
-
-_THERMAL_TYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
 class SegmentationError(ValueError):
@@ -23,15 +23,10 @@ def check_images(image: np.ndarray, thermal: np.ndarray | None) -> None:
         The message says what was got and what is allowed.
 
     """
-    if image.shape[2:] not in ((), (3,)) or image.ndim < 2 or image.dtype != np.uint8 \
-            or image.size == 0:
-        raise SegmentationError('image must be (H, W, 3) BGR or (H, W) gray of uint8, '
-                                f'got {image.shape} {image.dtype}')
+    images.check_8bit(image, 'image', SegmentationError)
     if thermal is None:
         return
-    if thermal.ndim != 2 or thermal.dtype.name not in _THERMAL_TYPES:
-        raise SegmentationError(f'thermal must be (H, W) of {", ".join(_THERMAL_TYPES)}, '
-                                f'got {thermal.shape} {thermal.dtype}')
+    check_thermal(thermal, SegmentationError)
     if thermal.shape != image.shape[:2]:
         raise SegmentationError('thermal must lie on the grid of the image: '
                                 f'got {thermal.shape}, expected {image.shape[:2]}')

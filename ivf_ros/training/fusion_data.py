@@ -11,10 +11,10 @@ from typing import Any
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
-from ivf_ros.thermal import Agc
 from ivf_ros.training.realignment import common_displacement_px, realigned
 import numpy as np
 import torch
@@ -100,13 +100,13 @@ def fusion_scenes(folder: Path) -> list[FusionScene]:
 
 def scene_of(sample: Sample) -> FusionScene:
     """Return an aligned sample as a scene; raise SourceError where it cannot be read."""
-    thermal, rgb = Agc()(sample.read_thermal()), sample.read_rgb()
+    pair = read_aligned(sample)
     labels = None if sample.segmentation is None else sample.segmentation.read().labels
-    width = min(rgb.shape[1], _MOST_WIDTH_PX)
-    size = width, round(width * rgb.shape[0] / rgb.shape[1])
+    width = min(pair.rgb.shape[1], _MOST_WIDTH_PX)
+    size = width, round(width * pair.rgb.shape[0] / pair.rgb.shape[1])
     thermal, rgb = (cv2.resize(image, size, interpolation=cv2.INTER_AREA
                                if image.shape[1] > width else cv2.INTER_CUBIC)
-                    for image in (thermal, rgb))
+                    for image in (pair.thermal, pair.rgb))
     if labels is not None:
         labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     return FusionScene(sample.name, sample.dataset, thermal, rgb, labels)

@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
-from ivf_ros import detection, geometry
+from ivf_ros import detection, fusion, geometry
 from ivf_ros.data import augmentation
+from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.known_classes import as_known
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset, Sample
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.simulator.climate import CONDITIONS
-from ivf_ros.evaluation.stages.inputs import AlignedPair, seen
-from ivf_ros.thermal import Agc
+from ivf_ros.network_inputs import AlignedPair, select_images
+from ivf_ros.thermal_on_rgb import ThermalWarper
 from ivf_ros.training.fusion_data import EVALUATED_ONLY, NOT_LABELLED
 from ivf_ros.types import Detection
 import numpy as np
@@ -43,7 +44,7 @@ class PerceptionScene:
         Where it is from.
     thermal, rgb:
         ``(H, W)`` and ``(H, W, 3)`` BGR, uint8, no larger than ``CANVAS_PX``.
-    reached:
+    coverage:
         ``(H, W)`` bool, where thermal reaches.
     labels:
         ``(H, W)`` uint8 of ``MFNET_CLASSES``, 255 where nobody knows.
@@ -58,7 +59,7 @@ class PerceptionScene:
     dataset: str
     thermal: np.ndarray
     rgb: np.ndarray
-    reached: np.ndarray
+    coverage: np.ndarray
     labels: np.ndarray
     boxes: tuple[Detection, ...]
     has_labels: bool
@@ -110,13 +111,13 @@ def labelled_scene(sample: Sample) -> PerceptionScene:
         It cannot be read.
 
     """
-    thermal, rgb = Agc()(sample.read_thermal()), sample.read_rgb()
-    original = geometry.size_of(rgb)
+    pair = read_aligned(sample)
+    original = geometry.size_of(pair.rgb)
     scale = min(CANVAS_PX[0] / original[0], CANVAS_PX[1] / original[1])
     size = round(scale * original[0]), round(scale * original[1])
     thermal, rgb = (cv2.resize(image, size, interpolation=cv2.INTER_AREA
                                if image.shape[1] > size[0] else cv2.INTER_LINEAR)
-                    for image in (thermal, rgb))
+                    for image in (pair.thermal, pair.rgb))
     boxes = () if sample.detections is None else sample.detections.read()
     return PerceptionScene(
         sample.name, sample.dataset, thermal, rgb, np.ones(thermal.shape, np.bool_),
@@ -143,10 +144,10 @@ def simulated_scene(seed: int) -> PerceptionScene:
         condition=CONDITIONS[seed % len(CONDITIONS)], seed=seed))
     thermal, rgb, truth = simulator.pair(int(random.integers(300)))
     assert truth.segmentation is not None and truth.detections is not None
-    H = simulator.H_thermal_to_rgb
+    warped = ThermalWarper().warp_gray(thermal.image, simulator.H_thermal_to_rgb, rgb.size)
     return PerceptionScene(
-        simulator.name, 'simulator', geometry.warp(Agc()(thermal.image), H, rgb.size), rgb.image,
-        geometry.coverage(H, thermal.size, rgb.size), truth.segmentation.labels,
+        simulator.name, 'simulator', warped.image, rgb.image, warped.coverage,
+        truth.segmentation.labels,
         as_known(truth.detections, detection.CLASS_NAMES), True, True)
 
 
@@ -171,7 +172,8 @@ def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]
     changes = (augmentation.darkened, augmentation.glaring, augmentation.smoky)
     changed = (_changed(scene.rgb, changes[random.integers(3)], int(random.integers(2 ** 31)))
                for _ in range(variants - 1))
-    return [np.dstack(seen(given, AlignedPair(scene.thermal, rgb, scene.reached)))
+    return [np.dstack(select_images(AlignedPair(scene.thermal, rgb, scene.coverage), given,
+                                    fusion.create))
             for rgb in (scene.rgb, *changed)]
 
 

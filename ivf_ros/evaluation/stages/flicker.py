@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import fusion, geometry
+from ivf_ros.data.aligned import explain_unaligned
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed, unaligned, video_frames
+from ivf_ros.evaluation.stages.inputs import FAILURES, timed, video_frames
+from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
 _METRICS = (
@@ -47,8 +49,8 @@ class FlickerEvaluation:
         """Return why a sample cannot be replayed, or ''."""
         if not isinstance(sample.thermal, VideoFrame) or not isinstance(sample.rgb, VideoFrame):
             return 'not a frame of a video'
-        return unaligned(sample) or ('replayed with the first frame of their video'
-                                     if sample.thermal.index else '')
+        later = 'replayed with the first frame of their video' if sample.thermal.index else ''
+        return explain_unaligned(sample) or later
 
     def measure(self, sample: Sample) -> Measured:
         """Fuse a video by all methods."""
@@ -70,10 +72,12 @@ class FlickerEvaluation:
 
 def _replayed(method: str, sample: Sample) -> tuple[dict[str, float], float]:
     """Return the metrics of a video, and the processor time of one frame in seconds."""
-    fuser, changes, spent_s = fusion.create(method), _Changes(), []
+    fuser, warper, changes, spent_s = fusion.create(method), ThermalWarper(), _Changes(), []
     for _, recorded, rgb in video_frames(sample):
-        thermal = cv2.resize(recorded, geometry.size_of(rgb))
-        fused, cpu_s = timed(fuser.fuse, thermal, rgb)
+        size = geometry.size_of(rgb)
+        H = geometry.stretch(geometry.size_of(recorded), size)
+        thermal = warper.warp_gray(recorded, H, size).image
+        fused, cpu_s = timed(fuser.fuse_gray, thermal, rgb)
         spent_s.append(cpu_s)
         changes.add(*(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
                       for image in (thermal, rgb, fused)))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import fusion, geometry
+from ivf_ros.data.aligned import explain_unaligned, read_aligned
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, seed_of, timed, unaligned
+from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
 from ivf_ros.evaluation.warps import misaligned
 import numpy as np
 
@@ -50,12 +51,12 @@ class FusionEvaluation:
 
     def unsuitable(self, sample: Sample) -> str:
         """Return why a sample cannot be measured, or ''."""
-        return unaligned(sample)
+        return explain_unaligned(sample)
 
     def measure(self, sample: Sample) -> Measured:
         """Fuse by all methods and measure each result where thermal covers RGB."""
         pair = read_aligned(sample)
-        window = inner_rectangle(pair.seen)
+        window = inner_rectangle(pair.coverage)
         luma = cv2.cvtColor(pair.rgb, cv2.COLOR_BGR2GRAY)
         thermal = self._moved(pair.thermal, sample)
         measured = Measured([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
@@ -63,7 +64,7 @@ class FusionEvaluation:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             fuser = fusion.create(method)
             try:
-                fused, cpu_s = timed(fuser.fuse, thermal, pair.rgb, pair.seen)
+                fused, cpu_s = timed(fuser.fuse_gray, thermal, pair.rgb, pair.coverage)
                 fused_luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY)
                 values = metrics.fusion(pair.thermal[window], luma[window], fused_luma[window],
                                         self.metric_names)
@@ -88,18 +89,18 @@ class FusionEvaluation:
         return {}
 
 
-def inner_rectangle(seen: np.ndarray) -> tuple[slice, slice]:
+def inner_rectangle(coverage: np.ndarray) -> tuple[slice, slice]:
     """
-    Return rows and columns of a rectangle in which everything is seen.
+    Return rows and columns of a rectangle that is covered everywhere.
 
     Side by side, the one that lacks most is moved inwards until none lacks anything: not always
     the largest rectangle that there is, but nearly so for the outline of a warped image.
     """
-    top, bottom, left, right = 0, seen.shape[0], 0, seen.shape[1]
+    top, bottom, left, right = 0, coverage.shape[0], 0, coverage.shape[1]
     while top < bottom and left < right:
         lacking = [1 - side.mean() for side in (
-            seen[top, left:right], seen[bottom - 1, left:right],
-            seen[top:bottom, left], seen[top:bottom, right - 1])]
+            coverage[top, left:right], coverage[bottom - 1, left:right],
+            coverage[top:bottom, left], coverage[top:bottom, right - 1])]
         worst = int(np.argmax(lacking))
         if not lacking[worst]:
             break

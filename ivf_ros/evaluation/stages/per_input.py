@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from ivf_ros import fusion
+from ivf_ros.data.aligned import explain_unaligned, read_aligned
 from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation.results import EvaluationError, Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, read_aligned, seen, unaligned
+from ivf_ros.evaluation.stages.inputs import FAILURES
+from ivf_ros.network_inputs import select_images, SENSORS
 import numpy as np
-
-SENSORS = ('rgb', 'thermal')
 
 MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
                   'another network, not how right it is.')
@@ -85,7 +85,7 @@ class PerInputEvaluation(ABC):
         labels = self.labels_of(sample)
         if labels is None:
             return 'no labels'
-        return unaligned(sample) if labels.complete else 'not every object is labelled'
+        return explain_unaligned(sample) if labels.complete else 'not every object is labelled'
 
     def measure(self, sample: Sample) -> Measured:
         """Run all models on all inputs."""
@@ -93,11 +93,12 @@ class PerInputEvaluation(ABC):
         assert labels is not None, self.unsuitable(sample)
         pair, true = read_aligned(sample), labels.read()
         measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
-        seen_once = cache(lambda given: seen(given, pair))  # fusing may take longer than the rest
+        # Fusing may take longer than the rest.
+        images_of = cache(lambda given: select_images(pair, given, fusion.create))
         for method, model, given, weights in self._runs:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
-                judged = self.judge(model, weights, seen_once(given), true)
+                judged = self.judge(model, weights, images_of(given), true)
             except FAILURES as error:
                 measured.rows.append(row.failed(error))
                 continue

@@ -26,7 +26,7 @@ from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.detection import hits_among
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
 from ivf_ros.evaluation.stages.detection import boxes_of
-from ivf_ros.evaluation.stages.per_input import SENSORS
+from ivf_ros.network_inputs import SENSORS
 import numpy as np
 
 _RESAMPLED = 1000
