@@ -32,7 +32,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
-            f'ivf = {package_name}.cli:main',
+            f'ivf = {package_name}.cli.main:main',
             f'component_container = {package_name}.nodes.component_container:main',
             *(f'{node}_node = {package_name}.nodes.{node}_node:main' for node in nodes),
         ],

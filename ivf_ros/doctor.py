@@ -112,7 +112,11 @@ def _library(name: str, module: str, *, required: bool) -> Finding:
 def _opencv() -> Finding:
     if util.find_spec('cv2') is None:
         return Finding('opencv', 'none', 'cv2 is missing: sudo apt install python3-opencv')
-    import cv2
+    try:
+        import cv2
+    except ImportError as error:  # there, but without a library of the system
+        return Finding('opencv', 'broken', f'cv2 cannot be imported ({error}): install '
+                                           'opencv-python-headless, or the library that it names')
     missing = '' if hasattr(cv2, 'HOGDescriptor') else \
         "cv2 has no HOGDescriptor (OpenCV 5): detection 'hog' needs opencv-python < 5"
     return Finding('opencv', cv2.__version__, missing, required=False)

@@ -19,7 +19,7 @@ ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', '
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Each room may use the rooms of its own row and those above it.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
-              'network_inputs', 'optional_imports', 'pace', 'pairing')
+              'network_inputs', 'optional_imports', 'output', 'pace', 'pairing')
 
 
 def room_of(path: Path) -> str:

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
+from conftest import REPOSITORY
 import cv2
 from ivf_ros import cli, dds, doctor, geometry
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
@@ -128,6 +132,28 @@ def test_doctor_names_every_part(capsys):
     findings = {finding['name']: finding for finding in json.loads(out)}
     assert {'python', 'ros', 'rmw', 'dds_profile', 'cpu', 'torch', 'weights'} <= set(findings)
     assert code == (0 if all(f['ok'] or not f['required'] for f in findings.values()) else 1)
+
+
+def test_doctor_works_where_no_library_is_installed():
+    bare = subprocess.run([sys.executable, '-S', '-m', 'ivf_ros.cli', 'doctor', '--json'],
+                          cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert bare.returncode == 1, bare.stderr
+    findings = {finding['name']: finding for finding in json.loads(bare.stdout)}
+    assert 'cv2 is missing' in findings['opencv']['problem']
+    assert 'numpy is missing' in findings['numpy']['problem']
+    other = subprocess.run([sys.executable, '-S', '-m', 'ivf_ros.cli', 'fuse', 'a', 'b', '--out',
+                            'c'], cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert other.returncode == 1
+    assert other.stderr.strip() == "ivf fuse: No module named 'cv2'"
+
+
+def test_doctor_says_that_opencv_is_there_but_broken(tmp_path):
+    (tmp_path / 'cv2.py').write_text("raise ImportError('libGL.so.1: cannot open')")
+    broken = subprocess.run([sys.executable, '-S', '-m', 'ivf_ros.cli', 'doctor'], cwd=REPOSITORY,
+                            env={**os.environ, 'PYTHONPATH': str(tmp_path)}, timeout=60,
+                            capture_output=True, text=True, check=False)
+    assert 'cv2 cannot be imported (libGL.so.1: cannot open)' in broken.stdout
 
 
 @pytest.mark.live

@@ -24,6 +24,7 @@ from ivf_ros.evaluation.stages import (
     SegmentationEvaluation,
 )
 from ivf_ros.evaluation.stages.fusion import inner_rectangle
+from ivf_ros.output import OutputError
 import numpy as np
 import pytest
 
@@ -178,7 +179,7 @@ def test_another_evaluation_is_not_mixed_in(changes, message, pairs, tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(pairs, tmp_path):
     (tmp_path / 'thesis.tex').write_text('')
-    with pytest.raises(EvaluationError, match='holds something else'):
+    with pytest.raises(OutputError, match='holds something else'):
         evaluate(settings(pairs, tmp_path))
 
 

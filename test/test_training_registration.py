@@ -20,7 +20,7 @@ torch = pytest.importorskip('torch', reason='training needs PyTorch')
 from ivf_ros.nn import weights  # noqa: E402, I100
 from ivf_ros.registration.fast import FastParameters, FastRegistrar  # noqa: E402
 from ivf_ros.registration.network_fast import FastNetwork  # noqa: E402
-from ivf_ros.training import realignment, registration_data as data  # noqa: E402, I100
+from ivf_ros.training import loop, realignment, registration_data as data  # noqa: E402
 from ivf_ros.training import registration_fast as fast  # noqa: E402
 from ivf_ros.training.settings import FastTraining  # noqa: E402
 
@@ -166,10 +166,33 @@ def test_training_goes_on_where_it_stopped_as_if_it_had_not(scenes, tmp_path, mo
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize('changes, overfit, message', [
+    ({'learning_rate': 0.5}, False, 'learning_rate was .*, is 0.5'),
+    ({'seed': 9, 'batch': 1}, False, 'batch was .*, is 1; seed was 0, is 9'),
+    ({}, True, 'overfit was False, is True')])
+def test_a_checkpoint_of_other_settings_is_refused_by_name(changes, overfit, message, scenes,
+                                                           tmp_path):
+    fast.train(scenes, tmp_path, SHORT)
+    before = (tmp_path / 'checkpoint.pt').read_bytes()
+    with pytest.raises(loop.CheckpointError, match=message):
+        fast.train(scenes, tmp_path, replace(SHORT, **changes), overfit)
+    assert (tmp_path / 'checkpoint.pt').read_bytes() == before
+    fast.train(scenes, tmp_path, replace(SHORT, save_every=1, threads=2))
+
+
+def test_a_checkpoint_that_does_not_say_its_settings_is_refused(scenes, tmp_path):
+    fast.train(scenes, tmp_path, SHORT)
+    state = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)
+    del state['settings']
+    torch.save(state, tmp_path / 'checkpoint.pt')
+    with pytest.raises(loop.CheckpointError, match='does not say with which settings'):
+        fast.train(scenes, tmp_path, SHORT)
+
+
 def test_what_was_trained_registers_by_its_weight_file(scenes, tmp_path):
     path = tmp_path / 'fast.safetensors'
     weights.save(fast.train(scenes, tmp_path, SHORT), path, {'trained_on': {'made': 3}})
-    assert weights.metadata(path) == {'trained_on': {'made': 3}}
+    assert weights.metadata(path)['trained_on'] == {'made': 3}
     registrar = FastRegistrar(FastParameters(weights=str(path), precision='float32'))
     answer = registrar.register(scenes[0].thermal, scenes[0].luma)
     assert answer.H_thermal_to_rgb.shape == (3, 3) and answer.rgb_size == (640, 480)
@@ -193,6 +216,11 @@ def test_the_command_trains_and_says_in_the_weights_what_on(tmp_path, capsys):
     assert sum(told['trained_on'].values()) == 3 and 'steps=2' in told['command']
     assert cli.main([*wanted, '--set', 'speed=2']) == 1
     assert "unknown parameter 'speed'" in capsys.readouterr().err
+    assert cli.main([*wanted, '--set', 'seed=5']) == 1
+    assert 'seed was 0, is 5' in capsys.readouterr().err
+    (tmp_path / 'data' / 'test' / 'ir' / '00002D.png').unlink()
+    assert cli.main(wanted) == 1
+    assert "trained_on was {'msrs/test': 3}, is {'msrs/test': 2}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('content, message', [

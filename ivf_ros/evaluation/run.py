@@ -40,6 +40,7 @@ from ivf_ros.evaluation.results import (
     write_atomically,
 )
 from ivf_ros.evaluation.samples import SampleList
+from ivf_ros.output import open_folder
 import numpy as np
 
 _PICTURE_WIDTH_PX = 480
@@ -111,11 +112,14 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
         The folder holds another evaluation, no sample suits a stage, or a process was killed.
     SourceError
         A source cannot be used.
+    OutputError
+        The folder holds something that is no evaluation, or one of the sources.
 
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
                          machine_labels=settings.machine_labels)
+    open_folder(settings.out, 'evaluate', settings.sources)
     store = _RowStore(settings.out, _plan(settings), settings.restart)
     unsuitable: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
     tasks = _tasks(samples, settings.stages, store.done, unsuitable)
@@ -248,15 +252,13 @@ class _RowStore:
     Raises
     ------
     EvaluationError
-        The folder holds an evaluation of something else, or something that is none.
+        The folder holds an evaluation of something else.
 
     """
 
     def __init__(self, out: Path, plan: dict[str, Any], restart: bool) -> None:
         self._path = out / 'rows.jsonl'
         plan_path = out / 'plan.json'
-        if out.is_dir() and any(out.iterdir()) and not plan_path.is_file():
-            raise EvaluationError(f'{out} holds something else; give another --out')
         if plan_path.is_file() and not restart:
             changed = _changed(json.loads(plan_path.read_text()), plan)
             if changed:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ivf_ros.nn.way_down import loaded, MULTIPLE_PX, WayDown
 from ivf_ros.nn.weights import folded
+from ivf_ros.output import FILE_MARK
 import torch
 from torch import nn, Tensor
 
@@ -69,6 +70,7 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
                                     output_names=[output])
     model = program.model_proto  # type: ignore[union-attr]
     onnx.helper.set_model_props(model, {'names': str(dict(enumerate(class_names)))})
+    model.producer_name = FILE_MARK
     path.write_bytes(model.SerializeToString())
 
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ivf_ros.output import FILE_MARK
 from safetensors import SafetensorError
 from safetensors.torch import safe_open, save_file
 import torch
@@ -40,7 +41,8 @@ def save(network: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
     state = {name: (value.half() if value.is_floating_point() else value).contiguous()
              for name, value in network.state_dict().items()
              if not name.endswith('num_batches_tracked')}
-    save_file(state, path, {name: json.dumps(value) for name, value in metadata.items()})
+    values = {'made_by': FILE_MARK, **metadata}
+    save_file(state, path, {name: json.dumps(value) for name, value in values.items()})
 
 
 def load(network: Network, path: Path) -> Network:

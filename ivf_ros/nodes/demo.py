@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from ivf_ros.evaluation.bagwriter import BagWriter
 from ivf_ros.nodes import demo_sheet
 from ivf_ros.nodes.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
+from ivf_ros.output import open_folder, remove_marked_folder, write_mark
 from ivf_ros.types import Event, Truth
 import numpy as np
 import rclpy
@@ -94,10 +94,14 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The graph did not start, died on the way, or nothing came out of it.
     SourceError, ParameterError
         The source cannot be opened.
+    OutputError
+        Something would be lost in the output folder.
 
     """
     source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
-    bag = _prepare(settings.out)
+    open_folder(settings.out, 'demo', [settings.source])
+    bag = settings.out / 'bag'
+    remove_marked_folder(bag)
     dds.use_profile()
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     progress(f'source: {source.name}')
@@ -108,12 +112,14 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
                                                             event.truth)
 
     with open(settings.out / 'stages.log', 'w+', encoding='utf-8') as log, \
-            BagWriter(bag) as writer, _Graph(settings, source, writer, on_published, log) as graph:
-        progress('waiting for the stages')
-        graph.wait_until_active()
-        progress(f'playing {settings.seconds:g} s')
-        graph.play(progress)
-        diagnostics = graph.last_diagnostics()
+            BagWriter(bag) as writer:
+        write_mark(bag, 'demo')
+        with _Graph(settings, source, writer, on_published, log) as graph:
+            progress('waiting for the stages')
+            graph.wait_until_active()
+            progress(f'playing {settings.seconds:g} s')
+            graph.play(progress)
+            diagnostics = graph.last_diagnostics()
     report = _summarise(settings, source, played, graph.recorder, diagnostics)
     progress('drawing the contact sheet')
     sheet = settings.out / 'contact_sheet.png'
@@ -244,17 +250,6 @@ class _Graph:
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             self._executor.spin()
-
-
-def _prepare(out: Path) -> Path:
-    """Make the folder of the results; an earlier bag of ours in it is replaced."""
-    out.mkdir(parents=True, exist_ok=True)
-    bag = out / 'bag'
-    if bag.exists():
-        if not (bag / 'metadata.yaml').is_file():
-            raise DemoError(f"'{bag}' is in the way and is no bag; remove it or choose --out")
-        shutil.rmtree(bag)
-    return bag
 
 
 def _summarise(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,

@@ -9,8 +9,9 @@ import json
 import math
 from pathlib import Path
 import time
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from ivf_ros.parameters import flatten
 from ivf_ros.training.settings import LoopSettings
 import numpy as np
 import torch
@@ -20,6 +21,12 @@ Network = TypeVar('Network', bound=nn.Module)
 Losses = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and what the log tells
 
 _LOG_EVERY = 20
+# They say how fast a training runs, not what it trains.
+_MAY_CHANGE = ('threads', 'device', 'save_every')
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not belong to the training that is to go on."""
 
 
 class FromDataset(Protocol):
@@ -39,7 +46,9 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
         batch_of: Callable[[np.random.Generator, int], Batch], out: Path, settings: LoopSettings,
         overfit: bool = False) -> Network:
     """
-    Train a network, or go on training it where ``out`` holds a checkpoint of the same settings.
+    Train a network, or go on training it where ``out`` holds a checkpoint.
+
+    The checkpoint holds the settings; only ``threads``, ``device`` and ``save_every`` may change.
 
     Parameters
     ----------
@@ -61,6 +70,8 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
     ------
     FloatingPointError
         A gradient is not finite.
+    CheckpointError
+        The checkpoint was trained with other settings.
 
     """
     torch.set_num_threads(settings.threads)
@@ -68,7 +79,8 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
                                   weight_decay=settings.weight_decay)
-    done = _resumed(out / 'checkpoint.pt', network, optimizer)
+    recorded = _recorded(settings, overfit)
+    done = _resume(out / 'checkpoint.pt', network, optimizer, recorded)
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
@@ -94,7 +106,7 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
                 log.write(json.dumps(record) + '\n')
             sums = {}
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            _save(out / 'checkpoint.pt', network, optimizer, step + 1)
+            _save(out / 'checkpoint.pt', network, optimizer, step + 1, recorded)
     return network
 
 
@@ -135,17 +147,35 @@ def shares(datasets: Sequence[str]) -> np.ndarray:
     return share / share.sum()
 
 
-def _resumed(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _recorded(settings: LoopSettings, overfit: bool) -> dict[str, Any]:
+    """Return what a checkpoint says of the training that it belongs to."""
+    return {'training': type(settings).__name__, 'overfit': overfit, **flatten(settings)}
+
+
+def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
+            recorded: dict[str, Any]) -> int:
+    """Read a checkpoint, if there is one, and return the number of steps that are done."""
     if not path.is_file():
         return 0
     state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
+    if 'settings' not in state:
+        raise CheckpointError(f'{path} does not say with which settings it was trained; give '
+                              'another --out')
+    before = state['settings']
+    changed = [f'{name} was {before.get(name)!r}, is {recorded.get(name)!r}'
+               for name in dict.fromkeys((*before, *recorded))
+               if name not in _MAY_CHANGE and before.get(name) != recorded.get(name)]
+    if changed:
+        raise CheckpointError(f'{path} was trained with other settings: {"; ".join(changed)}; '
+                              'repeat these, or give another --out')
     network.load_state_dict(state['network'])
     optimizer.load_state_dict(state['optimizer'])
     return int(state['step'])
 
 
-def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int,
+          recorded: dict[str, Any]) -> None:
     temporary = path.with_suffix('.part')
     torch.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
-                'step': step}, temporary)
+                'step': step, 'settings': recorded}, temporary)
     temporary.replace(path)

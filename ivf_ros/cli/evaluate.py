@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros import detection, fusion, registration, segmentation
+from ivf_ros.cli.output import command_line, print_json, print_line
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
@@ -35,7 +36,7 @@ STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': '
            'task': 'segmentation'}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf evaluate``."""
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
@@ -87,9 +88,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--no-pictures', dest='pictures', action='store_false',
                         help='keep no pictures; the report then has none')
     parser.add_argument('--restart', action='store_true', help='forget what is in --out')
+    parser.set_defaults(run=_evaluate)
 
 
-def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
+def _evaluate(options: argparse.Namespace) -> int:
+    summary = evaluate_sources(options, command_line(options))
+    if options.json:
+        print_json(summary)
+    else:
+        print_line(table_text(summary))
+        print_line(f'report: {options.out / "report.html"}')
+    return 0
+
+
+def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any]:
     """
     Evaluate, write the report, and return the summary.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``ivf train``: its options, and what it does with them."""
+"""Commands that make networks: ``ivf train`` and ``ivf export``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ import subprocess
 from typing import Any
 
 from ivf_ros import memory
+from ivf_ros.cli.output import (
+    add_overwrite_option,
+    check_outputs,
+    command_line,
+    CommandError,
+    read_size,
+    report,
+)
+from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
     ConfidenceTraining,
@@ -34,7 +43,7 @@ _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': Se
                                      'cs2fusion': Cs2FusionTraining}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_train_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf train``."""
     parser.add_argument('network', choices=(*_SETTINGS, _FUSION), help='what is trained')
     parser.add_argument('--method', choices=_FUSION_SETTINGS, default='fast',
@@ -46,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', type=Path, help='weight file to write '
                         'at the end; joint writes that of fusion, and one that ends in '
                         '.segmentation.safetensors beside it')
+    add_overwrite_option(parser)
     parser.add_argument('--overfit', action='store_true',
                         help='see one batch again and again: the loss must fall far')
     parser.add_argument('--set', dest='settings', action='append', default=[],
@@ -54,9 +64,48 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                             for network, declared in {**_SETTINGS, **{
                                 f'{_FUSION} {method}': declared
                                 for method, declared in _FUSION_SETTINGS.items()}}.items()))
+    parser.set_defaults(run=_train)
 
 
-def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
+def add_export_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf export``."""
+    parser.add_argument('stage', choices=('detection', 'segmentation'))
+    parser.add_argument('--out', type=Path, required=True, help='the ONNX file')
+    parser.add_argument('--both', action='store_true',
+                        help='the network for RGB and thermal, not that for a fused image')
+    parser.add_argument('--weights', type=Path, help='a weight file instead of those shipped')
+    parser.add_argument('--size', default='640x480', metavar='WxH', help='size of the images')
+    add_overwrite_option(parser)
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    method: Any
+    try:  # PyTorch, only where it is used
+        if options.stage == 'detection':
+            from ivf_ros.detection import anchor_free as method, network_export as exporting
+        else:
+            from ivf_ros.segmentation import (  # type: ignore[no-redef]
+                bilateral as method, network_export as exporting)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"export needs '{error.name}'; pip install {error.name}") from None
+    if options.weights and options.both:
+        raise CommandError('--weights names the network itself: leave out --both')
+    shipped = method.WEIGHTS_OF_BOTH if options.both else method.WEIGHTS
+    check_outputs(options, [options.out], [options.weights or shipped])
+    size = read_size(options.size)
+    exporting.export(options.weights or shipped, options.out, size)
+    report(options, {'model': str(options.out), 'size': size,
+                     'bytes': options.out.stat().st_size})
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    report(options, train_network(options, command_line(options)))
+    return 0
+
+
+def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     """
     Train, write the weights where asked to, and say what was done.
 
@@ -66,6 +115,8 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
         A setting is unknown.
     SourceError
         There is nothing to learn from.
+    OutputError
+        Something would be lost in the output folder or the weight file.
 
     """
     from ivf_ros.nn import weights
@@ -73,21 +124,59 @@ def run(options: argparse.Namespace, command: str) -> dict[str, Any]:
     declared = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
         else _SETTINGS[options.network]
     settings: Any = build(declared, parse_settings(options.settings))
+    inputs = filter(None, [getattr(settings, 'start_from', '')])
+    for path in _weight_files(options):
+        check_file(path, inputs, options.overwrite)
+    open_folder(options.out, 'train', [options.data])
     memory.keep_for_images()
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
     train, scenes = _what_trains(options, settings)
-    network = train(scenes, options.out, settings, overfit=options.overfit)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
+    _record_training(options, trained_on)
+    network = train(scenes, options.out, settings, overfit=options.overfit)
     if options.weights:
-        networks = {options.weights: network} if options.network != _JOINT else dict(zip(
-            (options.weights, options.weights.with_suffix('.segmentation.safetensors')), network))
-        for path, one in networks.items():
+        networks = network if options.network == _JOINT else (network,)
+        for path, one in zip(_weight_files(options), networks, strict=True):
             weights.save(one, path, {
                 'network': type(one).__name__, 'trained_on': trained_on, 'command': command,
                 'settings': flatten(settings), 'commit': _commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out),
             'weights': str(options.weights or '')}
+
+
+def _record_training(options: argparse.Namespace, trained_on: dict[str, int]) -> None:
+    """
+    Write down what is trained on what, or compare it with what an interrupted training did.
+
+    The settings are in the checkpoints.
+
+    Raises
+    ------
+    OutputError
+        The folder holds the training of another network, or on other data.
+
+    """
+    path = options.out / 'training.json'
+    record = {'network': options.network, 'trained_on': trained_on}
+    if options.network == _FUSION:
+        record['method'] = options.method
+    before = json.loads(path.read_text()) if path.is_file() else record
+    changed = [f'{name} was {before.get(name)}, is {record.get(name)}'
+               for name in dict.fromkeys((*before, *record))
+               if before.get(name) != record.get(name)]
+    if changed:
+        raise OutputError(f'{options.out} holds another training: {"; ".join(changed)}; give '
+                          'another --out')
+    path.write_text(json.dumps(record, indent=1) + '\n')
+
+
+def _weight_files(options: argparse.Namespace) -> list[Path]:
+    """Return the weight files that are written at the end."""
+    if not options.weights:
+        return []
+    beside = [options.weights.with_suffix('.segmentation.safetensors')]
+    return [options.weights, *(beside if options.network == _JOINT else [])]
 
 
 def _what_trains(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
@@ -150,7 +239,6 @@ def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dic
     comparisons = confidence.comparisons(settings.method, samples)
     told = {'method': settings.method, 'pairs': len(samples), 'comparisons': len(comparisons),
             'coefficients': [round(float(one), 2) for one in confidence.calibrated(comparisons)]}
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / 'confidence.json').write_text(json.dumps(told, indent=1) + '\n')
     return told
 

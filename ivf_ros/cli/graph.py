@@ -1,0 +1,59 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that run nodes: ``ivf demo`` and ``ivf replay``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
+
+
+def add_demo_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf demo``."""
+    parser.add_argument('--source',
+                        help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
+    parser.add_argument('--seconds', type=read_positive, default=10.0,
+                        help='recorded time to play')
+    parser.add_argument('--out', type=Path, default=Path('ivf_demo'),
+                        help='folder for the results: new, empty, or of an earlier demo')
+    parser.add_argument('--rate', type=read_positive, default=1.0, help='speed of the replay')
+    parser.add_argument('--aligned', action='store_true',
+                        help='the recording is registered already: report the error against that')
+    parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
+                        help='the files of a folder are unrelated scenes: show each for so long')
+    parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
+    parser.set_defaults(run=_demo)
+
+
+def add_replay_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf replay``."""
+    parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
+    parser.add_argument('--rate', type=read_positive, default=1.0, help='speed of the replay')
+    parser.add_argument('--loop', action='store_true', help='start again at the end')
+    parser.add_argument('--keep-stamps', action='store_true',
+                        help='publish the recorded stamps instead of the present time')
+    parser.add_argument('--clock', action='store_true',
+                        help='publish recorded time on /clock, too; with --keep-stamps')
+    parser.set_defaults(run=_replay)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ivf_ros.nodes import demo
+    report = demo.run(demo.DemoSettings(
+        source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
+        rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
+        params_file=options.params_file),
+        progress=print_progress)
+    if options.json:
+        print_json(report)
+    else:
+        print_line(demo.summary_text(report))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ivf_ros.nodes import replay_node
+    return replay_node.run(options.source, rate=options.rate, loop=options.loop,
+                           restamp=not options.keep_stamps, clock=options.clock)

@@ -1,0 +1,69 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that measure: ``ivf metrics`` and ``ivf benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ivf_ros.cli.output import print_json, print_line, read_positive, read_size
+from ivf_ros.evaluation.metrics import FUSION_METRICS
+from ivf_ros.evaluation.triples import find_triples, measured
+import numpy as np
+
+
+def add_metrics_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf metrics``."""
+    for stream in ('thermal', 'visible', 'fused'):
+        parser.add_argument(f'--{stream}', type=Path, required=True, help='an image, or a folder')
+    parser.add_argument('--metrics', metavar='EN,SD,...', help='some of '
+                        f'{", ".join(FUSION_METRICS)} (default: all)')
+    parser.set_defaults(run=_metrics)
+
+
+def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ivf benchmark``."""
+    parser.add_argument('--size', action='append', metavar='WxH',
+                        help='image size, may be repeated; default 640x480 and 1280x1024')
+    parser.add_argument('--stages', action='store_true',
+                        help='time each stage alone instead of the transport')
+    parser.add_argument('--seconds', type=read_positive, default=3.0, help='length of each run')
+    parser.set_defaults(run=_benchmark)
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    found = find_triples(options.thermal, options.visible, options.fused)
+    names = options.metrics.split(',') if options.metrics else None
+    values = dict(measured(found, names))
+    mean = {name: float(np.mean([one[name] for one in values.values()]))
+            for name in next(iter(values.values()))}
+    if options.json:
+        print_json({'mean': _finite(mean),
+                    'images': {name: _finite(one) for name, one in values.items()}})
+    else:
+        print_line(f'{"metric":14}{"mean":>10}   of {len(values)} image{"s" * (len(values) > 1)}')
+        for name, value in mean.items():
+            print_line(f'{name:14}{value:10.4f}')
+    return 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    sizes = [read_size(text) for text in options.size or ('640x480', '1280x1024')]
+    if options.stages:
+        from ivf_ros.evaluation.stage_times import stage_times
+        rows = [row for size in sizes for row in stage_times(size, options.seconds)]
+    else:
+        from ivf_ros.nodes import benchmark
+        rows = benchmark.run(sizes, options.seconds)
+    if options.json:
+        print_json(rows)
+    else:
+        for row in rows:
+            print_line('  '.join(f'{name} {value}' for name, value in row.items()))
+    return 0
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Replace the infinite PSNR of equal images, for which JSON has no number, by null."""
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}

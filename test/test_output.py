@@ -1,0 +1,234 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""No command removes or overwrites what it did not make."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+from conftest import DOMAIN_IDS, REPOSITORY
+import cv2
+from ivf_ros import cli, output
+from ivf_ros.output import OutputError
+import numpy as np
+import pytest
+
+MINE = 'written by the user'
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Write a pair of images; return their paths as texts."""
+    random = np.random.default_rng(0)
+    paths = []
+    for name in ('thermal.png', 'rgb.png'):
+        coarse = random.integers(0, 256, (12, 16), dtype=np.uint8)
+        paths.append(str(tmp_path / name))
+        cv2.imwrite(paths[-1], cv2.resize(coarse, (160, 120)))
+    return paths
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def pairs_in(folder: Path) -> Path:
+    """Write a data set of three aligned pairs."""
+    random = np.random.default_rng(0)
+    for stream in ('ir', 'vi'):
+        (folder / 'test' / stream).mkdir(parents=True)
+        for number in range(3):
+            image = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            cv2.imwrite(str(folder / 'test' / stream / f'0000{number}D.png'), image)
+    return folder
+
+
+# Folders
+
+
+def test_a_new_or_empty_folder_is_marked_and_taken_again_by_the_same_command(tmp_path):
+    output.open_folder(tmp_path / 'a' / 'b', 'demo')
+    output.open_folder(tmp_path / 'a' / 'b', 'demo')
+    (tmp_path / 'empty').mkdir()
+    output.open_folder(tmp_path / 'empty', 'train')
+    with pytest.raises(OutputError, match='results of ivf train, which ivf demo does not'):
+        output.open_folder(tmp_path / 'empty', 'demo')
+
+
+@pytest.mark.parametrize('mark', [None, '', 'no json', '[]', '{"made": 1}'])
+def test_a_folder_of_somebody_else_is_refused(mark, tmp_path):
+    (tmp_path / 'thesis.tex').write_text(MINE)
+    if mark is not None:
+        (tmp_path / output.MARK).write_text(mark)
+    before = content_of(tmp_path)
+    with pytest.raises(OutputError, match='holds something else'):
+        output.open_folder(tmp_path, 'demo')
+    assert content_of(tmp_path) == before
+
+
+@pytest.mark.parametrize('source', ['{0}', '{0}/bag', '{0}/ir,{0}/vi', '{0}/../out/bag'])
+def test_a_source_inside_the_output_folder_is_refused(source, tmp_path):
+    out = tmp_path / 'out'
+    output.open_folder(out, 'demo')
+    for name in ('bag', 'ir', 'vi'):
+        (out / name).mkdir()
+    with pytest.raises(OutputError, match='lies in the output folder'):
+        output.open_folder(out, 'demo', [source.format(out)])
+
+
+def test_a_source_beside_the_output_folder_is_none_of_its_business(tmp_path):
+    (tmp_path / 'data').mkdir()
+    output.open_folder(tmp_path / 'data' / 'out', 'demo',
+                       [tmp_path / 'data', 'simulator:seed=1', 'a,b'])
+
+
+def test_only_marked_folders_are_removed(tmp_path):
+    output.remove_marked_folder(tmp_path / 'nothing')
+    bag = tmp_path / 'bag'
+    bag.mkdir()
+    (bag / 'metadata.yaml').write_text(MINE)
+    with pytest.raises(OutputError, match='was not made by ivf'):
+        output.remove_marked_folder(bag)
+    assert (bag / 'metadata.yaml').read_text() == MINE
+    output.write_mark(bag, 'demo')
+    output.remove_marked_folder(bag)
+    assert not bag.exists()
+
+
+# Files
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_marked_images_read_as_before_and_are_overwritten(suffix, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    encoded = cv2.imencode(suffix, image)[1].tobytes()
+    marked = output.mark_image(encoded)
+    assert len(marked) > len(encoded)
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(marked, np.uint8), 1),
+                                  cv2.imdecode(np.frombuffer(encoded, np.uint8), 1))
+    path = tmp_path / f'image{suffix}'
+    path.write_bytes(encoded)
+    with pytest.raises(OutputError, match='was not made by ivf'):
+        output.check_file(path)
+    output.check_file(path, overwrite=True)
+    path.write_bytes(marked)
+    output.check_file(path)
+    with pytest.raises(OutputError, match='is an input'):
+        output.check_file(path, [path], overwrite=True)
+
+
+# Every command that writes
+
+
+def file_commands(thermal, rgb, out):
+    """Return each command that writes a file, with its arguments."""
+    return {
+        'register': ['register', thermal, rgb, '--method', 'dense', '--set', 'min_confidence=0',
+                     '--out', out],
+        'fuse': ['fuse', thermal, rgb, '--method', 'average', '--out', out],
+        'segment': ['segment', rgb, '--method', 'thermal_saliency', '--out', out],
+        'segment overlay': ['segment', rgb, '--method', 'thermal_saliency', '--out',
+                            f'{out}.labels.png', '--overlay', out],
+        'detect': ['detect', rgb, '--method', 'hog', '--overlay', out],
+    }
+
+
+COMMANDS = tuple(file_commands('', '', ''))
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_a_file_of_the_user_is_not_overwritten_and_an_own_one_is(command, pair, tmp_path, capsys):
+    out = tmp_path / 'out.png'
+    out.write_text(MINE)
+    arguments = file_commands(*pair, str(out))[command]
+    assert cli.main(arguments) == 1
+    assert 'exists and was not made by ivf' in capsys.readouterr().err
+    assert out.read_text() == MINE
+    cli.main([*arguments, '--overwrite'])
+    first = out.read_bytes()
+    assert first != MINE.encode()
+    cli.main(arguments)
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+@pytest.mark.parametrize('overwrite', [(), ('--overwrite',)])
+def test_an_input_is_never_overwritten(command, overwrite, pair, tmp_path, capsys):
+    before = content_of(tmp_path)
+    assert cli.main([*file_commands(*pair, pair[1])[command], *overwrite]) == 1
+    assert 'is an input' in capsys.readouterr().err
+    assert content_of(tmp_path) == before
+
+
+def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
+    out = str(tmp_path / 'out.png')
+    assert cli.main(['segment', pair[1], '--method', 'thermal_saliency', '--out', out,
+                     '--overlay', out]) == 1
+    assert 'two outputs have the same name' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='export needs PyTorch')
+def test_export_leaves_models_of_the_user_alone(tmp_path, capsys):
+    out = tmp_path / 'model.onnx'
+    out.write_text(MINE)
+    assert cli.main(['export', 'detection', '--out', str(out)]) == 1
+    assert out.read_text() == MINE
+    assert 'exists and was not made by ivf' in capsys.readouterr().err
+
+
+def test_evaluate_leaves_what_is_in_the_folder_alone(tmp_path, capsys):
+    data, out = pairs_in(tmp_path / 'data'), tmp_path / 'out'
+    arguments = ['evaluate', str(data), '--stage', 'fusion', '--methods', 'average', '--metrics',
+                 'EN', '--jobs', '1', '--out']
+    out.mkdir()
+    (out / 'summary.json').write_text(MINE)
+    for folder in (out, data, tmp_path):
+        before = content_of(tmp_path)
+        assert cli.main([*arguments, str(folder), '--restart']) == 1
+        assert content_of(tmp_path) == before
+    (out / 'summary.json').unlink()
+    assert cli.main([*arguments, str(out)]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='training needs PyTorch')
+def test_train_leaves_what_is_there_alone(tmp_path, capsys):
+    data, out = pairs_in(tmp_path / 'data'), tmp_path / 'out'
+    weights = tmp_path / 'mine.safetensors'
+    weights.write_text(MINE)
+    out.mkdir()
+    (out / 'checkpoint.pt').write_text(MINE)
+    arguments = ['train', 'registration-fast', '--data', str(data), '--set', 'steps=1', '--out']
+    for folder in (out, data, tmp_path):
+        before = content_of(tmp_path)
+        assert cli.main([*arguments, str(folder)]) == 1
+        assert content_of(tmp_path) == before
+    assert cli.main([*arguments, str(tmp_path / 'new'), '--weights', str(weights)]) == 1
+    assert 'exists and was not made by ivf' in capsys.readouterr().err
+    assert weights.read_text() == MINE
+
+
+@pytest.mark.live
+@pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='the demo needs rclpy')
+def test_the_demo_leaves_its_source_and_the_files_of_the_user_alone(tmp_path):
+    bag = tmp_path / 'bag'
+    bag.mkdir()
+    (bag / 'metadata.yaml').write_text(MINE)
+    before = content_of(tmp_path)
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(next(DOMAIN_IDS)),
+                   'PYTHONPATH': str(REPOSITORY)}
+
+    def demo(*arguments):
+        return subprocess.run(
+            [sys.executable, '-m', 'ivf_ros.cli', 'demo', '--seconds', '1', *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+            check=False)
+
+    for arguments in (('--source', 'bag', '--out', '.'), ('--out', '.'), ('--out', 'bag')):
+        ended = demo(*arguments)
+        assert ended.returncode == 1 and len(ended.stderr.strip().splitlines()) <= 2
+        assert content_of(tmp_path) == before
