@@ -99,7 +99,7 @@ def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
     first = asking.load(FUSION, {'fusion.method': 'average', 'autostart': False})
     assert (first.success, first.error_message) == (True, '')
     assert (first.unique_id, first.full_node_name) == (1, '/fusion')
-    second = asking.load(REGISTRATION, {'method': 'dense'}, node_name='aligner',
+    second = asking.load(REGISTRATION, {'registration.method': 'dense'}, node_name='aligner',
                          node_namespace='/robot')
     assert second.full_node_name == '/robot/aligner'
     assert asking.names() == {1: '/fusion', 2: '/robot/aligner'}
@@ -151,7 +151,7 @@ def test_a_name_that_is_taken_and_an_id_that_nobody_has_are_refused(container, l
 
 def test_a_stage_without_its_weights_is_loaded_says_so_and_can_be_configured_later(container):
     asking, manager = container
-    loaded = asking.load(FUSION, {'fusion.method': 'fast', 'fusion.learned.weights': '/none'})
+    loaded = asking.load(FUSION, {'fusion.method': 'fast', 'fusion.network.weights': '/none'})
     assert loaded.success
     assert asking.ask(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
     condition = manager.node(loaded.unique_id)._condition()

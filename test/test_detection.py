@@ -68,7 +68,7 @@ def test_by_night_people_are_found_in_the_fused_image_and_not_in_rgb():
     for index in range(60, 300, 60):
         thermal, rgb, truth = simulator.pair(index)
         known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
-        fused = stage.step(thermal.image, rgb.image, known).image
+        fused = stage.fuse(thermal.image, rgb.image, known).image
         people = [one.box_xyxy_px for one in truth.detections if one.class_name == 'person'
                   and one.box_xyxy_px[3] - one.box_xyxy_px[1] > 60]
         n_people += len(people)

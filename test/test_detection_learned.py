@@ -28,7 +28,7 @@ def scene(condition='day', seed=3, index=60):
     simulator = RigSimulator(SimulatorParameters(condition=condition, seed=seed))
     thermal, rgb, truth = simulator.pair(index)
     known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
-    fused = fusion.FusionStage().step(thermal.image, rgb.image, known).image
+    fused = fusion.FusionStage().fuse(thermal.image, rgb.image, known).image
     large = [one for one in truth.detections
              if one.box_xyxy_px[3] - one.box_xyxy_px[1] >= 40]
     return fused, as_known(large, detection.CLASS_NAMES)
@@ -133,7 +133,7 @@ def test_no_size_is_too_odd(shape):
 
 def test_precisions_agree():
     fused, _ = scene()
-    exact, quick = (detection.create(**{'anchor_free.precision': name}).detect(fused)
+    exact, quick = (detection.create(**{'network.precision': name}).detect(fused)
                     for name in ('float32', 'bfloat16'))
     hits = metrics.matched(quick, exact, min_iou=0.8)
     assert hits['F1'] > 0.8
@@ -148,7 +148,7 @@ def test_what_is_no_image_is_refused(image):
 def test_weights_for_two_cameras_want_both(tmp_path):
     path = tmp_path / 'both.safetensors'
     weights.save(DetectionNetwork(3, 4), path, {})
-    detector = detection.create(**{'anchor_free.weights': str(path),
+    detector = detection.create(**{'network.weights': str(path),
                                    'anchor_free.min_score': 0.01})
     rgb, thermal = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
     assert isinstance(detector.detect(rgb, thermal), list)
@@ -160,11 +160,11 @@ def test_weights_for_two_cameras_want_both(tmp_path):
 
 def test_wrong_weights_are_said(tmp_path):
     with pytest.raises(weights.WeightsError, match='no weight file at'):
-        detection.create(**{'anchor_free.weights': str(tmp_path / 'none.safetensors')})
+        detection.create(**{'network.weights': str(tmp_path / 'none.safetensors')})
     other = tmp_path / 'other.safetensors'
     weights.save(torch.nn.Linear(2, 2), other, {})
     with pytest.raises(weights.WeightsError, match='no weight file of this network'):
-        detection.create(**{'anchor_free.weights': str(other)})
+        detection.create(**{'network.weights': str(other)})
 
 
 @pytest.mark.parametrize('path', [anchor_free.WEIGHTS, anchor_free.WEIGHTS_OF_BOTH])
@@ -208,7 +208,7 @@ def test_both_cameras_together_are_looked_at_by_a_network_of_their_own():
 def test_weights_of_ones_own_for_one_image_do_not_look_at_thermal(tmp_path):
     path = tmp_path / 'one.safetensors'
     weights.save(DetectionNetwork(3), path, {})
-    detector = detection.create(**{'anchor_free.weights': str(path),
+    detector = detection.create(**{'network.weights': str(path),
                                    'anchor_free.min_score': 0.01})
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert not detector.takes_thermal

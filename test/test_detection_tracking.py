@@ -109,7 +109,7 @@ def test_identities_survive_half_a_second_of_one_camera_failing(failing):
         thermal, rgb, truth = simulator.pair(index)
         known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
         fails = 15 <= index < 30
-        image = stage.step(None if fails and failing == 'thermal' else thermal.image,
+        image = stage.fuse(None if fails and failing == 'thermal' else thermal.image,
                            None if fails and failing == 'rgb' else rgb.image, known).image
         tracked = tracker.update(detector.detect(image), rgb.stamp_ns)
         names.append({one.track_id for one in tracked if one.track_id and one.score >= 0.5})

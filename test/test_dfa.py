@@ -17,6 +17,7 @@ torch = pytest.importorskip('torch', reason='the network needs PyTorch')
 
 # These import torch, so they stand after the line that skips the tests without it.
 from ivf_ros.nn import weights  # noqa: E402, I100
+from ivf_ros.nn.settings import NetworkParameters  # noqa: E402
 from ivf_ros.registration.dfa import DfaParameters, DfaRegistrar, weight_file  # noqa: E402
 from ivf_ros.registration.network_dfa import (  # noqa: E402
     DfaNetwork,
@@ -237,7 +238,7 @@ def test_weights_of_another_variant_are_refused(tmp_path):
     path = tmp_path / 'sfm.safetensors'
     weights.save(DfaNetwork(sfm=True, fem=False), path, {})
     with pytest.raises(weights.WeightsError, match='weights of another network'):
-        DfaRegistrar(DfaParameters(weights=str(path)))
+        DfaRegistrar(network=NetworkParameters(weights=str(path)))
 
 
 def test_packaged_weights_say_what_they_learned_from():

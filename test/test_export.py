@@ -33,7 +33,7 @@ def street():
 def test_the_exported_detector_finds_what_the_network_finds(street, tmp_path, both):
     file = tmp_path / 'detector.onnx'
     assert main(['export', 'detection', '--out', str(file), *(['--both'] if both else [])]) == 0
-    settings = {'anchor_free.precision': 'float32', 'anchor_free.min_score': 0.3}
+    settings = {'network.precision': 'float32', 'anchor_free.min_score': 0.3}
     network = detection.create('anchor_free', **settings)
     exported = detection.create('onnx', **{'onnx.model': str(file), 'onnx.min_score': 0.3,
                                            'onnx.nms_iou': 0.6})
@@ -65,7 +65,7 @@ def test_the_exported_segmenter_labels_as_the_network_labels(street, tmp_path, b
     batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None], np.float32) / 255
     labels, = session.run(None, {'images': batch})
     segmenter = segmentation.create('bilateral', **{
-        'bilateral.precision': 'float32', 'bilateral.longer_side_px': 320})
+        'network.precision': 'float32', 'bilateral.longer_side_px': 320})
     expected = segmenter.segment(rgb, *([thermal] if both else [])).labels
     assert labels.shape == (1, 256, 320)
     assert (labels[0] == expected).mean() > 0.995  # interpolated in another order

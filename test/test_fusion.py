@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import cv2
 from hypothesis import given, settings, strategies
 from ivf_ros import fusion, geometry
-from ivf_ros.fusion import FusionMode, FusionParameters, FusionStage
+from ivf_ros.fusion import FusionMode, FusionParameters, FusionStage, FusionStageParameters
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.settings import LEARNED
 from ivf_ros.fusion.stage import RgbState
@@ -40,6 +38,10 @@ def read_only(image):
     image = image.copy()
     image.flags.writeable = False
     return image
+
+
+def stage_of(values):
+    return FusionStage(FusionStageParameters(fusion=build(FusionParameters, values)))
 
 
 # Closed forms
@@ -401,7 +403,7 @@ PRIOR = registration(RegistrationState.PRIOR, 0.1)
 ])
 def test_the_stage_shows_what_can_be_trusted_and_says_why(thermal, rgb, known, health, values,
                                                           mode, reason):
-    result = FusionStage(build(FusionParameters, values)).step(thermal, rgb, known, health)
+    result = stage_of(values).fuse(thermal, rgb, known, health)
     assert result.mode is mode
     assert reason in result.reason if reason else result.reason == ''
     assert (result.image is None) is (mode is NOTHING)
@@ -418,7 +420,7 @@ def test_the_stage_shows_what_can_be_trusted_and_says_why(thermal, rgb, known, h
     (FLAT_RGB, RgbState.BLIND), (None, RgbState.MISSING), (luma(RGB), RgbState.LIVE),
     (np.zeros((1, 1), np.uint8), RgbState.DARK)])
 def test_darkness_and_blindness_are_reported(rgb, state):
-    assert FusionStage().step(None, rgb, None).rgb_state is state
+    assert FusionStage().fuse(None, rgb, None).rgb_state is state
 
 
 def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
@@ -432,7 +434,7 @@ def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
 def test_the_stage_fuses_what_the_homography_moves_to_the_rgb_grid():
     H = geometry.translation(40, 30)
     known = Registration(H, 1.0, 9, RegistrationState.TRACKING, (320, 240))
-    result = FusionStage().step(THERMAL, RGB, known)
+    result = FusionStage().fuse(THERMAL, RGB, known)
     covered = geometry.coverage(H, (160, 120), (320, 240))
     assert np.array_equal(result.image[~covered], RGB[~covered])
     warped = geometry.warp(THERMAL, H, (320, 240))
@@ -442,7 +444,7 @@ def test_the_stage_fuses_what_the_homography_moves_to_the_rgb_grid():
 def test_the_stage_leaves_rgb_alone_where_a_temperature_is_unknown():
     celsius = THERMAL.astype(np.float32) / 8
     celsius[:, :80] = np.nan
-    result = FusionStage().step(celsius, RGB, TRACKING)
+    result = FusionStage().fuse(celsius, RGB, TRACKING)
     assert result.mode is FUSED
     assert np.array_equal(result.image[:, :155], RGB[:, :155])
     assert not np.array_equal(result.image[:, 165:], RGB[:, 165:])
@@ -452,49 +454,52 @@ def test_the_gain_is_that_of_thermal_and_not_of_the_empty_border():
     counts = THERMAL.astype(np.uint16) * 10 + 30000
     known = Registration(geometry.translation(40, 30), 1.0, 9, RegistrationState.TRACKING,
                          (320, 240))
-    shown = FusionStage().step(counts, None, known).image[30:150, 40:200, 0]
+    shown = FusionStage().fuse(counts, None, known).image[30:150, 40:200, 0]
     assert np.abs(np.ptp(shown.astype(int)) - 255) < 3
     assert np.corrcoef(shown.ravel(), THERMAL.ravel())[0, 1] > 0.99
 
 
 def test_the_gain_follows_at_once_where_the_shutter_moved_all_counts():
     stage, counts = FusionStage(), THERMAL.astype(np.uint16) * 10 + 30000
-    before = stage.step(counts, None, TRACKING, LIVE).image
+    before = stage.fuse(counts, None, TRACKING, LIVE).image
     moved = ThermalHealth(ThermalState.LIVE, offset=800.0)
-    after = stage.step(counts + 800, None, TRACKING, moved).image
+    after = stage.fuse(counts + 800, None, TRACKING, moved).image
     assert np.abs(after.astype(int) - before).max() <= 1
 
 
 def test_gray_rgb_stays_gray_also_where_thermal_is_passed_on():
     dark = luma(DARK_RGB)
-    assert FusionStage().step(THERMAL, dark, TRACKING).image.shape == (240, 320)
-    assert FusionStage().step(THERMAL, luma(RGB), TRACKING).image.shape == (240, 320)
+    assert FusionStage().fuse(THERMAL, dark, TRACKING).image.shape == (240, 320)
+    assert FusionStage().fuse(THERMAL, luma(RGB), TRACKING).image.shape == (240, 320)
 
 
 def test_thermal_alone_follows_an_rgb_grid_that_changed():
     dark = np.zeros((480, 640, 3), np.uint8)
-    shown = FusionStage().step(THERMAL, dark, TRACKING).image
+    shown = FusionStage().fuse(THERMAL, dark, TRACKING).image
     whole = cv2.resize(THERMAL, (640, 480), interpolation=cv2.INTER_LINEAR)
     # warpPerspective rounds coordinates to 1/32 px; the scene has edges of 200 levels.
     assert np.abs(shown[..., 0].astype(int) - whole).max() <= 200 / 32 + 1
 
 
 def test_the_stage_writes_into_no_input():
-    result = FusionStage().step(read_only(THERMAL), read_only(RGB), TRACKING, LIVE)
+    result = FusionStage().fuse(read_only(THERMAL), read_only(RGB), TRACKING, LIVE)
     assert result.mode is FUSED
 
 
 def test_parameters_change_between_two_frames():
     stage = FusionStage()
-    stage.parameters = dataclasses.replace(stage.parameters, lost_policy='thermal')
-    assert stage.step(THERMAL, RGB, LOST).mode is THERMAL_ONLY
+    changed = build(FusionStageParameters, {'fusion.lost_policy': 'thermal'})
+    prepared = stage.prepare(changed)
+    assert prepared is stage.method and stage.fuse(THERMAL, RGB, LOST).mode is RGB_ONLY
+    stage.apply(changed, prepared)
+    assert stage.fuse(THERMAL, RGB, LOST).mode is THERMAL_ONLY
 
 
 def test_the_stage_refuses_what_is_no_image():
     with pytest.raises(fusion.FusionError, match='thermal must be'):
-        FusionStage().step(np.zeros((3, 3, 3), np.uint8), RGB, TRACKING)
+        FusionStage().fuse(np.zeros((3, 3, 3), np.uint8), RGB, TRACKING)
     with pytest.raises(fusion.FusionError, match='rgb must be'):
-        FusionStage().step(THERMAL, np.zeros((3, 3), np.float32), TRACKING)
+        FusionStage().fuse(THERMAL, np.zeros((3, 3), np.float32), TRACKING)
 
 
 @pytest.mark.parametrize('mode', AGC_MODES)
@@ -504,8 +509,8 @@ def test_the_stage_applies_the_gain_control_once_in_every_mode(mode, dtype):
            'fixed_low_celsius': 26.0, 'fixed_high_celsius': 52.0, 'smoothing': 0.5}
     if dtype == np.uint8:
         agc.update(fixed_low_counts=50.0, fixed_high_counts=200.0)
-    stage = FusionStage(build(FusionParameters, {
-        'method': 'average', **{f'agc.{name}': value for name, value in agc.items()}}))
+    stage = stage_of({'method': 'average',
+                      **{f'agc.{name}': value for name, value in agc.items()}})
     gain = Agc(build(AgcParameters, agc))
     aligned = Registration(np.eye(3), 1.0, 9, RegistrationState.TRACKING, (160, 120))
     rgb = luma(RGB)[:120, :160].copy()
@@ -514,7 +519,7 @@ def test_the_stage_applies_the_gain_control_once_in_every_mode(mode, dtype):
         levels = np.clip(levels.astype(np.int16) + 10 * frame, 0, 255).astype(np.uint8)
         thermal = {np.uint8: levels, np.uint16: levels.astype(np.uint16) * 10 + 30000,
                    np.float32: levels.astype(np.float32) / 10 + 26}[dtype]
-        fused = stage.step(thermal, rgb, aligned).image
+        fused = stage.fuse(thermal, rgb, aligned).image
         gray = gain(thermal)
         assert gray.std() > 30
         assert np.array_equal(fused, fusion.create('average').fuse_gray(gray, rgb))

@@ -108,7 +108,7 @@ def test_images_of_any_size_are_fused_in_gray_and_colour(method, shape):
 @pytest.mark.parametrize('method', LEARNED)
 def test_half_precision_is_within_two_gray_levels(method):
     images = texture(1), texture(2)
-    fused = [fusion.create(method, **{'learned.precision': precision}).fuse(*images).astype(int)
+    fused = [fusion.create(method, **{'network.precision': precision}).fuse(*images).astype(int)
              for precision in ('bfloat16', 'float32')]
     difference = np.abs(fused[0] - fused[1])
     assert difference.mean() < 0.7 and difference.max() <= 6
@@ -122,8 +122,8 @@ def test_the_method_and_its_weights_may_change_while_running(tmp_path):
     path = tmp_path / 'other.safetensors'
     weights.save(SeaFusionNetwork(), path, {})
     with pytest.raises(weights.WeightsError, match='weights of another network'):
-        fuser.parameters = build(fusion.FusionParameters, {'learned.weights': str(path)})
-    assert fuser.parameters.learned.weights == ''  # the old one goes on
+        fuser.parameters = build(fusion.FusionParameters, {'network.weights': str(path)})
+    assert fuser.parameters.network.weights == ''  # the old one goes on
     assert np.array_equal(fuser.fuse(*images), fusion.create('fast').fuse(*images))
 
 

@@ -42,7 +42,8 @@ def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
     for topic, images in received.items():
         viewer.create_subscription(COMPRESSED, topic, images.append, 5)
     both = {'thermal_transport': 'compressed', 'rgb_transport': 'compressed'}
-    start(live_graph, RegistrationNode, method='dense', max_rate_hz=10.0, **both)
+    start(live_graph, RegistrationNode, max_rate_hz=10.0,
+          **{'registration.method': 'dense'}, **both)
     start(live_graph, FusionNode, **{'fusion.method': 'laplacian'}, **both)
     seen = [start(live_graph, node_class, fused_transport='compressed', **both)
             for node_class in (DetectionNode, SegmentationNode)]

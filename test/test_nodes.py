@@ -151,8 +151,8 @@ def test_camera_infos_give_the_homography_while_the_images_show_nothing(live_gra
     cameras.rgb[:] = 90
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     registration = start(live_graph, RegistrationNode, max_rate_hz=20.0,
-                         **{'calibrated.t_thermal_to_rgb_m': [0.1, 0.0, 0.0],
-                            'calibrated.plane_distance_m': 5.0})
+                         **{'registration.calibrated.t_thermal_to_rgb_m': [0.1, 0.0, 0.0],
+                            'registration.calibrated.plane_distance_m': 5.0})
     cameras.wait_for_subscribers()
     for stream, focal_px in (('thermal', 300.0), ('rgb', 360.0)):
         publisher = cameras.node.create_publisher(messages.CAMERA_INFO.message_type,
@@ -203,14 +203,15 @@ def test_a_slow_measurement_holds_up_neither_the_prior_nor_the_warping(live_grap
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     cameras.listen('thermal_registered/image', messages.IMAGE)
     registration = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{
-        'calibrated.H_thermal_to_rgb': H_TRUE.ravel().tolist()})
-    update, released = registration._tracker.update, threading.Event()
+        'registration.calibrated.H_thermal_to_rgb': H_TRUE.ravel().tolist()})
+    tracker = registration.stage.tracker
+    update, released = tracker.update, threading.Event()
 
     def slow(*arguments):
         released.wait(20.0)
         return update(*arguments)
 
-    registration._tracker.update = slow
+    tracker.update = slow
     cameras.wait_for_subscribers()
     assert cameras.publish_until(lambda: len(cameras.received['thermal_registered/image']) >= 10)
     assert len(cameras.received['registration/homography']) == 1
@@ -325,7 +326,7 @@ def test_diagnostics_tell_of_pairs_cameras_equipment_and_lifecycle(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
     cameras.listen('detections', messages.DETECTIONS)
     nodes = [start(live_graph, node_class, hub=hub, **more) for node_class, more in (
-        (RegistrationNode, {'method': 'fast', 'max_rate_hz': 20.0}), (FusionNode, {}),
+        (RegistrationNode, {'registration.method': 'fast', 'max_rate_hz': 20.0}), (FusionNode, {}),
         (DetectionNode, {}))]
     cameras.wait_for_subscribers(2)
     assert cameras.publish_until(lambda: 'latency_ms.p95' in cameras.values_of('detection')
@@ -394,9 +395,9 @@ def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
 
 
 @pytest.mark.parametrize('node_class, stage', [
-    (RegistrationNode, lambda node: node._built.registrar), (FusionNode, lambda node: node._stage),
-    (SegmentationNode, lambda node: node._segmenter),
-    (DetectionNode, lambda node: node._detector)])
+    (RegistrationNode, lambda node: node.stage), (FusionNode, lambda node: node.stage),
+    (SegmentationNode, lambda node: node.stage.method),
+    (DetectionNode, lambda node: node.stage.method)])
 def test_cleanup_lets_go_of_the_networks_and_configuring_brings_them_back(
         live_graph, node_class, stage):
     node = start(live_graph, node_class)
@@ -412,7 +413,7 @@ def test_cleanup_lets_go_of_the_networks_and_configuring_brings_them_back(
 def test_a_weight_file_that_is_missing_fails_with_its_path_until_it_is_there(live_graph, tmp_path):
     file = tmp_path / 'detector.safetensors'
     node = live_graph.add(DetectionNode, parameter_overrides=[
-        Parameter('detection.anchor_free.weights', value=str(file))])
+        Parameter('detection.network.weights', value=str(file))])
     for _ in range(2):
         assert node.trigger_configure() == FAILURE
         assert node._condition().error == f'cannot configure: no weight file at {file}'
@@ -431,9 +432,9 @@ def test_without_autostart_a_node_waits_to_be_configured(live_graph):
 
 def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(live_graph):
     node = live_graph.add(RegistrationNode, parameter_overrides=[
-        Parameter('calibrated.H_thermal_to_rgb', value=[1.0, 0.0])])
+        Parameter('registration.calibrated.H_thermal_to_rgb', value=[1.0, 0.0])])
     assert node.trigger_configure() == FAILURE
-    mended = node.set_parameters([Parameter('calibrated.H_thermal_to_rgb',
+    mended = node.set_parameters([Parameter('registration.calibrated.H_thermal_to_rgb',
                                             value=np.eye(3).ravel().tolist())])
     assert mended[0].successful
     assert node.trigger_configure() == SUCCESS
@@ -442,27 +443,33 @@ def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(
 def test_a_registration_keeps_what_it_knows_through_a_change_that_does_not_concern_it(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
-    node = start(live_graph, RegistrationNode, method='dense', max_rate_hz=20.0)
+    node = start(live_graph, RegistrationNode, max_rate_hz=20.0,
+                 **{'registration.method': 'dense'})
     cameras.wait_for_subscribers()
     assert cameras.publish_until(lambda: node.diagnose()[1].get('state') == 'TRACKING')
-    tracker = node._tracker
-    assert node.set_parameters([Parameter('max_rate_hz', value=5.0)])[0].successful
-    assert node._tracker is tracker and node.diagnose()[1]['state'] == 'TRACKING'
-    assert node.set_parameters([Parameter('dense.work_px', value=240)])[0].successful
-    assert node._tracker is not tracker
-    refused = node.set_parameters([Parameter('calibrated.K_rgb', value=[1.0, 2.0])])[0]
+    tracker, registrar = node.stage.tracker, node.stage.method
+    for name, value in (('max_rate_hz', 5.0), ('registration.dense.work_px', 240)):
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+        assert node.stage.tracker is tracker and node.stage.method is registrar
+        assert node.diagnose()[1]['state'] == 'TRACKING'
+    assert registrar.parameters.work_px == 240
+    assert node.set_parameters([Parameter('tracker.hold_s', value=20.0)])[0].successful
+    assert node.stage.tracker is not tracker and node.stage.method is registrar
+    refused = node.set_parameters([
+        Parameter('registration.calibrated.K_rgb', value=[1.0, 2.0])])[0]
     assert not refused.successful and 'K_thermal has 9 numbers' in refused.reason
 
 
-@pytest.mark.parametrize('node_class, stage, name, value', [
-    (DetectionNode, '_detector', 'detection.anchor_free.min_score', 0.7),
-    (SegmentationNode, '_segmenter', 'segmentation.bilateral.longer_side_px', 320)])
+@pytest.mark.parametrize('node_class, name, value', [
+    (DetectionNode, 'detection.anchor_free.min_score', 0.7),
+    (SegmentationNode, 'segmentation.bilateral.longer_side_px', 320),
+    (RegistrationNode, 'registration.fast.min_confidence', 0.7)])
 def test_a_threshold_changes_without_loading_the_network_again(
-        live_graph, node_class, stage, name, value):
+        live_graph, node_class, name, value):
     node = start(live_graph, node_class)
-    method = getattr(node, stage)
+    method = node.stage.method
     assert node.set_parameters([Parameter(name, value=value)])[0].successful
-    assert getattr(node, stage) is method
+    assert node.stage.method is method
     assert getattr(method.parameters, name.rpartition('.')[2]) == value
 
 
@@ -472,15 +479,15 @@ def test_several_parameters_change_together_or_not_at_all(live_graph):
     bad = Parameter('fusion.feather_px', value=-1.0)
     refused = node.set_parameters_atomically([good, bad])
     assert not refused.successful and 'fusion.feather_px' in refused.reason
-    assert node.parameters.fusion.method == node._stage.parameters.method == 'average'
+    assert node.parameters.fusion.method == node.stage.method.parameters.method == 'average'
     assert node.set_parameters_atomically([good]).successful
-    assert node.parameters.fusion.method == node._stage.parameters.method == 'laplacian'
+    assert node.parameters.fusion.method == node.stage.method.parameters.method == 'laplacian'
 
 
 @pytest.mark.parametrize('node_class, name, value, reason', [
     (DetectionNode, 'detection.method', 'onnx', 'read-only'),
     (SegmentationNode, 'segmentation.method', 'magic', 'read-only'),
-    (FusionNode, 'fusion.learned.weights', '/none', 'no weight file at /none'),
+    (FusionNode, 'fusion.network.weights', '/none', 'no weight file at /none'),
 ])
 def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
         live_graph, node_class, name, value, reason):
@@ -493,9 +500,9 @@ def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
 
 def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
     node = start(live_graph, FusionNode)
-    for name, value in (('fusion.method', 'average'), ('fusion.learned.weights', 'none')):
+    for name, value in (('fusion.method', 'average'), ('fusion.network.weights', 'none')):
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
-    assert node._stage.parameters.method == 'average'
+    assert node.stage.method.parameters.method == 'average'
     for name, value, reason in [('fusion.method', 'magic', 'one of fast, seafusion'),
                                 ('fusion.dark_luma', 300.0, '300'),
                                 ('fusion.method', 'seafusion', 'no weight file at none'),
@@ -539,8 +546,9 @@ def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
     cameras.listen('detections/temperatures', messages.TEMPERATURES)
     cameras.listen('segmentation/labels', messages.LABELS)
     H = simulator.H_thermal_to_rgb
-    start(live_graph, RegistrationNode, hub=hub, method='calibrated',
-          **{'calibrated.H_thermal_to_rgb': [float(value) for value in H.ravel()]})
+    start(live_graph, RegistrationNode, hub=hub,
+          **{'registration.method': 'calibrated',
+             'registration.calibrated.H_thermal_to_rgb': [float(value) for value in H.ravel()]})
     start(live_graph, FusionNode, hub=hub, **{'fusion.method': 'laplacian'})
     node = start(live_graph, DetectionNode, hub=hub, looks_at=looks_at,
                  **{'radiometry.kind': 'tlinear_0_04K'})
@@ -555,7 +563,7 @@ def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
         return len(named) >= 3 and len(cameras.received['segmentation/labels']) >= 3
 
     assert cameras.publish_until(tracked, 40.0)
-    assert node._looks_at_both() == (looks_at == 'rgb+thermal')
+    assert node._uses_both() == (looks_at == 'rgb+thermal')
     latest = cameras.received['detections/temperatures'][-1]
     same = next(one for one in cameras.received['detections'] if one.stamp_ns == latest.stamp_ns)
     assert [one.class_name for one in latest.value] == [one.class_name for one in same.value]
@@ -584,3 +592,14 @@ def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeyp
         start(live_graph, node_class)
     assert cameras.publish_until(lambda: len(cameras.received['detections']) >= 3,
                                  streams=('rgb',))
+
+
+def test_parameters_are_accepted_by_their_old_names(live_graph):
+    node = start(live_graph, RegistrationNode, method='dense', **{
+        'dense.work_px': 240, 'calibrated.H_thermal_to_rgb': H_TRUE.ravel().tolist()})
+    assert node.parameters.registration.method == 'dense'
+    assert node.parameters.registration.dense.work_px == 240
+    assert node.get_parameter('registration.dense.work_px').value == 240
+    np.testing.assert_allclose(node.stage.tracker.prior_answer(SIZE).H_thermal_to_rgb, H_TRUE)
+    with pytest.raises(ParameterError, match=r"unknown parameter 'dense\.speed'"):
+        start(live_graph, RegistrationNode, **{'dense.speed': 1})

@@ -144,7 +144,7 @@ def test_the_graph_lives_by_the_clock_of_a_looping_bag(live_graph, bag):
     listener = Listener(live_graph, 'fused/image')
     hub, simulated = Hub(), Parameter('use_sim_time', value=True)
     stages = [live_graph.add(cls, hub, parameter_overrides=[simulated, *more]) for cls, more in (
-        (RegistrationNode, [Parameter('method', value='dense'),
+        (RegistrationNode, [Parameter('registration.method', value='dense'),
                             Parameter('max_rate_hz', value=10.0)]),
         (FusionNode, [Parameter('fusion.method', value='laplacian')]))]
     assert all(stage.autostart() for stage in stages)

@@ -20,7 +20,7 @@ def street(condition, seed):
     simulator = RigSimulator(SimulatorParameters(condition=condition, seed=seed))
     thermal, rgb, truth = simulator.pair(60)
     known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
-    return fusion.FusionStage().step(thermal.image, rgb.image, known).image, truth.segmentation
+    return fusion.FusionStage().fuse(thermal.image, rgb.image, known).image, truth.segmentation
 
 
 def ious(found, true, names=('car', 'person')):
@@ -85,7 +85,7 @@ def test_no_size_is_too_odd(shape):
 
 def test_precisions_agree():
     image, _ = street('day', 3)
-    exact, quick = (segmentation.create(**{'bilateral.precision': name}).segment(image).labels
+    exact, quick = (segmentation.create(**{'network.precision': name}).segment(image).labels
                     for name in ('float32', 'bfloat16'))
     assert np.mean(exact == quick) > 0.99
 
@@ -93,7 +93,7 @@ def test_precisions_agree():
 def test_weights_for_two_cameras_want_both(tmp_path):
     path = tmp_path / 'both.safetensors'
     weights.save(SegmentationNetwork(9, 4), path, {})
-    segmenter = segmentation.create(**{'bilateral.weights': str(path)})
+    segmenter = segmentation.create(**{'network.weights': str(path)})
     rgb = np.zeros((64, 64, 3), np.uint8)
     assert segmenter.segment(rgb, rgb[..., 0]).labels.shape == (64, 64)
     with pytest.raises(segmentation.SegmentationError, match='got none'):
@@ -104,7 +104,7 @@ def test_weights_for_two_cameras_want_both(tmp_path):
 
 def test_wrong_weights_are_said(tmp_path):
     with pytest.raises(weights.WeightsError, match='no weight file at'):
-        segmentation.create(**{'bilateral.weights': str(tmp_path / 'none.safetensors')})
+        segmentation.create(**{'network.weights': str(tmp_path / 'none.safetensors')})
 
 
 @pytest.mark.parametrize('path', [bilateral.WEIGHTS, bilateral.WEIGHTS_OF_BOTH])

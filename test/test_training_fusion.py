@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 
-import cv2
-from ivf_ros import cli, fusion
-from ivf_ros.evaluation import metrics
+import cv2  # noqa: E402, I100
+from ivf_ros import cli, fusion  # noqa: E402
+from ivf_ros.evaluation import metrics  # noqa: E402
 from ivf_ros.types import MFNET_CLASSES  # noqa: E402
-import numpy as np
-import pytest
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 torch = pytest.importorskip('torch', reason='training needs PyTorch')
 
@@ -252,7 +252,7 @@ def test_the_command_trains_and_says_in_the_weights_what_on(pairs, tmp_path, cap
     assert (told['network'], told['settings']['steps']) == ('FastFusionNetwork', 1)
     assert told['trained_on'] == {'msrs/test': 46}
     image = blobs(0)
-    fused = fusion.create('fast', **{'learned.weights': str(path)}).fuse(image, image)
+    fused = fusion.create('fast', **{'network.weights': str(path)}).fuse(image, image)
     assert fused.shape == image.shape
     assert cli.main([*wanted, '--set', 'speed=2']) == 1
     assert "unknown parameter 'speed'" in capsys.readouterr().err

@@ -281,4 +281,4 @@ def test_the_command_trains_a_detector_that_the_package_runs(tmp_path, shared_da
                  str(tmp_path / 'run'), '--weights', str(path), *small]) == 0
     assert 'llvip' in capsys.readouterr().out
     assert weights.metadata(path)['settings']['given'] == 'rgb'
-    detection.create(**{'anchor_free.weights': str(path)}).detect(np.zeros((64, 64), np.uint8))
+    detection.create(**{'network.weights': str(path)}).detect(np.zeros((64, 64), np.uint8))

@@ -18,6 +18,7 @@ torch = pytest.importorskip('torch', reason='training needs PyTorch')
 
 # These import torch, so they stand after the line that skips the tests without it.
 from ivf_ros.nn import weights  # noqa: E402, I100
+from ivf_ros.nn.settings import NetworkParameters  # noqa: E402
 from ivf_ros.registration.fast import FastParameters, FastRegistrar  # noqa: E402
 from ivf_ros.registration.network_fast import FastNetwork  # noqa: E402
 from ivf_ros.training import loop, realignment, registration_data as data  # noqa: E402
@@ -193,7 +194,7 @@ def test_what_was_trained_registers_by_its_weight_file(scenes, tmp_path):
     path = tmp_path / 'fast.safetensors'
     weights.save(fast.train(scenes, tmp_path, SHORT), path, {'trained_on': {'made': 3}})
     assert weights.metadata(path)['trained_on'] == {'made': 3}
-    registrar = FastRegistrar(FastParameters(weights=str(path), precision='float32'))
+    registrar = FastRegistrar(network=NetworkParameters(str(path), 'float32'))
     answer = registrar.register(scenes[0].thermal, scenes[0].luma)
     assert answer.H_thermal_to_rgb.shape == (3, 3) and answer.rgb_size == (640, 480)
     assert answer.reason or answer.confidence >= FastParameters().min_confidence
@@ -230,7 +231,7 @@ def test_a_missing_or_damaged_weight_file_is_said(content, message, tmp_path):
     if content:
         path.write_bytes(content)
     with pytest.raises(weights.WeightsError, match=message):
-        FastRegistrar(FastParameters(weights=str(path)))
+        FastRegistrar(network=NetworkParameters(str(path)))
 
 
 def test_folding_batch_normalisation_changes_nothing():

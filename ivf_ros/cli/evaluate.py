@@ -22,6 +22,8 @@ from ivf_ros.evaluation.stages import (
     DetectionEvaluation,
     FlickerEvaluation,
     FusionEvaluation,
+    KNOWN,
+    PipelineEvaluation,
     RegistrationEvaluation,
     SegmentationEvaluation,
     SETS,
@@ -40,9 +42,11 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ivf evaluate``."""
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
-    parser.add_argument('--stage', choices=(*STAGES, *_OF_VIDEOS, 'all'), default='fusion',
-                        help='what is measured (default: fusion); all: all but '
-                        'tracking and flicker, which replay videos')
+    parser.add_argument('--stage', default='fusion',
+                        choices=(*STAGES, 'pipeline', *_OF_VIDEOS, 'all'),
+                        help='what is measured (default: fusion); pipeline: all stages one '
+                        'after the other, as in the graph; tracking and flicker replay videos; '
+                        'all: the first four')
     parser.add_argument('--methods', type=_names, metavar='A,B,...',
                         help='of the stage, or of any stage with --stage all; default: all')
     parser.add_argument('--study', choices=STUDIES,
@@ -189,6 +193,7 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
                                                          options.machine_labels),
         'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
         'flicker': FlickerEvaluation,
+        'pipeline': lambda methods: PipelineEvaluation(methods, options.machine_labels),
     }
     return tuple(made[name](methods) for name, methods in chosen.items() if methods)
 
@@ -225,6 +230,8 @@ def _known(stage: str) -> tuple[str, ...]:
     if stage == 'registration':
         # A calibrated rig is one homography, which the pairs of a data set do not share.
         return ('none', *(name for name in registration.methods() if name != 'calibrated'))
+    if stage == 'pipeline':
+        return (KNOWN, *(name for name in registration.methods() if name != 'calibrated'))
     if stage == 'tracking':
         return tuple(name for name in registration.methods() if name != 'calibrated')
     if stage == 'detection':  # 'onnx' is whatever model it is given

@@ -14,6 +14,8 @@ from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.detection.suppression import best_detections
 from ivf_ros.network_inputs import stack_channels
 from ivf_ros.nn.one_or_both import fitted, OneOrBoth
+from ivf_ros.nn.settings import NetworkParameters
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -26,12 +28,8 @@ WEIGHTS_OF_BOTH = _FOLDER / 'anchor_free_both.safetensors'
 
 @dataclass(frozen=True)
 class AnchorFreeParameters:
-    """How the network is run."""
+    """What is searched at which size, and which boxes are reported."""
 
-    weights: str = parameter('', 'Weight file; that of the package where empty.', live=False)
-    precision: str = parameter(
-        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
-        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
     min_score: float = parameter(
         0.35, 'Boxes with a lower score are dropped.', minimum=0.01, maximum=1.0)
     nms_iou: float = parameter(
@@ -59,7 +57,8 @@ class AnchorFreeDetector:
 
     class_names = CLASS_NAMES
 
-    def __init__(self, parameters: AnchorFreeParameters | None = None) -> None:
+    def __init__(self, parameters: AnchorFreeParameters = AnchorFreeParameters(),
+                 network: NetworkParameters = NetworkParameters()) -> None:
         """
         Load the network.
 
@@ -71,14 +70,11 @@ class AnchorFreeDetector:
             The weight file is missing, damaged, or of another network.
 
         """
-        self.parameters = parameters or AnchorFreeParameters()
-        try:  # PyTorch, only where it is used
+        self.parameters = parameters
+        with explain_missing('anchor_free', DetectionError):  # PyTorch, only where it is used
             from ivf_ros.detection.network_learned import LearnedDetection
-        except ModuleNotFoundError as error:
-            raise DetectionError(
-                f"anchor_free needs '{error.name}'; pip install {error.name}") from None
-        load = partial(LearnedDetection, precision=self.parameters.precision)
-        self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        load = partial(LearnedDetection, precision=network.precision)
+        self._networks = OneOrBoth(load, network.weights, WEIGHTS, WEIGHTS_OF_BOTH)
         self.takes_thermal = self._networks.takes_thermal
         self.weight_files = self._networks.weight_files
 

@@ -73,7 +73,7 @@ class HogDetector:
         coefficients = cv2.HOGDescriptor_getDefaultPeopleDetector()  # type: ignore[attr-defined]
         self._hog.setSVMDetector(coefficients)
 
-    def detect(self, image: np.ndarray) -> list[Detection]:
+    def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
         Find people, best first.
 
@@ -84,6 +84,8 @@ class HogDetector:
         ----------
         image:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+        thermal:
+            None: this method takes one image.
 
         Returns
         -------
@@ -94,10 +96,12 @@ class HogDetector:
         Raises
         ------
         DetectionError
-            No such image.
+            No such image, or thermal beside it.
 
         """
         images.check_8bit(image, 'image', DetectionError)
+        if thermal is not None:
+            raise DetectionError('hog takes one image, got RGB and thermal')
         height, width = image.shape[:2]
         p = self.parameters
         enlargement = min(p.search_width_px / width, p.largest_enlargement)

@@ -4,40 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ivf_ros.fusion.fuser import Fuser, FusionError
+from ivf_ros.fusion.methods import create, methods
 from ivf_ros.fusion.settings import (
     DEFAULT_METHOD,
     FusionParameters,
+    FusionStageParameters,
     LaplacianParameters,
-    LearnedParameters,
-    METHODS,
 )
 from ivf_ros.fusion.stage import FusionMode, FusionResult, FusionStage
-from ivf_ros.parameters import build
 
 __all__ = ['create', 'DEFAULT_METHOD', 'Fuser', 'FusionError', 'FusionMode', 'FusionParameters',
-           'FusionResult', 'FusionStage', 'LaplacianParameters', 'LearnedParameters', 'methods']
-
-
-def methods() -> tuple[str, ...]:
-    """Return the names that ``create`` takes."""
-    return METHODS
-
-
-def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Fuser:
-    """
-    Make a fuser; ``parameters`` are those of ``FusionParameters`` by dotted name.
-
-    Raises
-    ------
-    ParameterError
-        The method or a parameter is unknown, or a value is out of range.
-    FusionError
-        The method is a network, and PyTorch or safetensors is not installed.
-    WeightsError
-        A weight file is missing, damaged, or of another network.
-
-    """
-    return Fuser(build(FusionParameters, {**parameters, 'method': method}))
+           'FusionResult', 'FusionStage', 'FusionStageParameters', 'LaplacianParameters',
+           'methods']

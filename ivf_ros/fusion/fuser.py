@@ -13,6 +13,7 @@ from ivf_ros.fusion import laplacian
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.settings import FusionParameters, LEARNED
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.thermal import Agc, check_thermal, Radiometry
 import numpy as np
 
@@ -53,7 +54,7 @@ class Fuser:
     @parameters.setter
     def parameters(self, parameters: FusionParameters) -> None:
         before = self._parameters
-        if (parameters.method, parameters.learned) != (before.method, before.learned):
+        if (parameters.method, parameters.network) != (before.method, before.network):
             self._rule = _rule_for(parameters)
         self._parameters = parameters
         self._agc.parameters = parameters.agc
@@ -149,16 +150,13 @@ def _rule_for(parameters: FusionParameters
     """Return what fuses two gray images; None for ``laplacian``, which also takes parameters."""
     if parameters.method not in LEARNED:
         return RULES.get(parameters.method)
-    try:  # PyTorch, only where it is used
+    with explain_missing(parameters.method, FusionError):  # PyTorch, only where it is used
         from ivf_ros.fusion.network_learned import LearnedFusion
-    except ModuleNotFoundError as error:
-        raise FusionError(f"{parameters.method} needs '{error.name}'; pip install {error.name}") \
-            from None
-    return LearnedFusion(parameters.method, _weight_file(parameters), parameters.learned.precision)
+    return LearnedFusion(parameters.method, _weight_file(parameters), parameters.network.precision)
 
 
 def _weight_file(parameters: FusionParameters) -> Path:
-    return Path(parameters.learned.weights or _WEIGHTS / f'{parameters.method}.safetensors')
+    return Path(parameters.network.weights or _WEIGHTS / f'{parameters.method}.safetensors')
 
 
 def fill_uncovered(thermal: np.ndarray, coverage: np.ndarray) -> np.ndarray:

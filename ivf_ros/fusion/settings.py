@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ivf_ros.fusion.classical import RULES
+from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import group, parameter
-from ivf_ros.thermal import AgcParameters
+from ivf_ros.thermal import AgcParameters, FreezeParameters, RadiometryParameters
 
 LEARNED = ('fast', 'seafusion', 'cs2fusion')
 METHODS = (*LEARNED, 'laplacian', *RULES)
@@ -37,16 +39,6 @@ class LaplacianParameters:
 
 
 @dataclass(frozen=True)
-class LearnedParameters:
-    """How the networks of ``fast``, ``seafusion`` and ``cs2fusion`` are run."""
-
-    weights: str = parameter('', 'Weight file; that of the package where empty.')
-    precision: str = parameter(
-        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
-        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'))
-
-
-@dataclass(frozen=True)
 class FusionParameters:
     """What is fused, how, and when one camera is passed on alone."""
 
@@ -68,6 +60,20 @@ class FusionParameters:
     flat_levels: float = parameter(
         2.0, 'RGB is blind where its luma has less standard deviation than this.',
         minimum=0.0, maximum=128.0)
-    learned: LearnedParameters = group(LearnedParameters)
+    network: NetworkParameters = group(NetworkParameters)
     laplacian: LaplacianParameters = group(LaplacianParameters)
     agc: AgcParameters = group(AgcParameters)
+
+    RENAMED: ClassVar = {'learned.': 'network.'}
+
+
+@dataclass(frozen=True)
+class FusionStageParameters:
+    """What the fusion stage knows of its cameras, and how it fuses them."""
+
+    homography_timeout_s: float = parameter(
+        10.0, 'A homography older than this counts as lost; 0 trusts the last one for ever.',
+        minimum=0.0, maximum=86400.0)
+    fusion: FusionParameters = group(FusionParameters)
+    radiometry: RadiometryParameters = group(RadiometryParameters)
+    freeze: FreezeParameters = group(FreezeParameters)

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import cv2
 from ivf_ros import geometry, images
 from ivf_ros.fusion.fuser import Fuser, FusionError
-from ivf_ros.fusion.settings import FusionParameters
-from ivf_ros.thermal import check_thermal, Radiometry, ThermalHealth, ThermalState
+from ivf_ros.fusion.settings import FusionStageParameters
+from ivf_ros.thermal import check_thermal, FreezeDetector, ThermalHealth, ThermalState
 from ivf_ros.thermal_on_rgb import ThermalOnRgb, ThermalWarper
-from ivf_ros.types import Registration, RegistrationState
+from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
 
 _SATURATED_LUMA = 250
@@ -57,6 +57,10 @@ class FusionResult:
     on_rgb_grid:
         False where thermal is passed on and no homography has ever been known: the image then
         lies on the grid of the thermal camera.
+    stamp_ns, frame_id:
+        Of the image; set by ``step``.
+    thermal_state:
+        Whether thermal shows the present: one of ``ThermalState``, or MISSING; set by ``step``.
 
     """
 
@@ -65,11 +69,23 @@ class FusionResult:
     reason: str = ''
     rgb_state: RgbState = RgbState.LIVE
     on_rgb_grid: bool = True
+    stamp_ns: int = 0
+    frame_id: str = ''
+    thermal_state: str = ''
+
+
+@dataclass(frozen=True, eq=False)
+class _Homography:
+    """A homography, the size of the RGB grid that it maps to, and when it was measured."""
+
+    H_thermal_to_rgb: np.ndarray
+    rgb_size: tuple[int, int]
+    stamp_ns: int
 
 
 class FusionStage:
     """
-    Fuse what is there, and go on with one camera when the other fails.
+    Fuses what is there, and go on with one camera when the other fails.
 
     In this order: a missing camera leaves the other one; thermal that is frozen (the shutter) or
     blind leaves RGB, as the past must not be drawn over the present; RGB that is dark or blind
@@ -78,28 +94,105 @@ class FusionStage:
     twice, and a robot would brake for the ghost.
     """
 
-    def __init__(self, parameters: FusionParameters | None = None,
-                 radiometry: Radiometry | None = None) -> None:
-        """Take the parameters and, where thermal counts are temperatures, their meaning."""
-        self.fuser = Fuser(parameters, radiometry)
+    def __init__(self, parameters: FusionStageParameters = FusionStageParameters()) -> None:
+        """
+        Build the fuser.
+
+        Raises
+        ------
+        FusionError, WeightsError
+            See ``fusion.create``.
+
+        """
+        self._parameters = parameters
+        self.method = Fuser(parameters.fusion)
         # The stage owns the gain control; the fuser gets 8 bit.
-        self._warper = ThermalWarper(self.fuser.parameters.agc, radiometry)
+        self._warper = ThermalWarper(parameters.fusion.agc, parameters.radiometry.radiometry())
+        self._freeze = FreezeDetector(parameters.freeze)
+        self._homography: _Homography | None = None
+        self._rgb_frame_id = ''
 
-    @property
-    def parameters(self) -> FusionParameters:
-        """The parameters in force; may be replaced between two frames."""
-        return self.fuser.parameters
+    def update_homography(self, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int],
+                          stamp_ns: int) -> None:
+        """Use this homography from the next frame on; its stamp says when it was measured."""
+        self._homography = _Homography(H_thermal_to_rgb, rgb_size, stamp_ns)
 
-    @parameters.setter
-    def parameters(self, parameters: FusionParameters) -> None:
-        self.fuser.parameters = parameters
-        self._warper.agc.parameters = parameters.agc
+    def step(self, thermal: Frame | None, rgb: Frame | None) -> FusionResult:
+        """
+        Make one output image out of what there is.
 
-    def step(self, thermal: np.ndarray | None, rgb: np.ndarray | None,
+        Parameters
+        ----------
+        thermal, rgb:
+            The frames of one moment as the cameras delivered them; None where one is missing.
+
+        Returns
+        -------
+        FusionResult
+            With stamp and frame of RGB, or of thermal where there is no RGB.
+
+        Raises
+        ------
+        FusionError
+            A shape or type is none that cameras deliver.
+
+        """
+        leading = rgb or thermal
+        if leading is None:
+            return FusionResult(None, FusionMode.NOTHING, 'thermal MISSING; RGB MISSING',
+                                RgbState.MISSING)
+        if rgb is not None:
+            self._rgb_frame_id = rgb.frame_id
+        health = None if thermal is None else \
+            self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
+        result = self.fuse(None if thermal is None else thermal.image,
+                           None if rgb is None else rgb.image,
+                           self._registration(leading.stamp_ns), health)
+        return replace(result, stamp_ns=leading.stamp_ns,
+                       frame_id=self._rgb_frame_id if result.on_rgb_grid else leading.frame_id,
+                       thermal_state='MISSING' if health is None else health.state.value)
+
+    def prepare(self, requested: FusionStageParameters) -> Fuser:
+        """
+        Build what these parameters ask for, beside what is in use.
+
+        Raises
+        ------
+        FusionError, WeightsError
+            They cannot be used.
+
+        """
+        before, wanted = self._parameters.fusion, requested.fusion
+        if (wanted.method, wanted.network) == (before.method, before.network):
+            return self.method
+        return Fuser(wanted)
+
+    def apply(self, parameters: FusionStageParameters, prepared: Fuser) -> None:
+        """Use these parameters from the next frame on; the gain control keeps its memory."""
+        prepared.parameters = parameters.fusion
+        self.method = prepared
+        self._warper.agc.parameters = parameters.fusion.agc
+        self._warper.agc.radiometry = parameters.radiometry.radiometry()
+        self._freeze.parameters = parameters.freeze
+        self._parameters = parameters
+
+    def _registration(self, stamp_ns: int) -> Registration | None:
+        """Return the latest homography as a registration; one that is too old counts as lost."""
+        known = self._homography
+        if known is None:
+            return None
+        age_s = max(0.0, (stamp_ns - known.stamp_ns) * 1e-9)
+        expired = 0.0 < self._parameters.homography_timeout_s < age_s
+        return Registration(known.H_thermal_to_rgb, confidence=0.0 if expired else 1.0, inliers=0,
+                            rgb_size=known.rgb_size, age_s=age_s,
+                            state=RegistrationState.LOST if expired else RegistrationState.HOLDING,
+                            reason=f'no homography for {age_s:.1f} s' if expired else '')
+
+    def fuse(self, thermal: np.ndarray | None, rgb: np.ndarray | None,
              registration: Registration | None,
              health: ThermalHealth | None = None) -> FusionResult:
         """
-        Make one output image out of what there is.
+        Fuse images where registration and health of the sensor are known.
 
         Parameters
         ----------
@@ -138,13 +231,13 @@ class FusionStage:
             return self._thermal_only(thermal, rgb, registration, both, rgb_state)
 
         lost = self._lost(rgb, registration)
-        policy = self.parameters.lost_policy
+        policy = self._parameters.fusion.lost_policy
         if registration is None or (lost and policy == 'rgb'):
             return FusionResult(rgb, FusionMode.RGB_ONLY, lost)
         if lost and policy == 'thermal':
             return self._thermal_only(thermal, rgb, registration, lost, rgb_state)
         warped = self._warp(thermal, registration, geometry.size_of(rgb))
-        fused = self.fuser.fuse_gray(warped.image, rgb, warped.coverage)
+        fused = self.method.fuse_gray(warped.image, rgb, warped.coverage)
         return FusionResult(fused, FusionMode.FUSED, lost)
 
     def judge_rgb(self, rgb: np.ndarray | None) -> RgbState:
@@ -156,11 +249,11 @@ class FusionStage:
         luma = np.ascontiguousarray(rgb[::stride, ::stride])
         if luma.ndim == 3:
             luma = cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY)
-        if np.percentile(luma, 99) <= self.parameters.dark_luma:
+        if np.percentile(luma, 99) <= self._parameters.fusion.dark_luma:
             return RgbState.DARK
         saturated = 100.0 * np.count_nonzero(luma >= _SATURATED_LUMA) / luma.size
-        if saturated >= self.parameters.saturated_percent \
-                or luma.std() < self.parameters.flat_levels:
+        if saturated >= self._parameters.fusion.saturated_percent \
+                or luma.std() < self._parameters.fusion.flat_levels:
             return RgbState.BLIND
         return RgbState.LIVE
 
@@ -173,9 +266,9 @@ class FusionStage:
                 *registration.rgb_size, *geometry.size_of(rgb))
         if registration.state is RegistrationState.LOST:
             return ': '.join(filter(None, ('registration LOST', registration.reason)))
-        if registration.confidence < self.parameters.min_confidence:
+        if registration.confidence < self._parameters.fusion.min_confidence:
             return (f'registration confidence {registration.confidence:.2f} is below '
-                    f'{self.parameters.min_confidence:.2f}')
+                    f'{self._parameters.fusion.min_confidence:.2f}')
         return ''
 
     def _thermal_only(self, thermal: np.ndarray, rgb: np.ndarray | None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ivf_ros import detection
+from ivf_ros.detection import DetectionStage
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.image_transport import ImageOutput
@@ -17,9 +18,7 @@ from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
 from ivf_ros.pace import Pace
-from ivf_ros.parameters import flatten
-from ivf_ros.thermal_on_rgb import ThermalOnRgb
-from ivf_ros.types import Detection, Frame
+from ivf_ros.types import Frame
 
 
 class DetectionNode(StageNode):
@@ -30,48 +29,35 @@ class DetectionNode(StageNode):
     """
 
     default_name = 'detection'
+    stage: DetectionStage
 
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
         super().__init__(DetectionNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
-        """Build the detector and the tracker."""
-        self._tracker = detection.Tracker(self.parameters.tracking)
-        self._detector = detection.create(**flatten(self.parameters.detection))
+        """Build the stage."""
+        self.stage = DetectionStage(self.parameters)
         self._pace = Pace()
         self._detections = self.advertise(messages.DETECTIONS, 'detections')
         self._temperatures = self.advertise(messages.TEMPERATURES, 'detections/temperatures')
         self._overlay = ImageOutput(self, 'detections/overlay')
 
     def activate(self) -> None:
-        """Subscribe to what is looked at."""
-        self._detecting = self.start_worker(self._detect,
-                                            lambda: self.statistics.drop('busy'))
-        self._input = PerceptionInput(
-            self, self._is_wanted, self._on_image, wants_both=self._looks_at_both,
-            wants_counts=self._is_radiometric)
-
-    def cleanup(self) -> None:
-        """Let go of the stage."""
-        del self._detector, self._tracker
-
-    def take_over(self, _: None) -> None:
-        """Go on with the new settings from the next image; what is loaded stays."""
-        self._detector.parameters = self.parameters.detection.chosen
-        self._tracker.parameters = self.parameters.tracking
+        """Subscribe to the images."""
+        self._detecting = self.start_worker(self._detect, lambda: self.statistics.drop('busy'))
+        self._input = PerceptionInput(self, self._is_wanted, self._on_image,
+                                      wants_both=self._uses_both,
+                                      wants_counts=lambda: self.stage.needs_counts)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the objects are found."""
-        return self._input.trouble(), equipment(self._detector)
+        return self._input.trouble(), equipment(self.stage.method)
 
     def _is_wanted(self) -> bool:
         return self._detections.wanted or self._overlay.wanted or self._temperatures.wanted
 
-    def _looks_at_both(self) -> bool:
-        return self.parameters.looks_at != 'fused' and self._detector.takes_thermal
-
-    def _is_radiometric(self) -> bool:
-        return self.parameters.radiometry.radiometry() is not None
+    def _uses_both(self) -> bool:
+        return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
     def _on_image(self, frame: Frame) -> None:
         if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
@@ -79,23 +65,12 @@ class DetectionNode(StageNode):
 
     def _detect(self, frame: Frame) -> None:
         with self.statistics.timed():
-            inputs = self._input.at(frame)
-            found = self._detector.detect(*inputs.images())
-            if self.parameters.tracking.enabled:
-                found = self._tracker.update(found, frame.stamp_ns)
-            found = self._with_temperatures(found, inputs.counts)
+            found = self.stage.step(self._input.at(frame), frame.stamp_ns)
         self._temperatures.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         self._detections.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(detection.draw(frame.image, found), frame.stamp_ns,
                                         frame.frame_id))
-
-    def _with_temperatures(self, found: list[Detection], counts: ThermalOnRgb | None
-                           ) -> list[Detection]:
-        radiometry = self.parameters.radiometry.radiometry()
-        if radiometry is None or counts is None:
-            return found
-        return detection.with_temperatures(found, counts.celsius(radiometry))
 
 
 def main(arguments: list[str] | None = None) -> int:

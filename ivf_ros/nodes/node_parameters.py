@@ -7,10 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ivf_ros import detection, fusion, registration, segmentation
+from ivf_ros.detection import DetectionStageParameters
+from ivf_ros.fusion import FusionStageParameters
 from ivf_ros.pairing import PairingParameters
 from ivf_ros.parameters import group, parameter
-from ivf_ros.thermal import FreezeParameters, RadiometryParameters
+from ivf_ros.registration import RegistrationStageParameters
+from ivf_ros.segmentation import SegmentationStageParameters
 
 TRANSPORTS = ('raw', 'compressed')
 
@@ -32,53 +34,34 @@ def _transport(images: str) -> Any:
 
 
 @dataclass(frozen=True)
-class RegistrationNodeParameters:
+class RegistrationNodeParameters(RegistrationStageParameters):
     """Parameters of the registration node."""
 
     autostart: bool = _autostart()
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
-    method: str = parameter(
-        registration.DEFAULT_METHOD, 'How the homography is measured.',
-        choices=registration.methods(), live=False)
-    max_rate_hz: float = parameter(
-        2.0, 'Most measurements a second; frames in between use the latest one.',
-        minimum=0.01, maximum=1000.0)
     extrinsics: str = parameter(
-        'parameters', 'Who knows how the RGB camera stands to the thermal one: the parameters '
-        'calibrated.R_ and t_thermal_to_rgb, or tf, between the frames of the two CameraInfos.',
-        choices=('parameters', 'tf'), live=False)
+        'parameters', 'Where rotation and translation between the cameras come from: the '
+        'parameters registration.calibrated.R_ and t_thermal_to_rgb, or tf, between the frames '
+        'of the two CameraInfos.', choices=('parameters', 'tf'), live=False)
     rectified: bool = parameter(
         False, 'The images are rectified: P of CameraInfo is their pinhole matrix, not K.',
         live=False)
     pairing: PairingParameters = group(PairingParameters)
-    calibrated: registration.CalibratedParameters = group(registration.CalibratedParameters)
-    dense: registration.DenseParameters = group(registration.DenseParameters)
-    fast: registration.FastParameters = group(registration.FastParameters)
-    dfa: registration.DfaParameters = group(registration.DfaParameters)
-    rift: registration.RiftParameters = group(registration.RiftParameters)
-    tracker: registration.TrackerParameters = group(registration.TrackerParameters)
-    freeze: FreezeParameters = group(FreezeParameters)
 
 
 @dataclass(frozen=True)
-class FusionNodeParameters:
+class FusionNodeParameters(FusionStageParameters):
     """Parameters of the fusion node."""
 
     autostart: bool = _autostart()
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
-    homography_timeout_s: float = parameter(
-        10.0, 'A homography older than this counts as lost; 0 trusts the last one for ever.',
-        minimum=0.0, maximum=86400.0)
     pairing: PairingParameters = group(PairingParameters)
-    fusion: fusion.FusionParameters = group(fusion.FusionParameters)
-    radiometry: RadiometryParameters = group(RadiometryParameters)
-    freeze: FreezeParameters = group(FreezeParameters)
 
 
 @dataclass(frozen=True)
-class SegmentationNodeParameters:
+class SegmentationNodeParameters(SegmentationStageParameters):
     """Parameters of the segmentation node."""
 
     autostart: bool = _autostart()
@@ -88,12 +71,10 @@ class SegmentationNodeParameters:
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
     thermal_transport: str = _transport('registered thermal')
-    segmentation: segmentation.SegmentationParameters = group(
-        segmentation.SegmentationParameters)
 
 
 @dataclass(frozen=True)
-class DetectionNodeParameters:
+class DetectionNodeParameters(DetectionStageParameters):
     """Parameters of the detection node."""
 
     autostart: bool = _autostart()
@@ -103,9 +84,6 @@ class DetectionNodeParameters:
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
     thermal_transport: str = _transport('registered thermal')
-    tracking: detection.TrackingParameters = group(detection.TrackingParameters)
-    radiometry: RadiometryParameters = group(RadiometryParameters)
-    detection: detection.DetectionParameters = group(detection.DetectionParameters)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-import threading
 from typing import Any
 
-from ivf_ros import registration
 from ivf_ros.nodes import messages
 from ivf_ros.nodes.health import equipment
 from ivf_ros.nodes.image_transport import ImageOutput
@@ -20,26 +17,15 @@ from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.rig import Rig
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub
-from ivf_ros.pace import Pace
 from ivf_ros.pairing import Pair
-from ivf_ros.parameters import flatten
-from ivf_ros.thermal import FreezeDetector, ThermalState
-from ivf_ros.thermal_on_rgb import ThermalWarper
-from ivf_ros.types import Frame, Registration, RegistrationState
+from ivf_ros.registration import RegistrationResult, RegistrationStage
+from ivf_ros.registration.stage import MeasurementRequest
+from ivf_ros.types import Frame, RegistrationState
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 # How soon it is seen that tf knows the rig.
 _RIG_PERIOD_S = 0.5
-
-
-@dataclass(frozen=True)
-class _Built:
-    """A registrar with its tracker, and the parameters that they were made of."""
-
-    settings: tuple[Any, registration.TrackerParameters]
-    registrar: registration.Registrar
-    tracker: registration.RegistrationTracker
 
 
 class RegistrationNode(StageNode):
@@ -48,28 +34,20 @@ class RegistrationNode(StageNode):
 
     ``thermal_registered/image`` is in the counts of the camera, ``thermal_registered/image_8bit``
     has been through the gain control, as networks want it, and ``thermal_registered/mask`` says
-    which pixels thermal covers.
-    Measuring takes longer than a frame period, so it runs beside the warping and always on the
-    newest pair; at most ``max_rate_hz`` times a second. What calibration says is published
-    before that, as soon as the size of RGB is known.
+    which pixels thermal covers. What calibration says is published before anything is measured,
+    as soon as the size of RGB is known.
     """
 
     default_name = 'registration'
+    stage: RegistrationStage
 
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
         super().__init__(RegistrationNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
-        """Build the registrar and its tracker."""
+        """Build the stage."""
         self._rig = Rig(self, self.parameters.extrinsics, self.parameters.rectified)
-        self._freeze = FreezeDetector()
-        self._thermal_state = ThermalState.LIVE
-        self._warper = ThermalWarper()  # with the gain control that all networks learned with
-        self._built: _Built | None = None
-        self.take_over(self.prepare(self.parameters))
-        self._latest: Registration | None = None
-        self._answering = threading.Lock()  # a late prior must not follow a measurement
-        self._pace = Pace()
+        self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
         self._registered_8bit = ImageOutput(self, 'thermal_registered/image_8bit')
@@ -95,105 +73,53 @@ class RegistrationNode(StageNode):
                            partial(self._on_camera_info, stream))
         self.every(_RIG_PERIOD_S, self._look_up_rig)
 
-    def prepare(self, requested: RegistrationNodeParameters) -> _Built:
-        """Build registrar and tracker anew where they change; refuse what is no calibration."""
-        registration.CalibratedRegistrar(requested.calibrated)
-        settings = getattr(requested, requested.method), requested.tracker
-        if self._built is not None and self._built.settings == settings:
-            return self._built
-        registrar = registration.create(requested.method, **flatten(settings[0]))
-        return _Built(settings, registrar,
-                      registration.RegistrationTracker(registrar, requested.tracker))
-
-    def take_over(self, prepared: _Built) -> None:
-        """Go on with the new settings; a new tracker knows nothing but the prior."""
-        self._built, self._tracker = prepared, prepared.tracker
-        self._set_prior()
-        self._freeze.parameters = self.parameters.freeze
+    def apply(self, prepared: Any) -> None:
+        """Use the new settings; the rig may complete a new calibration."""
+        super().apply(prepared)
+        self.stage.calibrate(self._rig.calibration(self.parameters.registration.calibrated))
 
     def cleanup(self) -> None:
-        """Let go of the stage."""
+        """Cease to listen to tf."""
         self._rig.destroy()
-        del self._rig, self._built, self._tracker, self._freeze, self._latest
+        del self._rig
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell the state of the registration."""
-        latest = self._latest
-        values: dict[str, object] = {
-            **self._input.diagnostics(),
-            **equipment(self._built and self._built.registrar),
-            'thermal_state': self._thermal_state.value,
-            **{f'state_count.{state.value}': self._tracker.states[state.value]
-               for state in RegistrationState},
-            **{f'rejected.{why}': n for why, n in self._tracker.rejections.items()},
-        }
+        latest = self.stage.latest
         warning = self._input.trouble() or self._rig.trouble()
-        if latest is not None:
-            values.update(state=latest.state.value, confidence=latest.confidence,
-                          inliers=latest.inliers, age_s=latest.age_s,
-                          corner_deviation_px=latest.corner_deviation_px, reason=latest.reason)
-            if latest.state is RegistrationState.LOST:
-                warning = warning or f'registration lost: {latest.reason}'
-        return warning, values
+        if latest is not None and latest.state is RegistrationState.LOST:
+            warning = warning or f'registration lost: {latest.reason}'
+        return warning, {**self._input.diagnostics(), **equipment(self.stage.method),
+                         **self.stage.status()}
 
     def _follow(self, pair: tuple[Frame, Frame]) -> None:
-        """Do what every frame needs; now and then have the homography measured."""
+        """Warp every pair; now and then have the homography measured."""
         thermal, rgb = pair
-        if self._latest is None:
-            self._answer_by_prior(rgb.size, thermal.stamp_ns, thermal.frame_id)
-        health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
-        self._thermal_state = health.state
-        if self._pace.is_due(self.parameters.max_rate_hz):
-            self._measuring.put((thermal, rgb, health.state is ThermalState.LIVE))
-        if health.offset:
-            self._warper.agc.reset()  # the shutter moved all counts: the old range is void
-        self._warp(thermal, rgb)
-
-    def _measure(self, work: tuple[Frame, Frame, bool]) -> None:
-        """Measure, and publish with the header of the image that was measured, also if held."""
-        thermal, rgb, thermal_live = work
-        with self.statistics.timed():
-            found = self._tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
-                                         thermal_live)
-        if found.age_s == 0 or found.state is RegistrationState.PRIOR:
-            self._measured_on = thermal.stamp_ns, thermal.frame_id
-        with self._answering:
-            self._latest = found
-            if found.state is not RegistrationState.LOST:
-                self._homography.publish(Stamped(Homography(found.H_thermal_to_rgb, rgb.size),
-                                                 *self._measured_on))
-
-    def _answer_by_prior(self, rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
-        """Publish what calibration says, while nothing has been measured yet."""
-        with self._answering:
-            if self._latest is not None and self._latest.state in (RegistrationState.TRACKING,
-                                                                   RegistrationState.HOLDING):
-                return
-            known = self._tracker.prior_answer(rgb_size)
-            if known is not None:
-                self._latest = known
-                self._homography.publish(Stamped(Homography(known.H_thermal_to_rgb, rgb_size),
-                                                 stamp_ns, frame_id))
-
-    def _warp(self, thermal: Frame, rgb: Frame) -> None:
-        """Publish thermal on the RGB grid, in the forms that somebody wants."""
-        if self._latest is None or self._latest.state is RegistrationState.LOST:
-            return
-
-        def publish(output: ImageOutput, image: np.ndarray) -> None:
-            output.publish(Frame(image, rgb.stamp_ns, rgb.frame_id))
-
-        H = self._latest.H_thermal_to_rgb
+        request = self.stage.follow(thermal, rgb)
+        if request is not None:
+            self._measuring.put(request)
         if self._registered_8bit.wanted:
-            gray = self._warper.warp_gray(thermal.image, H, rgb.size)
-            publish(self._registered_8bit, gray.image)
+            gray = self.stage.warp_gray(thermal.image, rgb.size)
+            if gray is not None:
+                self._registered_8bit.publish(Frame(gray.image, rgb.stamp_ns, rgb.frame_id))
         if self._registered.wanted or self._mask.wanted:
-            counts = self._warper.warp_counts(thermal.image, H, rgb.size)
-            publish(self._registered, counts.image)
-            publish(self._mask, counts.coverage.astype(np.uint8) * 255)
+            counts = self.stage.warp_counts(thermal.image, rgb.size)
+            if counts is not None:
+                self._registered.publish(Frame(counts.image, rgb.stamp_ns, rgb.frame_id))
+                self._mask.publish(Frame(counts.coverage.astype(np.uint8) * 255, rgb.stamp_ns,
+                                         rgb.frame_id))
         info = self._rig.camera_infos.get('rgb')
-        if info is not None and self._registered_info.wanted:
+        if info is not None and self.stage.is_registered():
             self._registered_info.publish(Stamped(info.value, rgb.stamp_ns, rgb.frame_id))
+
+    def _measure(self, request: MeasurementRequest) -> None:
+        with self.statistics.timed():
+            self.stage.measure(request)
+
+    def _publish_homography(self, result: RegistrationResult) -> None:
+        answer = result.registration
+        self._homography.publish(Stamped(Homography(answer.H_thermal_to_rgb, answer.rgb_size),
+                                         result.stamp_ns, result.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
         if self._rig.learn(stream, item):
@@ -205,17 +131,11 @@ class RegistrationNode(StageNode):
             self._rig_changed()
 
     def _rig_changed(self) -> None:
-        self._set_prior()
+        self.stage.calibrate(self._rig.calibration(self.parameters.registration.calibrated))
         thermal, rgb = self._rig.camera_infos['thermal'], self._rig.camera_infos['rgb'].value
         if rgb.width and rgb.height:
-            self._answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns, thermal.frame_id)
-
-    def _set_prior(self) -> None:
-        """Tell the tracker what is known of the rig."""
-        calibration = self._rig.calibration(self.parameters.calibrated)
-        H_thermal_to_rgb = registration.CalibratedRegistrar(calibration).H_thermal_to_rgb
-        if H_thermal_to_rgb is not None:
-            self._tracker.set_prior(H_thermal_to_rgb)
+            self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,
+                                       thermal.frame_id)
 
 
 def main(arguments: list[str] | None = None) -> int:

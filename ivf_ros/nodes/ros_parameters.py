@@ -26,6 +26,8 @@ def declare(node: Node, cls: type[T]) -> T:
     """
     Declare every parameter of ``cls`` on ``node`` and return the values it was started with.
 
+    A value that was given under an old name counts, with a warning in the log.
+
     Raises
     ------
     ParameterError
@@ -33,14 +35,26 @@ def declare(node: Node, cls: type[T]) -> T:
 
     """
     values = {}
+    renamed = _renamed_overrides(node, cls)
     for declared in parameters.declarations(cls):
+        start = renamed.get(declared.name, _to_ros(declared.default))
         try:
-            value = node.declare_parameter(declared.name, _to_ros(declared.default),
-                                           descriptor(declared)).value
+            value = node.declare_parameter(declared.name, start, descriptor(declared)).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter '{declared.name}': {error}") from None
         values[declared.name] = _from_ros(value)
     return parameters.build(cls, values)
+
+
+def _renamed_overrides(node: Node, cls: type) -> dict[str, Any]:
+    """Return the values that were given under old names, by the present ones."""
+    renamed = {}
+    for name, override in node._parameter_overrides.items():
+        present = parameters.current_name(cls, name)
+        if present != name:
+            node.get_logger().warning(f"parameter '{name}' is now called '{present}'")
+            renamed[present] = override.value
+    return renamed
 
 
 def descriptor(declared: Declaration) -> ParameterDescriptor:

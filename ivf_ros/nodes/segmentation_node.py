@@ -17,7 +17,7 @@ from ivf_ros.nodes.process import run_node
 from ivf_ros.nodes.stage_node import StageNode
 from ivf_ros.nodes.transport import Hub, LATCHED_QOS
 from ivf_ros.pace import Pace
-from ivf_ros.parameters import flatten
+from ivf_ros.segmentation import SegmentationStage
 from ivf_ros.types import Frame
 
 
@@ -25,45 +25,36 @@ class SegmentationNode(StageNode):
     """Publishes ``segmentation/labels`` with the header of the image, and what they mean."""
 
     default_name = 'segmentation'
+    stage: SegmentationStage
 
     def __init__(self, hub: Hub | None = None, **node_options: Any) -> None:
         super().__init__(SegmentationNodeParameters, hub, **node_options)
 
     def configure(self) -> None:
-        """Build the segmenter."""
-        self._segmenter = segmentation.create(**flatten(self.parameters.segmentation))
+        """Build the stage."""
+        self.stage = SegmentationStage(self.parameters)
         self._pace = Pace()
         self._labels = self.advertise(messages.LABELS, 'segmentation/labels')
         self._info = self.advertise(messages.LABEL_INFO, 'segmentation/label_info', LATCHED_QOS)
         self._overlay = ImageOutput(self, 'segmentation/overlay')
 
     def activate(self) -> None:
-        """Subscribe to the fused image and say what the labels mean."""
-        self._segmenting = self.start_worker(self._segment,
-                                             lambda: self.statistics.drop('busy'))
-        self._input = PerceptionInput(
-            self, self._is_wanted, self._on_image, wants_both=self._looks_at_both,
-            wants_counts=lambda: False)
-        self._info.publish(Stamped(self._segmenter.class_names,
+        """Subscribe to the images and say what the labels mean."""
+        self._segmenting = self.start_worker(self._segment, lambda: self.statistics.drop('busy'))
+        self._input = PerceptionInput(self, self._is_wanted, self._on_image,
+                                      wants_both=self._uses_both, wants_counts=lambda: False)
+        self._info.publish(Stamped(self.stage.method.class_names,
                                    self.get_clock().now().nanoseconds, ''))
-
-    def cleanup(self) -> None:
-        """Let go of the stage."""
-        del self._segmenter
-
-    def take_over(self, _: None) -> None:
-        """Go on with the new settings from the next image; what is loaded stays."""
-        self._segmenter.parameters = self.parameters.segmentation.chosen
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the image is labelled."""
-        return self._input.trouble(), equipment(self._segmenter)
+        return self._input.trouble(), equipment(self.stage.method)
 
     def _is_wanted(self) -> bool:
         return self._labels.wanted or self._overlay.wanted
 
-    def _looks_at_both(self) -> bool:
-        return self.parameters.looks_at != 'fused' and self._segmenter.takes_thermal
+    def _uses_both(self) -> bool:
+        return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
     def _on_image(self, frame: Frame) -> None:
         if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
@@ -71,7 +62,7 @@ class SegmentationNode(StageNode):
 
     def _segment(self, frame: Frame) -> None:
         with self.statistics.timed():
-            found = self._segmenter.segment(*self._input.at(frame).images())
+            found = self.stage.step(self._input.at(frame))
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
         if self._overlay.wanted:
             self._overlay.publish(Frame(segmentation.overlay(frame.image, found),

@@ -33,10 +33,19 @@ class StageNode(LifecycleNode):
     """
     A lifecycle node around one stage.
 
-    A subclass builds its stage in ``configure``, subscribes in ``activate``, frees the stage in
-    ``cleanup`` and tells about itself in ``diagnose``. Its callbacks only enqueue; the stage runs
-    in workers made by ``start_worker``. A live change of parameters passes through ``prepare`` and
-    ``take_over``.
+    A subclass builds ``stage`` in ``configure``, subscribes in ``activate`` and tells about
+    itself in ``diagnose``. Its callbacks only enqueue; the stage runs in workers made by
+    ``start_worker``. The parameters of the node are those of its stage and a few of its own, so
+    that the stage takes them as they are.
+
+    Attributes
+    ----------
+    stage:
+        What the node drives, with ``prepare`` and ``apply``; None while unconfigured, and where a
+        node has none.
+    parameters:
+        The parameters in force.
+
     """
 
     default_name: str  # of the node, where nobody gives it another
@@ -51,6 +60,7 @@ class StageNode(LifecycleNode):
         self._timers_while_active: list[Any] = []
         self._is_configured = self._is_active = False
         self._failure = ''  # of the last transition
+        self.stage: Any = None
         self._prepared: Any = None  # for a change of parameters that is under way
         self._health = Health(self, self._condition)
         self.statistics, self.complain = self._health.statistics, self._health.complain
@@ -75,17 +85,18 @@ class StageNode(LifecycleNode):
         """Make workers that wait for something stop waiting; called before they are joined."""
 
     def cleanup(self) -> None:
-        """Let go of the stage."""
+        """Free what ``configure`` made, beside the stage and the publishers."""
 
-    def prepare(self, requested: Any) -> Any:
+    def apply(self, prepared: Any) -> None:
         """
-        Build what these parameters ask for, while the old is still at work; raise to refuse them.
+        Use ``self.parameters``, for which the stage prepared something, from now on.
 
-        Called before a live change, in which each value for itself is allowed.
+        A live change of parameters has two steps, those of every stage. ``prepare`` builds what
+        the new parameters ask for while the old ones are in use, and raises to refuse them.
+        ``apply`` then switches at once.
         """
-
-    def take_over(self, prepared: Any) -> None:
-        """Go on with ``self.parameters``, for which ``prepared`` was built."""
+        if self.stage is not None:
+            self.stage.apply(self.parameters, prepared)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """
@@ -231,13 +242,15 @@ class StageNode(LifecycleNode):
             if self._is_configured:
                 self._is_configured = False
                 self.cleanup()
+            self.stage = None
 
     # Parameters.
 
     def _refuse_unknown_parameters(self) -> None:
         # rclpy ignores values for parameters that nobody declared; a typo must not pass.
         unknown = [name for name in self._parameter_overrides
-                   if not self.has_parameter(name) and not name.startswith('qos_overrides.')]
+                   if not name.startswith('qos_overrides.') and not self.has_parameter(
+                       parameters.current_name(type(self.parameters), name))]
         if unknown:
             raise parameters.unknown_parameter(unknown[0],
                                                list(parameters.flatten(self.parameters)))
@@ -245,7 +258,7 @@ class StageNode(LifecycleNode):
     def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
         try:
             changed = ros_parameters.changed(self.parameters, requested)
-            self._prepared = self.prepare(changed) if self._is_configured else None
+            self._prepared = None if self.stage is None else self.stage.prepare(changed)
         except STAGE_ERRORS as error:
             return SetParametersResult(successful=False, reason=one_line(str(error)))
         return SetParametersResult(successful=True)
@@ -254,7 +267,7 @@ class StageNode(LifecycleNode):
         self.parameters = ros_parameters.changed(self.parameters, requested)
         prepared, self._prepared = self._prepared, None
         if self._is_configured:
-            self.take_over(prepared)
+            self.apply(prepared)
 
     # Diagnostics.
 

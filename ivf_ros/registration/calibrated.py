@@ -54,7 +54,7 @@ class CalibratedRegistrar:
 
     def __init__(self, parameters: CalibratedParameters = CalibratedParameters()) -> None:
         self.parameters = parameters
-        self.H_thermal_to_rgb = _homography(parameters)
+        self.H_thermal_to_rgb = homography_of(parameters)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
@@ -83,7 +83,18 @@ class CalibratedRegistrar:
                             reason=f'implausible: {reason}' if reason else '')
 
 
-def _homography(p: CalibratedParameters) -> np.ndarray | None:
+def homography_of(calibrated: CalibratedParameters) -> np.ndarray | None:
+    """
+    Return H_thermal_to_rgb ``(3, 3)`` float64, or None where nothing is calibrated.
+
+    Raises
+    ------
+    RegistrationError
+        A list has the wrong length, only one of the intrinsics is given, or what is given makes
+        no homography.
+
+    """
+    p = calibrated
     try:
         if p.H_thermal_to_rgb:
             return geometry.normalized(_matrix('H_thermal_to_rgb', p.H_thermal_to_rgb))

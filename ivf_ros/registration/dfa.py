@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.nn.settings import NetworkParameters
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.displacements import Displacements
 from ivf_ros.registration.inputs import (
@@ -58,9 +60,6 @@ class DfaParameters:
         True, 'With the spatial information fusion module.', live=False)
     fem: bool = parameter(
         True, 'With the feature enhancement module.', live=False)
-    weights: str = parameter(
-        '', 'Weight file of this variant; empty for the one that comes with the package.',
-        live=False)
     work_px: int = parameter(
         320, 'Width of the thermal image that the network is given; it was trained for 320.',
         minimum=160, maximum=1280)
@@ -69,9 +68,6 @@ class DfaParameters:
         choices=('coarse', 'fine'))
     refinement_steps: int = parameter(
         5, 'Gauss-Newton steps at the end of fine matching; 0 for none.', minimum=0, maximum=50)
-    precision: str = parameter(
-        'bfloat16', 'Of the network; bfloat16 is several times faster than float32 on processors '
-        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
     min_confidence: float = parameter(
         0.5, 'Measurements less certain than this are rejected.', minimum=0.0, maximum=1.0)
 
@@ -91,17 +87,15 @@ class DfaRegistrar:
 
     """
 
-    def __init__(self, parameters: DfaParameters = DfaParameters()) -> None:
-        try:  # PyTorch, only where it is used
+    def __init__(self, parameters: DfaParameters = DfaParameters(),
+                 network: NetworkParameters = NetworkParameters()) -> None:
+        with explain_missing('dfa', RegistrationError):  # PyTorch, only where it is used
             from ivf_ros.registration.network_dfa_matching import DfaDescriber
-        except ModuleNotFoundError as error:
-            raise RegistrationError(f"dfa needs '{error.name}'; pip install {error.name}") \
-                from None
 
         self.parameters = parameters
-        path = weight_file(parameters)
+        path = weight_file(parameters, network)
         self._network = DfaDescriber(path, sfm=parameters.sfm, fem=parameters.fem,
-                                     precision=parameters.precision)
+                                     precision=network.precision)
         self.weight_files = (str(path),)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
@@ -162,10 +156,11 @@ class DfaRegistrar:
         return question.answered(geometry.normalized(H), confidence, inliers)
 
 
-def weight_file(parameters: DfaParameters) -> Path:
+def weight_file(parameters: DfaParameters, network: NetworkParameters = NetworkParameters()
+                ) -> Path:
     """Return the weight file that is named, or the packaged one of the variant."""
-    if parameters.weights:
-        return Path(parameters.weights)
+    if network.weights:
+        return Path(network.weights)
     modules = ['_sfm'] * parameters.sfm + ['_fem'] * parameters.fem
     return Path(__file__).parent / 'weights' / f'dfa{"".join(modules) or "_baseline"}.safetensors'
 

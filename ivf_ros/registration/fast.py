@@ -22,6 +22,8 @@ from pathlib import Path
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.nn.settings import NetworkParameters
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
     Answer,
@@ -37,13 +39,7 @@ from ivf_ros.registration.coarse_to_fine import (
     structure_levels,
 )
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import (
-    contrast,
-    Question,
-    RegistrationError,
-    resized,
-    scaled,
-)
+from ivf_ros.registration.inputs import contrast, Question, RegistrationError, resized, scaled
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration
 import numpy as np
@@ -64,8 +60,6 @@ _CONFIDENCE = (-7.87, 8.05, 2.39, 2.55, 0.07, -4.13)
 class FastParameters:
     """At which size the method ``fast`` compares, how far it searches, and how critically."""
 
-    weights: str = parameter(
-        '', 'Weight file; that of the package where empty.', live=False)
     work_px: int = parameter(
         320, 'Width of the thermal image that the network is given; it was trained for 320.',
         minimum=160, maximum=1280)
@@ -85,9 +79,6 @@ class FastParameters:
         3, 'Global search: how many of its answers are followed up.', minimum=1, maximum=20)
     refinement_steps: int = parameter(
         2, 'Rounds of matching at the finest level; 0 for none.', minimum=0, maximum=10)
-    precision: str = parameter(
-        'bfloat16', 'Of the network; bfloat16 is several times faster than float32 on processors '
-        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
     min_confidence: float = parameter(
         0.5, 'Measurements less certain than this are rejected.', minimum=0.0, maximum=1.0)
 
@@ -105,16 +96,14 @@ class FastRegistrar:
 
     """
 
-    def __init__(self, parameters: FastParameters = FastParameters()) -> None:
-        try:  # PyTorch, only where it is used
+    def __init__(self, parameters: FastParameters = FastParameters(),
+                 network: NetworkParameters = NetworkParameters()) -> None:
+        with explain_missing('fast', RegistrationError):  # PyTorch, only where it is used
             from ivf_ros.registration.network_fast import Mapper
-        except ModuleNotFoundError as error:
-            raise RegistrationError(f"fast needs '{error.name}'; pip install {error.name}") \
-                from None
 
         self.parameters = parameters
-        path = Path(parameters.weights or _WEIGHTS)
-        self._network = Mapper(path, parameters.precision)
+        path = Path(network.weights or _WEIGHTS)
+        self._network = Mapper(path, network.precision)
         self.weight_files = (str(path),)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,

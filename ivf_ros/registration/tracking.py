@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
@@ -35,7 +35,13 @@ _WIDTH_PX = 640  # of the RGB image in whose pixels corners are filtered
 
 
 class Registrar(Protocol):
-    """A method: measures the homography of one pair of images and remembers nothing."""
+    """
+    A method: measures the homography of one pair of images and remembers nothing.
+
+    ``parameters`` are those of the method; they may be replaced between two pairs.
+    """
+
+    parameters: Any
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:

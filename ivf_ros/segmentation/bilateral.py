@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ivf_ros.network_inputs import stack_channels
 from ivf_ros.nn.one_or_both import fitted, OneOrBoth
+from ivf_ros.nn.settings import NetworkParameters
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.segmentation.inputs import check_images, SegmentationError
 from ivf_ros.types import MFNET_CLASSES, Segmentation
@@ -23,12 +25,8 @@ WEIGHTS_OF_BOTH = _FOLDER / 'bilateral_both.safetensors'
 
 @dataclass(frozen=True)
 class BilateralParameters:
-    """How the network is run."""
+    """At which size images are segmented."""
 
-    weights: str = parameter('', 'Weight file; that of the package where empty.', live=False)
-    precision: str = parameter(
-        'bfloat16', 'Of the network; bfloat16 is about twice as fast as float32 on processors '
-        'that compute in it, and slower on others.', choices=('bfloat16', 'float32'), live=False)
     longer_side_px: int = parameter(
         640, 'Images are brought to this size before they are looked at, small ones to no more '
         'than twice their own; time grows with its square.', minimum=64, maximum=4096)
@@ -51,7 +49,8 @@ class BilateralSegmenter:
 
     class_names = MFNET_CLASSES
 
-    def __init__(self, parameters: BilateralParameters | None = None) -> None:
+    def __init__(self, parameters: BilateralParameters = BilateralParameters(),
+                 network: NetworkParameters = NetworkParameters()) -> None:
         """
         Load the network.
 
@@ -63,14 +62,11 @@ class BilateralSegmenter:
             The weight file is missing, damaged, or of another network.
 
         """
-        self.parameters = parameters or BilateralParameters()
-        try:  # PyTorch, only where it is used
+        self.parameters = parameters
+        with explain_missing('bilateral', SegmentationError):  # PyTorch, only where it is used
             from ivf_ros.segmentation.network_learned import LearnedSegmentation
-        except ModuleNotFoundError as error:
-            raise SegmentationError(
-                f"bilateral needs '{error.name}'; pip install {error.name}") from None
-        load = partial(LearnedSegmentation, precision=self.parameters.precision)
-        self._networks = OneOrBoth(load, self.parameters.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        load = partial(LearnedSegmentation, precision=network.precision)
+        self._networks = OneOrBoth(load, network.weights, WEIGHTS, WEIGHTS_OF_BOTH)
         self.takes_thermal = self._networks.takes_thermal
         self.weight_files = self._networks.weight_files
 

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import group, parameter
 from ivf_ros.segmentation.bilateral import BilateralParameters
 from ivf_ros.segmentation.thermal_saliency import ThermalSaliencyParameters
@@ -22,10 +23,21 @@ class SegmentationParameters:
     method: str = parameter(
         'default', "The segmenter; 'default' is the best one there is, now "
         f"'{DEFAULT_METHOD}'.", choices=METHODS, live=False)
+    network: NetworkParameters = group(NetworkParameters)
     bilateral: BilateralParameters = group(BilateralParameters)
     thermal_saliency: ThermalSaliencyParameters = group(ThermalSaliencyParameters)
 
+    RENAMED: ClassVar = {'bilateral.weights': 'network.weights',
+                         'bilateral.precision': 'network.precision'}
+
     @property
-    def chosen(self) -> Any:
+    def of_method(self) -> Any:
         """The parameters of the method."""
         return getattr(self, DEFAULT_METHOD if self.method == 'default' else self.method)
+
+
+@dataclass(frozen=True)
+class SegmentationStageParameters:
+    """How images are segmented."""
+
+    segmentation: SegmentationParameters = group(SegmentationParameters)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from ivf_ros.evaluation.stages.detection import DetectionEvaluation
 from ivf_ros.evaluation.stages.flicker import FlickerEvaluation
 from ivf_ros.evaluation.stages.fusion import DEFAULT_METRICS, FusionEvaluation
+from ivf_ros.evaluation.stages.pipeline import KNOWN, PipelineEvaluation
 from ivf_ros.evaluation.stages.registration import DEFAULT_SETS, RegistrationEvaluation, SETS
 from ivf_ros.evaluation.stages.segmentation import SegmentationEvaluation
 from ivf_ros.evaluation.stages.tracking import TrackingEvaluation
 
 __all__ = ['DEFAULT_METRICS', 'DEFAULT_SETS', 'DetectionEvaluation', 'FlickerEvaluation',
-           'FusionEvaluation', 'RegistrationEvaluation', 'SegmentationEvaluation', 'SETS',
-           'TrackingEvaluation']
+           'FusionEvaluation', 'KNOWN', 'PipelineEvaluation', 'RegistrationEvaluation',
+           'SegmentationEvaluation', 'SETS', 'TrackingEvaluation']

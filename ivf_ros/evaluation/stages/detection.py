@@ -21,14 +21,14 @@ from ivf_ros.evaluation.stages.per_input import check_takes, Judged, PerInputEva
 from ivf_ros.types import Detection
 import numpy as np
 
-_METRICS = (
+DETECTION_METRICS_OF_IMAGE = (
     MetricInfo('precision', 'higher', '', 'share of the found boxes that hit one of the same '
                'class with IoU 0.5'),
     MetricInfo('recall', 'higher', '', 'share of the true boxes that were hit'),
     MetricInfo('F1', 'higher', '', 'harmonic mean of the two; 1 where nothing is there and '
                'nothing was found'),
 )
-_LEAST_SCORE = 0.02  # of the boxes that mAP looks at
+MIN_REPORTED_SCORE = 0.02  # of the boxes that mAP looks at
 _PRECISION = MetricInfo('precision50', 'higher', '', 'share of all boxes that are reported '
                         'and are hits at IoU 0.5')
 _RECALL = MetricInfo('recall50', 'higher', '', 'share of all true boxes that were hit')
@@ -39,7 +39,7 @@ class DetectionEvaluation(PerInputEvaluation):
     """Detectors, scored for each image and for the boxes of all of them together."""
 
     name = 'detection'
-    metrics = _METRICS
+    metrics = DETECTION_METRICS_OF_IMAGE
 
     def labels_of(self, sample: Sample) -> Annotation[tuple[Detection, ...]] | None:
         """Return the true boxes."""
@@ -51,39 +51,71 @@ class DetectionEvaluation(PerInputEvaluation):
         detector, least_score = _detector(model, weights)
         check_takes(model, detector, seen)
         found, cpu_s = timed(detector.detect, *seen)
-        true = as_known(true, detector.class_names)
+        values, evidence = score_detections(found, true, detector.class_names, least_score)
         sure = [box for box in found if box.score >= least_score]
-        hits = metrics.matched(sure, true)
-        return Judged({info.name: hits[info.name] for info in self.metrics},
-                      {'found': _listed(found), 'true': _listed(true),
-                       'counts': [hits['hits'], hits['found'], hits['true']]}, cpu_s,
-                      detection.draw(seen[0], sure))
+        return Judged(values, evidence, cpu_s, detection.draw(seen[0], sure))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return COCO's measures over all images, and precision and recall of all boxes."""
-        counted = [row.evidence for row in rows if row.evidence]
-        if not counted:
-            return {}
-        values = metrics.detection([(boxes_of(one['found']), boxes_of(one['true']))
-                                    for one in counted])
-        known = {info.name: info for info in metrics.DETECTION_METRICS}
-        found = {name: (known.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
-                 for name, value in values.items()}
-        hits, boxes_found, boxes_true = (sum(one['counts'][i] for one in counted)
-                                         for i in range(3))
-        for info, boxes in ((_PRECISION, boxes_found), (_RECALL, boxes_true)):
-            found[info.name] = info, hits / boxes if boxes else math.nan
-        return found
+        return score_all_detections([row.evidence for row in rows if row.evidence])
+
+
+def score_detections(found: Sequence[Detection], true: Iterable[Detection],
+                     class_names: Sequence[str], min_score: float
+                     ) -> tuple[dict[str, float], dict[str, Any]]:
+    """
+    Compare the boxes of one image with the true ones.
+
+    Parameters
+    ----------
+    found:
+        All boxes that the detector reports.
+    true:
+        Those that are there, by any names.
+    class_names:
+        What the detector can find.
+    min_score:
+        Score from which on a box counts for the values of this image.
+
+    Returns
+    -------
+    values
+        ``DETECTION_METRICS_OF_IMAGE`` of the boxes with this score.
+    evidence
+        What ``score_all_detections`` needs.
+
+    """
+    known = as_known(true, class_names)
+    hits = metrics.matched([box for box in found if box.score >= min_score], known)
+    return ({info.name: hits[info.name] for info in DETECTION_METRICS_OF_IMAGE},
+            {'found': _listed(found), 'true': _listed(known),
+             'counts': [hits['hits'], hits['found'], hits['true']]})
+
+
+def score_all_detections(evidence: Sequence[dict[str, Any]]
+                         ) -> dict[str, tuple[MetricInfo, float]]:
+    """Return COCO's measures over all images, and precision and recall of all boxes."""
+    if not evidence:
+        return {}
+    values = metrics.detection([(boxes_of(one['found']), boxes_of(one['true']))
+                                for one in evidence])
+    known = {info.name: info for info in metrics.DETECTION_METRICS}
+    found = {name: (known.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
+             for name, value in values.items()}
+    hits, boxes_found, boxes_true = (sum(one['counts'][i] for one in evidence) for i in range(3))
+    for info, boxes in ((_PRECISION, boxes_found), (_RECALL, boxes_true)):
+        found[info.name] = info, hits / boxes if boxes else math.nan
+    return found
 
 
 @lru_cache(maxsize=32)
 def _detector(model: str, weights: str) -> tuple[Any, float]:
     """Return a detector that reports all mAP looks at, and from which score on it does at work."""
-    detector = detection.create(model, **({f'{model}.weights': weights} if weights else {}))
+    detector = detection.create(model, **{'network.weights': weights})
     if not isinstance(detector, detection.AnchorFreeDetector):
         return detector, 0.0
     at_work = detector.parameters.min_score
-    detector.parameters = replace(detector.parameters, min_score=_LEAST_SCORE)
+    detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE)
     return detector, at_work
 
 

@@ -38,28 +38,37 @@ class SegmentationEvaluation(PerInputEvaluation):
         segmenter = _segmenter(model, weights)
         check_takes(model, segmenter, seen)
         found, cpu_s = timed(segmenter.segment, *seen)
-        counts = metrics.confusion(found, true)
-        values = metrics.segmentation(counts, true.class_names)
-        return Judged({info.name: values[info.name] for info in self.metrics},
-                      {'counts': counts.tolist(), 'class_names': list(true.class_names)}, cpu_s,
-                      segmentation.overlay(seen[0], found))
+        return Judged(*score_labels(found, true), cpu_s, segmentation.overlay(seen[0], found))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return the measures of the added-up counts, IoU of each class included."""
-        counted = [row.evidence for row in rows if row.evidence]
-        schemes = {tuple(one['class_names']) for one in counted}
-        if len(schemes) != 1:  # nothing counted, or data sets with classes of their own
-            return {}
-        class_names, = schemes
-        values = metrics.segmentation(np.sum([one['counts'] for one in counted], axis=0),
-                                      class_names)
-        about = {info.name: info.about for info in self.metrics}
-        return {f'total {name}': (MetricInfo(f'total {name}', 'higher', '', 'all pixels together: '
-                                             + about.get(name, 'of one class')), value)
-                for name, value in values.items()
-                if not (math.isnan(value) or name.startswith('Acc '))}
+        return score_all_labels([row.evidence for row in rows if row.evidence])
+
+
+def score_labels(found: Segmentation, true: Segmentation
+                 ) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the metrics of one label image, and what ``score_all_labels`` needs of it."""
+    counts = metrics.confusion(found, true)
+    values = metrics.segmentation(counts, true.class_names)
+    return ({info.name: values[info.name] for info in metrics.SEGMENTATION_METRICS},
+            {'counts': counts.tolist(), 'class_names': list(true.class_names)})
+
+
+def score_all_labels(evidence: Sequence[dict[str, Any]]) -> dict[str, tuple[MetricInfo, float]]:
+    """Return the measures of the added-up counts, IoU of each class included."""
+    schemes = {tuple(one['class_names']) for one in evidence}
+    if len(schemes) != 1:  # nothing counted, or data sets with classes of their own
+        return {}
+    class_names, = schemes
+    values = metrics.segmentation(np.sum([one['counts'] for one in evidence], axis=0),
+                                  class_names)
+    about = {info.name: info.about for info in metrics.SEGMENTATION_METRICS}
+    return {f'total {name}': (MetricInfo(f'total {name}', 'higher', '', 'all pixels together: '
+                                         + about.get(name, 'of one class')), value)
+            for name, value in values.items()
+            if not (math.isnan(value) or name.startswith('Acc '))}
 
 
 @lru_cache(maxsize=32)
 def _segmenter(model: str, weights: str) -> Any:
-    return segmentation.create(model, **({f'{model}.weights': weights} if weights else {}))
+    return segmentation.create(model, **{'network.weights': weights})

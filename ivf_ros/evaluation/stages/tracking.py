@@ -154,6 +154,7 @@ class _Listener:
 
     def __init__(self, method: str) -> None:
         self._registrar = registration.create(method)
+        self.parameters = self._registrar.parameters
         self.accepted: np.ndarray | None = None  # of the latest pair
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
