@@ -6,7 +6,7 @@ Detect and follow objects in the fused image, or in both cameras together.
     ros2 launch ivf_ros detection.launch.py container:=/ivf_container
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 
 

@@ -6,7 +6,7 @@ Fuse registered thermal and RGB images into one.
     ros2 launch ivf_ros fusion.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 
 

@@ -7,11 +7,15 @@ Launch the graph: registration, fusion, segmentation and detection.
     ros2 launch ivf_ros ivf.launch.py source:=simulator rviz:=true
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 from launch.conditions import IfCondition
-from launch.substitutions import (AndSubstitution, EqualsSubstitution, LaunchConfiguration,
-                                  NotEqualsSubstitution)
+from launch.substitutions import (
+    AndSubstitution,
+    EqualsSubstitution,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+)
 
 
 def generate_launch_description() -> LaunchDescription:

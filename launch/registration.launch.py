@@ -6,7 +6,7 @@ Measure how thermal images lie on RGB images, and register them.
     ros2 launch ivf_ros registration.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 
 

@@ -6,7 +6,7 @@ Replay a recording, or the simulator, as two cameras.
     ros2 launch ivf_ros replay.launch.py source:=recordings/night.mcap loop:=true
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 
 

@@ -6,7 +6,7 @@ Segment the fused image, or both cameras together.
     ros2 launch ivf_ros segmentation.launch.py rgb:=/camera/image_raw
 """
 
-from ivf_ros.nodes import launching
+from ivf_ros.nodes.graph import launching
 from launch import LaunchDescription
 
 

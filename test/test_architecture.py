@@ -74,10 +74,52 @@ def test_the_foundation_knows_only_itself(path):
     assert rooms_used_by(path) <= set(FOUNDATION)
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) in ('data', 'evaluation')],
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'nn'], ids=identify)
+def test_networks_are_shared_by_stages_that_they_do_not_know(path):
+    assert rooms_used_by(path) <= {*FOUNDATION, 'nn'}
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'data'], ids=identify)
+def test_data_knows_what_it_reads_and_writes_but_not_what_that_is_for(path):
+    assert rooms_used_by(path) <= {*FOUNDATION, 'data'}
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'evaluation'], ids=identify)
+def test_evaluation_reaches_neither_into_the_nodes_nor_into_the_trainings(path):
+    assert not {'nodes', 'training', 'cli'} & rooms_used_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) not in ('evaluation', 'cli')],
                          ids=identify)
-def test_data_and_evaluation_do_not_reach_into_the_nodes(path):
-    assert 'nodes' not in rooms_used_by(path)
+def test_only_the_command_line_knows_the_evaluation(path):
+    assert 'evaluation' not in rooms_used_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) != 'cli'], ids=identify)
+def test_nobody_knows_the_command_line(path):
+    assert 'cli' not in rooms_used_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'nodes'], ids=identify)
+def test_nodes_know_no_training(path):
+    assert 'training' not in rooms_used_by(path)
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_the_stages_have_one_shape(stage):
+    folder = PACKAGE / stage
+    assert {'settings.py', 'stage.py', 'methods.py'} <= {path.name for path in folder.iterdir()}
+    names = imports_of(folder / '__init__.py')
+    assert {f'ivf_ros.{stage}.stage.{stage.capitalize()}Stage',
+            f'ivf_ros.{stage}.settings.{stage.capitalize()}StageParameters'} <= names
+
+
+def test_the_nodes_are_short_files_on_top_of_their_room():
+    top = {path.stem: len(path.read_text().splitlines())
+           for path in (PACKAGE / 'nodes').glob('*.py')}
+    assert set(top) == {'__init__', 'component_container', 'replay_node',
+                        *(f'{stage}_node' for stage in STAGES)}
+    assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 
 
 def test_pairing_needs_nothing_but_the_standard_library():
@@ -86,10 +128,18 @@ def test_pairing_needs_nothing_but_the_standard_library():
 
 
 @pytest.mark.parametrize('module', ['ivf_ros', 'ivf_ros.registration', 'ivf_ros.fusion',
-                                    'ivf_ros.segmentation', 'ivf_ros.detection', 'ivf_ros.cli'])
+                                    'ivf_ros.segmentation', 'ivf_ros.detection', 'ivf_ros.cli',
+                                    'ivf_ros.cli.stages'])
 def test_importing_loads_neither_ros_nor_torch(module):
     code = (f'import sys, {module}; '
             "print([m for m in ('rclpy', 'torch', 'vision_msgs') if m in sys.modules])")
+    loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                            timeout=60, check=True)
+    assert loaded.stdout.strip() == '[]'
+
+
+def test_the_command_line_is_read_without_opencv_or_numpy():
+    code = 'import sys, ivf_ros.cli; print([m for m in ("cv2", "numpy") if m in sys.modules])'
     loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                             timeout=60, check=True)
     assert loaded.stdout.strip() == '[]'

@@ -61,10 +61,10 @@ built_here = pytest.mark.skipif(
 # Runs in a process of its own: publishes until somebody closes its standard input, and answers
 # one service.
 PEER = """
-import sys, threading
+from composition_interfaces.srv import LoadNode
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from composition_interfaces.srv import LoadNode
+import sys, threading
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 def answer(request, response):

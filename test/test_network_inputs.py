@@ -107,12 +107,12 @@ class Spy:
 
 def live_inputs(live_graph, thermal, rgb, H):
     """Play a pair through the real nodes; return what the networks are given, and the fused."""
-    from ivf_ros.nodes import messages
+    from ivf_ros.nodes.graph import messages
     from ivf_ros.nodes.detection_node import DetectionNode
     from ivf_ros.nodes.fusion_node import FusionNode
     from ivf_ros.nodes.registration_node import RegistrationNode
     from ivf_ros.nodes.segmentation_node import SegmentationNode
-    from ivf_ros.nodes.transport import Hub
+    from ivf_ros.nodes.graph.transport import Hub
     from ivf_ros.types import Frame, Segmentation
     from rclpy.parameter import Parameter
 
@@ -179,9 +179,9 @@ def test_node_and_evaluation_hand_the_network_the_same_array(live_graph, size, d
 
 @pytest.mark.parametrize('mode', AGC_MODES)
 def test_every_gain_mode_is_applied_once_by_the_live_node(live_graph, mode):
-    from ivf_ros.nodes import messages
+    from ivf_ros.nodes.graph import messages
     from ivf_ros.nodes.fusion_node import FusionNode
-    from ivf_ros.nodes.messages import Homography, Stamped
+    from ivf_ros.nodes.graph.messages import Homography, Stamped
     from ivf_ros.types import Frame
     from rclpy.parameter import Parameter
 

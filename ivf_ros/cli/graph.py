@@ -40,7 +40,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from ivf_ros.nodes import demo
+    from ivf_ros.nodes.demo import run as demo
     report = demo.run(demo.DemoSettings(
         source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
         rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,

@@ -54,8 +54,8 @@ def _benchmark(options: argparse.Namespace) -> int:
         from ivf_ros.evaluation.stage_times import stage_times
         rows = [row for size in sizes for row in stage_times(size, options.seconds)]
     else:
-        from ivf_ros.nodes import benchmark
-        rows = benchmark.run(sizes, options.seconds)
+        from ivf_ros.nodes.demo import transport_benchmark
+        rows = transport_benchmark.run(sizes, options.seconds)
     if options.json:
         print_json(rows)
     else:

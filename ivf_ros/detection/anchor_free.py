@@ -13,7 +13,7 @@ from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.detection.suppression import best_detections
 from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.one_or_both import fitted, OneOrBoth
+from ivf_ros.nn.network_selector import fitted, OneOrBoth
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter

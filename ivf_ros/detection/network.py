@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from ivf_ros.nn.blocks import Convolution, Residual, twice
-from ivf_ros.nn.way_down import SIXTEENTH, THIRTYSECOND, WayDown
+from ivf_ros.nn.encoder import SIXTEENTH, THIRTYSECOND, WayDown
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.way_down import at_work, given_to, loaded
+from ivf_ros.nn.inference import at_work, given_to, loaded
 import numpy as np
 import torch
 

@@ -12,7 +12,8 @@ import cv2
 from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork
 from ivf_ros.fusion.network_fast import BLOCK_PX, FastFusionNetwork, MULTIPLE_PX
 from ivf_ros.fusion.network_seafusion import SeaFusionNetwork
-from ivf_ros.nn.weights import for_use, load
+from ivf_ros.nn.inference import for_use
+from ivf_ros.nn.weights import load
 import numpy as np
 import torch
 from torch import nn, Tensor

@@ -10,8 +10,8 @@ import io
 from pathlib import Path
 from typing import TypeVar
 
-from ivf_ros.nn.way_down import loaded, MULTIPLE_PX, WayDown
-from ivf_ros.nn.weights import folded
+from ivf_ros.nn.encoder import MULTIPLE_PX, WayDown
+from ivf_ros.nn.inference import folded, loaded
 from ivf_ros.output import FILE_MARK
 import torch
 from torch import nn, Tensor

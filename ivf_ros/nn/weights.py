@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from ivf_ros.output import FILE_MARK
 from safetensors import SafetensorError
 from safetensors.torch import safe_open, save_file
-import torch
 from torch import nn
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -108,32 +107,3 @@ def _opened(path: Path) -> Iterator[Any]:
         raise WeightsError(f'no weight file at {path}') from None
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f'{path} is no weight file: {error}') from None
-
-
-def folded(network: Network) -> Network:
-    """
-    Return the network with each batch normalisation merged into the convolution before it.
-
-    In place; for inference only. The two are the same linear map: ``y = g (W x - m) / s + b``.
-    """
-    for child in network.children():
-        if isinstance(child, nn.Sequential) and len(child) > 1 \
-                and isinstance(child[0], nn.Conv2d) and isinstance(child[1], nn.BatchNorm2d):
-            child[0] = torch.nn.utils.fuse_conv_bn_eval(child[0], child[1])
-            child[1] = nn.Identity()
-        folded(child)
-    return network
-
-
-def for_use(network: Network, precision: str) -> Network:
-    """
-    Return a trained network as fast as it gets on a processor, for inference only; in place.
-
-    Batch normalisation is folded, weights are ``'bfloat16'`` or ``'float32'``, channels last.
-    """
-    kind = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
-    network = folded(network).to(kind)
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.dim() == 4:
-            tensor.data = tensor.data.to(memory_format=torch.channels_last)
-    return network

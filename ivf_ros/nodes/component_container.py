@@ -27,11 +27,11 @@ from typing import Any, Sequence
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from ivf_ros import memory
-from ivf_ros.nodes import process
-from ivf_ros.nodes.health import one_line
-from ivf_ros.nodes.node_parameters import NODE_PARAMETERS
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.graph import process
+from ivf_ros.nodes.graph.health import one_line
+from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Hub
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity

@@ -8,15 +8,15 @@ from typing import Any
 
 from ivf_ros import detection
 from ivf_ros.detection import DetectionStage
-from ivf_ros.nodes import messages
-from ivf_ros.nodes.health import equipment
-from ivf_ros.nodes.image_transport import ImageOutput
-from ivf_ros.nodes.messages import Stamped
-from ivf_ros.nodes.node_parameters import DetectionNodeParameters
-from ivf_ros.nodes.perception_input import PerceptionInput
-from ivf_ros.nodes.process import run_node
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.image_transport import ImageOutput
+from ivf_ros.nodes.graph.messages import Stamped
+from ivf_ros.nodes.graph.node_parameters import DetectionNodeParameters
+from ivf_ros.nodes.graph.perception_input import PerceptionInput
+from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pace import Pace
 from ivf_ros.types import Frame
 

@@ -8,15 +8,15 @@ from collections import Counter
 from typing import Any
 
 from ivf_ros.fusion import FusionMode, FusionStage
-from ivf_ros.nodes import messages
-from ivf_ros.nodes.health import equipment
-from ivf_ros.nodes.image_transport import ImageOutput
-from ivf_ros.nodes.messages import Homography, Stamped
-from ivf_ros.nodes.node_parameters import FusionNodeParameters
-from ivf_ros.nodes.paired_input import PairedInput
-from ivf_ros.nodes.process import run_node
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.image_transport import ImageOutput
+from ivf_ros.nodes.graph.messages import Homography, Stamped
+from ivf_ros.nodes.graph.node_parameters import FusionNodeParameters
+from ivf_ros.nodes.graph.paired_input import PairedInput
+from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.types import Frame
 from sensor_msgs.msg import CameraInfo

@@ -7,16 +7,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ivf_ros.nodes import messages
-from ivf_ros.nodes.health import equipment
-from ivf_ros.nodes.image_transport import ImageOutput
-from ivf_ros.nodes.messages import Homography, Stamped
-from ivf_ros.nodes.node_parameters import RegistrationNodeParameters
-from ivf_ros.nodes.paired_input import PairedInput
-from ivf_ros.nodes.process import run_node
-from ivf_ros.nodes.rig import Rig
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.image_transport import ImageOutput
+from ivf_ros.nodes.graph.messages import Homography, Stamped
+from ivf_ros.nodes.graph.node_parameters import RegistrationNodeParameters
+from ivf_ros.nodes.graph.paired_input import PairedInput
+from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.rig import Rig
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.registration import RegistrationResult, RegistrationStage
 from ivf_ros.registration.stage import MeasurementRequest

@@ -12,13 +12,13 @@ from typing import Any, Callable
 
 from ivf_ros import dds
 from ivf_ros.data.sources import open_source, Source
-from ivf_ros.nodes.image_transport import ImageOutput
-from ivf_ros.nodes.messages import header_of
-from ivf_ros.nodes.node_parameters import ReplayNodeParameters
-from ivf_ros.nodes.playhead import Playhead
-from ivf_ros.nodes.process import run_node
-from ivf_ros.nodes.stage_node import StageNode
-from ivf_ros.nodes.transport import Hub
+from ivf_ros.nodes.graph.image_transport import ImageOutput
+from ivf_ros.nodes.graph.messages import header_of
+from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
+from ivf_ros.nodes.graph.playhead import Playhead
+from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.types import Event
 from rclpy.parameter import Parameter

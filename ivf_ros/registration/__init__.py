@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from ivf_ros.registration.calibrated import CalibratedParameters, CalibratedRegistrar
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
-from ivf_ros.registration.dfa import DfaParameters, DfaRegistrar
+from ivf_ros.registration.dfa.registrar import DfaParameters, DfaRegistrar
 from ivf_ros.registration.fast import FastParameters, FastRegistrar
 from ivf_ros.registration.inputs import RegistrationError
 from ivf_ros.registration.methods import create, create_from, methods
-from ivf_ros.registration.rift import RiftParameters, RiftRegistrar
+from ivf_ros.registration.rift.registrar import RiftParameters, RiftRegistrar
 from ivf_ros.registration.settings import (
     DEFAULT_METHOD,
     RegistrationParameters,

@@ -10,9 +10,9 @@ from typing import Any
 from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import CalibratedRegistrar
 from ivf_ros.registration.dense import DenseRegistrar
-from ivf_ros.registration.dfa import DfaRegistrar
+from ivf_ros.registration.dfa.registrar import DfaRegistrar
 from ivf_ros.registration.fast import FastRegistrar
-from ivf_ros.registration.rift import RiftRegistrar
+from ivf_ros.registration.rift.registrar import RiftRegistrar
 from ivf_ros.registration.settings import DEFAULT_METHOD, METHODS, RegistrationParameters
 from ivf_ros.registration.tracking import Registrar
 

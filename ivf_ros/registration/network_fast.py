@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ivf_ros.nn.blocks import Residual, Stem, twice
-from ivf_ros.nn.weights import for_use, load
+from ivf_ros.nn.inference import for_use
+from ivf_ros.nn.weights import load
 from ivf_ros.registration.learned_input import normalized_input
 import numpy as np
 import torch

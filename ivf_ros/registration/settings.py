@@ -11,9 +11,9 @@ from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import group, parameter
 from ivf_ros.registration.calibrated import CalibratedParameters
 from ivf_ros.registration.dense import DenseParameters
-from ivf_ros.registration.dfa import DfaParameters
+from ivf_ros.registration.dfa.registrar import DfaParameters
 from ivf_ros.registration.fast import FastParameters
-from ivf_ros.registration.rift import RiftParameters
+from ivf_ros.registration.rift.registrar import RiftParameters
 from ivf_ros.registration.tracking import TrackerParameters
 from ivf_ros.thermal import FreezeParameters
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.one_or_both import fitted, OneOrBoth
+from ivf_ros.nn.network_selector import fitted, OneOrBoth
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter

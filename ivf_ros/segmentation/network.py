@@ -13,7 +13,7 @@ scene is says which channels of the detail count, and the detail says where the 
 from __future__ import annotations
 
 from ivf_ros.nn.blocks import Convolution, twice
-from ivf_ros.nn.way_down import SIXTEENTH, THIRTYSECOND, WayDown
+from ivf_ros.nn.encoder import SIXTEENTH, THIRTYSECOND, WayDown
 import torch
 from torch import nn, Tensor
 

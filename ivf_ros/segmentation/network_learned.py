@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-from ivf_ros.nn.way_down import at_work, given_to, loaded
+from ivf_ros.nn.inference import at_work, given_to, loaded
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 import numpy as np

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.data.misalignment import misaligned, random_homography, WARP_SETS
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
-from ivf_ros.evaluation.warps import misaligned, random_homography, WARP_SETS
 from ivf_ros.registration.coarse_to_fine import Evidence, features
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
 from ivf_ros.registration.fast import FastParameters, FastRegistrar

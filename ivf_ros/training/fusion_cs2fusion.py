@@ -28,13 +28,7 @@ from ivf_ros.fusion.network_cs2fusion import (
     self_correlation_and_saliency,
 )
 from ivf_ros.training import loop
-from ivf_ros.training.fusion_data import (
-    as_tensors,
-    example,
-    FusionExample,
-    FusionScene,
-    luma_of,
-)
+from ivf_ros.training.fusion_data import as_tensors, example, FusionExample, FusionScene, luma_of
 from ivf_ros.training.fusion_losses import (
     attraction,
     correlation,

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ivf_ros import geometry
 from ivf_ros.nn import weights
-from ivf_ros.registration.network_dfa import DfaNetwork
-from ivf_ros.registration.network_dfa_matching import (
+from ivf_ros.registration.dfa.network import DfaNetwork
+from ivf_ros.registration.dfa.network_matching import (
     COARSE_STRIDE,
     FINE_STRIDE,
     PATCH,

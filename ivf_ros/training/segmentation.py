@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.way_down import WayDown
+from ivf_ros.nn.encoder import WayDown
 from ivf_ros.nn.weights import load
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import loop

@@ -8,18 +8,13 @@ Paint and paving joints show mostly in RGB; where a car stood or wheels roll sho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ivf_ros.data.simulator.climate import Climate, clouds, Lighting, UP
 from ivf_ros.data.simulator.facades import Face
+from ivf_ros.data.simulator.layout import LANE_M, Layout
 from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
 import numpy as np
 
-if TYPE_CHECKING:
-    from ivf_ros.data.simulator.street import Layout
-
 _START_M, _END_M, _KERB_M = -2.0, 118.0, 0.12
-_LANE_M = 1.65
 _ALONG_X, _ALONG_Z = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
 
 
@@ -125,7 +120,7 @@ def _marks(layout, rng, climate) -> Mesh:
         if not clear[0] - dash < z < clear[1]:
             rectangle(-0.06, 0.06, z, z + dash, yellow)
     for side in (-1, 1):
-        x = side * 2 * _LANE_M
+        x = side * 2 * LANE_M
         if layout.parking[side > 0]:
             for z in np.arange(5.0, 80, 5.8):
                 rectangle(x - 0.05, side * layout.kerb_x[side > 0], z, z + 0.1, white)
@@ -134,8 +129,8 @@ def _marks(layout, rng, climate) -> Mesh:
     if crossing:
         for x in np.arange(-layout.kerb_x[0] + 0.4, layout.kerb_x[1] - 0.6, 1.0):
             rectangle(x, x + 0.5, crossing - 1.5, crossing + 1.5, white)
-        rectangle(-2 * _LANE_M, -0.15, crossing + 2.4, crossing + 2.75, white)
-        rectangle(0.15, 2 * _LANE_M, crossing - 2.75, crossing - 2.4, white)
+        rectangle(-2 * LANE_M, -0.15, crossing + 2.4, crossing + 2.75, white)
+        rectangle(0.15, 2 * LANE_M, crossing - 2.75, crossing - 2.4, white)
     return mesh.build()
 
 
@@ -147,7 +142,7 @@ def _heat_traces(layout, rng, climate) -> list[Texture]:
         face = Face(np.array([x0, 0, z0]), _ALONG_X, _ALONG_Z, x1 - x0, z1 - z0, UP)
         traces.append(face.textured('celsius', np.full((4, 4), kelvin, np.float32), 1.0, 'add'))
 
-    for lane in (-_LANE_M, _LANE_M):
+    for lane in (-LANE_M, LANE_M):
         for wheel in (-0.75, 0.75):
             warm(lane + wheel - 0.17, lane + wheel + 0.17, _START_M, 100, rng.uniform(0.3, 0.9))
     for side in (-1, 1):

@@ -4,15 +4,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ivf_ros.data.simulator.climate import Climate, clouds, Lighting, UP
 from ivf_ros.data.simulator.facades import facade, Face
+from ivf_ros.data.simulator.layout import Layout
 from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
 import numpy as np
-
-if TYPE_CHECKING:
-    from ivf_ros.data.simulator.street import Layout
 
 _SKY_M, _SKY_STEP_M = 2000.0, 25.0
 _ROOFS = ((0.08, 0.10, 0.24), (0.06, 0.06, 0.07), (0.10, 0.12, 0.16))

@@ -27,12 +27,13 @@ from ivf_ros.data.simulator.furniture import (
 )
 from ivf_ros.data.simulator.ground import ground, kerb
 from ivf_ros.data.simulator.houses import backdrop, houses
+from ivf_ros.data.simulator.layout import draw_layout, LANE_M, Layout
 from ivf_ros.data.simulator.people import cycling, Person, person, walking
 from ivf_ros.data.simulator.raster import Mesh, Texture
 from ivf_ros.data.simulator.vehicles import bicycle, car
 import numpy as np
 
-LANE_M, KERB_M = 1.65, 0.12
+KERB_M = 0.12
 BEHIND_EVERYTHING_M = 1e3  # depth of what lies on the ground: it hides nothing that stands
 _LAMP_COLOURS = ((0.30, 0.66, 1.0), (0.75, 0.95, 1.0), (0.9, 1.0, 1.0))
 _ROAD_LOOP_M, _WALK_LOOP_M = (-12.0, 150.0), (-4.0, 75.0)
@@ -72,19 +73,6 @@ class Thing:
     class_name: str = ''
     identity: int = 0
     flares: tuple[Flare, ...] = ()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Measures of the street; pairs are left and right, in metres from the middle."""
-
-    parking: tuple[bool, bool]
-    kerb_x: tuple[float, float]
-    wall_x: tuple[float, float]
-    crossing_z: float  # 0 where there is none
-    crossing_waits: bool  # cars stand and people cross
-    rail_side: int  # -1, 1, or 0 for no guardrail
-    bump_z: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +170,7 @@ def build_street(condition: str, seed: int) -> Street:
     places, weather_rng, ground_rng, houses_rng, things_rng = (
         np.random.default_rng([seed, 1, part]) for part in range(5))
     weather = climate(condition, weather_rng)
-    layout = _layout(places)
+    layout = draw_layout(places)
     eye = np.array([_stand(layout, places), -places.uniform(1.35, 2.1), 0.0])
     angles = np.array([places.uniform(-1.5, 4.0), -0.9 * eye[0] + places.uniform(-4, 4),
                        places.uniform(-1, 1)])
@@ -211,17 +199,6 @@ def _lighting(weather, layout, eye_m, lamps, colour, rng) -> Lighting:
 
 def _x(pair: tuple[float, float], side: int) -> float:
     return side * pair[side > 0]
-
-
-def _layout(rng: np.random.Generator) -> Layout:
-    parking = bool(rng.random() < 0.75), bool(rng.random() < 0.6)
-    left, right = (2 * LANE_M + 2.2 * has + 0.3 for has in parking)
-    walls = left + rng.uniform(2.4, 4.0), right + rng.uniform(2.4, 4.0)
-    crossing = rng.uniform(9, 17) if rng.random() < 0.6 else 0.0
-    waits = bool(crossing and rng.random() < 0.5)
-    return Layout(parking, (left, right), walls, crossing, waits,
-                  int(rng.choice([0, 0, -1, 1])), rng.uniform(19, 26)
-                  if rng.random() < 0.3 else 0.0)
 
 
 def _stand(layout: Layout, rng: np.random.Generator) -> float:

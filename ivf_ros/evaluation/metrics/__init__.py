@@ -14,11 +14,7 @@ from ivf_ros.evaluation.metrics.registration import (
     registration,
     success_rate,
 )
-from ivf_ros.evaluation.metrics.segmentation import (
-    confusion,
-    segmentation,
-    SEGMENTATION_METRICS,
-)
+from ivf_ros.evaluation.metrics.segmentation import confusion, segmentation, SEGMENTATION_METRICS
 
 __all__ = ['area_under_curve', 'confusion', 'detection', 'DETECTION_METRICS', 'fusion',
            'FUSION_METRIC_INFO', 'FUSION_METRICS', 'landmark_errors', 'likeness',

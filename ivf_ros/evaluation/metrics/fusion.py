@@ -7,8 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ivf_ros.evaluation.metrics import (edges, feature_information, intensity, multiscale,
-                                        perceptual, phase, structure)
+from ivf_ros.evaluation.metrics import (
+    edges,
+    feature_information,
+    intensity,
+    multiscale,
+    perceptual,
+    phase,
+    structure,
+)
 from ivf_ros.evaluation.metrics.info import by_name, MetricInfo
 from ivf_ros.evaluation.metrics.inputs import check_triple, ImageTriple, MetricError, Sources
 import numpy as np

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import cv2
 from ivf_ros import fusion, geometry
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
+from ivf_ros.data.misalignment import misaligned
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Measured, Row
 from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
-from ivf_ros.evaluation.warps import misaligned
 import numpy as np
 
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')

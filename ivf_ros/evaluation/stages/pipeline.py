@@ -35,11 +35,7 @@ from ivf_ros.evaluation.stages.segmentation import score_all_labels, score_label
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.parameters import build
-from ivf_ros.registration import (
-    RegistrationResult,
-    RegistrationStage,
-    RegistrationStageParameters,
-)
+from ivf_ros.registration import RegistrationResult, RegistrationStage, RegistrationStageParameters
 from ivf_ros.registration.stage import MeasurementRequest
 from ivf_ros.segmentation import SegmentationStage
 from ivf_ros.types import Detection, Frame, Segmentation

@@ -16,13 +16,13 @@ import math
 
 import cv2
 from ivf_ros import geometry, registration
+from ivf_ros.data.misalignment import misaligned, random_homography, WARP_SETS
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Measured, Row
 from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
-from ivf_ros.evaluation.warps import misaligned, random_homography, WARP_SETS
 from ivf_ros.parameters import parse_settings
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Registration, RegistrationState

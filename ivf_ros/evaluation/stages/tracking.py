@@ -17,6 +17,7 @@ import math
 
 import cv2
 from ivf_ros import geometry, registration
+from ivf_ros.data.misalignment import misaligned, random_homography
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
@@ -25,7 +26,6 @@ from ivf_ros.evaluation.results import Measured, Row
 from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed, video_frames
 from ivf_ros.evaluation.stages.registration import WIDTH_PX
 from ivf_ros.evaluation.stages.track_picture import track_picture
-from ivf_ros.evaluation.warps import misaligned, random_homography
 from ivf_ros.thermal import FreezeDetector, ThermalState
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np

@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
+from ivf_ros.evaluation.studies.metric_study import MetricStudy
 import numpy as np
-
-if TYPE_CHECKING:
-    from ivf_ros.evaluation.studies.metric_selection import MetricStudy
 
 
 def agreement_png(found: MetricStudy) -> bytes:

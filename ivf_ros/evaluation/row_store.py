@@ -1,0 +1,91 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of an evaluation on disk, and the plan that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import ivf_ros
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
+
+
+class RowStore:
+    """
+    The lines of ``rows.jsonl``.
+
+    Attributes
+    ----------
+    done:
+        Keys of the tasks that are there.
+
+    Raises
+    ------
+    EvaluationError
+        The folder holds an evaluation of something else.
+
+    """
+
+    def __init__(self, out: Path, plan: dict[str, Any], restart: bool) -> None:
+        self._path = out / 'rows.jsonl'
+        plan_path = out / 'plan.json'
+        if plan_path.is_file() and not restart:
+            changed = _changed(json.loads(plan_path.read_text()), plan)
+            if changed:
+                raise EvaluationError(f'{out} holds another evaluation: {", ".join(changed)} '
+                                      'changed; give another --out, or --restart')
+        elif self._path.exists():
+            self._path.unlink()
+        write_atomically(plan_path, json_bytes(plan))
+        self._lines = self._read()
+        self.done = set(self._lines)
+
+    def add(self, key: str, rows: Sequence[Row]) -> None:
+        """Keep what came of a task, on disk before this returns."""
+        rows_as_json = [row.to_json() for row in rows]
+        record = {'task': key, 'rows': rows_as_json}
+        with self._path.open('a') as file:
+            file.write(json.dumps(record) + '\n')
+            file.flush()
+            os.fsync(file.fileno())
+        self._lines[key] = rows_as_json
+
+    def rows(self) -> list[Row]:
+        """Return all rows there are."""
+        return [Row.from_json(record) for records in self._lines.values() for record in records]
+
+    def _read(self) -> dict[str, list[dict[str, Any]]]:
+        if not self._path.is_file():
+            return {}
+        lines: dict[str, list[dict[str, Any]]] = {}
+        whole = 0
+        data = self._path.read_bytes()
+        for line in data.splitlines(keepends=True):
+            if not line.endswith(b'\n'):
+                break  # the kill came while it was written
+            record = json.loads(line)
+            lines[record['task']] = record['rows']
+            whole += len(line)
+        if whole < len(data):
+            with self._path.open('r+b') as file:
+                file.truncate(whole)
+        return lines
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    names = {'code': 'the package itself'}
+    return [names.get(name, name) for name in new if old.get(name) != new[name]]
+
+
+def fingerprint_code() -> str:
+    """Return a digest of the code and the weights of this package."""
+    root = Path(ivf_ros.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted([*root.rglob('*.py'), *root.rglob('*.safetensors')]):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

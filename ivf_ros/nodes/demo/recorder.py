@@ -1,0 +1,126 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Records the topics of the graph as any other process sees them: over DDS, into a bag."""
+
+from __future__ import annotations
+
+from collections import Counter
+import struct
+import threading
+import time
+from typing import Any, Callable
+
+from diagnostic_msgs.msg import DiagnosticArray
+from ivf_ros.data.bag_writer import BagError, BagWriter
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.messages import Homography, Stamped
+from ivf_ros.nodes.graph.topic_watch import type_name
+from ivf_ros.nodes.graph.transport import LATCHED_QOS
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, Image
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+# Everything of the graph that a recording keeps; overlays can be drawn again from these.
+RECORDED_TOPICS = {
+    'thermal/image_raw': Image,
+    'rgb/image_raw': Image,
+    'registration/homography': CameraInfo,
+    'thermal_registered/image': Image,
+    'fused/image': Image,
+    'segmentation/labels': Image,
+    'segmentation/label_info': LabelInfo,
+    'detections': Detection2DArray,
+}
+
+_RELIABLE = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED_TOPICS = ('segmentation/label_info',)
+
+# Every recorded message begins with a Header: four bytes of encapsulation, then its stamp.
+_STAMP = struct.Struct('<iI')
+_STAMP_OFFSET = 4
+
+
+def stamp_ns_in(cdr: bytes | memoryview) -> int:
+    """Read the stamp of a serialised message that begins with a Header."""
+    seconds, nanoseconds = _STAMP.unpack_from(cdr, _STAMP_OFFSET)
+    return seconds * 1_000_000_000 + nanoseconds
+
+
+class Recorder(Node):
+    """
+    Writes the raw messages into a bag and notes when each arrived.
+
+    Attributes
+    ----------
+    frames:
+        Topic to number of messages received.
+    arrivals_s:
+        Topic to {stamp in nanoseconds: ``time.monotonic()`` of arrival}.
+    homographies:
+        Every homography received.
+    class_names:
+        What the labels of the segmentation mean.
+    failure:
+        Why nothing is written any more, as when the disk is full; empty while all is well.
+    diagnostics:
+        Node name to the values of its latest diagnostic message.
+
+    """
+
+    def __init__(self, writer: BagWriter, **node_options: Any) -> None:
+        super().__init__('recorder', **node_options)
+        self._writer = writer
+        self.frames: Counter[str] = Counter()
+        self.arrivals_s: dict[str, dict[int, float]] = {t: {} for t in RECORDED_TOPICS}
+        self.homographies: list[Stamped[Homography]] = []
+        self.class_names: tuple[str, ...] = ()
+        self.failure = ''
+        self.diagnostics: dict[str, dict[str, str]] = {}
+        self._news = threading.Condition()
+        for topic, message_type in RECORDED_TOPICS.items():
+            self.create_subscription(
+                message_type, topic, self._receiver_of(topic, message_type),
+                LATCHED_QOS if topic in _LATCHED_TOPICS else _RELIABLE, raw=True)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 20)
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``condition()`` holds, looking again whenever something arrives."""
+        with self._news:
+            return self._news.wait_for(condition, timeout_s)
+
+    def _receiver_of(self, topic: str, message_type: type) -> Callable[[bytes], None]:
+
+        def receive(cdr: bytes) -> None:
+            arrived_s = time.monotonic()
+            stamp_ns = stamp_ns_in(cdr)
+            self._write(topic, type_name(message_type), cdr)
+            with self._news:
+                self.frames[topic] += 1
+                self.arrivals_s[topic][stamp_ns] = arrived_s
+                if topic == 'registration/homography':
+                    self.homographies.append(messages.homography_from_message(
+                        deserialize_message(cdr, message_type)))
+                elif topic == 'segmentation/label_info':
+                    self.class_names = messages.label_info_from_message(
+                        deserialize_message(cdr, message_type)).value
+                self._news.notify_all()
+
+        return receive
+
+    def _write(self, topic: str, type_name: str, cdr: bytes) -> None:
+        if self.failure:
+            return
+        try:
+            self._writer.write_raw(topic, type_name, cdr, self.get_clock().now().nanoseconds,
+                                   latched=topic in _LATCHED_TOPICS)
+        except BagError as error:
+            self.failure = str(error)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        with self._news:
+            for status in message.status:
+                values = {entry.key: entry.value for entry in status.values}
+                self.diagnostics[status.name.lstrip('/')] = values
+            self._news.notify_all()

@@ -1,0 +1,311 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The whole graph at work: cameras, stages and a recorder, as real nodes on real topics.
+
+This process plays the cameras and records; a second process hosts the four stages. Everything
+between the two goes over DDS, as it would on a robot. What was seen is written down as a bag, a
+contact sheet and a summary.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Callable, IO
+
+from ivf_ros import dds, geometry
+from ivf_ros.data.bag_writer import BagWriter
+from ivf_ros.data.sources import open_source, Source
+from ivf_ros.nodes.demo import sheet
+from ivf_ros.nodes.demo.recorder import Recorder
+from ivf_ros.nodes.replay_node import ReplayNode
+from ivf_ros.output import open_folder, remove_marked_folder, write_mark
+from ivf_ros.types import Event, Truth
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+# Two cores simulate, run all stages and record: 15 Hz leaves room for all of it.
+DEFAULT_SOURCE = 'simulator:condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
+STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+
+_START_TIMEOUT_S = 60.0
+_DRAIN_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 10.0
+# Diagnostics come once a second; the last ones of a run within this.
+_LAST_DIAGNOSTICS_S = 2.5
+
+# A still shows no sensor noise, and says nothing of where the next one lies.
+_FOR_STILLS = ('registration:max_rate_hz:=10.0', 'registration:tracker.acquire_count:=1',
+               'registration:tracker.relock_count:=1', 'registration:tracker.drift_px:=10000.0',
+               'registration:freeze.minimum_duration_s:=10.0',
+               'fusion:freeze.minimum_duration_s:=10.0')
+
+
+class DemoError(RuntimeError):
+    """The demonstration could not be run to its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What is remembered of a frame that was published: when, how large, what is true of it."""
+
+    at_s: float  # time.monotonic()
+    size: tuple[int, int]
+    truth: Truth | None
+
+
+# Stream to {stamp in nanoseconds: what was played then}.
+PlayLog = dict[str, dict[int, Played]]
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to play, for how long, and where to put what came out."""
+
+    source: str = DEFAULT_SOURCE
+    seconds: float = 10.0
+    out: Path = Path('ivf_demo')
+    rate: float = 1.0
+    aligned: bool = False
+    still_s: float = 0.0
+    params_file: Path | None = None
+
+
+def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
+        ) -> dict[str, Any]:
+    """
+    Run the graph and return its summary, which also lies in ``summary.json``.
+
+    Raises
+    ------
+    DemoError
+        The graph did not start, died on the way, or nothing came out of it.
+    SourceError, ParameterError
+        The source cannot be opened.
+    OutputError
+        Something would be lost in the output folder.
+
+    """
+    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
+    open_folder(settings.out, 'demo', [settings.source])
+    bag = settings.out / 'bag'
+    remove_marked_folder(bag)
+    dds.use_profile()
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    progress(f'source: {source.name}')
+    played: PlayLog = {'thermal': {}, 'rgb': {}}
+
+    def on_published(event: Event) -> None:
+        played[event.stream][event.frame.stamp_ns] = Played(time.monotonic(), event.frame.size,
+                                                            event.truth)
+
+    with open(settings.out / 'stages.log', 'w+', encoding='utf-8') as log, \
+            BagWriter(bag) as writer:
+        write_mark(bag, 'demo')
+        with _Graph(settings, source, writer, on_published, log) as graph:
+            progress('waiting for the stages')
+            graph.wait_until_active()
+            progress(f'playing {settings.seconds:g} s')
+            graph.play(progress)
+            diagnostics = graph.last_diagnostics()
+    report = _summarise(settings, source, played, graph.recorder, diagnostics)
+    progress('drawing the contact sheet')
+    sheet_path = settings.out / 'contact_sheet.png'
+    sheet.write(sheet_path, bag, graph.recorder, source.name)
+    report['files'] = {'bag': str(bag), 'contact_sheet': str(sheet_path),
+                       'log': str(settings.out / 'stages.log')}
+    (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
+    if not report['topics']['fused/image']['frames']:
+        raise DemoError(f"nothing was fused; see {settings.out / 'stages.log'}")
+    return report
+
+
+def summary_text(report: dict[str, Any]) -> str:
+    """Lay out the summary for a person."""
+    lines = [f"{'topic':28}{'frames':>8}"]
+    lines += [f"{topic:28}{counts['frames']:8d}" for topic, counts in report['topics'].items()]
+    lines.append(f"{'latency':28}{'p50 ms':>8}{'p95 ms':>8}")
+    lines += [f"{stage:28}{latency['p50']:8.1f}{latency['p95']:8.1f}"
+              for stage, latency in report['latency_ms'].items()]
+    lines.append('drops: ' + (', '.join(f'{reason} {count}' for reason, count
+                                        in report['drops'].items()) or 'none'))
+    states = report['registration']['states']
+    lines.append('registration: ' + ', '.join(f'{s} {n}' for s, n in states.items()))
+    error = report['registration'].get('corner_error_px')
+    if error:
+        lines.append(f"corner error: median {error['median']:.2f} px, p95 {error['p95']:.2f} px")
+    lines += [f'{name}: {path}' for name, path in report['files'].items()]
+    return '\n'.join(lines)
+
+
+class _Graph:
+    """The processes and nodes of one demonstration; on leaving, everything has ended."""
+
+    def __init__(self, settings: DemoSettings, source: Source, writer: BagWriter,
+                 on_published: Callable[[Event], None], log: IO[str]) -> None:
+        self._settings, self._log = settings, log
+        rclpy.init(args=[])
+        self.recorder = Recorder(writer)
+        overrides = [Parameter(name, value=value) for name, value in {
+            'source': settings.source, 'rate': settings.rate, 'autostart': False,
+            'max_duration_s': settings.seconds}.items()]
+        self._replay = ReplayNode(source=source, on_published=on_published,
+                                  parameter_overrides=overrides)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.recorder)
+        self._executor.add_node(self._replay)
+        self._spinning = threading.Thread(target=self._spin, daemon=True)
+        self._spinning.start()
+        parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
+        if settings.still_s > 0:
+            parameters += [word for assignment in _FOR_STILLS for word in ('-p', assignment)]
+        self._stages = subprocess.Popen(
+            [sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES, '--ros-args',
+             *parameters],
+            stdout=log, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> _Graph:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stages.send_signal(signal.SIGINT)
+        try:
+            self._stages.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._stages.kill()
+            self._stages.wait()
+        # The nodes leave while the executor still turns, then the executor ends.
+        self._replay.trigger_shutdown()
+        self._executor.shutdown()
+        self._spinning.join(_STOP_TIMEOUT_S)
+        self._replay.destroy_node()
+        self.recorder.destroy_node()
+        rclpy.try_shutdown()
+
+    def wait_until_active(self) -> None:
+        told = self.recorder.diagnostics
+        self._wait_for(lambda: all(told.get(stage, {}).get('lifecycle') == 'active'
+                                   for stage in STAGES),
+                       _START_TIMEOUT_S, 'the stages did not start')
+
+    def play(self, progress: Callable[[str], None]) -> None:
+        self._replay.trigger_configure()
+        self._replay.trigger_activate()
+        limit_s = time.monotonic() + self._settings.seconds / self._settings.rate * 3 + 30
+        while not self._replay.finished.wait(1.0):
+            self._check_health()
+            frames = self.recorder.frames
+            progress(f"rgb {frames['rgb/image_raw']}  fused {frames['fused/image']}  "
+                     f"detections {frames['detections']}")
+            if time.monotonic() > limit_s:
+                raise DemoError('the replay did not end in time')
+
+    def last_diagnostics(self) -> dict[str, dict[str, str]]:
+        """Wait for what is under way to arrive and return what each node says at the end."""
+        self._settle()
+        self.recorder.diagnostics.clear()
+        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics), _LAST_DIAGNOSTICS_S,
+                       'the stages stopped telling how they are')
+        return dict(self.recorder.diagnostics)
+
+    def _settle(self) -> None:
+        """Wait until nothing more arrives for half a second."""
+        deadline_s = time.monotonic() + _DRAIN_TIMEOUT_S
+        seen = -1
+        while time.monotonic() < deadline_s and seen != sum(self.recorder.frames.values()):
+            seen = sum(self.recorder.frames.values())
+            self.recorder.wait_for(lambda: False, 0.5)
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not self.recorder.wait_for(condition, 0.5):
+            self._check_health()
+            if time.monotonic() > deadline_s:
+                raise DemoError(f'{failure} within {timeout_s:g} s')
+
+    def _check_health(self) -> None:
+        if self.recorder.failure:
+            raise DemoError(self.recorder.failure)
+        for stage, told in self.recorder.diagnostics.items():
+            if told.get('failure'):
+                raise DemoError(f"{stage}: {told['failure']}")
+        if self._stages.poll() is not None:
+            self._log.flush()
+            self._log.seek(0)
+            last = (self._log.read().strip().splitlines() or ['no output'])[-1]
+            raise DemoError(f'the stages ended with code {self._stages.returncode}: {last}')
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._executor.spin()
+
+
+def _summarise(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,
+               diagnostics: dict[str, dict[str, str]]) -> dict[str, Any]:
+    topics = {topic: {'frames': recorder.frames[topic]} for topic in recorder.arrivals_s}
+    for stream in ('thermal', 'rgb'):
+        topics[f'{stream}/image_raw']['published'] = len(played[stream])
+    drops_by_node = {stage: _counts(diagnostics[stage], 'drops.') for stage in STAGES}
+    registration: dict[str, Any] = {
+        'states': _counts(diagnostics['registration'], 'state_count.')}
+    errors_px = _corner_errors_px(played, recorder)
+    if errors_px:
+        registration['corner_error_px'] = _percentiles(errors_px, 'median')
+    return {'source': source.name, 'seconds': settings.seconds, 'rate': settings.rate,
+            'topics': topics, 'drops': dict(sum(map(Counter, drops_by_node.values()), Counter())),
+            'drops_by_node': drops_by_node,
+            'latency_ms': _latencies_ms(played, recorder, diagnostics),
+            'registration': registration, 'skipped_by_source': dict(source.skipped)}
+
+
+def _counts(values: dict[str, str], prefix: str) -> dict[str, int]:
+    """Return the diagnostic values under a prefix."""
+    return {key.removeprefix(prefix): int(value) for key, value in values.items()
+            if key.startswith(prefix)}
+
+
+def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, dict[str, str]]
+                  ) -> dict[str, dict[str, float]]:
+    """Return what each stage says of itself, and the time from camera to result as seen here."""
+    latencies_ms = {
+        stage: {p: float(diagnostics[stage][f'latency_ms.{p}']) for p in ('p50', 'p95')}
+        for stage in STAGES if 'latency_ms.p50' in diagnostics[stage]}
+    for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
+        times_ms = [(arrived_s - played['rgb'][stamp_ns].at_s) * 1e3
+                    for stamp_ns, arrived_s in recorder.arrivals_s[topic].items()
+                    if stamp_ns in played['rgb']]
+        if times_ms:
+            latencies_ms[name] = _percentiles(times_ms, 'p50')
+    return latencies_ms
+
+
+def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
+    """Compare each homography with the truth of the RGB frame nearest in time."""
+    truths = {stamp_ns: frame.truth.H_thermal_to_rgb for stamp_ns, frame in played['rgb'].items()
+              if frame.truth is not None and frame.truth.H_thermal_to_rgb is not None}
+    errors_px = []
+    for measured in recorder.homographies:
+        thermal = played['thermal'].get(measured.stamp_ns)
+        if thermal is None or not truths:
+            continue
+        nearest_ns = min(truths, key=lambda stamp_ns: abs(stamp_ns - measured.stamp_ns))
+        errors_px.append(geometry.corner_error_px(measured.value.H_thermal_to_rgb,
+                                                  truths[nearest_ns], thermal.size))
+    return errors_px
+
+
+def _percentiles(values: list[float], name_of_median: str) -> dict[str, float]:
+    median, p95 = np.percentile(values, [50, 95])
+    return {name_of_median: round(float(median), 3), 'p95': round(float(p95), 3)}

@@ -1,0 +1,91 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The contact sheet of a demonstration, drawn from what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+from ivf_ros import detection, segmentation
+from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
+from ivf_ros.nodes.demo.recorder import RECORDED_TOPICS, Recorder, stamp_ns_in
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.transport import Wire
+from ivf_ros.thermal import Agc, AgcParameters
+from ivf_ros.types import Segmentation
+import numpy as np
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+
+TITLES = ('thermal', 'RGB', 'registered', 'fused', 'segmentation', 'detections')
+_ROWS = 6
+_WIRES: dict[str, Wire] = {
+    'thermal/image_raw': messages.IMAGE,
+    'rgb/image_raw': messages.IMAGE,
+    'thermal_registered/image': messages.IMAGE,
+    'fused/image': messages.IMAGE,
+    'segmentation/labels': messages.LABELS,
+    'detections': messages.DETECTIONS,
+}
+
+
+def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
+    """Draw moments spread evenly over the recording; without a fused frame there is no sheet."""
+    fused_ns = sorted(recorder.arrivals_s['fused/image'])
+    if not fused_ns:
+        return
+    complete_ns = [stamp_ns for stamp_ns in fused_ns
+                   if stamp_ns in recorder.arrivals_s['detections']] or fused_ns
+    picks = np.linspace(0, len(complete_ns) - 1, min(_ROWS, len(complete_ns))).round().astype(int)
+    moments_ns = [complete_ns[pick] for pick in picks]
+    thermal_ns = np.array(sorted(recorder.arrivals_s['thermal/image_raw']))
+    wanted = {(topic, stamp_ns) for topic in _WIRES for stamp_ns in moments_ns}
+    partners_ns = {}
+    for stamp_ns in moments_ns:
+        if thermal_ns.size:
+            partners_ns[stamp_ns] = int(thermal_ns[np.abs(thermal_ns - stamp_ns).argmin()])
+            wanted.add(('thermal/image_raw', partners_ns[stamp_ns]))
+    items = _read(bag, wanted)
+    agc = Agc(AgcParameters(mode='minmax'))
+    rows = [_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
+            for stamp_ns in moments_ns]
+    captions = [f'{(stamp_ns - fused_ns[0]) * 1e-9:.1f} s' for stamp_ns in moments_ns]
+    cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading))
+
+
+def _read(bag: Path, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+    items = {}
+    with AnyReader([bag]) as reader:
+        for connection, _, cdr in reader.messages():
+            topic = connection.topic.lstrip('/')
+            key = (topic, stamp_ns_in(cdr))
+            if key in wanted:
+                message = deserialize_message(bytes(cdr), RECORDED_TOPICS[topic])
+                items[key] = _WIRES[topic].from_message(message)
+    return items
+
+
+def _row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int | None,
+         class_names: tuple[str, ...], agc: Agc) -> list[np.ndarray | None]:
+    def image(topic: str, at_ns: int | None) -> np.ndarray | None:
+        frame = None if at_ns is None else items.get((topic, at_ns))
+        return None if frame is None else frame.image
+
+    thermal = image('thermal/image_raw', thermal_stamp_ns)
+    rgb = image('rgb/image_raw', stamp_ns)
+    registered = image('thermal_registered/image', stamp_ns)
+    fused = image('fused/image', stamp_ns)
+    labels = items.get(('segmentation/labels', stamp_ns))
+    found = items.get(('detections', stamp_ns))
+    return [
+        None if thermal is None else agc(thermal),
+        rgb,
+        None if rgb is None or registered is None else
+        registration_overlay(agc(registered), rgb),
+        fused,
+        None if fused is None or labels is None else
+        segmentation.overlay(fused, Segmentation(labels.value.labels, class_names)),
+        None if fused is None or found is None else detection.draw(fused, found.value),
+    ]

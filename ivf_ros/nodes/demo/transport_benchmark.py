@@ -1,0 +1,176 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How images travel: what gets lost between two processes, and what a hop costs inside one.
+
+Between processes a publisher sends colour images at 30 Hz, best effort, with the middleware's
+defaults and with the package's Fast DDS profile. Inside one process the same images go from one
+node to another by reference and through DDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Sequence
+
+from ivf_ros import dds
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.transport import Hub, Publisher, Subscription
+from ivf_ros.types import Frame
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+_RATE_HZ = 30.0
+_TOPIC = 'ivf_benchmark/image'
+_BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+_MATCH_TIMEOUT_S = 20.0
+
+
+def run(sizes: Sequence[tuple[int, int]], seconds: float) -> list[dict[str, Any]]:
+    """Measure every size, between processes and within one; one row a measurement."""
+    rows: list[dict[str, Any]] = []
+    for size in sizes:
+        rows += [_between_processes(size, seconds, profile) for profile in (False, True)]
+        rows += [_within_a_process(size, by_reference) for by_reference in (True, False)]
+    return rows
+
+
+def _between_processes(size: tuple[int, int], seconds: float, profile: bool) -> dict[str, Any]:
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in dds.PROFILE_VARIABLES}
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    if profile:
+        environment[dds.profile_variable()] = str(dds.profile_path())
+    frames = round(seconds * _RATE_HZ)
+    common = [sys.executable, '-m', 'ivf_ros.nodes.demo.transport_benchmark',
+              f'{size[0]}', f'{size[1]}', f'{frames}']
+    with subprocess.Popen([*common, 'receive'], env=environment, stdout=subprocess.PIPE,
+                          text=True) as receiver:
+        limit_s = _MATCH_TIMEOUT_S + 2 * seconds + 20
+        try:
+            subprocess.run([*common, 'send'], env=environment, check=True, timeout=limit_s)
+            output, _ = receiver.communicate(timeout=limit_s)
+        finally:
+            receiver.kill()
+    latencies_ms = json.loads(output)
+    return {'size': f'{size[0]}x{size[1]}', 'path': 'two processes',
+            'profile': 'ivf' if profile else 'none', 'sent': frames,
+            'received': len(latencies_ms), 'median_ms': _median(latencies_ms)}
+
+
+def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 60
+                      ) -> dict[str, Any]:
+    rclpy.init()
+    sender_hub = Hub()
+    sender = Node('ivf_benchmark_sender')
+    receiver = Node('ivf_benchmark_receiver')
+    executor = SingleThreadedExecutor()
+    arrivals: list[float] = []
+    arrived = threading.Event()
+
+    def on_frame(frame: Frame) -> None:
+        arrivals.append((time.monotonic_ns() - frame.stamp_ns) * 1e-6)
+        arrived.set()
+
+    def on_bad_message(topic: str, error: ValueError) -> None:
+        raise RuntimeError(f'{topic}: {error}')
+
+    publisher: Publisher[Frame] = Publisher(sender, sender_hub, messages.IMAGE, _TOPIC)
+    Subscription(receiver, sender_hub if by_reference else Hub(), messages.IMAGE, _TOPIC,
+                 on_frame, on_bad_message)
+    executor.add_node(receiver)
+    executor.add_node(sender)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
+    image = _picture(size)
+    deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
+    while not publisher.wanted and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    for _ in range(frames):
+        arrived.clear()
+        publisher.publish(Frame(image, time.monotonic_ns(), 'camera'))
+        arrived.wait(1.0)
+    executor.shutdown()
+    sender.destroy_node()
+    receiver.destroy_node()
+    rclpy.shutdown()
+    spinning.join(5.0)
+    return {'size': f'{size[0]}x{size[1]}', 'path': 'one process, '
+            + ('by reference' if by_reference else 'through DDS'), 'sent': frames,
+            'received': len(arrivals), 'median_ms': _median(arrivals)}
+
+
+def _send(size: tuple[int, int], frames: int) -> None:
+    node = Node('ivf_benchmark_sender')
+    publisher: Any = node.create_publisher(messages.IMAGE.message_type, _TOPIC, _BEST_EFFORT)
+    deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
+    while publisher.get_subscription_count() == 0:
+        if time.monotonic() > deadline_s:
+            raise RuntimeError(f'no receiver within {_MATCH_TIMEOUT_S} s')
+        time.sleep(0.01)
+    image = _picture(size)
+    start_s = time.monotonic()
+    for index in range(frames):
+        time.sleep(max(0.0, start_s + index / _RATE_HZ - time.monotonic()))
+        publisher.publish(messages.image_to_message(Frame(image, time.monotonic_ns(), 'camera')))
+    # The last frames are still on their way when the publisher would vanish.
+    time.sleep(1.0)
+    node.destroy_node()
+
+
+def _receive() -> list[float]:
+    node = Node('ivf_benchmark_receiver')
+    latencies_ms: list[float] = []
+
+    def on_message(message: Any) -> None:
+        sent_ns = messages.stamp_ns_of(message.header)
+        latencies_ms.append((time.monotonic_ns() - sent_ns) * 1e-6)
+
+    node.create_subscription(messages.IMAGE.message_type, _TOPIC, on_message, _BEST_EFFORT)
+    deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
+    while node.count_publishers(_TOPIC) == 0 and time.monotonic() < deadline_s:
+        rclpy.spin_once(node, timeout_sec=0.01)
+    while node.count_publishers(_TOPIC) > 0:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    node.destroy_node()
+    return latencies_ms
+
+
+def _picture(size: tuple[int, int]) -> np.ndarray:
+    width, height = size
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(statistics.median(values), 3) if values else None
+
+
+def main() -> int:
+    """Be one end of the measurement between processes; started by ``run``."""
+    parser = argparse.ArgumentParser(description='One end of the transport benchmark.')
+    parser.add_argument('width', type=int)
+    parser.add_argument('height', type=int)
+    parser.add_argument('frames', type=int)
+    parser.add_argument('role', choices=('send', 'receive'))
+    options = parser.parse_args()
+    rclpy.init()
+    if options.role == 'send':
+        _send((options.width, options.height), options.frames)
+    else:
+        sys.stdout.write(json.dumps(_receive()))
+    rclpy.shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

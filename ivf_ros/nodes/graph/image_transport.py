@@ -1,0 +1,41 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Image topics by the convention of image_transport: raw, and ``<topic>/compressed``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.node_parameters import TRANSPORTS
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.transport import Wire
+from ivf_ros.types import Frame
+
+
+def form_of(topic: str, transport: str) -> tuple[Wire[Any], str]:
+    """Return how images of a topic travel by one of ``TRANSPORTS``, and on which topic."""
+    if transport == 'compressed':
+        return messages.COMPRESSED, f'{topic}/compressed'
+    return messages.IMAGE, topic
+
+
+class ImageOutput:
+    """
+    Publishes images on ``<topic>`` and ``<topic>/compressed``, each while somebody listens.
+
+    One channel is compressed as PNG, which keeps 16 bits, and colour as JPEG.
+    """
+
+    def __init__(self, node: StageNode, topic: str) -> None:
+        self._forms = [node.advertise(*form_of(topic, transport)) for transport in TRANSPORTS]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anyone would receive an image now, in either form."""
+        return any(form.wanted for form in self._forms)
+
+    def publish(self, frame: Frame) -> None:
+        """Hand an image to everyone who listens; nobody may change it afterwards."""
+        for form in self._forms:
+            form.publish(frame)

@@ -1,0 +1,112 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thermal and the RGB topic of a node, paired by time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+import threading
+import time
+from typing import Callable
+
+from ivf_ros.nodes.graph import topic_watch
+from ivf_ros.nodes.graph.image_transport import form_of
+from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
+from ivf_ros.types import Frame
+import numpy as np
+
+_POLL_PERIOD_S = 0.02
+
+_KEPT_DIFFERENCES = 300
+
+
+class PairedInput:
+    """
+    Subscribes a node to two image topics and calls back with each pair.
+
+    ``on_pair`` runs in the thread of a publisher or of the executor, one call at a time, so it
+    only enqueues. A pair may lack one camera where that one stays away beyond the time-out.
+    Thermal that comes as three equal channels, as from cameras that pose as a webcam, is handed on
+    as one.
+    """
+
+    def __init__(self, node: StageNode, parameters: PairingParameters,
+                 on_pair: Callable[[Pair[Frame]], None], thermal_transport: str,
+                 rgb_transport: str, pass_single: bool = True) -> None:
+        self._node = node
+        self._synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters, pass_single)
+        self._tolerance_s = parameters.tolerance_s
+        self._on_pair = on_pair
+        self._lock = threading.Lock()
+        self._differences_s: deque[float] = deque(maxlen=_KEPT_DIFFERENCES)
+        started_s = time.monotonic()
+        self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
+        self._last_pair_s = started_s
+        self._topics = {
+            'thermal': node.subscribe(*form_of('thermal/image_raw', thermal_transport),
+                                      self._add_thermal).topic_name,
+            'rgb': node.subscribe(*form_of('rgb/image_raw', rgb_transport),
+                                  lambda frame: self._add('rgb', frame)).topic_name}
+        node.every(_POLL_PERIOD_S, self._poll)
+
+    def diagnostics(self) -> dict[str, object]:
+        """Return how many frames found no partner, by reason, and how far apart pairs are."""
+        with self._lock:
+            drops = {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
+            apart_ms = np.array(self._differences_s) * 1e3
+        if not apart_ms.size:
+            return dict(drops)
+        return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(apart_ms)),
+                'thermal_minus_rgb_ms.greatest': float(apart_ms[np.abs(apart_ms).argmax()])}
+
+    def trouble(self) -> str:
+        """Say why there has been no pair for seconds; empty where there was one."""
+        now_s = time.monotonic()
+        limit_s = topic_watch.SILENCE_S
+        silent = [f"'{self._topics[stream]}' "
+                  f'({topic_watch.silence(self._node, self._topics[stream])})'
+                  for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > limit_s]
+        if silent:
+            return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
+        if now_s - self._last_pair_s > limit_s:
+            return (f'no pair for {limit_s:g} s: stamps of the two cameras differ by more than '
+                    f'pairing.tolerance_s = {self._tolerance_s:g}')
+        return ''
+
+    def _add_thermal(self, frame: Frame) -> None:
+        image = frame.image
+        if image.ndim == 3 and np.array_equal(image[..., 0], image[..., 1]) \
+                and np.array_equal(image[..., 0], image[..., 2]):
+            frame = replace(frame, image=np.ascontiguousarray(image[..., 0]))
+        self._add('thermal', frame)
+
+    def _add(self, stream: str, frame: Frame) -> None:
+        now_s = time.monotonic()
+        self._last_seen_s[stream] = now_s
+        with self._lock:
+            self._hand_on(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
+
+    def _poll(self) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            self._hand_on(self._synchronizer.poll(now_s), now_s)
+
+    def _hand_on(self, pairs: list[Pair[Frame]], now_s: float) -> None:
+        for pair in pairs:
+            if pair.thermal_minus_rgb_s is not None:
+                self._last_pair_s = now_s
+                self._differences_s.append(pair.thermal_minus_rgb_s)
+            if self._is_thermal(pair):
+                self._on_pair(pair)
+
+    def _is_thermal(self, pair: Pair[Frame]) -> bool:
+        """Tell whether what came as thermal can be; complain where it is in colour."""
+        if pair.thermal is None or pair.thermal.image.ndim == 2:
+            return True
+        self._node.statistics.drop('colour_as_thermal')
+        why = 'are the cameras swapped?' if pair.rgb is not None and pair.rgb.image.ndim == 2 \
+            else 'have the thermal camera publish mono8 or mono16, without a palette'
+        self._node.complain(f"'{self._topics['thermal']}' carries images in colour: {why}")
+        return False

@@ -1,0 +1,290 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the nodes of the graph share: life cycle, parameters, topics, worker, diagnostics."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, TypeVar
+
+import cv2
+from ivf_ros import memory, parameters
+from ivf_ros.nodes.graph import ros_parameters
+from ivf_ros.nodes.graph.health import Condition, Health, one_line
+from ivf_ros.nodes.graph.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
+from ivf_ros.nodes.graph.worker import Worker
+from ivf_ros.parameters import ParameterError
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+
+T = TypeVar('T', bound=Item)
+Work = TypeVar('Work')
+
+# What a stage may raise over the images or the settings that it is given.
+STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
+
+# How soon a node notices that somebody began, or ceased, to listen.
+_LAZY_PERIOD_S = 0.2
+
+
+class StageNode(LifecycleNode):
+    """
+    A lifecycle node around one stage.
+
+    A subclass builds ``stage`` in ``configure``, subscribes in ``activate`` and tells about
+    itself in ``diagnose``. Its callbacks only enqueue; the stage runs in workers made by
+    ``start_worker``. The parameters of the node are those of its stage and a few of its own, so
+    that the stage takes them as they are.
+
+    Attributes
+    ----------
+    stage:
+        What the node drives, with ``prepare`` and ``apply``; None while unconfigured, and where a
+        node has none.
+    parameters:
+        The parameters in force.
+
+    """
+
+    default_name: str  # of the node, where nobody gives it another
+
+    def __init__(self, parameters_class: type, hub: Hub | None = None,
+                 **node_options: Any) -> None:
+        super().__init__(self.default_name, **node_options)
+        self.hub = hub or Hub()
+        self._publishers_by_topic: dict[str, Publisher] = {}
+        self._subscriptions_by_topic: dict[str, Subscription] = {}
+        self._workers: list[Worker] = []
+        self._timers_while_active: list[Any] = []
+        self._is_configured = self._is_active = False
+        self._failure = ''  # of the last transition
+        self.stage: Any = None
+        self._prepared: Any = None  # for a change of parameters that is under way
+        self._health = Health(self, self._condition)
+        self.statistics, self.complain = self._health.statistics, self._health.complain
+        try:
+            self.parameters: Any = ros_parameters.declare(self, parameters_class)
+            self._refuse_unknown_parameters()
+        except ParameterError:
+            self.destroy_node()
+            raise
+        self.add_on_set_parameters_callback(self._validate_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+
+    # What a subclass fills in.
+
+    def configure(self) -> None:
+        """Build the stage and the publishers; errors of the stage make configuring fail."""
+
+    def activate(self) -> None:
+        """Subscribe and start the workers."""
+
+    def leave(self) -> None:
+        """Make workers that wait for something stop waiting; called before they are joined."""
+
+    def cleanup(self) -> None:
+        """Free what ``configure`` made, beside the stage and the publishers."""
+
+    def apply(self, prepared: Any) -> None:
+        """
+        Use ``self.parameters``, for which the stage prepared something, from now on.
+
+        A live change of parameters has two steps, those of every stage. ``prepare`` builds what
+        the new parameters ask for while the old ones are in use, and raises to refuse them.
+        ``apply`` then switches at once.
+        """
+        if self.stage is not None:
+            self.stage.apply(self.parameters, prepared)
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """
+        Return a warning, or an empty string, and further values for the diagnostics.
+
+        Called while the node is active. A warning that lasts is logged once, whatever numbers are
+        in it.
+        """
+        return '', {}
+
+    # What a subclass uses.
+
+    def advertise(self, wire: Wire[T], topic: str, qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
+        """Make a publisher that lives until cleanup."""
+        publisher = Publisher(self, self.hub, wire, topic, qos)
+        self._publishers_by_topic[topic] = publisher
+        return publisher
+
+    def subscribe(self, wire: Wire[T], topic: str,
+                  callback: Callable[[T], None]) -> Subscription[T]:
+        """Make a subscription that lives until the node is deactivated."""
+        subscription = Subscription(self, self.hub, wire, topic, callback, self._bad_message)
+        self._subscriptions_by_topic[topic] = subscription
+        return subscription
+
+    def subscribe_while(self, wanted: Callable[[], bool], wire: Wire[T], topic: str,
+                        callback: Callable[[T], None]) -> None:
+        """Subscribe only while somebody wants what comes of it, so that nobody works in vain."""
+        def update() -> None:
+            subscribed = topic in self._subscriptions_by_topic
+            if wanted() and not subscribed:
+                self.subscribe(wire, topic, callback)
+            elif subscribed and not wanted():
+                self._subscriptions_by_topic.pop(topic).destroy()
+
+        update()
+        self.every(_LAZY_PERIOD_S, update)
+
+    def start_worker(self, work: Callable[[Work], None],
+                     on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:
+        """Start a worker that lives until the node is deactivated; it survives stage errors."""
+        def guarded(item: Work) -> None:
+            try:
+                work(item)
+            except STAGE_ERRORS as error:
+                self.statistics.drop('stage_error')
+                self.complain(f'{type(error).__name__}: {error}')
+
+        worker = Worker(self.get_name(), guarded, on_superseded)
+        self._workers.append(worker)
+        return worker
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Call back periodically, by the steady clock, until the node is deactivated."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
+
+    # The life cycle.
+
+    def autostart(self) -> bool:
+        """Configure and activate at once where the parameter says so; return whether it worked."""
+        if not self.parameters.autostart:
+            return True
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build the stage; where that fails, say why and stay unconfigured, to be tried again."""
+        try:
+            self.configure()
+        except STAGE_ERRORS as error:
+            return self._fail(f'cannot configure: {error}', self._release)
+        self._is_configured, self._failure = True, ''
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Join the graph; where that fails, say why and stay inactive."""
+        try:
+            self.activate()
+        except STAGE_ERRORS as error:
+            return self._fail(f'cannot activate: {error}', self._leave)
+        self._is_active, self._failure = True, ''
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the graph, keep the stage."""
+        self._leave()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the stage and its memory."""
+        self._release()
+        memory.give_back()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the graph and free everything, from whatever state."""
+        self._leave()
+        self._release()
+        return super().on_shutdown(state)
+
+    def stop_soon(self) -> None:
+        """Have the workers end after what they are at; to be followed by ``destroy_node``."""
+        if self._workers:
+            self.leave()
+        for worker in self._workers:
+            worker.stop_soon()
+
+    def destroy_node(self) -> None:
+        """Stop the workers before the node goes."""
+        with self._health.changing:
+            self._leave()
+            self._release()
+            self._health.end()
+            super().destroy_node()
+
+    def _fail(self, why: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
+        self._failure = one_line(why)
+        self.get_logger().error(self._failure)
+        undo()
+        return TransitionCallbackReturn.FAILURE
+
+    def _leave(self) -> None:
+        with self._health.changing:
+            self._is_active = False
+            for subscription in self._subscriptions_by_topic.values():
+                subscription.destroy()
+            for timer in self._timers_while_active:
+                self.destroy_timer(timer)
+            if self._workers:
+                self.leave()
+            for worker in self._workers:
+                worker.stop()
+            self._subscriptions_by_topic.clear()
+            self._timers_while_active.clear()
+            self._workers.clear()
+
+    def _release(self) -> None:
+        with self._health.changing:
+            for publisher in self._publishers_by_topic.values():
+                publisher.destroy()
+            self._publishers_by_topic.clear()
+            if self._is_configured:
+                self._is_configured = False
+                self.cleanup()
+            self.stage = None
+
+    # Parameters.
+
+    def _refuse_unknown_parameters(self) -> None:
+        # rclpy ignores values for parameters that nobody declared; a typo must not pass.
+        unknown = [name for name in self._parameter_overrides
+                   if not name.startswith('qos_overrides.') and not self.has_parameter(
+                       parameters.current_name(type(self.parameters), name))]
+        if unknown:
+            raise parameters.unknown_parameter(unknown[0],
+                                               list(parameters.flatten(self.parameters)))
+
+    def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
+        try:
+            changed = ros_parameters.changed(self.parameters, requested)
+            self._prepared = None if self.stage is None else self.stage.prepare(changed)
+        except STAGE_ERRORS as error:
+            return SetParametersResult(successful=False, reason=one_line(str(error)))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, requested: list[Parameter]) -> None:
+        self.parameters = ros_parameters.changed(self.parameters, requested)
+        prepared, self._prepared = self._prepared, None
+        if self._is_configured:
+            self.apply(prepared)
+
+    # Diagnostics.
+
+    def _bad_message(self, topic: str, error: ValueError) -> None:
+        self.statistics.drop('bad_message')
+        self.complain(f"bad message on '{topic}': {error}")
+
+    def _condition(self) -> Condition:
+        with self._health.changing:
+            if not self._is_active:
+                state = 'inactive' if self._is_configured else 'unconfigured'
+                return Condition(state, self._failure, values={'failure': self._failure})
+            warning, values = self.diagnose()
+            inputs, outputs = self._subscriptions_by_topic, self._publishers_by_topic
+            ends: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
+            troubles = [trouble for end in ends for trouble in end.troubles()]
+            return Condition('active', warnings=[*filter(None, [warning]), *troubles],
+                             received={topic: one.count for topic, one in inputs.items()},
+                             published={topic: one.count for topic, one in outputs.items()},
+                             values=values)

@@ -1,0 +1,121 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags hold the standard messages that the design names, and can be read by rosbags."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from ivf_ros import images
+from ivf_ros.data.bag_writer import BagError, BagWriter
+from ivf_ros.types import Frame
+import numpy as np
+import pytest
+from recorded_bags import write_image
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import QosDurability, QosReliability
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_typestore, Stores
+
+STORAGES = ('mcap', 'sqlite3')
+SECOND = 1_000_000_000
+GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+def messages(bag: Path) -> dict[str, list]:
+    """Read all messages by the definitions that the bag itself holds."""
+    found = defaultdict(list)
+    with AnyReader([bag]) as reader:
+        for connection, time_ns, data in reader.messages():
+            found[connection.topic].append(
+                (time_ns, reader.deserialize(data, connection.msgtype)))
+    return found
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('compress', [False, True])
+@pytest.mark.parametrize('image, encoding', [
+    (GRAY, 'mono8'),
+    (GRAY.astype(np.uint16) * 999, 'mono16'),
+    (GRAY.astype(np.float32) / 7, '32FC1'),
+    (np.dstack([GRAY, GRAY + 1, GRAY + 2]), 'bgr8'),
+    (np.dstack([GRAY, GRAY + 1, GRAY + 2])[:, ::2], 'bgr8'),  # not contiguous
+])
+def test_an_image_keeps_its_pixels_stamp_and_frame(tmp_path, storage, compress, image, encoding):
+    with BagWriter(tmp_path / 'bag', storage, compress) as bag:
+        write_image(bag, 'fused/image', Frame(image, 3 * SECOND + 5, 'camera'))
+    [(time_ns, found)] = messages(tmp_path / 'bag')['/fused/image']
+    assert time_ns == 3 * SECOND + 5
+    assert (found.header.stamp.sec, found.header.stamp.nanosec) == (3, 5)
+    assert found.header.frame_id == 'camera'
+    assert found.encoding == encoding
+    np.testing.assert_array_equal(image, images.decode(
+        found.encoding, found.data, found.width, found.height, found.step, found.is_bigendian))
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_serialised_messages_are_written_as_they_are(tmp_path, storage):
+    store = get_typestore(Stores.LATEST)
+    text = store.types['std_msgs/msg/String'](data='hello')
+    cdr = bytes(store.serialize_cdr(text, 'std_msgs/msg/String'))
+    with BagWriter(tmp_path / 'bag', storage) as bag:
+        bag.write_raw('chatter', 'std_msgs/msg/String', cdr, 77)
+        bag.write_raw('/chatter', 'std_msgs/msg/String', memoryview(cdr), 78)
+        assert bag.counts == {'/chatter': 2}
+    assert [(time_ns, found.data) for time_ns, found in messages(tmp_path / 'bag')['/chatter']] \
+        == [(77, 'hello'), (78, 'hello')]
+    with Reader(tmp_path / 'bag') as reader:
+        assert {data for _, _, data in reader.messages()} == {cdr}
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_topics_are_played_reliable_and_latched_ones_transient_local(tmp_path, storage):
+    with BagWriter(tmp_path / 'bag', storage) as bag:
+        write_image(bag, 'fused/image', Frame(GRAY, 1))
+        bag.write_raw('segmentation/label_info', 'std_msgs/msg/String', b'\0\1\0\0\1\0\0\0\0', 1,
+                      latched=True)
+    with Reader(tmp_path / 'bag') as reader:
+        offered = {c.topic: c.ext.offered_qos_profiles[0] for c in reader.connections}
+    assert {qos.reliability for qos in offered.values()} == {QosReliability.RELIABLE}
+    assert offered['/fused/image'].durability == QosDurability.VOLATILE
+    assert offered['/segmentation/label_info'].durability == QosDurability.TRANSIENT_LOCAL
+
+
+def test_the_bag_is_finished_when_the_recording_fails(tmp_path):
+    with pytest.raises(KeyboardInterrupt), BagWriter(tmp_path / 'bag') as bag:
+        write_image(bag, 'fused/image', Frame(GRAY, 1))
+        raise KeyboardInterrupt
+    assert len(messages(tmp_path / 'bag')['/fused/image']) == 1
+
+
+def test_an_empty_bag_can_be_read(tmp_path):
+    with BagWriter(tmp_path / 'bag'):
+        pass
+    with Reader(tmp_path / 'bag') as reader:
+        assert reader.message_count == 0
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(BagError, match="storage is one of mcap, sqlite3, got 'rosbag'"):
+        BagWriter(tmp_path / 'bag', 'rosbag')
+    (tmp_path / 'there').mkdir()
+    with pytest.raises(BagError, match='there exists already'):
+        BagWriter(tmp_path / 'there')
+    (tmp_path / 'file').touch()
+    with pytest.raises(BagError, match='file'):
+        BagWriter(tmp_path / 'file' / 'bag')
+    bag = BagWriter(tmp_path / 'bag')
+    write_image(bag, 'a', Frame(GRAY, 1))
+    with pytest.raises(BagError, match='no definition of strange_msgs/msg/Odd'):
+        bag.write_raw('b', 'strange_msgs/msg/Odd', b'\0\1\0\0', 1)
+    with pytest.raises(BagError, match="'/a' carries sensor_msgs/msg/Image, got std_msgs"):
+        bag.write_raw('a', 'std_msgs/msg/String', b'\0\1\0\0', 1)
+    with pytest.raises(images.ImageError):
+        write_image(bag, 'a', Frame(GRAY.astype(np.int64), 1))
+    bag.close()
+    bag.close()  # once more does no harm
+    for topic in 'ac':
+        with pytest.raises(BagError, match='not open'):
+            write_image(bag, topic, Frame(GRAY, 1))
+    assert len(messages(tmp_path / 'bag')['/a']) == 1

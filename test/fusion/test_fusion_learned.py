@@ -1,0 +1,202 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Learned fusion: networks of the published size, any image size, and what a bad camera costs.
+
+What holds for every method of the stage is in test_fusion.py, which goes through all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+import cv2
+from ivf_ros import fusion
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.fusion.settings import LEARNED
+from ivf_ros.parameters import build
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='learned fusion needs PyTorch')
+
+# These import torch, so they stand after the line that skips the tests without it.
+from ivf_ros.fusion import network_learned  # noqa: E402, I100
+from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork  # noqa: E402
+from ivf_ros.fusion.network_fast import FastFusionNetwork  # noqa: E402
+from ivf_ros.fusion.network_seafusion import SeaFusionNetwork, SobelMagnitude  # noqa: E402
+from ivf_ros.nn import inference, weights  # noqa: E402
+
+SIZES = [(1, 1), (3, 50), (33, 17), (64, 80), (121, 163)]
+
+
+def texture(seed, shape=(240, 320), sigma=2.0):
+    noise = np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), sigma), None, 20, 235,
+                         cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def likeness(a, b):
+    return float(np.corrcoef(a.ravel().astype(float), b.ravel().astype(float))[0, 1])
+
+
+def detail(image):
+    image = image.astype(np.float32)
+    return image - cv2.GaussianBlur(image, (0, 0), 4)
+
+
+# Networks
+
+
+@pytest.mark.parametrize('network, published', [(SeaFusionNetwork, 167_113),
+                                                (Cs2FusionNetwork, 191_732)])
+def test_networks_of_papers_have_the_published_number_of_parameters(network, published):
+    count = sum(one.numel() for one in network().parameters())
+    assert count == pytest.approx(published, rel=0.05)
+
+
+@pytest.mark.parametrize('network', [SeaFusionNetwork, Cs2FusionNetwork, FastFusionNetwork])
+def test_a_network_makes_one_gray_image_in_float32(network):
+    thermal, luma = torch.rand(2, 2, 1, 32, 48)
+    fused = network().eval()(thermal, luma)
+    assert fused.shape == (2, 1, 32, 48) and fused.dtype == torch.float32
+
+
+def test_the_gradient_of_each_channel_is_its_own():
+    ramp = torch.arange(8.0).expand(1, 1, 6, 8)
+    both = torch.cat([ramp, 3 * ramp], 1)
+    inner = SobelMagnitude(2)(both)[0, :, 2, 3]
+    torch.testing.assert_close(inner, torch.tensor([8.0, 24.0]))
+
+
+def test_fast_mixes_by_weight_and_adds_the_offset():
+    network = FastFusionNetwork()
+    torch.nn.init.zeros_(network.last.weight)
+    thermal, luma = torch.rand(2, 1, 1, 16, 16)
+    with torch.no_grad():
+        network.last.bias[:] = torch.tensor([0.0] * 16 + [0.3] * 16)
+        torch.testing.assert_close(network(thermal, luma), (thermal + luma) / 2
+                                   + 0.4 * torch.tanh(torch.tensor(0.3)))
+        network.last.bias[:] = torch.tensor([99.0] * 16 + [0.0] * 16)
+        torch.testing.assert_close(network(thermal, luma), thermal)
+
+
+def test_blocks_of_8_bit_give_what_the_network_gives():
+    torch.manual_seed(0)
+    network = inference.for_use(FastFusionNetwork().eval(), 'float32')
+    thermal, luma = texture(1, (48, 64)), texture(2, (48, 64))
+    images = (torch.from_numpy(image)[None, None] / 255 for image in (thermal, luma))
+    with torch.inference_mode():
+        whole = 255 * network(*images)[0, 0].numpy()
+    blocks = network_learned._in_blocks(network, thermal, luma)
+    assert np.abs(np.clip(whole, 0, 255) - blocks).max() < 0.51
+
+
+# Methods
+
+
+@pytest.mark.parametrize('method', LEARNED)
+@pytest.mark.parametrize('shape', SIZES)
+def test_images_of_any_size_are_fused_in_gray_and_colour(method, shape):
+    fuser = fusion.create(method)
+    thermal, luma = texture(1, shape), texture(2, shape)
+    assert fuser.fuse(thermal, luma).shape == shape
+    assert fuser.fuse(thermal, np.dstack([luma] * 3)).shape == (*shape, 3)
+
+
+@pytest.mark.parametrize('method', LEARNED)
+def test_half_precision_is_within_two_gray_levels(method):
+    images = texture(1), texture(2)
+    fused = [fusion.create(method, **{'network.precision': precision}).fuse(*images).astype(int)
+             for precision in ('bfloat16', 'float32')]
+    difference = np.abs(fused[0] - fused[1])
+    assert difference.mean() < 0.7 and difference.max() <= 6
+
+
+def test_the_method_and_its_weights_may_change_while_running(tmp_path):
+    images = texture(1), texture(2)
+    fuser = fusion.create('average')
+    fuser.parameters = build(fusion.FusionParameters, {'method': 'fast'})
+    assert np.array_equal(fuser.fuse(*images), fusion.create('fast').fuse(*images))
+    path = tmp_path / 'other.safetensors'
+    weights.save(SeaFusionNetwork(), path, {})
+    with pytest.raises(weights.WeightsError, match='weights of another network'):
+        fuser.parameters = build(fusion.FusionParameters, {'network.weights': str(path)})
+    assert fuser.parameters.network.weights == ''  # the old one goes on
+    assert np.array_equal(fuser.fuse(*images), fusion.create('fast').fuse(*images))
+
+
+def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'ivf_ros.fusion.network_learned')
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    with pytest.raises(fusion.FusionError, match="fast needs 'torch'; pip install torch"):
+        fusion.create('fast')
+    fusion.create('laplacian')
+
+
+@pytest.mark.parametrize('method', LEARNED)
+def test_weight_files_say_where_they_come_from(method):
+    path = network_learned.Path(fusion.fuser.__file__).parent / 'weights' / f'{method}.safetensors'
+    told = weights.metadata(path)
+    assert {'network', 'trained_on', 'command', 'settings', 'commit'} <= set(told)
+    assert not [name for name in told['trained_on'] if name.startswith(('tno', 'vifb', 'm3svd'))]
+    assert path.stat().st_size < 1.4e6
+
+
+# What a bad camera costs `fast`
+
+
+@pytest.mark.parametrize('level', [0, 6])
+def test_black_rgb_leaves_what_thermal_shows(level):
+    thermal = texture(1)
+    fused = fusion.create('fast').fuse(thermal, np.full(thermal.shape, level, np.uint8))
+    assert likeness(fused, thermal) > 0.9 and likeness(detail(fused), detail(thermal)) > 0.9
+
+
+@pytest.mark.parametrize('level', [255, 0])
+def test_saturated_thermal_leaves_what_rgb_shows(level):
+    luma = texture(2)
+    fused = fusion.create('fast').fuse(np.full(luma.shape, level, np.uint8), luma)
+    assert likeness(detail(fused), detail(luma)) > 0.85
+
+
+def test_glare_and_smoke_do_not_hide_what_thermal_shows():
+    thermal, luma = texture(1), texture(2)
+    impaired = np.s_[60:180, 80:240]
+    for hidden in (255, 170):
+        bad = luma.copy()
+        bad[impaired] = hidden
+        fused = fusion.create('fast').fuse(thermal, bad)
+        inner = np.s_[80:160, 100:220]
+        assert likeness(detail(fused)[inner], detail(thermal)[inner]) > 0.75
+
+
+def test_an_edge_that_thermal_has_three_pixels_off_is_not_drawn_twice():
+    """The outline of a hot thing: one step in each row, not two."""
+    luma, thermal = np.full((96, 128), 60, np.uint8), np.full((96, 128), 40, np.uint8)
+    luma[:, 64:] = 110
+    thermal[:, 67:] = 220
+    fused = cv2.blur(fusion.create('fast').fuse(thermal, luma), (1, 9))[48].astype(int)
+    steps = np.diff(fused)[40:90]
+    assert steps.max() > 40
+    between = steps[steps.argmax() - 4:steps.argmax() + 5]
+    assert between.min() > -0.25 * steps.max()  # no dark line beside the edge
+
+
+def test_a_scene_at_rest_does_not_flicker():
+    simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
+    thermal, rgb, _ = simulator.render(1.0, 0)
+    luma = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
+    gray = cv2.resize(cv2.normalize(thermal, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8),
+                      luma.shape[::-1])
+    random, fuser = np.random.default_rng(0), fusion.create('fast')
+
+    def seen(image):
+        return np.clip(image + random.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+    frames = [(seen(gray), seen(luma)) for _ in range(4)]
+    changes = np.array([[np.abs(np.diff(np.stack(pair).astype(int), axis=0)).mean()
+                         for pair in zip(a + (fuser.fuse(*a),), b + (fuser.fuse(*b),))]
+                        for a, b in itertools.pairwise(frames)]).mean(0)
+    assert changes[2] < 1.05 * max(changes[:2])

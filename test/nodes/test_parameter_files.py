@@ -1,0 +1,52 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Dataclasses, ROS parameters, the parameter file and the documentation say the same."""
+
+from __future__ import annotations
+
+from conftest import REPOSITORY
+from ivf_ros import parameters
+from ivf_ros.nodes.graph import parameter_files
+from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
+import pytest
+import yaml
+
+REMEDY = 'run python -m ivf_ros.nodes.graph.parameter_files'
+
+
+@pytest.mark.parametrize('path', parameter_files.texts())
+def test_the_file_is_the_one_that_the_dataclasses_make(path):
+    assert (REPOSITORY / path).read_text() == parameter_files.texts()[path], REMEDY
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+@pytest.mark.parametrize('file, key', [('ivf', '/**/{}'), ('{}', '/**')])
+def test_a_parameter_file_read_back_gives_the_defaults(node, file, key):
+    path = REPOSITORY / 'config' / f'{file.format(node)}.yaml'
+    values = yaml.safe_load(path.read_text())[key.format(node)]['ros__parameters']
+    cls = NODE_PARAMETERS[node]
+    assert parameters.build(cls, values) == cls()
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+def test_every_parameter_says_what_it_means_in_a_sentence(node):
+    for declared in parameters.declarations(NODE_PARAMETERS[node]):
+        assert declared.description.endswith('.'), declared.name
+
+
+@pytest.mark.parametrize('node', NODE_PARAMETERS)
+def test_ros_knows_every_parameter_with_default_meaning_and_range(node, live_graph):
+    from ivf_ros.nodes.graph import ros_parameters
+
+    cls = NODE_PARAMETERS[node]
+    ros_node = live_graph.node('holder')
+    assert ros_parameters.declare(ros_node, cls) == cls()
+    for declared in parameters.declarations(cls):
+        described = ros_node.describe_parameter(declared.name)
+        assert described.description == declared.description
+        assert described.read_only == (not declared.live)
+        ranges = [*described.floating_point_range, *described.integer_range]
+        limits = [limit for limit in (declared.minimum, declared.maximum) if limit is not None]
+        assert bool(ranges) == bool(limits)
+        for limit in limits:
+            assert limit in (ranges[0].from_value, ranges[0].to_value)

@@ -1,0 +1,172 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags are replayed at any rate, with pauses, again and again, and nodes live by their clock."""
+
+from __future__ import annotations
+
+import time
+
+from conftest import wait_until
+import pytest
+from recorded_bags import write_image
+
+pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
+
+from ivf_ros.data.bag_writer import BagWriter  # noqa: E402, I100
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
+from ivf_ros.nodes.component_container import ComponentManager  # noqa: E402
+from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
+from ivf_ros.nodes.graph import messages  # noqa: E402
+from ivf_ros.nodes.graph.playhead import Playhead  # noqa: E402
+from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
+from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
+from ivf_ros.nodes.replay_node import ReplayNode  # noqa: E402
+from ivf_ros.parameters import build  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+
+PAIRS, PERIOD_NS, FIRST_NS = 30, 50_000_000, 1_700_000_000_000_000_000
+LENGTH_S = (PAIRS - 1) * PERIOD_NS * 1e-9
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """Return a bag of thirty pairs at 20 Hz, recorded years ago."""
+    path = tmp_path_factory.mktemp('bags') / 'street'
+    simulator = RigSimulator(build(SimulatorParameters, {
+        'seed': 2, 'thermal.width': 320, 'thermal.height': 240, 'rgb.width': 320,
+        'rgb.height': 240}))
+    with BagWriter(path) as writer:
+        for index in range(PAIRS):
+            thermal, rgb, _ = simulator.pair(index)
+            for topic, frame in (('thermal/image_raw', thermal), ('rgb/image_raw', rgb)):
+                write_image(writer, topic, type(frame)(
+                    frame.image, FIRST_NS + index * PERIOD_NS, frame.frame_id))
+    return path
+
+
+class Listener:
+    """Hears a topic and ``/clock`` and notes when what came."""
+
+    def __init__(self, graph, topic='rgb/image_raw'):
+        self.node = graph.node('listener')
+        self.stamps_ns, self.arrived_s, self.clock_ns = [], [], []
+        self.node.create_subscription(messages.IMAGE.message_type, topic, self._on_image, 50)
+        self.node.create_subscription(messages.IMAGE.message_type, 'thermal/image_raw',
+                                      lambda _: None, 50)
+        self.node.create_subscription(
+            Clock, '/clock', lambda m: self.clock_ns.append(m.clock.sec * 10 ** 9
+                                                            + m.clock.nanosec), 200)
+
+    def _on_image(self, message):
+        self.stamps_ns.append(messages.stamp_ns_of(message.header))
+        self.arrived_s.append(time.monotonic())
+
+
+def replay(graph, bag, **overrides):
+    node = graph.add(ReplayNode, Hub(), parameter_overrides=[
+        Parameter(name, value=value)
+        for name, value in {'source': str(bag), 'autostart': False, **overrides}.items()])
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    return node
+
+
+def test_the_playhead_runs_at_its_rate_stands_while_paused_and_skips_nothing():
+    head = Playhead(rate=2.0, paused=False, now_s=100.0)
+    assert head.position_s(101.5) == 3.0
+    assert head.due_s(4.0) == 102.0
+    head.change(2.0, True, 101.5)
+    assert head.position_s(110.0) == 3.0 and head.due_s(4.0) == float('inf')
+    head.change(0.5, False, 110.0)
+    assert head.due_s(4.0) == 112.0 and head.position_s(111.0) == 3.5
+    head.change(0.5, False, 111.0)  # no change
+    assert head.due_s(4.0) == 112.0
+
+
+@pytest.mark.parametrize('rate', [0.5, 1.0, 5.0])
+def test_a_bag_plays_as_fast_as_was_asked_with_its_own_stamps(live_graph, bag, rate):
+    listener = Listener(live_graph)
+    node = replay(live_graph, bag, rate=rate, restamp=False)
+    assert node.finished.wait(30.0)
+    assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
+    assert listener.stamps_ns == [FIRST_NS + index * PERIOD_NS for index in range(PAIRS)]
+    assert not listener.clock_ns
+    passed_s = listener.arrived_s[-1] - listener.arrived_s[0]
+    assert 0.8 * LENGTH_S / rate < passed_s < LENGTH_S / rate + 1.0
+
+
+def test_restamped_pairs_keep_their_spacing_and_show_the_present(live_graph, bag):
+    listener = Listener(live_graph)
+    node = replay(live_graph, bag, rate=2.0)
+    assert node.finished.wait(30.0)
+    assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
+    gaps_ns = {after - before for before, after in zip(listener.stamps_ns,
+                                                       listener.stamps_ns[1:])}
+    assert max(abs(gap_ns - PERIOD_NS // 2) for gap_ns in gaps_ns) < 1000
+    assert abs(time.time_ns() - listener.stamps_ns[-1]) < 10 ** 10
+
+
+def test_a_replay_pauses_with_its_clock_and_goes_on_where_it_was(live_graph, bag):
+    listener = Listener(live_graph)
+    node = replay(live_graph, bag, restamp=False, clock=True)
+    assert wait_until(lambda: len(listener.stamps_ns) >= 4)
+    assert node.set_parameters([Parameter('paused', value=True)])[0].successful
+    # What was on its way has come; from now on nothing moves.
+    assert wait_until(lambda: node.diagnose()[1]['position_s'] > 0)
+    time_of_last = None
+    while time_of_last != (time_of_last := (len(listener.stamps_ns), len(listener.clock_ns))):
+        assert not wait_until(lambda: False, 0.3)
+    assert time_of_last[0] < PAIRS and not node.finished.is_set()
+    for change in (Parameter('rate', value=4.0), Parameter('paused', value=False)):
+        assert node.set_parameters([change])[0].successful
+    assert node.finished.wait(30.0)
+    assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
+    assert listener.clock_ns == sorted(listener.clock_ns)
+    assert listener.clock_ns[0] >= FIRST_NS
+    assert listener.clock_ns[-1] == FIRST_NS + (PAIRS - 1) * PERIOD_NS
+
+
+def test_a_clock_beside_new_stamps_and_a_source_that_is_none_fail_to_configure(live_graph, bag):
+    node = live_graph.add(ReplayNode, Hub(), parameter_overrides=[
+        Parameter('source', value=str(bag)), Parameter('clock', value=True)])
+    assert not node.autostart()
+    assert "'clock' publishes recorded time" in node._condition().error
+    other = live_graph.add(ReplayNode, Hub(), parameter_overrides=[
+        Parameter('source', value='/nowhere')])
+    assert not other.autostart()
+    assert other._condition().error == \
+        "cannot configure: no such source: '/nowhere' is no file and no folder"
+
+
+def test_the_graph_lives_by_the_clock_of_a_looping_bag(live_graph, bag):
+    listener = Listener(live_graph, 'fused/image')
+    hub, simulated = Hub(), Parameter('use_sim_time', value=True)
+    stages = [live_graph.add(cls, hub, parameter_overrides=[simulated, *more]) for cls, more in (
+        (RegistrationNode, [Parameter('registration.method', value='dense'),
+                            Parameter('max_rate_hz', value=10.0)]),
+        (FusionNode, [Parameter('fusion.method', value='laplacian')]))]
+    assert all(stage.autostart() for stage in stages)
+    node = replay(live_graph, bag, restamp=False, clock=True, loop=True)
+    assert wait_until(lambda: node.diagnose()[1]['loops'] >= 3, 30.0)
+    last_ns = FIRST_NS + (PAIRS - 1) * PERIOD_NS
+    assert set(listener.stamps_ns) <= set(range(FIRST_NS, last_ns + 1, PERIOD_NS))
+    # It goes on after each jump back of the stamps, on the same terms.
+    jumps = sum(after < before for before, after in zip(listener.stamps_ns,
+                                                        listener.stamps_ns[1:]))
+    assert jumps >= 2 and len(listener.stamps_ns) > PAIRS
+    assert FIRST_NS <= stages[1].get_clock().now().nanoseconds <= last_ns
+    assert [stage._condition().error for stage in stages] == ['', '']
+    assert stages[1].diagnose()[1]['mode_count.FUSED'] > PAIRS // 2
+    assert stages[0].diagnose()[1]['state_count.TRACKING'] >= 3
+
+
+def test_a_replay_is_a_component(live_graph, bag):
+    manager = live_graph.add(ComponentManager, live_graph.executor)
+    id_ = manager.load('ivf_ros::ReplayNode', parameter_overrides=[
+        Parameter('source', value=str(bag)), Parameter('wait_for_subscribers_s', value=0.0),
+        Parameter('rate', value=10.0)])
+    assert manager.node(id_).finished.wait(20.0)
+    manager.unload(id_)

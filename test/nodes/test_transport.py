@@ -1,0 +1,168 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Items go by reference inside a process and as messages outside, once each."""
+
+from __future__ import annotations
+
+from conftest import wait_until
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='the transport needs rclpy')
+pytestmark = pytest.mark.live
+
+from ivf_ros.nodes.graph import messages  # noqa: E402, I100
+from ivf_ros.nodes.graph.transport import (  # noqa: E402
+    Hub,
+    LATCHED_QOS,
+    Publisher,
+    SUBSCRIBE_QOS,
+    Subscription,
+)
+from ivf_ros.types import Frame  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+
+TOPIC = 'camera/image'
+
+
+def frame(stamp_ns: int = 5_000_000_007) -> Frame:
+    return Frame(np.arange(12, dtype=np.uint8).reshape(3, 4), stamp_ns, 'camera_optical_frame')
+
+
+def subscribe(node, hub, wire=messages.IMAGE, topic=TOPIC, qos=SUBSCRIBE_QOS):
+    """Return the list that received items land in, and the one of complaints."""
+    received, complaints = [], []
+    subscription = Subscription(node, hub, wire, topic, received.append,
+                                lambda *complaint: complaints.append(complaint), qos)
+    return subscription, received, complaints
+
+
+def test_inside_a_process_the_very_same_object_arrives_and_nothing_is_serialised(live_graph):
+    hub = Hub()
+    publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
+    _, received, _ = subscribe(live_graph.node('b'), hub)
+    serialised = []
+    publisher._wire = messages.Wire(messages.IMAGE.message_type, serialised.append,
+                                    messages.IMAGE.from_message)
+    item = frame()
+    publisher.publish(item)
+    assert received == [item] and received[0] is item
+    assert not serialised
+
+
+def test_a_subscription_with_another_hub_is_served_by_dds_and_gets_an_equal_image(live_graph):
+    publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
+    _, received, _ = subscribe(live_graph.node('b'), Hub())
+    assert wait_until(lambda: publisher.wanted)
+    publisher.publish(frame())
+    assert wait_until(lambda: received)
+    assert received[0].stamp_ns == frame().stamp_ns
+    assert received[0].frame_id == 'camera_optical_frame'
+    np.testing.assert_array_equal(received[0].image, frame().image)
+
+
+def test_with_listeners_inside_and_outside_each_gets_every_item_once(live_graph):
+    hub = Hub()
+    publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
+    _, inside, _ = subscribe(live_graph.node('b'), hub)
+    _, outside, _ = subscribe(live_graph.node('c'), Hub())
+    assert wait_until(lambda: publisher._heard_outside)
+    stamps = [1_000_000_000 + index for index in range(20)]
+    for stamp_ns in stamps:
+        publisher.publish(frame(stamp_ns))
+        assert wait_until(lambda: len(outside) == publisher.count)
+    # The copies that return through DDS to the inside subscription have been taken by now: the
+    # executor serves it before, or in the same round as, the outside one of the last item.
+    publisher.publish(frame(2_000_000_000))
+    assert wait_until(lambda: len(outside) == len(stamps) + 1)
+    assert [item.stamp_ns for item in inside] == [*stamps, 2_000_000_000]
+
+
+def test_nobody_listening_means_not_wanted_and_not_counted(live_graph):
+    publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
+    assert not publisher.wanted
+    publisher.publish(frame())
+    assert publisher.count == 0
+
+
+def test_after_destroy_nothing_arrives_and_the_topic_is_not_wanted(live_graph):
+    hub = Hub()
+    publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
+    subscription, received, _ = subscribe(live_graph.node('b'), hub)
+    subscription.destroy()
+    assert wait_until(lambda: not publisher.wanted)
+    publisher.publish(frame())
+    assert not received
+
+
+def test_a_message_that_makes_no_sense_is_reported_and_the_next_good_one_arrives(live_graph):
+    node = live_graph.node('a')
+    raw = node.create_publisher(messages.IMAGE.message_type, TOPIC, 10)
+    subscription, received, complaints = subscribe(live_graph.node('b'), Hub())
+    assert wait_until(lambda: raw.get_subscription_count() == 1)
+    bad = messages.image_to_message(frame())
+    bad.encoding = 'no_such_encoding'
+    raw.publish(bad)
+    raw.publish(messages.image_to_message(frame()))
+    assert wait_until(lambda: received)
+    (topic, error), = complaints
+    assert topic == subscription.topic_name == '/camera/image'
+    assert 'no_such_encoding' in str(error)
+
+
+def test_a_publisher_whose_qos_does_not_fit_is_told_with_both_policies(live_graph):
+    subscription, _, _ = subscribe(live_graph.node('b'), Hub(), qos=QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE))
+    assert subscription.troubles() == []
+    live_graph.node('a').create_publisher(messages.IMAGE.message_type, TOPIC, SUBSCRIBE_QOS)
+    assert wait_until(subscription.troubles)
+    [trouble] = subscription.troubles()
+    assert trouble == (
+        "'/camera/image': /a offers BEST_EFFORT, VOLATILE; this node asks for "
+        'RELIABLE, VOLATILE; qos_overrides./camera/image.subscription.* change that')
+
+
+def test_a_subscription_that_asks_for_more_than_is_offered_is_told_with_both(live_graph):
+    publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
+    subscribe(live_graph.node('fits'), Hub())
+    assert wait_until(lambda: publisher.wanted) and publisher.troubles() == []
+    live_graph.node('viewer').create_subscription(
+        messages.IMAGE.message_type, TOPIC, print, LATCHED_QOS)
+    assert wait_until(publisher.troubles)
+    assert publisher.troubles() == [
+        "'/camera/image': /viewer asks for RELIABLE, TRANSIENT_LOCAL; this node offers RELIABLE, "
+        'VOLATILE; qos_overrides./camera/image.publisher.* change that']
+
+
+def test_a_publisher_of_another_type_and_a_second_one_are_told(live_graph):
+    subscription, _, _ = subscribe(live_graph.node('b'), Hub())
+    other = live_graph.stranger('other')
+    other.create_publisher(messages.CAMERA_INFO.message_type, TOPIC, 1)
+    for name in ('c', 'd'):
+        live_graph.node(name).create_publisher(messages.IMAGE.message_type, TOPIC, 1)
+    assert wait_until(lambda: '/other' in ' '.join(subscription.troubles())
+                      and len(subscription.troubles()) == 2)
+    assert subscription.troubles() == [
+        "'/camera/image' is published by /other as sensor_msgs/msg/CameraInfo, this node takes "
+        'sensor_msgs/msg/Image', "'/camera/image' has 2 publishers: /c, /d"]
+
+
+def test_qos_overrides_of_one_topic_leave_the_others_alone(live_graph):
+    name = 'qos_overrides./camera/image.subscription.reliability'
+    node = live_graph.add(Node, 'b', parameter_overrides=[Parameter(name, value='reliable')])
+    overridden, _, _ = subscribe(node, Hub())
+    other, _, _ = subscribe(node, Hub(), topic='another/image')
+    assert overridden._ros.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert other._ros.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_two_ends_that_read_a_topic_differently_meet_as_messages(live_graph):
+    hub = Hub()
+    publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
+    _, received, _ = subscribe(live_graph.node('b'), hub, wire=messages.LABELS)
+    assert wait_until(lambda: publisher.wanted)
+    publisher.publish(frame())
+    assert wait_until(lambda: received)
+    np.testing.assert_array_equal(received[0].value.labels, frame().image)

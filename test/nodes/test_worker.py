@@ -1,0 +1,83 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker takes the newest item, and ends when told."""
+
+from __future__ import annotations
+
+import threading
+
+from conftest import wait_until
+import pytest
+
+pytest.importorskip('rclpy', reason='part of the nodes')
+pytestmark = pytest.mark.live
+
+from ivf_ros.nodes.graph.worker import Worker  # noqa: E402, I100
+from ivf_ros.pace import Pace  # noqa: E402
+
+
+def test_items_that_wait_are_superseded_by_the_newest():
+    started, proceed = threading.Event(), threading.Event()
+    worked, superseded = [], []
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+        worked.append(item)
+
+    worker = Worker('test', work, lambda: superseded.append(1))
+    worker.put(1)
+    assert started.wait(10)
+    for item in (2, 3, 4):
+        worker.put(item)
+    proceed.set()
+    assert wait_until(lambda: len(worked) == 2)
+    worker.stop()
+    assert worked == [1, 4] and len(superseded) == 2
+
+
+def test_stop_lets_the_current_item_finish_and_forgets_the_waiting_one():
+    started, proceed = threading.Event(), threading.Event()
+    worked = []
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+        worked.append(item)
+
+    worker = Worker('test', work)
+    worker.put(1)
+    assert started.wait(10)
+    worker.put(2)
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    assert wait_until(lambda: not worker._waiting)
+    proceed.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
+    assert worked == [1]
+
+
+@pytest.mark.parametrize('frames_hz, rate_hz, expected', [
+    (30, 10, 10),  # every third
+    (15, 10, 10),  # two of three
+    (5, 10, 5),  # all there are
+])
+def test_the_pace_keeps_the_rate_though_frames_come_in_steps(monkeypatch, frames_hz, rate_hz,
+                                                             expected):
+    now_s = [100.0]
+    monkeypatch.setattr('time.monotonic', lambda: now_s[0])
+    pace, happened = Pace(), 0
+    for frame in range(4 * frames_hz):
+        now_s[0] = 100.0 + frame / frames_hz
+        happened += pace.is_due(rate_hz)
+    assert happened == pytest.approx(4 * expected, abs=1)
+
+
+def test_the_pace_does_not_catch_up_after_a_pause(monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr('time.monotonic', lambda: now_s[0])
+    pace = Pace()
+    assert pace.is_due(10) and not pace.is_due(10)
+    now_s[0] = 160.0
+    assert [pace.is_due(10) for _ in range(3)] == [True, False, False]

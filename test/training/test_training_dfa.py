@@ -1,0 +1,181 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The training of ``dfa`` learns, repeats itself, goes on where it stopped; losses are right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+
+import cv2
+from ivf_ros import geometry
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs PyTorch')
+
+# These import torch, so they stand after the line that skips the tests without it.
+from ivf_ros.nn import weights  # noqa: E402, I100
+from ivf_ros.registration.dfa.network import DfaNetwork  # noqa: E402
+from ivf_ros.training import registration_data as data  # noqa: E402
+from ivf_ros.training import registration_dfa as dfa  # noqa: E402
+from ivf_ros.training.settings import DfaTraining  # noqa: E402
+
+SHORT = DfaTraining(steps=4, batch=2, coarse_points=64, fine_points=8, save_every=2)
+
+
+def blobs(seed, size=(640, 480)):
+    noise = np.random.default_rng(seed).uniform(0, 1, (size[1], size[0])).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 6)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    return [data.Scene(str(seed), 'made', 255 - blobs(seed), blobs(seed), 0.3)
+            for seed in range(3)]
+
+
+def one_hot_features(height, width):
+    """Return descriptors (1, h * w, h, w) by which each cell is like itself only."""
+    return torch.eye(height * width).reshape(height, width, -1).permute(2, 0, 1)[None]
+
+
+def H_of(matrix):
+    return torch.tensor(matrix).float()[None]
+
+
+def test_descriptors_that_know_their_place_have_no_coarse_loss():
+    features, sure = one_hot_features(6, 8), torch.full((1, 6, 8), 20.0)
+    loss, of_weight, found = dfa.coarse_loss(features, sure, features, torch.eye(3)[None],
+                                             torch.tensor(60.0), 48)
+    assert float(loss) < 1e-3 and float(of_weight) < 1e-3 and float(found) == 1.0
+
+
+def test_descriptors_that_are_all_alike_lose_the_logarithm_of_the_number_of_cells():
+    same = torch.ones(1, 4, 6, 8) / 2
+    loss, _, _ = dfa.coarse_loss(same, torch.zeros(1, 6, 8), same, torch.eye(3)[None],
+                                 torch.tensor(10.0), 48)
+    assert float(loss) == pytest.approx(np.log(48), abs=1e-4)
+
+
+def test_a_shift_of_whole_cells_is_followed():
+    features, none = one_hot_features(6, 8), torch.zeros(1, 6, 8)
+    shifted = torch.roll(features, (1, 2), (2, 3))  # what was at (x, y) is at (x + 2, y + 1)
+    H = H_of(geometry.translation(2 * dfa.COARSE_STRIDE, dfa.COARSE_STRIDE))
+    loss, _, found = dfa.coarse_loss(features, none, shifted, H, torch.tensor(60.0), 200)
+    assert float(loss) < 1e-3 and float(found) == 1.0
+    wrong, _, _ = dfa.coarse_loss(features, none, shifted, torch.eye(3)[None],
+                                  torch.tensor(60.0), 200)
+    assert float(wrong) > 10
+
+
+def test_cells_that_leave_the_image_are_learned_as_not_found():
+    features = one_hot_features(6, 8)
+    H = H_of(geometry.translation(1000, 0))
+    for logit, expected in ((-20.0, 0.0), (20.0, 20.0)):
+        loss, of_weight, _ = dfa.coarse_loss(
+            features, torch.full((1, 6, 8), logit), features, H, torch.tensor(60.0), 48)
+        assert float(loss) == 0 and float(of_weight) == pytest.approx(expected, abs=1e-3)
+
+
+def smooth_features(seed, height=48, width=64):
+    torch.manual_seed(seed)
+    noise = torch.nn.functional.avg_pool2d(torch.randn(1, 16, height + 2, width + 2), 3, 1)
+    return torch.nn.functional.normalize(noise, dim=1)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_fine_loss_is_least_at_the_true_mapping(seed):
+    features = smooth_features(seed)
+    shifted = torch.roll(features, (-1, 3), (2, 3))
+    losses = {}
+    for dx in (2, 3, 4):
+        H = H_of(geometry.translation(dx * dfa.FINE_STRIDE, -dfa.FINE_STRIDE))
+        torch.manual_seed(seed)
+        losses[dx], placed = dfa.fine_loss(features, shifted, H, torch.zeros(1),
+                                           torch.tensor(40.0), 100)
+        if dx == 3:
+            assert float(placed) > 0.95
+    assert losses[3] + 2 < min(losses[2], losses[4])
+
+
+def test_fine_loss_follows_scale_and_rotation():
+    """Large misalignments are undone before the surroundings of a patch are searched."""
+    features = smooth_features(0)
+    H = geometry.rotation(0.15, (60, 40)) @ geometry.scaling(1.2, 1.2)
+    of_cells = geometry.rescaled(H, 1 / dfa.FINE_STRIDE, 1 / dfa.FINE_STRIDE)
+    turned = cv2.warpPerspective(features[0].permute(1, 2, 0).numpy(), of_cells, (64, 48))
+    turned = torch.from_numpy(turned).permute(2, 0, 1)[None]
+    for mapping, least, most in ((H, 0.9, 1.0), (np.eye(3), 0.0, 0.3)):
+        _, placed = dfa.fine_loss(features, turned, H_of(mapping), torch.zeros(1),
+                                  torch.tensor(40.0), 200)
+        assert least <= float(placed) <= most
+
+
+def test_an_exact_label_between_places_costs_the_cross_entropy_shared_by_the_four():
+    torch.manual_seed(1)
+    logits = torch.randn(1, 11, 11)
+    logarithm = logits.flatten().log_softmax(0).view(11, 11)
+    expected = -(0.7 * 0.6 * logarithm[4, 6] + 0.3 * 0.6 * logarithm[4, 7]
+                 + 0.7 * 0.4 * logarithm[5, 6] + 0.3 * 0.4 * logarithm[5, 7])
+    found = dfa.label_likelihood(logits, torch.tensor([[6.3, 4.4]]), torch.zeros(1))
+    assert float(found) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_an_inexact_label_forgives_what_is_nearby_and_nothing_else():
+    def loss(x, sigma):
+        logits = torch.full((1, 11, 11), -20.0)
+        logits[0, 5, x] = 20.0
+        return float(dfa.label_likelihood(logits, torch.tensor([[5.0, 5.0]]),
+                                          torch.tensor([sigma])))
+    assert loss(5, 0.0) < 1e-3 and loss(7, 0.0) > 30
+    assert loss(7, 2.0) < 5 and loss(7, 2.0) - loss(5, 2.0) == pytest.approx(0.5, abs=0.05)
+    assert loss(10, 1.0) > 10
+
+
+def test_the_loss_falls_on_one_batch(scenes, tmp_path):
+    settings = replace(SHORT, steps=40, warmup=5, learning_rate=3e-3, save_every=100, seed=1)
+    dfa.train(scenes, tmp_path, settings, overfit=True)
+    log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
+    total = [record['coarse'] + record['fine'] for record in log]
+    assert total[-1] < 0.9 * total[0]
+
+
+def test_training_goes_on_where_it_stopped_as_if_it_had_not(scenes, tmp_path, monkeypatch):
+    whole = dfa.train(scenes, tmp_path / 'whole', SHORT)
+    calls, losses = [], dfa.losses
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:  # step 2, of which nothing is saved, was done
+            raise KeyboardInterrupt
+        return losses(*arguments)
+
+    monkeypatch.setattr(dfa, 'losses', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dfa.train(scenes, tmp_path / 'cut', SHORT)
+    assert torch.load(tmp_path / 'cut' / 'checkpoint.pt', weights_only=True)['step'] == 2
+    resumed = dfa.train(scenes, tmp_path / 'cut', SHORT)
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
+        torch.testing.assert_close(a, b)
+
+
+def test_variants_start_as_the_network_without_modules(scenes, tmp_path):
+    path = tmp_path / 'baseline.safetensors'
+    baseline = dfa.train(scenes, tmp_path / 'a', replace(SHORT, steps=2, sfm=False, fem=False))
+    weights.save(baseline, path, {})
+    settings = replace(SHORT, steps=0, start_from=str(path))
+    both = dfa.train(scenes, tmp_path / 'b', settings).eval()
+    baseline = weights.load(DfaNetwork(sfm=False, fem=False), path)
+    image = torch.randn(1, 2, 64, 96)
+    with torch.inference_mode():
+        for a, b in zip(baseline(image, image), both(image, image)):
+            torch.testing.assert_close(a, b)
+
+
+def test_a_start_from_another_network_is_refused(scenes, tmp_path):
+    path = tmp_path / 'both.safetensors'
+    weights.save(DfaNetwork(), path, {})
+    with pytest.raises(weights.WeightsError, match='weights of another network'):
+        dfa.train(scenes, tmp_path, replace(SHORT, start_from=str(path)))
