@@ -11,10 +11,7 @@ coordinates of the grid that it comes from to those of the grid that it goes to,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
-from ivf_ros.parameters import parameter
 import numpy as np
 
 
@@ -22,21 +19,12 @@ class GeometryError(ValueError):
     """A matrix, a point set or a size that no homography can be made of."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What still counts as a plausible view of one camera's image in the other's."""
-
-    min_scale: float = parameter(
-        0.1, 'Least local scale, as a multiple of stretching one image over the other.',
-        minimum=1e-3, maximum=1.0)
-    max_scale: float = parameter(
-        4.0, 'Greatest local scale, as a multiple of stretching one image over the other.',
-        minimum=1.0, maximum=1e3)
-    max_perspective: float = parameter(
-        2.5, 'Greatest ratio of local scales within the image.', minimum=1.0, maximum=1e3)
-    min_overlap: float = parameter(
-        0.25, 'Least share of the smaller footprint that both images see.',
-        minimum=0.0, maximum=1.0)
+# What still counts as a plausible view of one image in the other: local scale, as a multiple of
+# resizing one image to the size of the other; ratio of the local scales within the image; share of
+# the smaller footprint that both images show.
+_MIN_SCALE, _MAX_SCALE = 0.1, 4.0
+_MAX_SCALE_RATIO = 2.5
+_MIN_OVERLAP = 0.25
 
 
 def normalized(H: np.ndarray) -> np.ndarray:
@@ -255,8 +243,7 @@ def from_rig(K_thermal: np.ndarray, K_rgb: np.ndarray, R_thermal_to_rgb: np.ndar
     return normalized(normalized(K_rgb) @ (R + plane) @ np.linalg.inv(normalized(K_thermal)))
 
 
-def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int],
-          limits: Limits = Limits()) -> str:
+def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -> str:
     """Return why ``H`` is an implausible mapping between two images, or '' where it is not."""
     try:
         matrix = normalized(H)
@@ -272,16 +259,16 @@ def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int],
     if area_scale[0] <= 0:
         return 'mirrored: the image is turned over'
     scale = np.sqrt(area_scale)
-    if scale.max() > limits.max_scale:
-        return f'too large: local scale {scale.max():.3g}, at most {limits.max_scale:.3g}'
-    if scale.min() < limits.min_scale:
-        return f'too small: local scale {scale.min():.3g}, at least {limits.min_scale:.3g}'
-    if scale.max() > limits.max_perspective * scale.min():
+    if scale.max() > _MAX_SCALE:
+        return f'too large: local scale {scale.max():.3g}, at most {_MAX_SCALE:.3g}'
+    if scale.min() < _MIN_SCALE:
+        return f'too small: local scale {scale.min():.3g}, at least {_MIN_SCALE:.3g}'
+    if scale.max() > _MAX_SCALE_RATIO * scale.min():
         return (f'too strong perspective: local scales differ {scale.max() / scale.min():.3g} '
-                f'times, at most {limits.max_perspective:.3g}')
+                f'times, at most {_MAX_SCALE_RATIO:.3g}')
     overlap = _overlap(transform_points(matrix, corners), to_size)
-    if overlap < limits.min_overlap:
-        return f'off the image: overlap {overlap:.2g}, at least {limits.min_overlap:.2g}'
+    if overlap < _MIN_OVERLAP:
+        return f'off the image: overlap {overlap:.2g}, at least {_MIN_OVERLAP:.2g}'
     return ''
 
 

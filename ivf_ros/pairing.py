@@ -84,11 +84,6 @@ class Pair(Generic[T]):
     rgb: T | None
     thermal_minus_rgb_s: float | None
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether both cameras contributed."""
-        return self.thermal_minus_rgb_s is not None
-
 
 class _Waiting(NamedTuple):
     """A frame in a queue. Stamps in a queue are unique, so that only they are compared."""
@@ -139,7 +134,7 @@ class PairSynchronizer(Generic[T]):
     Every added frame is, at any time, in exactly one place: it was handed out in a pair, handed
     out alone, counted in ``drops``, or it is waiting::
 
-        added == 2 * pairs + singles + sum(drops.values()) + waiting
+        added == 2 * pairs + frames handed out alone + sum(drops.values()) + waiting
 
     A frame is handed out alone, at once, where its camera has spoken for the time-out and the
     other one has been silent meanwhile, and otherwise after waiting for the time-out itself. What
@@ -154,9 +149,7 @@ class PairSynchronizer(Generic[T]):
         self.parameters = parameters or PairingParameters()
         self._pass_single = pass_single
         self.pairs = 0
-        self.singles = 0
         self.added = 0
-        self.clock_jumps = 0
         self.drops = dict.fromkeys(DROP_REASONS, 0)
         self._streams = {'thermal': _Stream(self.parameters.thermal_offset_s),
                          'rgb': _Stream(self.parameters.rgb_offset_s)}
@@ -257,7 +250,6 @@ class PairSynchronizer(Generic[T]):
                 self._drop(own, 'timeout')
             else:
                 own.take()
-                self.singles += 1
                 self._moment_ns = frame.time_ns
                 is_thermal = own is self._streams['thermal']
                 settled.append(Pair(frame.item if is_thermal else None,
@@ -281,7 +273,6 @@ class PairSynchronizer(Generic[T]):
         self.drops[reason] += 1
 
     def _start_anew(self) -> None:
-        self.clock_jumps += 1
         self.drops['clock_jump'] += self.waiting
         for stream in self._streams.values():
             stream.forget()

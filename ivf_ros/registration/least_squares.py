@@ -10,8 +10,6 @@ import numpy as np
 _ENTRIES = np.eye(8)
 # Columns: the directions in which the eight entries of a homography near the identity may go.
 _MODELS = {
-    'similarity': np.stack([_ENTRIES[0] + _ENTRIES[4], _ENTRIES[1] - _ENTRIES[3],
-                            _ENTRIES[2], _ENTRIES[5]], 1),
     'affine': _ENTRIES[:, :6],
     'homography': _ENTRIES,
 }
@@ -29,7 +27,7 @@ def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
     weights:
         ``(N, 3)`` of each point, along x, across and along y.
     model:
-        ``'similarity'``, ``'affine'`` or ``'homography'``.
+        ``'affine'`` or ``'homography'``.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What mapping fits points that were found in both images, most of them rightly."""
+"""Which homography fits points that were found in both images, most of them rightly."""
 
 from __future__ import annotations
 
@@ -36,13 +36,12 @@ class Matches:
     looked_for: int
 
 
-def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray | None, np.ndarray]:
+def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.ndarray]:
     """
-    Fit a mapping to most of the matches, robustly, then to all of them by their weight.
+    Fit a homography to most of the matches, robustly, then to all of them by their weight.
 
-    Homographies are found by MAGSAC++ (Barath et al., CVPR 2020), the other models by RANSAC. The
-    matches are then weighted by how distinct they are and how well they agree (Geman-McClure),
-    with a narrowing tolerance.
+    It is found by MAGSAC++ (Barath et al., CVPR 2020). The matches are then weighted by how
+    distinct they are and how well they agree (Geman-McClure), with a narrowing tolerance.
 
     Parameters
     ----------
@@ -50,8 +49,6 @@ def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray |
         At least ``MIN_MATCHES``, or nothing is fitted.
     tolerance_px:
         How far off a match may lie and still agree.
-    model:
-        ``'similarity'``, ``'affine'`` or ``'homography'``.
 
     Returns
     -------
@@ -62,14 +59,17 @@ def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray |
     nothing = None, np.zeros(len(matches.distinct), bool)
     if len(matches.distinct) < MIN_MATCHES:
         return nothing
-    H = _consensus(matches, tolerance_px, model)
+    H: np.ndarray | None
+    H, _ = cv2.findHomography(matches.from_px, matches.to_px, cv2.USAC_MAGSAC, tolerance_px,
+                              maxIters=2000, confidence=0.999)
     if H is None:
         return nothing
     for narrowing in (1.0, 0.7, 0.5, 0.35, 0.35):
         off = _residual_px(H, matches)
         weights = matches.distinct / (1 + (off / (narrowing * tolerance_px)) ** 2) ** 2
         # The same along x and along y.
-        H = least_squares(matches.from_px, matches.to_px, np.outer(weights, (1, 0, 1)), model)
+        H = least_squares(matches.from_px, matches.to_px, np.outer(weights, (1, 0, 1)),
+                          'homography')
         if H is None:
             return nothing
     return H, _residual_px(H, matches) < tolerance_px
@@ -77,14 +77,3 @@ def fit(matches: Matches, tolerance_px: float, model: str) -> tuple[np.ndarray |
 
 def _residual_px(H: np.ndarray, matches: Matches) -> np.ndarray:
     return np.linalg.norm(geometry.transform_points(H, matches.from_px) - matches.to_px, axis=1)
-
-
-def _consensus(matches: Matches, tolerance_px: float, model: str) -> np.ndarray | None:
-    if model == 'homography':
-        H, _ = cv2.findHomography(matches.from_px, matches.to_px, cv2.USAC_MAGSAC, tolerance_px,
-                                  maxIters=2000, confidence=0.999)
-        return H
-    estimate = {'similarity': cv2.estimateAffinePartial2D, 'affine': cv2.estimateAffine2D}[model]
-    affine, _ = estimate(matches.from_px, matches.to_px, method=cv2.RANSAC,
-                         ransacReprojThreshold=tolerance_px, maxIters=2000, confidence=0.999)
-    return None if affine is None else np.vstack([affine, (0.0, 0.0, 1.0)])
