@@ -16,7 +16,7 @@ from ivf_ros import dds
 PACKAGE = Path(__file__).resolve().parent
 
 # Room for several colour images of a megapixel on their way at once.
-_ENOUGH_SEGMENT_BYTES = 16 * 1024 * 1024
+_MIN_SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _dds_profile() -> Finding:
     except dds.ProfileError as error:
         return Finding('dds_profile', chosen, f'{error}; {advice}')
     return Finding('dds_profile', f'{chosen}, shared memory {size // 1024} KB',
-                   '' if size >= _ENOUGH_SEGMENT_BYTES else advice)
+                   '' if size >= _MIN_SEGMENT_BYTES else advice)
 
 
 def _message_packages() -> list[Finding]:

@@ -27,7 +27,7 @@ _MAX_SCALE_RATIO = 2.5
 _MIN_OVERLAP = 0.25
 
 
-def normalized(H: np.ndarray) -> np.ndarray:
+def normalize_homography(H: np.ndarray) -> np.ndarray:
     """
     Return ``H`` as a ``(3, 3)`` float64 array scaled to ``H[2, 2] == 1``.
 
@@ -85,8 +85,8 @@ def corner_error_px(H_est: np.ndarray, H_true: np.ndarray, size: tuple[int, int]
     image (the thermal one) of this size.
     """
     corners = corners_px(size)
-    apart = transform_points(H_est, corners) - transform_points(H_true, corners)
-    return float(np.linalg.norm(apart, axis=1).mean())
+    offsets_px = transform_points(H_est, corners) - transform_points(H_true, corners)
+    return float(np.linalg.norm(offsets_px, axis=1).mean())
 
 
 def warp(image: np.ndarray, H: np.ndarray, size: tuple[int, int],
@@ -112,7 +112,7 @@ def coverage(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]
     outer ones: 0.5 is the area of the image. Returns ``(h, w)`` bool of the target size.
     """
     right, bottom = from_size[0] - 1, from_size[1] - 1
-    to_source = np.linalg.inv(normalized(H))
+    to_source = np.linalg.inv(normalize_homography(H))
     x = np.arange(to_size[0], dtype=np.float64)
     y = np.arange(to_size[1], dtype=np.float64)[:, None]
     u, v, w = (row[0] * x + row[1] * y + row[2] for row in to_source)
@@ -153,8 +153,8 @@ def stretch(from_size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray:
     return _area_scaling(to_size[0] / from_size[0], to_size[1] / from_size[1])
 
 
-def rescaled(H: np.ndarray, thermal_scale: float | tuple[float, float],
-             rgb_scale: float | tuple[float, float]) -> np.ndarray:
+def rescale_homography(H: np.ndarray, thermal_scale: float | tuple[float, float],
+                       rgb_scale: float | tuple[float, float]) -> np.ndarray:
     """
     Express a homography between resized images.
 
@@ -163,10 +163,10 @@ def rescaled(H: np.ndarray, thermal_scale: float | tuple[float, float],
     """
     H_thermal = _area_scaling(*np.broadcast_to(thermal_scale, 2))
     H_rgb = _area_scaling(*np.broadcast_to(rgb_scale, 2))
-    return normalized(H_rgb @ H @ np.linalg.inv(H_thermal))
+    return normalize_homography(H_rgb @ H @ np.linalg.inv(H_thermal))
 
 
-def scale_in_middle(H: np.ndarray, from_size: tuple[int, int]) -> float:
+def scale_at_centre(H: np.ndarray, from_size: tuple[int, int]) -> float:
     """
     Return the local scale of ``H`` in the middle of the image that it maps from.
 
@@ -200,7 +200,7 @@ def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:
         solution = np.linalg.solve(equations, target.T.ravel())
     except np.linalg.LinAlgError as error:
         raise GeometryError('three of the four corners lie on one line') from error
-    return normalized(np.append(solution, 1.0).reshape(3, 3))
+    return normalize_homography(np.append(solution, 1.0).reshape(3, 3))
 
 
 def from_rig(K_thermal: np.ndarray, K_rgb: np.ndarray, R_thermal_to_rgb: np.ndarray,
@@ -240,13 +240,13 @@ def from_rig(K_thermal: np.ndarray, K_rgb: np.ndarray, R_thermal_to_rgb: np.ndar
     if not plane_distance_m > 0:
         raise GeometryError(f'plane_distance_m must be positive, got {plane_distance_m}')
     plane = np.outer(t, n) / plane_distance_m
-    return normalized(normalized(K_rgb) @ (R + plane) @ np.linalg.inv(normalized(K_thermal)))
+    return normalize_homography(normalize_homography(K_rgb) @ (R + plane) @ np.linalg.inv(normalize_homography(K_thermal)))
 
 
 def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -> str:
     """Return why ``H`` is an implausible mapping between two images, or '' where it is not."""
     try:
-        matrix = normalized(H)
+        matrix = normalize_homography(H)
     except GeometryError as error:
         return str(error)
     corners = corners_px(from_size) + ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))

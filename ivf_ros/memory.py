@@ -13,7 +13,7 @@ _LIBC = ctypes.CDLL(None)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
-def keep_for_images() -> None:
+def retain_freed() -> None:
     """
     Have glibc keep its memory: it would return every image and page the next one in anew.
 
@@ -25,7 +25,7 @@ def keep_for_images() -> None:
         _LIBC.mallopt(_TOP_PAD, 64 << 20)
 
 
-def give_back() -> None:
+def release_unused() -> None:
     """Return to the system what nobody uses any more, as after a network was let go of."""
     gc.collect()
     if hasattr(_LIBC, 'malloc_trim'):

@@ -93,7 +93,7 @@ class _Waiting(NamedTuple):
     item: Any
 
 
-class _Verdict(Enum):
+class _Decision(Enum):
     PAIR = 0  # the oldest frames of the two streams belong together
     SUPERSEDED = 1  # the partner of the older of them goes to a closer frame
     WAIT = 2  # a frame still to come may decide
@@ -108,8 +108,8 @@ class _Stream:
         self.newest_ns: int | None = None  # of all accepted frames
         self.decided_ns: int | None = None  # of all frames that left the queue
         self.intervals_ns: deque[int] = deque(maxlen=8)
-        self.heard_s = 0.0  # when a frame last arrived
-        self.speaks_since_s = 0.0  # when the first frame after the last silence arrived
+        self.last_arrival_s = 0.0  # when a frame last arrived
+        self.active_since_s = 0.0  # when the first frame after the last silence arrived
 
     def forget(self) -> None:
         self.queue.clear()
@@ -155,7 +155,7 @@ class PairSynchronizer(Generic[T]):
                          'rgb': _Stream(self.parameters.rgb_offset_s)}
         self._tolerance_ns = round(self.parameters.tolerance_s * 1e9)
         self._slack_ns = round(self.parameters.slack_s * 1e9)
-        self._moment_ns: int | None = None  # of what was handed out last
+        self._last_output_ns: int | None = None  # of what was handed out last
         self._now_s: float | None = None
 
     @property
@@ -178,18 +178,18 @@ class PairSynchronizer(Generic[T]):
         """
         if stream not in self._streams:
             raise ValueError(f"unknown stream '{stream}'; known: {', '.join(STREAMS)}")
-        self._keep_time(now_s)
+        self._update_clock(now_s)
         self.added += 1
         own = self._streams[stream]
         # A frame that is refused still tells that its camera is there.
-        if now_s - own.heard_s >= self.parameters.timeout_s:
-            own.speaks_since_s = now_s
-        own.heard_s = now_s
+        if now_s - own.last_arrival_s >= self.parameters.timeout_s:
+            own.active_since_s = now_s
+        own.last_arrival_s = now_s
         time_ns = stamp_ns + own.offset_ns
         if own.newest_ns is not None and \
                 own.newest_ns - time_ns > self.parameters.clock_jump_s * 1e9:
-            self._start_anew()
-        reason = self._refusal(stream, time_ns)
+            self._reset()
+        reason = self._rejection_reason(stream, time_ns)
         if reason:
             self.drops[reason] += 1
             return self.poll(now_s)
@@ -199,16 +199,16 @@ class PairSynchronizer(Generic[T]):
             own.intervals_ns.append(time_ns - own.newest_ns)
             own.newest_ns = time_ns
         insort(own.queue, _Waiting(time_ns, now_s, item))
-        settled = self.poll(now_s)
+        decided = self.poll(now_s)
         while len(own.queue) > self.parameters.queue_size:
             self._drop(own, 'queue_full')
-        return settled
+        return decided
 
     def poll(self, now_s: float) -> list[Pair[T]]:
         """Return what the passing of time decides; call it a few times per time-out."""
-        self._keep_time(now_s)
+        self._update_clock(now_s)
         thermal, rgb = self._streams['thermal'], self._streams['rgb']
-        settled: list[Pair[T]] = []
+        decided: list[Pair[T]] = []
         while thermal.queue and rgb.queue:
             older, newer = (thermal, rgb) if thermal.queue[0].time_ns <= rgb.queue[0].time_ns \
                 else (rgb, thermal)
@@ -217,49 +217,49 @@ class PairSynchronizer(Generic[T]):
                 continue
             arrived_s = min(older.queue[0].arrived_s, newer.queue[0].arrived_s)
             expired = now_s - arrived_s >= self.parameters.timeout_s
-            verdict = _verdict(older, newer, self._slack_ns, expired)
-            if verdict is _Verdict.WAIT:
-                return settled
-            if verdict is _Verdict.SUPERSEDED:
+            verdict = _decide(older, newer, self._slack_ns, expired)
+            if verdict is _Decision.WAIT:
+                return decided
+            if verdict is _Decision.SUPERSEDED:
                 self._drop(older, 'superseded')
             else:
-                settled.append(self._pair())
+                decided.append(self._pair())
         for own, other in ((thermal, rgb), (rgb, thermal)):
-            settled += self._settle_alone(own, other, now_s)
-        return settled
+            decided += self._settle_alone(own, other, now_s)
+        return decided
 
     def _pair(self) -> Pair[T]:
         thermal, rgb = self._streams['thermal'].take(), self._streams['rgb'].take()
         self.pairs += 1
-        self._moment_ns = rgb.time_ns
+        self._last_output_ns = rgb.time_ns
         return Pair(thermal.item, rgb.item, (thermal.time_ns - rgb.time_ns) / 1e9)
 
     def _settle_alone(self, own: _Stream, other: _Stream, now_s: float) -> list[Pair[T]]:
         """Decide on the frames of one stream while nothing of the other one waits."""
-        settled: list[Pair[T]] = []
+        decided: list[Pair[T]] = []
         timeout_s = self.parameters.timeout_s
         while own.queue and not other.queue:
             frame = own.queue[0]
             if other.newest_ns is not None \
                     and other.newest_ns - frame.time_ns > self._tolerance_ns:
                 self._drop(own, 'unmatched')
-            elif now_s - max(other.heard_s, own.speaks_since_s) < timeout_s \
+            elif now_s - max(other.last_arrival_s, own.active_since_s) < timeout_s \
                     and now_s - frame.arrived_s < timeout_s:
                 break
             elif not self._pass_single or self._has_passed(frame.time_ns):
                 self._drop(own, 'timeout')
             else:
                 own.take()
-                self._moment_ns = frame.time_ns
+                self._last_output_ns = frame.time_ns
                 is_thermal = own is self._streams['thermal']
-                settled.append(Pair(frame.item if is_thermal else None,
+                decided.append(Pair(frame.item if is_thermal else None,
                                     None if is_thermal else frame.item, None))
-        return settled
+        return decided
 
     def _has_passed(self, time_ns: int) -> bool:
-        return self._moment_ns is not None and time_ns <= self._moment_ns
+        return self._last_output_ns is not None and time_ns <= self._last_output_ns
 
-    def _refusal(self, stream: str, time_ns: int) -> str:
+    def _rejection_reason(self, stream: str, time_ns: int) -> str:
         """Return why a frame that arrives cannot be used, or ''."""
         own = self._streams[stream]
         if time_ns == own.decided_ns or any(time_ns == frame.time_ns for frame in own.queue):
@@ -272,22 +272,22 @@ class PairSynchronizer(Generic[T]):
         stream.take()
         self.drops[reason] += 1
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         self.drops['clock_jump'] += self.waiting
         for stream in self._streams.values():
             stream.forget()
-        self._moment_ns = None
+        self._last_output_ns = None
 
-    def _keep_time(self, now_s: float) -> None:
+    def _update_clock(self, now_s: float) -> None:
         """Begin to count silence with the first call, and again where time was set back."""
         if self._now_s is None or now_s < self._now_s:
             for stream in self._streams.values():
-                stream.heard_s = stream.speaks_since_s = now_s
+                stream.last_arrival_s = stream.active_since_s = now_s
                 stream.queue = [frame._replace(arrived_s=now_s) for frame in stream.queue]
         self._now_s = now_s
 
 
-def _verdict(older: _Stream, newer: _Stream, slack_ns: int, expired: bool) -> _Verdict:
+def _decide(older: _Stream, newer: _Stream, slack_ns: int, expired: bool) -> _Decision:
     """
     Decide on the oldest frames of two streams, of which that of ``older`` comes first.
 
@@ -296,21 +296,21 @@ def _verdict(older: _Stream, newer: _Stream, slack_ns: int, expired: bool) -> _V
     turns around. Distances shrink from step to step, so that this soon ends. ``expired`` says not
     to wait for a rival that has not come.
     """
-    i, j, turned = 0, 0, False
+    i, j, swapped = 0, 0, False
     while True:
         frame_ns, partner_ns = older.queue[i].time_ns, newer.queue[j].time_ns
-        worth_ns = partner_ns - frame_ns - slack_ns  # a rival must be closer than this
+        max_distance_ns = partner_ns - frame_ns - slack_ns  # a rival must be closer than this
         if i + 1 == len(older.queue):
-            if not expired and older.earliest_next_ns() - partner_ns < worth_ns:
-                return _Verdict.WAIT
+            if not expired and older.earliest_next_ns() - partner_ns < max_distance_ns:
+                return _Decision.WAIT
             is_pair = True
             break
         rival_ns = older.queue[i + 1].time_ns
-        if abs(rival_ns - partner_ns) >= worth_ns:
+        if abs(rival_ns - partner_ns) >= max_distance_ns:
             is_pair = True
             break
         if rival_ns <= partner_ns:
             is_pair = False
             break
-        older, i, newer, j, turned = newer, j, older, i + 1, not turned
-    return _Verdict.PAIR if is_pair != turned else _Verdict.SUPERSEDED
+        older, i, newer, j, swapped = newer, j, older, i + 1, not swapped
+    return _Decision.PAIR if is_pair != swapped else _Decision.SUPERSEDED

@@ -86,7 +86,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
         name = given if given in known else _renamed(cls, given)
         if name not in known:
             raise unknown_parameter(given, list(known))
-        checked[name] = _checked(known[name], value)
+        checked[name] = _check_value(known[name], value)
     return _assemble(cls, checked, '')
 
 
@@ -127,9 +127,9 @@ def _renames(cls: type, prefix: str) -> Iterator[tuple[str, str]]:
 
 def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:
     """Return the error that names the parameter most like ``name``, or all where none is."""
-    alike = difflib.get_close_matches(name, known, 1)
+    close_matches = difflib.get_close_matches(name, known, 1)
     return ParameterError(f"unknown parameter '{name}'; "
-                          + (f'did you mean {alike[0]}?' if alike
+                          + (f'did you mean {close_matches[0]}?' if close_matches
                              else f'known: {", ".join(known)}'))
 
 
@@ -194,7 +194,7 @@ def _group_of(spec: dataclasses.Field) -> type:
     return spec.default_factory  # type: ignore[return-value]
 
 
-def _checked(declared: Declaration, value: Any) -> Any:
+def _check_value(declared: Declaration, value: Any) -> Any:
     name, default = declared.name, declared.default
     # Whole numbers may stand for floats, and lists for tuples, which are always of floats.
     if isinstance(default, float) and type(value) is int:

@@ -147,7 +147,7 @@ class Agc:
 
     def reset(self) -> None:
         """Forget the past."""
-        self._grid: tuple | None = None
+        self._format: tuple | None = None
         self._bounds: tuple[float, float] | None = None
         self._curve: np.ndarray | None = None  # of mode plateau: level -> gray
         self._float_range = (0.0, 0.0)  # what the curve covers where the image is float
@@ -170,30 +170,30 @@ class Agc:
             if mode == 'clahe':
                 return self._clahe().apply(thermal)
         if mode == 'fixed_range':
-            return _stretched(thermal, *self._fixed_bounds(thermal.dtype), np.uint8)
-        if (thermal.shape, thermal.dtype) != self._grid:
+            return _stretch_to_range(thermal, *self._fixed_bounds(thermal.dtype), np.uint8)
+        if (thermal.shape, thermal.dtype) != self._format:
             self.reset()
-            self._grid = thermal.shape, thermal.dtype
+            self._format = thermal.shape, thermal.dtype
         low, high = self.parameters.low_percent, self.parameters.high_percent
         measured = _percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
         if measured is None:
             return np.zeros(thermal.shape, np.uint8)
         bounds = measured if mode == 'minmax' else self._smoothed(measured)
-        bounds = self._widened(bounds, thermal.dtype)
+        bounds = self._ensure_minimum_span(bounds, thermal.dtype)
         if mode == 'plateau':
             return self._equalized(thermal, bounds)
         if mode != 'clahe':
-            return _stretched(thermal, *bounds, np.uint8)
-        local = self._clahe().apply(_stretched(thermal, *bounds, np.uint16))
+            return _stretch_to_range(thermal, *bounds, np.uint8)
+        local = self._clahe().apply(_stretch_to_range(thermal, *bounds, np.uint16))
         return cv2.convertScaleAbs(local, alpha=1 / 257)
 
     def _smoothed(self, measured: tuple[float, float]) -> tuple[float, float]:
-        old, past = self._bounds, self.parameters.smoothing
+        old, smoothing = self._bounds, self.parameters.smoothing
         if old is None or measured[0] > old[1] or measured[1] < old[0]:
             self._bounds, self._curve = measured, None
         else:
-            self._bounds = (past * old[0] + (1 - past) * measured[0],
-                            past * old[1] + (1 - past) * measured[1])
+            self._bounds = (smoothing * old[0] + (1 - smoothing) * measured[0],
+                            smoothing * old[1] + (1 - smoothing) * measured[1])
         return self._bounds
 
     def _fixed_bounds(self, dtype: np.dtype) -> tuple[float, float]:
@@ -209,7 +209,7 @@ class Agc:
             low, high = (low - offset) / scale, (high - offset) / scale
         return low, high
 
-    def _widened(self, bounds: tuple[float, float], dtype: np.dtype) -> tuple[float, float]:
+    def _ensure_minimum_span(self, bounds: tuple[float, float], dtype: np.dtype) -> tuple[float, float]:
         """Keep the span above its minimum, and above zero for a constant image."""
         low, high = bounds
         least = 1.0 if dtype.kind == 'u' else 1e-5 * max(abs(low), abs(high), 0.1)
@@ -234,8 +234,8 @@ class Agc:
         curve = np.cumsum(slope) - slope / 2  # the middle of each level
         curve += (255.0 - slope.sum()) / 2
         if self._curve is not None:
-            past = self.parameters.smoothing
-            curve = past * self._curve + (1 - past) * curve
+            smoothing = self.parameters.smoothing
+            curve = smoothing * self._curve + (1 - smoothing) * curve
         self._curve = curve
         return np.take((curve + 0.5).astype(np.uint8), levels)
 
@@ -244,7 +244,7 @@ class Agc:
         """Return a float image in 65536 levels of a range that changes rarely, and one level."""
         if self._curve is None or low < self._float_range[0] or high > self._float_range[1]:
             self._float_range, self._curve = (2 * low - high, 2 * high - low), None
-        levels = _stretched(thermal, *self._float_range, np.uint16)
+        levels = _stretch_to_range(thermal, *self._float_range, np.uint16)
         return levels, (self._float_range[1] - self._float_range[0]) / 65535
 
 
@@ -268,7 +268,7 @@ def _percentiles(thermal: np.ndarray, low: float, high: float) -> tuple[float, f
     return float(bounds[0]), float(bounds[1])
 
 
-def _stretched(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.ndarray:
+def _stretch_to_range(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.ndarray:
     """Map low to 0 and high to the greatest value of ``dtype``, linearly and saturating."""
     top = np.iinfo(dtype).max
     by_level = thermal.dtype.kind == 'u'
@@ -337,7 +337,7 @@ class FreezeDetector:
 
     def reset(self) -> None:
         """Forget the past."""
-        self._grid: tuple | None = None
+        self._format: tuple | None = None
         self._previous: np.ndarray | None = None
         self._live: np.ndarray | None = None  # sample of the last live frame
         self._stamp_s = self._changed_s = -np.inf
@@ -356,10 +356,10 @@ class FreezeDetector:
 
         """
         check_thermal(thermal)
-        grid = thermal.shape, thermal.dtype
-        if stamp_s < self._stamp_s or grid != self._grid:
+        image_format = thermal.shape, thermal.dtype
+        if stamp_s < self._stamp_s or image_format != self._format:
             self.reset()
-            self._grid = grid
+            self._format = image_format
         if self._is_repeated(thermal):
             self._repeats += 1
         else:

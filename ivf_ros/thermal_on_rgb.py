@@ -135,7 +135,7 @@ def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[i
               ) -> np.ndarray:
     """Warp without aliases; beyond the border of the image its outermost pixels go on."""
     size = geometry.size_of(image)
-    scale = geometry.scale_in_middle(H_thermal_to_rgb, size)
+    scale = geometry.scale_at_centre(H_thermal_to_rgb, size)
     H = H_thermal_to_rgb
     if scale < _ALIASING_SCALE:
         reduced = tuple(max(1, round(scale * side)) for side in size)

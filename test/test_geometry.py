@@ -68,7 +68,7 @@ def test_corner_error_is_the_mean_distance(H_est, expected):
 
 @given(homographies(), st.floats(0.01, 100) | st.floats(-100, -0.01))
 def test_normalized_takes_the_scale_away(H, factor):
-    np.testing.assert_allclose(geometry.normalized(H * factor), H, atol=1e-9)
+    np.testing.assert_allclose(geometry.normalize_homography(H * factor), H, atol=1e-9)
 
 
 @pytest.mark.parametrize('bad, message', [
@@ -80,7 +80,7 @@ def test_normalized_takes_the_scale_away(H, factor):
 ])
 def test_what_is_no_homography_is_refused(bad, message):
     with pytest.raises(GeometryError, match=message):
-        geometry.normalized(bad)
+        geometry.normalize_homography(bad)
 
 
 def test_points_of_a_wrong_shape_are_refused():
@@ -162,15 +162,15 @@ def test_coverage_is_where_a_warp_leaves_no_border(H):
 def test_rescaled_follows_the_resized_images(H, thermal_scale, rgb_scale):
     point = np.array([[20.0, 30.0]])  # in the full thermal image
     small = (point + 0.5) * thermal_scale - 0.5
-    H_small = geometry.rescaled(H, thermal_scale, rgb_scale)
+    H_small = geometry.rescale_homography(H, thermal_scale, rgb_scale)
     expected = (geometry.transform_points(H, point) + 0.5) * rgb_scale - 0.5
     np.testing.assert_allclose(geometry.transform_points(H_small, small), expected, atol=1e-9)
 
 
 @given(homographies())
 def test_rescaled_there_and_back_is_the_identity(H):
-    there = geometry.rescaled(H, (0.5, 0.25), 3.0)
-    np.testing.assert_allclose(geometry.rescaled(there, (2.0, 4.0), 1 / 3), H, atol=1e-9)
+    there = geometry.rescale_homography(H, (0.5, 0.25), 3.0)
+    np.testing.assert_allclose(geometry.rescale_homography(there, (2.0, 4.0), 1 / 3), H, atol=1e-9)
 
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
@@ -190,7 +190,7 @@ def test_rig_homography_is_exact_on_its_plane(point_m):
 
 def test_rig_of_coinciding_cameras_is_the_change_of_intrinsics():
     H = geometry.from_rig(K_WIDE, K, EYE, np.zeros(3))
-    np.testing.assert_allclose(H, geometry.normalized(K @ np.linalg.inv(K_WIDE)), atol=1e-12)
+    np.testing.assert_allclose(H, geometry.normalize_homography(K @ np.linalg.inv(K_WIDE)), atol=1e-12)
 
 
 def test_parallax_falls_with_distance():
@@ -249,7 +249,7 @@ def test_a_narrow_thermal_view_within_a_wide_one_overlaps_fully():
     (7.0 * geometry.scaling(2.0, 2.0), 2.0),  # a homography has no scale of its own
 ])
 def test_the_scale_in_the_middle_of_known_mappings(H, scale):
-    assert geometry.scale_in_middle(H, (640, 480)) == pytest.approx(scale)
+    assert geometry.scale_at_centre(H, (640, 480)) == pytest.approx(scale)
 
 
 def test_the_scale_in_the_middle_is_that_of_a_small_square_there():
@@ -259,4 +259,4 @@ def test_the_scale_in_the_middle_is_that_of_a_small_square_there():
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * 1e-3 + (239.5, 179.5)
     area = cv2.contourArea(((geometry.transform_points(H, square)
                              - geometry.transform_points(H, square)[0]) * 1e3).astype(np.float32))
-    assert geometry.scale_in_middle(H, (480, 360)) == pytest.approx(np.sqrt(area), rel=1e-3)
+    assert geometry.scale_at_centre(H, (480, 360)) == pytest.approx(np.sqrt(area), rel=1e-3)

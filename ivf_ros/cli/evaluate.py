@@ -174,7 +174,7 @@ def _stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         raise EvaluationError(f'--stage {options.stage} replays whole videos; leave out --every, '
                               '--limit and --held-back')
     names = STAGES if options.stage == 'all' else (options.stage,)
-    chosen = {name: _chosen(options.methods, _known(name)) for name in names}
+    chosen = {name: _select_methods(options.methods, _known(name)) for name in names}
     unknown = set(options.methods or ()) - {m for methods in chosen.values() for m in methods}
     if unknown:
         known = {method: None for name in names for method in _known(name)}
@@ -218,9 +218,9 @@ def _task(options: argparse.Namespace) -> tuple[Stage, ...]:
                                        options.machine_labels, str(options.networks)))
     _refuse_unknown('input', options.inputs, (*SENSORS, BOTH, *fusion.methods()))
     for evaluation in evaluations:
-        for given in options.inputs:
-            if '' not in evaluation.weights_of(given):
-                path = options.networks / f'{evaluation.name}-{given}.safetensors'
+        for folders in options.inputs:
+            if '' not in evaluation.weights_of(folders):
+                path = options.networks / f'{evaluation.name}-{folders}.safetensors'
                 raise EvaluationError(f'--study task needs {path}, a network trained by ivf train '
                                       f'{evaluation.name} --set given=INPUT')
     return evaluations
@@ -240,11 +240,11 @@ def _known(stage: str) -> tuple[str, ...]:
     return modules[stage].methods()
 
 
-def _chosen(wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+def _select_methods(requested: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     """Return the wanted methods that a stage knows, or all but the alias 'default'."""
-    if wanted is None:
+    if requested is None:
         return tuple(name for name in known if name != 'default')
-    return tuple(name for name in wanted if name in known)
+    return tuple(name for name in requested if name in known)
 
 
 def _metrics(options: argparse.Namespace) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ivf_ros.cli.output import print_json, print_line, read_positive, read_size
 from ivf_ros.evaluation.metrics import FUSION_METRICS
-from ivf_ros.evaluation.triples import find_triples, measured
+from ivf_ros.evaluation.triples import find_triples, measure_triples
 import numpy as np
 
 
@@ -35,7 +35,7 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
 def _metrics(options: argparse.Namespace) -> int:
     found = find_triples(options.thermal, options.visible, options.fused)
     names = options.metrics.split(',') if options.metrics else None
-    values = dict(measured(found, names))
+    values = dict(measure_triples(found, names))
     mean = {name: float(np.mean([one[name] for one in values.values()]))
             for name in next(iter(values.values()))}
     if options.json:

@@ -91,7 +91,7 @@ def _export(options: argparse.Namespace) -> int:
         raise CommandError(f"export needs '{error.name}'; pip install {error.name}") from None
     if options.weights and options.both:
         raise CommandError('--weights names the network itself: leave out --both')
-    shipped = method.WEIGHTS_OF_BOTH if options.both else method.WEIGHTS
+    shipped = method.RGBT_WEIGHTS if options.both else method.WEIGHTS
     check_outputs(options, [options.out], [options.weights or shipped])
     size = read_size(options.size)
     exporting.export(options.weights or shipped, options.out, size)
@@ -128,10 +128,10 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     for path in _weight_files(options):
         check_file(path, inputs, options.overwrite)
     open_folder(options.out, 'train', [options.data])
-    memory.keep_for_images()
+    memory.retain_freed()
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
-    train, scenes = _what_trains(options, settings)
+    train, scenes = _select_training(options, settings)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     _record_training(options, trained_on)
     network = train(scenes, options.out, settings, overfit=options.overfit)
@@ -179,7 +179,7 @@ def _weight_files(options: argparse.Namespace) -> list[Path]:
     return [options.weights, *(beside if options.network == _JOINT else [])]
 
 
-def _what_trains(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+def _select_training(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
     """Return what trains the network that is asked for, and on what."""
     if options.network in (_SEGMENTATION, _DETECTION):
         return _perception(options, settings)
@@ -191,18 +191,18 @@ def _what_trains(options: argparse.Namespace, settings: Any) -> tuple[Any, list[
 def _perception(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
     """Return what trains a network for segmentation or detection, and on what."""
     from ivf_ros.training import detection, segmentation
-    from ivf_ros.training.perception_data import perception_scenes, views
-    from ivf_ros.training.perception_windows import Store
+    from ivf_ros.training.perception_data import perception_scenes, make_views
+    from ivf_ros.training.perception_windows import WindowSampler
 
     of_segmentation = options.network == _SEGMENTATION
     scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
               if (scene.has_labels if of_segmentation else scene.has_boxes)]
 
     def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:
-        store = Store(scenes, [views(scene, settings.given, settings.variants)
-                               for scene in scenes], settings.device)
+        sampler = WindowSampler(scenes, [make_views(scene, settings.given, settings.variants)
+                                         for scene in scenes], settings.device)
         train_on = segmentation.train if of_segmentation else detection.train
-        return train_on(store, out, settings, overfit)
+        return train_on(sampler, out, settings, overfit)
 
     return train, scenes
 
@@ -237,10 +237,10 @@ def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dic
     samples = [sample for dataset in find_datasets(options.data)
                for sample in dataset.for_training if sample.aligned]
     comparisons = confidence.comparisons(settings.method, samples)
-    told = {'method': settings.method, 'pairs': len(samples), 'comparisons': len(comparisons),
-            'coefficients': [round(float(one), 2) for one in confidence.calibrated(comparisons)]}
-    (options.out / 'confidence.json').write_text(json.dumps(told, indent=1) + '\n')
-    return told
+    result = {'method': settings.method, 'pairs': len(samples), 'comparisons': len(comparisons),
+              'coefficients': [round(float(one), 2) for one in confidence.fit_coefficients(comparisons)]}
+    (options.out / 'confidence.json').write_text(json.dumps(result, indent=1) + '\n')
+    return result
 
 
 def _described(declared: type) -> str:

@@ -20,7 +20,7 @@ from ivf_ros.cli.output import (
     report,
 )
 from ivf_ros.data.folder import read_image
-from ivf_ros.data.recording import as_thermal
+from ivf_ros.data.recording import to_single_channel
 from ivf_ros.output import mark_image
 from ivf_ros.thermal import Agc
 from ivf_ros.thermal_on_rgb import ThermalWarper
@@ -83,7 +83,7 @@ def _add_thermal(parser: argparse.ArgumentParser) -> None:
 
 def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
     found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
     if options.out:
         warped = ThermalWarper().warp_counts(thermal, found.H_thermal_to_rgb,
@@ -102,7 +102,7 @@ def _register(options: argparse.Namespace) -> int:
 
 def _fuse(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = as_thermal(read_image(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
     size = geometry.size_of(rgb)
     fuser = fusion.create(options.method, **_settings(options))
     if options.register:
@@ -167,7 +167,7 @@ def _read_rgb(path: Path) -> np.ndarray:
 def _thermal_beside(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
     if options.thermal and not method.takes_thermal:
         raise CommandError(f'{options.method} looks at one image: leave out --thermal')
-    return (Agc()(as_thermal(read_image(options.thermal))),) if options.thermal else ()
+    return (Agc()(to_single_channel(read_image(options.thermal))),) if options.thermal else ()
 
 
 def _write(path: Path, image: np.ndarray) -> None:

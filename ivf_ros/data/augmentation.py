@@ -13,30 +13,30 @@ import cv2
 import numpy as np
 
 
-def thermal_look(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def augment_thermal(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Change a thermal image as another scene temperature, camera or gain control would."""
     if random.random() < 0.35:
         image = 1 - image  # cold is hot: night is not day, and some cameras show black hot
-    image = remapped(image, random, 0.5 if random.random() < 0.85 else 1.2)
-    image = blurred(image, random, 1.6)
+    image = remap_levels(image, random, 0.5 if random.random() < 0.85 else 1.2)
+    image = blur(image, random, 1.6)
     if random.random() < 0.3:
-        image = blobs(image, random, most=4)
-    return noisy(image, random, 0.05)
+        image = add_blobs(image, random, most=4)
+    return add_noise(image, random, 0.05)
 
 
-def rgb_look(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def augment_rgb(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Change the luma of an RGB image as another light, exposure or camera would."""
     if random.random() < 0.3:  # night: little light, much noise
         image = image ** random.uniform(1.0, 2.5) * random.uniform(0.15, 0.8)
     else:
-        image = remapped(image, random, 0.35)
+        image = remap_levels(image, random, 0.35)
     if random.random() < 0.35:  # lamps, glare, shadows
-        image = blobs(image, random, most=4)
-    image = blurred(image, random, 1.0)
-    return noisy(image, random, 0.06)
+        image = add_blobs(image, random, most=4)
+    image = blur(image, random, 1.0)
+    return add_noise(image, random, 0.06)
 
 
-def pseudo_look(luma: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def simulate_thermal(luma: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return another sensor's view of RGB: a smooth map that is not monotone, smoothed."""
     turns, phase = random.uniform(0.5, 1.6), random.uniform(0, 2 * np.pi)
     smooth = cv2.GaussianBlur(luma, (0, 0), random.uniform(0.4, 1.4))
@@ -44,7 +44,7 @@ def pseudo_look(luma: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return _stretched(image.astype(np.float32))
 
 
-def remapped(image: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
+def remap_levels(image: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
     """Map gray levels by a random smooth curve; up to a strength of 1 it is nearly monotone."""
     knots = np.linspace(0, 1, 6)
     heights = knots + random.uniform(-strength, strength, 6) * 0.35
@@ -53,13 +53,13 @@ def remapped(image: np.ndarray, random: np.random.Generator, strength: float) ->
     return _stretched(curve[np.clip(image * 255, 0, 255).astype(np.uint8)])
 
 
-def blurred(image: np.ndarray, random: np.random.Generator, most_px: float) -> np.ndarray:
+def blur(image: np.ndarray, random: np.random.Generator, most_px: float) -> np.ndarray:
     """Blur by up to ``most_px``, in half of all cases."""
     sigma_px = random.uniform(-most_px, most_px)
     return cv2.GaussianBlur(image, (0, 0), sigma_px) if sigma_px > 0.3 else image
 
 
-def noisy(image: np.ndarray, random: np.random.Generator, most: float) -> np.ndarray:
+def add_noise(image: np.ndarray, random: np.random.Generator, most: float) -> np.ndarray:
     """Add noise of each pixel, and in some cases of each column, as uncooled sensors have."""
     sigma = random.uniform(0, most)
     image = image + sigma * random.standard_normal(image.shape, dtype=np.float32)
@@ -69,7 +69,7 @@ def noisy(image: np.ndarray, random: np.random.Generator, most: float) -> np.nda
     return image
 
 
-def blobs(image: np.ndarray, random: np.random.Generator, most: int) -> np.ndarray:
+def add_blobs(image: np.ndarray, random: np.random.Generator, most: int) -> np.ndarray:
     """Lay soft or hard ellipses over the image: what one camera sees and the other does not."""
     height, width = image.shape
     for _ in range(random.integers(1, most + 1)):
@@ -89,12 +89,12 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     return (image - low) / (high - low) if high > low else np.zeros_like(image)
 
 
-def darkened(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def darken(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Take away light, down to next to nothing."""
     return image * np.float32(random.uniform(0.02, 0.4))
 
 
-def glaring(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def add_glare(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Lay one or two saturated lamps with a wide halo over the image."""
     height, width = image.shape
     row, column = np.mgrid[:height, :width].astype(np.float32)
@@ -105,7 +105,7 @@ def glaring(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.clip(image, 0, 1)
 
 
-def smoky(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def add_smoke(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Hide the image behind clouds of one gray, thin or dense."""
     height, width = image.shape
     coarse = random.uniform(-0.6, 1.6, (random.integers(2, 6), random.integers(2, 6)))
@@ -114,7 +114,7 @@ def smoky(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return image * (1 - share) + share * np.float32(random.uniform(0.3, 0.9))
 
 
-def saturated(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def saturate(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Raise gain and offset beyond what the camera can tell apart."""
     gain, level = random.uniform(1.2, 4.0), random.uniform(0.2, 0.8)
     return np.clip((image - np.float32(level)) * np.float32(gain) + 0.5, 0, 1)

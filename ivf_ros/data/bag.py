@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 from ivf_ros import images
-from ivf_ros.data.recording import as_thermal, SkipCount, SourceError
+from ivf_ros.data.recording import SkipCount, SourceError, to_single_channel
 from ivf_ros.types import Event, Frame, Truth
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
@@ -63,8 +63,8 @@ class BagSource:
             types = {name: info.msgtype for name, info in reader.topics.items()}
             counts = {name: info.msgcount for name, info in reader.topics.items()}
             span_s = reader.duration * 1e-9
-        self.topics = {'thermal': self._resolved(thermal_topic, types),
-                       'rgb': self._resolved(rgb_topic, types)}
+        self.topics = {'thermal': self._resolve_topic(thermal_topic, types),
+                       'rgb': self._resolve_topic(rgb_topic, types)}
         for topic in self.topics.values():
             if not counts[topic]:
                 raise SourceError(f"{path}: there is no message on '{topic}'")
@@ -136,21 +136,21 @@ class BagSource:
         finally:
             reader.close()
 
-    def _resolved(self, wanted: str, types: dict[str, str | None]) -> str:
+    def _resolve_topic(self, requested: str, types: dict[str, str | None]) -> str:
         """Return the name in the bag of the topic that a name stands for."""
         pictures = sorted(name for name, kind in types.items()
                           if kind in (IMAGE, COMPRESSED_IMAGE))
-        plain = wanted.strip('/')
+        plain = requested.strip('/')
         for ending in (plain, f'{plain}/compressed'):
             exact = [name for name in pictures if name.strip('/') == ending]
             found = exact or [name for name in pictures if name.endswith(f'/{ending}')]
             if len(found) == 1:
                 return found[0]
             if found:
-                raise SourceError(f"{self._path}: '{wanted}' may be any of {', '.join(found)}; "
+                raise SourceError(f"{self._path}: '{requested}' may be any of {', '.join(found)}; "
                                   'give the full name')
         held = ', '.join(pictures) or f'none among {len(types)} topics'
-        raise SourceError(f"{self._path}: no image topic '{wanted}'; image topics of the bag: "
+        raise SourceError(f"{self._path}: no image topic '{requested}'; image topics of the bag: "
                           f'{held}')
 
 
@@ -163,7 +163,7 @@ def _event(stream: str, message: Any, time_ns: int) -> Event:
     header = message.header
     stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or time_ns
     if stream == 'thermal':
-        return Event(stream, Frame(as_thermal(image), stamp_ns, header.frame_id))
+        return Event(stream, Frame(to_single_channel(image), stamp_ns, header.frame_id))
     return Event(stream, Frame(images.as_bgr8(image), stamp_ns, header.frame_id), Truth())
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 from ivf_ros import geometry, images
 from ivf_ros.data.recording import (
-    as_thermal,
     FRAME_IDS,
     natural_key,
     SkipCount,
     SourceError,
     split_stem,
     stream_of,
+    to_single_channel,
 )
 from ivf_ros.types import Event, Frame, Truth
 import numpy as np
@@ -74,7 +74,7 @@ class FolderSource:
                 f'{len(thermal)} thermal ({_example(thermal)}), {len(rgb)} visible '
                 f'({_example(rgb)})')
         self.pairs = tuple((thermal[key], rgb[key]) for key in keys)
-        self._alone = sorted(thermal.keys() ^ rgb.keys(), key=natural_key)
+        self._unpaired = sorted(thermal.keys() ^ rgb.keys(), key=natural_key)
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -92,13 +92,13 @@ class FolderSource:
 
         """
         self._skip.counts.clear()
-        if self._alone:
-            self._skip.add('no partner', self._alone[0], len(self._alone))
+        if self._unpaired:
+            self._skip.add('no partner', self._unpaired[0], len(self._unpaired))
         period_ns = 1e9 / self.rate_hz
         good = 0
         for index, paths in enumerate(self.pairs):
             try:
-                thermal, rgb = as_thermal(read_image(paths[0])), _read_bgr8(paths[1])
+                thermal, rgb = to_single_channel(read_image(paths[0])), _read_bgr8(paths[1])
             except SourceError as error:
                 self._skip.add('unreadable', error)
                 continue

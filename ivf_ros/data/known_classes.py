@@ -12,11 +12,11 @@ from ivf_ros.types import Detection
 
 # Cars, buses and trucks are one class: those who labelled them, people and machines, often
 # disagree about which it is.
-_MERGED = {'car': 'vehicle', 'bus': 'vehicle', 'truck': 'vehicle', 'van': 'vehicle',
-           'bike': 'bicycle'}
+_SUPERCLASSES = {'car': 'vehicle', 'bus': 'vehicle', 'truck': 'vehicle', 'van': 'vehicle',
+                 'bike': 'bicycle'}
 
 
-def as_known(boxes: Iterable[Detection], class_names: Iterable[str]) -> tuple[Detection, ...]:
+def map_class_names(boxes: Iterable[Detection], class_names: Iterable[str]) -> tuple[Detection, ...]:
     """
     Return boxes by names that a detector knows: to one without 'car' a car is a 'vehicle'.
 
@@ -26,7 +26,7 @@ def as_known(boxes: Iterable[Detection], class_names: Iterable[str]) -> tuple[De
     known = (*class_names, IGNORED)
     named = []
     for box in boxes:
-        merged = _MERGED.get(box.class_name)
+        merged = _SUPERCLASSES.get(box.class_name)
         name = box.class_name if box.class_name in known else \
             merged if merged in known else IGNORED
         named.append(replace(box, class_name=name))

@@ -57,7 +57,7 @@ def random_homography(warp_set: str, size: tuple[int, int], seed: int) -> np.nda
                                  corners_px + random.uniform(-reach_px, reach_px, (4, 2)))
 
 
-def misaligned(thermal: np.ndarray, H_thermal_to_rgb: np.ndarray) -> np.ndarray:
+def misalign(thermal: np.ndarray, H_thermal_to_rgb: np.ndarray) -> np.ndarray:
     """
     Return the thermal image as a camera that is off by a homography would see it.
 
@@ -79,5 +79,5 @@ def _rig(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     tilt[2, :2] = random.uniform(-_RIG_PERSPECTIVE, _RIG_PERSPECTIVE, 2) / (width / 2, height / 2)
     middle = geometry.translation((width - 1) / 2, (height - 1) / 2)
     about_middle = geometry.rotation(angle_rad) @ geometry.scaling(scale, scale) @ tilt
-    return geometry.normalized(geometry.translation(*shift_px) @ middle @ about_middle
-                               @ np.linalg.inv(middle))
+    return geometry.normalize_homography(geometry.translation(*shift_px) @ middle @ about_middle
+                                         @ np.linalg.inv(middle))

@@ -51,7 +51,7 @@ def natural_key(name: str) -> list[int | str]:
             for part in re.split(r'(\d+)', name)]
 
 
-def as_thermal(image: np.ndarray) -> np.ndarray:
+def to_single_channel(image: np.ndarray) -> np.ndarray:
     """Return one channel ``(H, W)``, its depth kept; colours become their luma."""
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
 
@@ -70,15 +70,15 @@ class SkipCount:
     def __init__(self, source_name: str) -> None:
         self.counts: Counter[str] = Counter()
         self._source_name = source_name
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def add(self, reason: str, detail: object, number: int = 1) -> None:
         """Count skipped frames; ``detail`` tells which one it was or what was wrong with it."""
         self.counts[reason] += number
-        self.say(reason, f'{reason}, skipped: {detail}')
+        self.warn_once(reason, f'{reason}, skipped: {detail}')
 
-    def say(self, reason: str, text: str) -> None:
+    def warn_once(self, reason: str, text: str) -> None:
         """Log a warning, unless one was logged for this reason."""
-        if reason not in self._said:
-            self._said.add(reason)
+        if reason not in self._warned:
+            self._warned.add(reason)
             logging.getLogger(__name__).warning('%s: %s', self._source_name, text)

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from ivf_ros import geometry, images
 from ivf_ros.data.folder import read_image
-from ivf_ros.data.recording import as_thermal, SourceError
+from ivf_ros.data.recording import SourceError, to_single_channel
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.types import Detection, Segmentation
 import numpy as np
@@ -117,7 +117,7 @@ class Sample:
 
     def read_thermal(self) -> np.ndarray:
         """Return ``(H, W)``, of the depth of the file; raise SourceError where unreadable."""
-        return as_thermal(read_pixels(self.thermal))
+        return to_single_channel(read_pixels(self.thermal))
 
     def read_rgb(self) -> np.ndarray:
         """Return ``(H, W, 3)`` uint8 BGR; raise SourceError where unreadable."""

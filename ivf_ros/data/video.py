@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 from ivf_ros import geometry, images
-from ivf_ros.data.recording import as_thermal, FRAME_IDS, SkipCount, SourceError, split_stem
+from ivf_ros.data.recording import FRAME_IDS, SkipCount, SourceError, split_stem, to_single_channel
 from ivf_ros.types import Event, Frame, Truth
 import numpy as np
 
@@ -76,7 +76,7 @@ class VideoSource:
                 break
             truth = None
             if stream == 'thermal':
-                image = as_thermal(image)
+                image = to_single_channel(image)
                 thermal_size = geometry.size_of(image)
             else:
                 image = images.as_bgr8(image)
@@ -101,8 +101,8 @@ class VideoSource:
             self._skip.add('undecodable', f'{path} breaks off after {frames} of {promised} frames',
                            promised - frames)
         elif captures[other].grab():
-            self._skip.say('shorter', f'ends with {path.name}, after {frames} frames; '
-                                      f'{self._paths[other].name} is longer')
+            self._skip.warn_once('shorter', f'ends with {path.name}, after {frames} frames; '
+                                 f'{self._paths[other].name} is longer')
 
 
 def find_videos(folder: Path) -> dict[str, Path]:

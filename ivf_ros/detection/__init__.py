@@ -17,11 +17,11 @@ from ivf_ros.detection.settings import (
     DetectionStageParameters,
 )
 from ivf_ros.detection.stage import DetectionStage
-from ivf_ros.detection.temperature import with_temperatures
+from ivf_ros.detection.temperature import add_temperatures
 from ivf_ros.detection.tracking import Tracker, TrackingParameters
 
 __all__ = ['AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES', 'create', 'create_from',
            'DEFAULT_METHOD', 'DetectionError', 'DetectionParameters', 'DetectionStage',
            'DetectionStageParameters', 'Detector', 'draw', 'HogDetector', 'HogParameters',
            'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker', 'TrackingParameters',
-           'with_temperatures']
+           'add_temperatures']

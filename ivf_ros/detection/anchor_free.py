@@ -11,9 +11,9 @@ from pathlib import Path
 from ivf_ros import images
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.inputs import DetectionError
-from ivf_ros.detection.suppression import best_detections
+from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.network_selector import fitted, OneOrBoth
+from ivf_ros.nn.network_selector import NetworkSelector, resize_longer_side
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
@@ -23,7 +23,7 @@ import numpy as np
 _FOLDER = Path(__file__).parent / 'weights'
 # Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
 WEIGHTS = _FOLDER / 'anchor_free.safetensors'
-WEIGHTS_OF_BOTH = _FOLDER / 'anchor_free_both.safetensors'
+RGBT_WEIGHTS = _FOLDER / 'anchor_free_both.safetensors'
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AnchorFreeDetector:
     Attributes
     ----------
     takes_thermal, weight_files:
-        Those of ``OneOrBoth``.
+        Those of ``NetworkSelector``.
 
     """
 
@@ -74,7 +74,7 @@ class AnchorFreeDetector:
         with explain_missing('anchor_free', DetectionError):  # PyTorch, only where it is used
             from ivf_ros.detection.network_learned import LearnedDetection
         load = partial(LearnedDetection, precision=network.precision)
-        self._networks = OneOrBoth(load, network.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        self._networks = NetworkSelector(load, network.weights, WEIGHTS, RGBT_WEIGHTS)
         self.takes_thermal = self._networks.takes_thermal
         self.weight_files = self._networks.weight_files
 
@@ -106,9 +106,9 @@ class AnchorFreeDetector:
         height, width = image.shape[:2]
         network = self._networks.network(thermal)
         p = self.parameters
-        stacked = fitted(stack_channels(image, thermal, network.channels, DetectionError),
-                         p.longer_side_px)
+        stacked = resize_longer_side(stack_channels(image, thermal, network.channels, DetectionError),
+                                     p.longer_side_px)
         scores, boxes_px = network(stacked)
         boxes_px *= np.array([width / stacked.shape[1], height / stacked.shape[0]] * 2, np.float32)
-        return best_detections(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
-                               p.nms_iou)
+        return non_maximum_suppression(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
+                                       p.nms_iou)

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import math
 
-from ivf_ros.nn.blocks import Convolution, Residual, twice
-from ivf_ros.nn.encoder import SIXTEENTH, THIRTYSECOND, WayDown
+from ivf_ros.nn.blocks import ConvBnRelu, ResidualBlock, upsample2x
+from ivf_ros.nn.encoder import Encoder, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
 STRIDES_PX = (8, 16, 32)
-_WIDE = 64  # of the features that the heads are given
-_RARE = 0.01  # share of the cells that see an object, before anything is learned
+_HEAD_CHANNELS = 64  # of the features that the heads are given
+_PRIOR_PROBABILITY = 0.01  # share of the cells that see an object, before anything is learned
 
 
-class DetectionNetwork(WayDown):
+class DetectionNetwork(Encoder):
     """
     Look for objects in ``(B, channels, H, W)`` from 0 to 1; sides are multiples of 32.
 
@@ -41,20 +41,20 @@ class DetectionNetwork(WayDown):
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__(channels)
-        self.narrowed = nn.ModuleList(nn.Conv2d(wide, _WIDE, 1)
-                                      for wide in (self.eighth_wide, SIXTEENTH, THIRTYSECOND))
-        self.joined = nn.ModuleList(Residual(_WIDE, _WIDE, 1, 'zeros') for _ in STRIDES_PX)
+        self.narrowed = nn.ModuleList(nn.Conv2d(wide, _HEAD_CHANNELS, 1)
+                                      for wide in (self.eighth_channels, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS))
+        self.joined = nn.ModuleList(ResidualBlock(_HEAD_CHANNELS, _HEAD_CHANNELS, 1, 'zeros') for _ in STRIDES_PX)
         self.heads = nn.ModuleList(Head(classes) for _ in STRIDES_PX)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.way_down(image)
+        features = self.way_down(image)
         levels = [narrowed(x) for narrowed, x in zip(
-            self.narrowed, (seen.eighth, seen.sixteenth, seen.thirtysecond))]
+            self.narrowed, (features.eighth, features.sixteenth, features.thirtysecond))]
         for finer in (1, 0):
-            levels[finer] = levels[finer] + twice(levels[finer + 1])
-        found = [head(joined(x), stride_px) for head, joined, x, stride_px in
-                 zip(self.heads, self.joined, levels, STRIDES_PX)]
-        logits, boxes_px = zip(*found)
+            levels[finer] = levels[finer] + upsample2x(levels[finer + 1])
+        outputs = [head(joined(x), stride_px) for head, joined, x, stride_px in
+                   zip(self.heads, self.joined, levels, STRIDES_PX)]
+        logits, boxes_px = zip(*outputs)
         return torch.cat(logits, 1), torch.cat(boxes_px, 1)
 
 
@@ -63,20 +63,20 @@ class Head(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.looked = Convolution(_WIDE, _WIDE)
-        self.what = nn.Conv2d(_WIDE, classes, 3, padding=1)
-        self.where = nn.Conv2d(_WIDE, 4, 3, padding=1)
-        nn.init.constant_(self.what.bias, -math.log(1 / _RARE - 1))  # type: ignore[arg-type]
+        self.looked = ConvBnRelu(_HEAD_CHANNELS, _HEAD_CHANNELS)
+        self.what = nn.Conv2d(_HEAD_CHANNELS, classes, 3, padding=1)
+        self.where = nn.Conv2d(_HEAD_CHANNELS, 4, 3, padding=1)
+        nn.init.constant_(self.what.bias, -math.log(1 / _PRIOR_PROBABILITY - 1))  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, stride_px: int) -> tuple[Tensor, Tensor]:
         x = self.looked(x)
         edges_px = F.softplus(self.where(x).float().flatten(2).mT) * (2 * stride_px)
-        middles_px = cell_middles_px(x.shape[-2:], stride_px, x.device)
-        boxes_px = torch.cat([middles_px - edges_px[..., :2], middles_px + edges_px[..., 2:]], -1)
+        centres_px = cell_centres_px(x.shape[-2:], stride_px, x.device)
+        boxes_px = torch.cat([centres_px - edges_px[..., :2], centres_px + edges_px[..., 2:]], -1)
         return self.what(x).float().flatten(2).mT, boxes_px
 
 
-def cell_middles_px(grid: torch.Size, stride_px: int, device: torch.device) -> Tensor:
+def cell_centres_px(grid: torch.Size, stride_px: int, device: torch.device) -> Tensor:
     """Return the middle ``(cells, 2)``, x and y, of each cell of a grid, row by row."""
     y, x = (((torch.arange(cells, device=device) + 0.5) * stride_px) for cells in grid)
     return torch.stack(torch.meshgrid(x, y, indexing='xy'), -1).reshape(-1, 2)

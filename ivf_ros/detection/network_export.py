@@ -16,8 +16,8 @@ from torch import nn, Tensor
 
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
     """Write a detector from ``images`` to ``(1, 4 + K, N)``; see ``nn.export.export``."""
-    nn_export.export(weights, path, size, network_of=partial(DetectionNetwork, len(CLASS_NAMES)),
-                     exported=_AsYolov8, output='output0', class_names=CLASS_NAMES)
+    nn_export.export(weights, path, size, make_network=partial(DetectionNetwork, len(CLASS_NAMES)),
+                     wrap_for_export=_AsYolov8, output='output0', class_names=CLASS_NAMES)
 
 
 class _AsYolov8(nn.Module):

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.inference import at_work, given_to, loaded
+from ivf_ros.nn.inference import load_network, prepare_for_inference, to_tensor
 import numpy as np
 import torch
 
@@ -34,9 +34,9 @@ class LearnedDetection:
     """
 
     def __init__(self, path: Path, precision: str) -> None:
-        network = loaded(partial(DetectionNetwork, len(CLASS_NAMES)), path)
+        network = load_network(partial(DetectionNetwork, len(CLASS_NAMES)), path)
         self.channels = network.channels
-        self._network = at_work(network, precision)
+        self._network = prepare_for_inference(network, precision)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,5 +51,5 @@ class LearnedDetection:
             ``(cells, 4)`` float32.
 
         """
-        logits, boxes_px = self._network(given_to(self._network, image, cv2.BORDER_CONSTANT))
+        logits, boxes_px = self._network(to_tensor(self._network, image, cv2.BORDER_CONSTANT))
         return torch.sigmoid(logits)[0].numpy(), boxes_px[0].numpy()

@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 from ivf_ros import images
 from ivf_ros.detection.inputs import DetectionError
-from ivf_ros.detection.suppression import best_detections
+from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.network_inputs import stack_channels
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
@@ -93,10 +93,10 @@ class OnnxDetector:
         self.parameters = parameters
         self.weight_files, self.device = (parameters.model,), parameters.provider
         self._session = _session(parameters)
-        given, = self._session.get_inputs()[:1]
-        self._input_name, self._input_type = given.name, given.type
-        self._size = _input_size(given.shape, parameters.input_px)
-        self.takes_thermal = given.shape[1] == 4
+        model_input, = self._session.get_inputs()[:1]
+        self._input_name, self._input_type = model_input.name, model_input.type
+        self._size = _input_size(model_input.shape, parameters.input_px)
+        self.takes_thermal = model_input.shape[1] == 4
         self.class_names = _class_names(parameters, self._session)
         self._layout = ''  # told from the first output
 
@@ -124,35 +124,35 @@ class OnnxDetector:
         """
         images.check_8bit(image, 'image', DetectionError)
         stacked = stack_channels(image, thermal, 4 if self.takes_thermal else 3, DetectionError)
-        boxed, scale, (left, top) = letterboxed(stacked, self._size)
+        letterboxed_image, scale, (left, top) = letterbox(stacked, self._size)
         width, height = self._size
-        output = np.asarray(self._run(boxed), np.float32)
+        output = np.asarray(self._run(letterboxed_image), np.float32)
         p = self.parameters
-        layout = self._layout = self._layout or _layout_of(output.shape, len(self.class_names),
-                                                           p.layout)
+        layout = self._layout = self._layout or _detect_layout(output.shape, len(self.class_names),
+                                                               p.layout)
         if layout == 'nanodet':
-            scores, boxes_px = read_nanodet(output[0], len(self.class_names), (width, height))
+            scores, boxes_px = decode_nanodet(output[0], len(self.class_names), (width, height))
         else:
-            scores, boxes_px = read_yolo(output[0], layout)
+            scores, boxes_px = decode_yolo(output[0], layout)
         boxes_px = (boxes_px - np.array([left, top] * 2, np.float32)) / np.float32(scale)
-        return best_detections(scores, boxes_px, self.class_names, image.shape[1::-1],
-                               p.min_score, p.nms_iou)
+        return non_maximum_suppression(scores, boxes_px, self.class_names, image.shape[1::-1],
+                                       p.min_score, p.nms_iou)
 
-    def _run(self, boxed: np.ndarray) -> Any:
+    def _run(self, letterboxed_image: np.ndarray) -> Any:
         as_nanodet = 'nanodet' in (self._layout, self.parameters.layout)
-        batch = normalized(boxed, as_nanodet)
+        batch = to_input_batch(letterboxed_image, as_nanodet)
         if self._input_type == 'tensor(float16)':
             batch = batch.astype(np.float16)
         output = self._session.run(None, {self._input_name: batch})[0]
-        if not as_nanodet and not self._layout and self.parameters.layout == 'auto' and _layout_of(
+        if not as_nanodet and not self._layout and self.parameters.layout == 'auto' and _detect_layout(
                 output.shape, len(self.class_names), 'auto') == 'nanodet':
             self._layout = 'nanodet'
-            return self._run(boxed)  # it wants another range of values
+            return self._run(letterboxed_image)  # it wants another range of values
         return output
 
 
-def letterboxed(image: np.ndarray, size: tuple[int, int]
-                ) -> tuple[np.ndarray, float, tuple[int, int]]:
+def letterbox(image: np.ndarray, size: tuple[int, int]
+              ) -> tuple[np.ndarray, float, tuple[int, int]]:
     """
     Fit an image into a size without distortion, gray around it.
 
@@ -168,13 +168,13 @@ def letterboxed(image: np.ndarray, size: tuple[int, int]
     scale = min(size[0] / width, size[1] / height)
     inner = max(1, round(scale * width)), max(1, round(scale * height))
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    boxed = np.full((size[1], size[0], image.shape[2]), _GRAY, np.uint8)
-    boxed[top:top + inner[1], left:left + inner[0]] = cv2.resize(
+    letterboxed_image = np.full((size[1], size[0], image.shape[2]), _GRAY, np.uint8)
+    letterboxed_image[top:top + inner[1], left:left + inner[0]] = cv2.resize(
         image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return boxed, scale, (left, top)
+    return letterboxed_image, scale, (left, top)
 
 
-def normalized(bgr: np.ndarray, as_nanodet: bool) -> np.ndarray:
+def to_input_batch(bgr: np.ndarray, as_nanodet: bool) -> np.ndarray:
     """
     Return ``(1, 3, H, W)`` float32: RGB from 0 to 1, or standardised BGR for NanoDet.
 
@@ -188,7 +188,7 @@ def normalized(bgr: np.ndarray, as_nanodet: bool) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 
 
-def read_yolo(output: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:
+def decode_yolo(output: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:
     """Return scores ``(N, K)`` and boxes ``(N, 4)``, edges in pixels of the input."""
     if layout == 'yolov8':
         rows = output.T
@@ -200,8 +200,8 @@ def read_yolo(output: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:
     return scores, np.concatenate([middle - half, middle + half], axis=1)
 
 
-def read_nanodet(output: np.ndarray, classes: int, size: tuple[int, int]
-                 ) -> tuple[np.ndarray, np.ndarray]:
+def decode_nanodet(output: np.ndarray, classes: int, size: tuple[int, int]
+                   ) -> tuple[np.ndarray, np.ndarray]:
     """
     Return scores ``(N, K)`` and boxes ``(N, 4)``, edges in pixels of the input.
 
@@ -227,17 +227,17 @@ def read_nanodet(output: np.ndarray, classes: int, size: tuple[int, int]
                                                axis=1).astype(np.float32)
 
 
-def _layout_of(shape: tuple[int, ...], classes: int, wanted: str) -> str:
+def _detect_layout(shape: tuple[int, ...], classes: int, requested: str) -> str:
     """Return the layout that an output of this shape has."""
     fits = {'yolov8': len(shape) == 3 and shape[1] == 4 + classes,
             'yolov5': len(shape) == 3 and shape[2] == 5 + classes,
             'nanodet': len(shape) == 3 and shape[2] == classes + 4 * _NANODET_BINS}
-    found = [name for name, fit in fits.items() if fit and wanted in ('auto', name)]
+    found = [name for name, fit in fits.items() if fit and requested in ('auto', name)]
     if not found or shape[0] != 1:
         raise DetectionError(
             f'for {classes} classes the output must be (1, {4 + classes}, N), (1, N, '
             f'{5 + classes}) or (1, N, {classes + 4 * _NANODET_BINS}), got {tuple(shape)}'
-            + ('' if wanted == 'auto' else f' for {wanted}'))
+            + ('' if requested == 'auto' else f' for {requested}'))
     return found[0]
 
 
@@ -248,14 +248,14 @@ def _session(parameters: OnnxParameters) -> Any:
         raise DetectionError("onnx needs 'onnxruntime'; pip install onnxruntime") from None
     if not Path(parameters.model).is_file():
         raise DetectionError(f"onnx.model must be an ONNX file, got '{parameters.model}'")
-    wanted = _PROVIDERS[parameters.provider]
-    if wanted[0] not in onnxruntime.get_available_providers():
+    requested = _PROVIDERS[parameters.provider]
+    if requested[0] not in onnxruntime.get_available_providers():
         raise DetectionError(f"onnx.provider '{parameters.provider}' is not in this ONNX Runtime; "
                              f'it has {", ".join(onnxruntime.get_available_providers())}')
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(parameters.model, options, providers=wanted)
+        return onnxruntime.InferenceSession(parameters.model, options, providers=requested)
     except Exception as error:  # its own error types are no public part of ONNX Runtime
         raise DetectionError(f"'{parameters.model}' is no ONNX model: {error}") from None
 

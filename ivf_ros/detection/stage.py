@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ivf_ros.detection.methods import create_from, Detector
 from ivf_ros.detection.settings import DetectionStageParameters
-from ivf_ros.detection.temperature import with_temperatures
+from ivf_ros.detection.temperature import add_temperatures
 from ivf_ros.detection.tracking import Tracker
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.types import Detection
@@ -56,14 +56,14 @@ class DetectionStage:
         radiometry = self._parameters.radiometry.radiometry()
         if radiometry is None or inputs.counts is None:
             return detections
-        return with_temperatures(detections, inputs.counts.celsius(radiometry))
+        return add_temperatures(detections, inputs.counts.celsius(radiometry))
 
     def prepare(self, requested: DetectionStageParameters) -> Detector:
         """Build what these parameters ask for, beside what is in use; raise as ``create``."""
-        before, wanted = self._parameters.detection, requested.detection
-        if (wanted.method, wanted.network) == (before.method, before.network):
+        before, has_subscribers = self._parameters.detection, requested.detection
+        if (has_subscribers.method, has_subscribers.network) == (before.method, before.network):
             return self.method
-        return create_from(wanted)
+        return create_from(has_subscribers)
 
     def apply(self, parameters: DetectionStageParameters, prepared: Detector) -> None:
         """Use these parameters from the next image on; tracks go on."""

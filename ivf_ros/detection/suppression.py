@@ -11,8 +11,8 @@ from ivf_ros.types import Detection
 import numpy as np
 
 
-def best_detections(scores: np.ndarray, boxes_xyxy_px: np.ndarray, class_names: Sequence[str],
-                    size: tuple[int, int], min_score: float, nms_iou: float) -> list[Detection]:
+def non_maximum_suppression(scores: np.ndarray, boxes_xyxy_px: np.ndarray, class_names: Sequence[str],
+                            size: tuple[int, int], min_score: float, nms_iou: float) -> list[Detection]:
     """
     Return the boxes that no better one of the same class covers, best first.
 
@@ -38,12 +38,12 @@ def best_detections(scores: np.ndarray, boxes_xyxy_px: np.ndarray, class_names: 
         return []
     limits = np.array([*size, *size], np.float32)
     boxes = np.clip(boxes_xyxy_px[likely], 0, limits)
-    kinds = scores[likely].argmax(axis=1)
+    class_ids = scores[likely].argmax(axis=1)
     boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), best[likely].tolist(), kinds.tolist(),
+    kept = cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), best[likely].tolist(), class_ids.tolist(),
                                    min_score, nms_iou)
     order = sorted(np.ravel(kept).astype(int), key=lambda index: -best[likely[index]])
     return [Detection((float(boxes[index, 0]), float(boxes[index, 1]), float(boxes[index, 2]),
-                       float(boxes[index, 3])), class_names[kinds[index]],
+                       float(boxes[index, 3])), class_names[class_ids[index]],
                       float(best[likely[index]]))
             for index in order if (boxes_xywh[index, 2:] > 0).all()]

@@ -12,7 +12,7 @@ from ivf_ros.types import Detection
 import numpy as np
 
 
-def with_temperatures(detections: Sequence[Detection], celsius: np.ndarray) -> list[Detection]:
+def add_temperatures(detections: Sequence[Detection], celsius: np.ndarray) -> list[Detection]:
     """
     Return detections with the median and the highest apparent temperature within their boxes.
 

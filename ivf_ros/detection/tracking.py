@@ -68,7 +68,7 @@ class Tracker:
         self.parameters = parameters or TrackingParameters()
         self._tracks: list[_Track] = []
         self._stamp_ns = -1
-        self._named = 0
+        self._n_confirmed = 0
 
     def update(self, detections: Sequence[Detection], stamp_ns: int) -> list[Detection]:
         """
@@ -98,26 +98,26 @@ class Tracker:
         p = self.parameters
         high = [index for index, one in enumerate(detections) if one.score >= p.high_score]
         low = [index for index, one in enumerate(detections) if one.score < p.high_score]
-        owner: dict[int, _Track] = {}
-        self._assign(high, detections, owner, p.min_iou)
-        self._assign(low, detections, owner, p.min_iou_low)
+        track_of: dict[int, _Track] = {}
+        self._assign(high, detections, track_of, p.min_iou)
+        self._assign(low, detections, track_of, p.min_iou_low)
         for index in high:
-            if index not in owner:
-                owner[index] = _Track(detections[index])
-                self._tracks.append(owner[index])
-        seen = {id(track) for track in owner.values()}
+            if index not in track_of:
+                track_of[index] = _Track(detections[index])
+                self._tracks.append(track_of[index])
+        matched_ids = {id(track) for track in track_of.values()}
         for track in self._tracks:
-            if id(track) not in seen:
-                track.miss()
-        self._tracks = [track for track in self._tracks if id(track) in seen or (
+            if id(track) not in matched_ids:
+                track.mark_missed()
+        self._tracks = [track for track in self._tracks if id(track) in matched_ids or (
             track.name and track.unseen_s <= p.keep_s)]
-        return [replace(one, track_id=self._name(owner[index]) if index in owner else '')
+        return [replace(one, track_id=self._confirm(track_of[index]) if index in track_of else '')
                 for index, one in enumerate(detections)]
 
     def _assign(self, indices: Sequence[int], detections: Sequence[Detection],
-                owner: dict[int, _Track], min_iou: float) -> None:
+                track_of: dict[int, _Track], min_iou: float) -> None:
         """Give boxes to tracks that have none yet, so that the sum of the overlaps is largest."""
-        taken = {id(track) for track in owner.values()}
+        taken = {id(track) for track in track_of.values()}
         free = [track for track in self._tracks if id(track) not in taken]
         if not free or not indices:
             return
@@ -127,12 +127,12 @@ class Tracker:
         for row, column in zip(*self._best_assignment(-overlaps)):
             if overlaps[row, column] >= min_iou:
                 free[row].correct(detections[indices[column]])
-                owner[indices[column]] = free[row]
+                track_of[indices[column]] = free[row]
 
-    def _name(self, track: _Track) -> str:
+    def _confirm(self, track: _Track) -> str:
         if not track.name and track.hits >= self.parameters.confirm_hits:
-            self._named += 1
-            track.name = str(self._named)
+            self._n_confirmed += 1
+            track.name = str(self._n_confirmed)
         return track.name
 
 
@@ -142,7 +142,7 @@ class _Track:
     def __init__(self, detection: Detection) -> None:
         self.class_name, self.name = detection.class_name, ''
         self.hits, self.unseen_s = 1, 0.0
-        self._state = np.concatenate([_measured(detection), np.zeros(4)])
+        self._state = np.concatenate([_to_measurement(detection), np.zeros(4)])
         height = self._state[3]
         self._covariance = np.diag(np.square(np.repeat(
             [2 * _POSITION_SHARE * height, 10 * _VELOCITY_SHARE_PER_S * height], 4)))
@@ -168,13 +168,13 @@ class _Track:
         """Take over a box that belongs to the track."""
         self.hits += 1
         self.unseen_s = 0.0
-        measured = _measured(detection)
+        measured = _to_measurement(detection)
         spread = self._covariance[:4, :4] + np.eye(4) * (_POSITION_SHARE * measured[3]) ** 2
         gain = np.linalg.solve(spread, self._covariance[:4]).T
         self._state = self._state + gain @ (measured - self._state[:4])
         self._covariance = self._covariance - gain @ self._covariance[:4]
 
-    def miss(self) -> None:
+    def mark_missed(self) -> None:
         """Count no box; what is not confirmed has to begin again."""
         if not self.name:
             self.hits = 0
@@ -188,7 +188,7 @@ def iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> float:
     return shared / (sum(areas) - shared) if shared else 0.0
 
 
-def _measured(detection: Detection) -> np.ndarray:
+def _to_measurement(detection: Detection) -> np.ndarray:
     """Return middle, width and height of a box."""
     left, top, right, bottom = detection.box_xyxy_px
     return np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top])

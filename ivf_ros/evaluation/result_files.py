@@ -17,7 +17,7 @@ from ivf_ros.evaluation.results import (
     json_bytes,
     Row,
     Stage,
-    summarised,
+    summarize_stage,
     write_atomically,
 )
 import numpy as np
@@ -56,22 +56,22 @@ def write_results(out: Path, stages_measured: Sequence[Stage], names: Sequence[s
     several = len({row.dataset for row in rows}) > 1
     stages: dict[str, Any] = {}
     columns: dict[str, None] = {}  # an ordered set
-    nothing = []
+    empty_stages = []
     for stage in stages_measured:
         own = [row for row in rows if row.stage == stage.name]
         left_out = unsuitable[stage.name]
         if not own:
             reasons = '; '.join(f'{reason} ({count})' for reason, count in left_out.items())
-            nothing.append(f'no sample for {stage.name}: {reasons or "there are none"}')
+            empty_stages.append(f'no sample for {stage.name}: {reasons or "there are none"}')
             continue
-        stages[stage.name] = summarised(stage, own, several_datasets=several)
+        stages[stage.name] = summarize_stage(stage, own, several_datasets=several)
         stages[stage.name]['notes'] += [f'{count} samples left out: {reason}.'
                                         for reason, count in left_out.items()]
         columns.update(dict.fromkeys(stages[stage.name]['metrics']))
     if not stages:
-        raise EvaluationError('; '.join(nothing))
+        raise EvaluationError('; '.join(empty_stages))
     for summarised_stage in stages.values():
-        summarised_stage['notes'] += [f'{sentence}.' for sentence in nothing]
+        summarised_stage['notes'] += [f'{sentence}.' for sentence in empty_stages]
     summary = {'format': FORMAT, 'version': ivf_ros.__version__, 'sources': list(names),
                'command': command, 'stages': stages}
     write_atomically(out / 'frames.csv',

@@ -60,7 +60,7 @@ class Row:
     cpu_s: float = 0.0
     evidence: Any = None
 
-    def having(self, values: dict[str, float], cpu_s: float, evidence: Any = None) -> Row:
+    def with_values(self, values: dict[str, float], cpu_s: float, evidence: Any = None) -> Row:
         """Return the row with what was measured."""
         return replace(self, values=values, cpu_s=cpu_s, evidence=evidence)
 
@@ -113,7 +113,7 @@ class Stage(Protocol):
     def unsuitable(self, sample: Sample) -> str:
         """Return why a sample cannot be measured, or ''."""
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Run all methods on one sample."""
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
@@ -121,7 +121,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class SampleResult:
     """
     What came of one sample.
 
@@ -157,7 +157,7 @@ def frames_csv(rows: Iterable[Row], metrics: Sequence[str], *, several_datasets:
     return out.getvalue()
 
 
-def summarised(stage: Stage, rows: Sequence[Row], *, several_datasets: bool) -> dict[str, Any]:
+def summarize_stage(stage: Stage, rows: Sequence[Row], *, several_datasets: bool) -> dict[str, Any]:
     """
     Return the part of ``summary.json`` about one stage; see docs/evaluation.md.
 

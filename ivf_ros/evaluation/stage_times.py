@@ -36,7 +36,7 @@ def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
         ``stage``, ``size``, ``runs``, ``median_ms``, ``p95_ms`` of each.
 
     """
-    memory.keep_for_images()
+    memory.retain_freed()
     return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_timed(work, seconds)}
             for name, work in _stages(size)]
 

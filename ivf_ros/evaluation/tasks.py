@@ -16,7 +16,7 @@ import threading
 import cv2
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
-from ivf_ros.evaluation.results import EvaluationError, Measured, Row, Stage, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult, Stage, write_atomically
 
 _PICTURE_WIDTH_PX = 480
 _PICTURE_QUALITY = 80
@@ -92,7 +92,7 @@ def perform_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
     if jobs == 1:
         _start_worker(stages, pictures)
         for task in tasks:
-            yield task, _perform(task) if task.sample else []
+            yield task, _run_task(task) if task.sample else []
         return
     context = multiprocessing.get_context('spawn')  # threads of OpenCV do not survive a fork
     with ProcessPoolExecutor(jobs, context, _start_worker,
@@ -103,11 +103,11 @@ def perform_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
                 if task.sample is None:
                     yield task, []
                     continue
-                running[pool.submit(_perform, task)] = task
+                running[pool.submit(_run_task, task)] = task
                 if len(running) >= 2 * jobs:
-                    yield from _ended(running)
+                    yield from _completed(running)
             while running:
-                yield from _ended(running)
+                yield from _completed(running)
         except BrokenProcessPool:
             raise EvaluationError('a worker process was killed, perhaps for lack of memory; the '
                                   'same command goes on where it stopped') from None
@@ -115,7 +115,7 @@ def perform_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ended(running: dict[Future, Task]) -> Iterator[tuple[Task, list[Row]]]:
+def _completed(running: dict[Future, Task]) -> Iterator[tuple[Task, list[Row]]]:
     ended, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in ended:
         yield running.pop(future), future.result()
@@ -144,7 +144,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _perform(task: Task) -> list[Row]:
+def _run_task(task: Task) -> list[Row]:
     stage, sample = _stages[task.stage_index], task.sample
     assert sample is not None
     try:
@@ -157,7 +157,7 @@ def _perform(task: Task) -> list[Row]:
     return measured.rows
 
 
-def _keep_pictures(folder: Path, sample: Sample, measured: Measured) -> None:
+def _keep_pictures(folder: Path, sample: Sample, measured: SampleResult) -> None:
     for (method, variant), image in measured.pictures.items():
         width = min(_PICTURE_WIDTH_PX, image.shape[1])
         size = width, max(1, round(image.shape[0] * width / image.shape[1]))

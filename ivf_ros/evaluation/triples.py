@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ivf_ros.data.folder import image_files, read_image
-from ivf_ros.data.recording import as_thermal, natural_key, SourceError
+from ivf_ros.data.recording import natural_key, SourceError, to_single_channel
 from ivf_ros.evaluation import metrics
 
 
@@ -34,27 +34,27 @@ def find_triples(thermal: Path, visible: Path, fused: Path) -> list[Triple]:
 
     """
     paths = {'thermal': thermal, 'visible': visible, 'fused': fused}
-    for kind, path in paths.items():
+    for stream, path in paths.items():
         if not path.exists():
-            raise SourceError(f'no {kind} file or folder at {path}')
+            raise SourceError(f'no {stream} file or folder at {path}')
     if all(path.is_file() for path in paths.values()):
         return [Triple(fused.stem, thermal, visible, fused)]
     if not all(path.is_dir() for path in paths.values()):
         raise SourceError('give three files or three folders, got '
                           + ', '.join(f'{path} ({"folder" if path.is_dir() else "file"})'
                                       for path in paths.values()))
-    found = {kind: {file.stem: file for file in image_files(path)}
-             for kind, path in paths.items()}
+    found = {stream: {file.stem: file for file in image_files(path)}
+             for stream, path in paths.items()}
     shared = set.intersection(*(set(files) for files in found.values()))
     if not shared:
         raise SourceError('no image has the same stem in all three folders; found '
-                          + ', '.join(f'{len(files)} {kind}' for kind, files in found.items()))
-    return [Triple(stem, *(found[kind][stem] for kind in paths))
+                          + ', '.join(f'{len(files)} {stream}' for stream, files in found.items()))
+    return [Triple(stem, *(found[stream][stem] for stream in paths))
             for stem in sorted(shared, key=natural_key)]
 
 
-def measured(triples: list[Triple], names: Sequence[str] | None = None
-             ) -> Iterator[tuple[str, dict[str, float]]]:
+def measure_triples(triples: list[Triple], names: Sequence[str] | None = None
+                    ) -> Iterator[tuple[str, dict[str, float]]]:
     """
     Yield the name and the fusion metrics of each triple; colour is reduced to luma.
 
@@ -67,7 +67,7 @@ def measured(triples: list[Triple], names: Sequence[str] | None = None
 
     """
     for triple in triples:
-        thermal, visible, fused = (as_thermal(read_image(path)) for path in
+        thermal, visible, fused = (to_single_channel(read_image(path)) for path in
                                    (triple.thermal, triple.visible, triple.fused))
         try:
             yield triple.name, metrics.fusion(thermal, visible, fused, names)

@@ -43,7 +43,7 @@ class Fuser:
                  radiometry: Radiometry | None = None) -> None:
         """Take the parameters and, where thermal counts are temperatures, their meaning."""
         self._parameters = parameters or FusionParameters()
-        self._rule = _rule_for(self._parameters)
+        self._rule = _make_rule(self._parameters)
         self._agc = Agc(self._parameters.agc, radiometry)  # of ``fuse``
 
     @property
@@ -55,7 +55,7 @@ class Fuser:
     def parameters(self, parameters: FusionParameters) -> None:
         before = self._parameters
         if (parameters.method, parameters.network) != (before.method, before.network):
-            self._rule = _rule_for(parameters)
+            self._rule = _make_rule(parameters)
         self._parameters = parameters
         self._agc.parameters = parameters.agc
 
@@ -145,8 +145,8 @@ class Fuser:
         return np.minimum(inside_px / np.float32(self.parameters.feather_px), 1)
 
 
-def _rule_for(parameters: FusionParameters
-              ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+def _make_rule(parameters: FusionParameters
+               ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
     """Return what fuses two gray images; None for ``laplacian``, which also takes parameters."""
     if parameters.method not in LEARNED:
         return RULES.get(parameters.method)
@@ -164,9 +164,9 @@ def fill_uncovered(thermal: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     stride = max(1, min(thermal.shape) // 128)
     sample = thermal[::stride, ::stride][coverage[::stride, ::stride]]
     median = np.median(sample if sample.size else thermal[coverage])
-    filled = thermal.copy()
-    filled[~coverage] = median
-    return filled
+    fill_invalid = thermal.copy()
+    fill_invalid[~coverage] = median
+    return fill_invalid
 
 
 def _check_grid(thermal: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None) -> None:

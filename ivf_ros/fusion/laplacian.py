@@ -12,10 +12,10 @@ import numpy as np
 
 # Squared gray level: what rounding to 8 bit leaves of a detail is not worth choosing.
 _ROUNDING_ENERGY = 1.0
-_MAD_TO_SIGMA = 1.4826  # of a normal distribution
+_SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
 
-def fuse_luma(thermal: np.ndarray, luma: np.ndarray, share: np.ndarray | None,
+def fuse_luma(thermal: np.ndarray, luma: np.ndarray, thermal_weight: np.ndarray | None,
               parameters: LaplacianParameters) -> np.ndarray:
     """
     Fuse two gray images.
@@ -48,7 +48,7 @@ def fuse_luma(thermal: np.ndarray, luma: np.ndarray, share: np.ndarray | None,
     ----------
     thermal, luma:
         ``(H, W)`` uint8.
-    share:
+    thermal_weight:
         ``(H, W)`` float32, 0 where thermal is to be ignored, 1 where it counts fully; None for 1
         everywhere.
 
@@ -62,12 +62,12 @@ def fuse_luma(thermal: np.ndarray, luma: np.ndarray, share: np.ndarray | None,
     n_levels = max(1, round(float(np.log2(min(height, width) / parameters.coarsest_px))))
     T = thermal.astype(np.float32)
     V = luma.astype(np.float32)
-    hot = _hotness(thermal, share, parameters)
+    hot = _hotness(thermal, thermal_weight, parameters)
 
     # New large arrays cost more than the arithmetic here, hence the operations in place.
     T_k: np.ndarray = T
     V_k: np.ndarray = V
-    share_k = share
+    share_k = thermal_weight
     difference = []  # of the fused pyramid to the one of RGB, finest level first
     A_T: Any = None
     A_V: Any = None
@@ -106,30 +106,30 @@ def _detail(level: np.ndarray, next_level: np.ndarray) -> np.ndarray:
 
 
 def _base_weight(T: np.ndarray, V: np.ndarray, A_T: np.ndarray, A_V: np.ndarray,
-                 share: np.ndarray | None, parameters: LaplacianParameters) -> np.ndarray:
+                 thermal_weight: np.ndarray | None, parameters: LaplacianParameters) -> np.ndarray:
     noise = parameters.noise_levels ** 2
-    G_T = np.average(np.sqrt(A_T), weights=share) ** 2
-    G_V = np.average(np.sqrt(A_V), weights=share) ** 2
+    G_T = np.average(np.sqrt(A_T), weights=thermal_weight) ** 2
+    G_V = np.average(np.sqrt(A_V), weights=thermal_weight) ** 2
     p = G_T / (G_T + G_V + 1e-6)
     weight = (A_T + p * noise) / (A_T + A_V + noise)
     weight = np.where(T < V, parameters.darkening * p * weight, weight)
-    return weight.astype(np.float32) if share is None else (weight * share).astype(np.float32)
+    return weight.astype(np.float32) if thermal_weight is None else (weight * thermal_weight).astype(np.float32)
 
 
-def _hotness(thermal: np.ndarray, share: np.ndarray | None,
+def _hotness(thermal: np.ndarray, thermal_weight: np.ndarray | None,
              parameters: LaplacianParameters) -> np.ndarray:
     """Return 0 (nothing special) to 1 (hot) for each pixel."""
-    mask = None if share is None else (share > 0).astype(np.uint8)
+    mask = None if thermal_weight is None else (thermal_weight > 0).astype(np.uint8)
     histogram = cv2.calcHist([thermal], [0], mask, [256], [0, 256]).ravel().astype(np.float64)
     levels = np.arange(256.0)
     median = _weighted_median(levels, histogram)
-    sigma = _MAD_TO_SIGMA * _weighted_median(np.abs(levels - median), histogram)
+    sigma = _SIGMA_PER_MAD * _weighted_median(np.abs(levels - median), histogram)
     z = (levels - median) / max(sigma, parameters.noise_levels)
     low, high = parameters.hot_from_sigmas, parameters.hot_to_sigmas
     step = np.clip((z - low) / max(high - low, 1e-3), 0, 1)
     curve = (step * step * (3 - 2 * step)).astype(np.float32)
     hot = cv2.LUT(thermal, curve)
-    return hot if share is None else hot * share
+    return hot if thermal_weight is None else hot * thermal_weight
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn, Tensor
 
-WIDTH = 16
+LAYER_CHANNELS = 16
 LAYERS = 4
-_WIDE = WIDTH * LAYERS  # of the features of one camera
+_CAMERA_CHANNELS = LAYER_CHANNELS * LAYERS  # of the features of one camera
 # Inside the network images run from 0 to 255, so that features are as strong as what they show is
 # bright: what stands out in thermal is found by that.
 _LEVELS = 255.0
@@ -25,7 +25,7 @@ _TINY = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class BackboneOutput:
     """
     What the backbone sees in a pair.
 
@@ -48,8 +48,8 @@ class DenseEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_convolution(wide, WIDTH)
-                                    for wide in (1, WIDTH, 2 * WIDTH, 3 * WIDTH))
+        self.layers = nn.ModuleList(_convolution(wide, LAYER_CHANNELS)
+                                    for wide in (1, LAYER_CHANNELS, 2 * LAYER_CHANNELS, 3 * LAYER_CHANNELS))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         features = [self.layers[0](image)]
@@ -58,7 +58,7 @@ class DenseEncoder(nn.Module):
         return tuple(reversed(features))
 
 
-class Demand(nn.Module):
+class DemandDrivenModule(nn.Module):
     """
     The demand-driven module: how much a layer of the decoder asks of the encoders.
 
@@ -70,12 +70,12 @@ class Demand(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query = nn.Sequential(nn.Conv2d(2 * width, 1, 3, padding=1), nn.Sigmoid())
-        self.answer = _convolution(_WIDE, width)
+        self.answer = _convolution(_CAMERA_CHANNELS, width)
 
     def forward(self, x: Tensor, thermal: Tensor, luma: Tensor) -> Tensor:
-        asked = self.query(torch.cat([x.amax((2, 3), keepdim=True),
-                                      x.mean((2, 3), keepdim=True)], 1))
-        return x + asked * (self.answer(thermal.detach()) + self.answer(luma.detach()))
+        gate = self.query(torch.cat([x.amax((2, 3), keepdim=True),
+                                     x.mean((2, 3), keepdim=True)], 1))
+        return x + gate * (self.answer(thermal.detach()) + self.answer(luma.detach()))
 
 
 class Cs2FusionNetwork(nn.Module):
@@ -84,9 +84,9 @@ class Cs2FusionNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.thermal, self.luma = DenseEncoder(), DenseEncoder()
-        self.decoder = nn.ModuleList([_convolution(2 * _WIDE, 64), _convolution(64, 32),
+        self.decoder = nn.ModuleList([_convolution(2 * _CAMERA_CHANNELS, 64), _convolution(64, 32),
                                       _convolution(32, 16)])
-        self.demand = nn.ModuleList([Demand(64), Demand(32), Demand(16)])
+        self.demand = nn.ModuleList([DemandDrivenModule(64), DemandDrivenModule(32), DemandDrivenModule(16)])
         self.last = nn.Conv2d(16, 1, 3, padding=1)
 
     def features(self, thermal: Tensor, luma: Tensor
@@ -94,14 +94,14 @@ class Cs2FusionNetwork(nn.Module):
         """Return what the encoders see in both, first layer first."""
         return self.thermal(_LEVELS * thermal), self.luma(_LEVELS * luma)
 
-    def encoded(self, thermal: Tensor, luma: Tensor) -> Encoded:
+    def encoded(self, thermal: Tensor, luma: Tensor) -> BackboneOutput:
         """Return the fused image together with the features of both cameras."""
         of_thermal, of_luma = self.features(thermal, luma)
         both = [torch.cat(features[::-1], 1) for features in (of_thermal, of_luma)]
         x = torch.cat(both, 1)
         for layer, demand in zip(self.decoder, self.demand, strict=True):
             x = demand(layer(x), *both)
-        return Encoded(of_thermal, of_luma, self.last(x).float() / _LEVELS)
+        return BackboneOutput(of_thermal, of_luma, self.last(x).float() / _LEVELS)
 
     def forward(self, thermal: Tensor, luma: Tensor) -> Tensor:
         return self.encoded(thermal, luma).fused
@@ -118,16 +118,16 @@ class Compensation:
         ``(B, 1, H, W)`` from 0 to 1: where thermal has what luma lacks. Luma has the rest.
     of_thermal, of_luma:
         ``(B, N)``: the common features, weighed by either map.
-    alone_thermal, alone_luma:
+    thermal_specific, luma_specific:
         ``(B, N)``: self-correlation and saliency of each camera by itself.
 
     """
 
-    map_thermal: Tensor
+    thermal_map: Tensor
     of_thermal: Tensor
     of_luma: Tensor
-    alone_thermal: Tensor
-    alone_luma: Tensor
+    thermal_specific: Tensor
+    luma_specific: Tensor
 
 
 class CompensationPerception(nn.Module):
@@ -141,21 +141,21 @@ class CompensationPerception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.common = _convolution(2 * _WIDE, _WIDE)
-        self.activation = nn.Conv2d(_WIDE, 1, 3, padding=1)
+        self.common = _convolution(2 * _CAMERA_CHANNELS, _CAMERA_CHANNELS)
+        self.activation = nn.Conv2d(_CAMERA_CHANNELS, 1, 3, padding=1)
 
-    def forward(self, encoded: Encoded) -> Compensation:
+    def forward(self, encoded: BackboneOutput) -> Compensation:
         """Look at features without changing them."""
         thermal, luma = (tuple(one.detach() for one in features)
                          for features in (encoded.thermal, encoded.luma))
         common = self.common(torch.cat([*thermal[::-1], *luma[::-1]], 1))
         activation = self.activation(common).float()
         centred = activation - activation.mean()
-        map_thermal = torch.sigmoid(_STEEPNESS * centred / (activation.std() + _TINY))
+        thermal_map = torch.sigmoid(_STEEPNESS * centred / (activation.std() + _TINY))
         alone = [torch.cat([self_correlation_and_saliency(one.float()) for one in features], 1)
                  for features in (thermal, luma)]
-        return Compensation(map_thermal, (map_thermal * common).flatten(1),
-                            ((1 - map_thermal) * common).flatten(1),
+        return Compensation(thermal_map, (thermal_map * common).flatten(1),
+                            ((1 - thermal_map) * common).flatten(1),
                             *(one.flatten(1) for one in alone))
 
 
@@ -168,15 +168,15 @@ def self_correlation_and_saliency(features: Tensor) -> Tensor:
     """
     flat = features.flatten(2)
     correlated = torch.softmax(flat @ flat.transpose(1, 2), 1) @ flat
-    salient = normalized((features - features.mean()).clamp_min(_TINY))
+    salient = stretch_to_unit_range((features - features.mean()).clamp_min(_TINY))
     return salient + correlated.reshape(features.shape) + features
 
 
-def normalized(x: Tensor) -> Tensor:
+def stretch_to_unit_range(x: Tensor) -> Tensor:
     """Return ``x`` stretched so that its extremes are 0 and 1."""
     low, high = x.amin(), x.amax()
     return (x - low) / (high - low + _TINY)
 
 
-def _convolution(wide_in: int, wide_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, padding=1), nn.LeakyReLU(0.01))
+def _convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.LeakyReLU(0.01))

@@ -13,15 +13,15 @@ a processor does them best; the way down to 1/16 and back tells it what surround
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import twice
+from ivf_ros.nn.blocks import upsample2x
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
 BLOCK_PX = 4
-MULTIPLE_PX = 16  # of both sides of what the network is given
-_MOST_OFFSET = 0.4
-_WIDTHS = (32, 48, 64)  # at 1/4, 1/8 and 1/16
+SIZE_MULTIPLE_PX = 16  # of both sides of what the network is given
+_MAX_OFFSET = 0.4
+_CHANNELS = (32, 48, 64)  # at 1/4, 1/8 and 1/16
 
 
 class FastFusionNetwork(nn.Module):
@@ -33,11 +33,11 @@ class FastFusionNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        quarter, eighth, sixteenth = _WIDTHS
+        quarter, eighth, sixteenth = _CHANNELS
         self.quarter = _convolution(2 * BLOCK_PX ** 2, quarter)
-        self.eighth = nn.Sequential(_convolution(quarter, eighth, 2), Residual(eighth))
-        self.sixteenth = nn.Sequential(_convolution(eighth, sixteenth, 2), Residual(sixteenth),
-                                       Residual(sixteenth))
+        self.eighth = nn.Sequential(_convolution(quarter, eighth, 2), PlainResidualBlock(eighth))
+        self.sixteenth = nn.Sequential(_convolution(eighth, sixteenth, 2), PlainResidualBlock(sixteenth),
+                                       PlainResidualBlock(sixteenth))
         self.to_eighth = nn.Conv2d(sixteenth, eighth, 1)
         self.join_eighth = _convolution(eighth, eighth)
         self.to_quarter = nn.Conv2d(eighth, quarter, 1)
@@ -46,30 +46,30 @@ class FastFusionNetwork(nn.Module):
 
     def forward(self, thermal: Tensor, luma: Tensor) -> Tensor:
         thermal, luma = (F.pixel_unshuffle(image, BLOCK_PX) for image in (thermal, luma))
-        weight, offset = self.weight_and_offset(torch.cat([thermal, luma], 1))
+        weight, offset = self.predict_weight_and_offset(torch.cat([thermal, luma], 1))
         fused = torch.addcmul(luma, weight.float(), thermal - luma) + offset.float()
         return F.pixel_shuffle(fused, BLOCK_PX)
 
-    def weight_and_offset(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_weight_and_offset(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
         """Make of the blocks of both, ``(B, 32, H/4, W/4)``, w and o of each pixel (16 each)."""
         quarter = self.quarter(blocks - 0.5)
         eighth = self.eighth(quarter)
-        x = self.join_eighth(eighth + twice(self.to_eighth(self.sixteenth(eighth))))
-        x = self.join_quarter(quarter + twice(self.to_quarter(x)))
+        x = self.join_eighth(eighth + upsample2x(self.to_eighth(self.sixteenth(eighth))))
+        x = self.join_quarter(quarter + upsample2x(self.to_quarter(x)))
         weight, offset = self.last(x).split(BLOCK_PX ** 2, 1)
-        return torch.sigmoid(weight), _MOST_OFFSET * torch.tanh(offset)
+        return torch.sigmoid(weight), _MAX_OFFSET * torch.tanh(offset)
 
 
-class Residual(nn.Module):
+class PlainResidualBlock(nn.Module):
     """Two 3 x 3 convolutions whose result is added to what they were given."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = _convolution(width, width), nn.Conv2d(width, width, 3, padding=1)
+        self.first, self.second = _convolution(channels, channels), nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
 
 
-def _convolution(wide_in: int, wide_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, stride=stride, padding=1), nn.ReLU())
+def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1), nn.ReLU())

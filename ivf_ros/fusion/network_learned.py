@@ -10,15 +10,15 @@ from typing import Any
 
 import cv2
 from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork
-from ivf_ros.fusion.network_fast import BLOCK_PX, FastFusionNetwork, MULTIPLE_PX
+from ivf_ros.fusion.network_fast import BLOCK_PX, FastFusionNetwork, SIZE_MULTIPLE_PX
 from ivf_ros.fusion.network_seafusion import SeaFusionNetwork
-from ivf_ros.nn.inference import for_use
+from ivf_ros.nn.inference import convert_for_inference
 from ivf_ros.nn.weights import load
 import numpy as np
 import torch
 from torch import nn, Tensor
 
-_ROOM_PX = 10  # as far as one pixel of the published networks looks
+_PADDING_PX = 10  # as far as one pixel of the published networks looks
 _Fuse = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -44,7 +44,7 @@ class LearnedFusion:
 
     def __init__(self, method: str, path: Path, precision: str) -> None:
         network, self._fuse = _NETWORKS[method]
-        self._network = for_use(load(network(), path), precision)
+        self._network = convert_for_inference(load(network(), path), precision)
 
     @torch.inference_mode()
     def __call__(self, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
@@ -52,16 +52,16 @@ class LearnedFusion:
         return self._fuse(self._network, thermal, luma)
 
 
-def _whole(network: nn.Module, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
+def _fuse_full_image(network: nn.Module, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
     """Fuse by a network that takes images as they are, with room for its zeros beyond them."""
-    kind = next(network.parameters()).dtype
-    images = (torch.from_numpy(cv2.copyMakeBorder(image, *(_ROOM_PX,) * 4, cv2.BORDER_REPLICATE))
-              [None, None].to(kind).div_(255) for image in (thermal, luma))
-    fused = network(*images)[0, 0, _ROOM_PX:-_ROOM_PX, _ROOM_PX:-_ROOM_PX]
+    dtype = next(network.parameters()).dtype
+    images = (torch.from_numpy(cv2.copyMakeBorder(image, *(_PADDING_PX,) * 4, cv2.BORDER_REPLICATE))
+              [None, None].to(dtype).div_(255) for image in (thermal, luma))
+    fused = network(*images)[0, 0, _PADDING_PX:-_PADDING_PX, _PADDING_PX:-_PADDING_PX]
     return _as_uint8(fused * 255).numpy()
 
 
-def _in_blocks(network: FastFusionNetwork, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
+def _fuse_in_blocks(network: FastFusionNetwork, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
     """
     Fuse by ``fast``, which takes blocks.
 
@@ -69,7 +69,7 @@ def _in_blocks(network: FastFusionNetwork, thermal: np.ndarray, luma: np.ndarray
     T and V in float32, as bfloat16 does not tell neighbouring gray levels apart.
     """
     height, width = luma.shape
-    border = 0, -height % MULTIPLE_PX, 0, -width % MULTIPLE_PX
+    border = 0, -height % SIZE_MULTIPLE_PX, 0, -width % SIZE_MULTIPLE_PX
     thermal, luma = (cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE)
                      for image in (thermal, luma))
     rows, columns = luma.shape[0] // BLOCK_PX, luma.shape[1] // BLOCK_PX
@@ -77,7 +77,7 @@ def _in_blocks(network: FastFusionNetwork, thermal: np.ndarray, luma: np.ndarray
     for index, image in enumerate((thermal, luma)):
         blocks[:, :, index] = image.reshape(rows, BLOCK_PX, columns, BLOCK_PX).swapaxes(1, 2)
     stacked = torch.from_numpy(blocks.reshape(1, rows, columns, -1)).permute(0, 3, 1, 2)
-    weight, offset = network.weight_and_offset(stacked.to(network.last.weight.dtype).div_(255))
+    weight, offset = network.predict_weight_and_offset(stacked.to(network.last.weight.dtype).div_(255))
     of_thermal, of_luma = stacked.float().chunk(2, 1)
     fused = torch.addcmul(of_luma, weight.float(), of_thermal - of_luma).add_(offset, alpha=255)
     out = _as_uint8(fused).permute(0, 2, 3, 1).reshape(rows, columns, BLOCK_PX, BLOCK_PX)
@@ -89,5 +89,5 @@ def _as_uint8(levels: Tensor) -> Tensor:
 
 
 _NETWORKS: dict[str, tuple[type[nn.Module], _Fuse]] = {
-    'fast': (FastFusionNetwork, _in_blocks), 'seafusion': (SeaFusionNetwork, _whole),
-    'cs2fusion': (Cs2FusionNetwork, _whole)}
+    'fast': (FastFusionNetwork, _fuse_in_blocks), 'seafusion': (SeaFusionNetwork, _fuse_full_image),
+    'cs2fusion': (Cs2FusionNetwork, _fuse_full_image)}

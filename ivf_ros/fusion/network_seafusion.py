@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 _SLOPE = 0.2
 _BLOCK_SLOPE = 0.1
-WIDTHS = (16, 32, 48)
+CHANNELS = (16, 32, 48)
 
 
 class SobelMagnitude(nn.Module):
@@ -43,13 +43,13 @@ class GradientResidualDenseBlock(nn.Module):
     The main stream carries features on, the other one the fine detail that a deep network loses.
     """
 
-    def __init__(self, wide_in: int, wide_out: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.first = _convolution(wide_in, wide_in)
-        self.second = _convolution(2 * wide_in, wide_in)
-        self.main = nn.Conv2d(3 * wide_in, wide_out, 1)
-        self.gradient = SobelMagnitude(wide_in)
-        self.residual = nn.Conv2d(wide_in, wide_out, 1)
+        self.first = _convolution(in_channels, in_channels)
+        self.second = _convolution(2 * in_channels, in_channels)
+        self.main = nn.Conv2d(3 * in_channels, out_channels, 1)
+        self.gradient = SobelMagnitude(in_channels)
+        self.residual = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         dense = torch.cat([x, self.first(x)], 1)
@@ -63,13 +63,13 @@ class SeaFusionNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.thermal, self.luma = (nn.Sequential(
-            _convolution(1, WIDTHS[0]),
-            GradientResidualDenseBlock(WIDTHS[0], WIDTHS[1]),
-            GradientResidualDenseBlock(WIDTHS[1], WIDTHS[2])) for _ in range(2))
+            _convolution(1, CHANNELS[0]),
+            GradientResidualDenseBlock(CHANNELS[0], CHANNELS[1]),
+            GradientResidualDenseBlock(CHANNELS[1], CHANNELS[2])) for _ in range(2))
         self.reconstruction = nn.Sequential(
-            _convolution(2 * WIDTHS[2], 2 * WIDTHS[1]), _convolution(2 * WIDTHS[1], 2 * WIDTHS[0]),
-            _convolution(2 * WIDTHS[0], WIDTHS[0]))
-        self.last = nn.Conv2d(WIDTHS[0], 1, 3, padding=1)
+            _convolution(2 * CHANNELS[2], 2 * CHANNELS[1]), _convolution(2 * CHANNELS[1], 2 * CHANNELS[0]),
+            _convolution(2 * CHANNELS[0], CHANNELS[0]))
+        self.last = nn.Conv2d(CHANNELS[0], 1, 3, padding=1)
 
     def forward(self, thermal: Tensor, luma: Tensor) -> Tensor:
         features = torch.cat([self.luma(luma), self.thermal(thermal)], 1)
@@ -77,5 +77,5 @@ class SeaFusionNetwork(nn.Module):
         return torch.tanh(fused.float()) / 2 + 0.5
 
 
-def _convolution(wide_in: int, wide_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, padding=1), nn.LeakyReLU(_SLOPE))
+def _convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.LeakyReLU(_SLOPE))

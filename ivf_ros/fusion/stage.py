@@ -51,7 +51,7 @@ class FusionResult:
     mode:
         What it shows.
     reason:
-        Why it is not both cameras fused, or what else is wrong; empty where all is well.
+        Why it is not problems cameras fused, or what else is wrong; empty where all is well.
     rgb_state:
         Whether RGB is dark or blind.
     on_rgb_grid:
@@ -162,10 +162,10 @@ class FusionStage:
             They cannot be used.
 
         """
-        before, wanted = self._parameters.fusion, requested.fusion
-        if (wanted.method, wanted.network) == (before.method, before.network):
+        before, has_subscribers = self._parameters.fusion, requested.fusion
+        if (has_subscribers.method, has_subscribers.network) == (before.method, before.network):
             return self.method
-        return Fuser(wanted)
+        return Fuser(has_subscribers)
 
     def apply(self, parameters: FusionStageParameters, prepared: Fuser) -> None:
         """Use these parameters from the next frame on; the gain control keeps its memory."""
@@ -215,32 +215,32 @@ class FusionStage:
             check_thermal(thermal, FusionError)
         if health is not None and health.offset:
             self._warper.agc.reset()  # the shutter moved all counts: the old range is void
-        rgb_state = self.judge_rgb(rgb)
-        thermal_trouble = _thermal_trouble(thermal, health)
-        rgb_trouble = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
+        rgb_state = self.assess_rgb(rgb)
+        thermal_problem = _thermal_problem(thermal, health)
+        rgb_problem = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
         frozen = health is not None and health.state is ThermalState.FROZEN
-        both = '; '.join(filter(None, (thermal_trouble, rgb_trouble)))
+        problems = '; '.join(filter(None, (thermal_problem, rgb_problem)))
 
         if rgb is None:
             if thermal is None or frozen:
-                return FusionResult(None, FusionMode.NOTHING, both, rgb_state)
-            return self._thermal_only(thermal, None, registration, both, rgb_state)
-        if thermal is None or thermal_trouble:
-            return FusionResult(rgb, FusionMode.RGB_ONLY, both, rgb_state)
-        if rgb_trouble:
-            return self._thermal_only(thermal, rgb, registration, both, rgb_state)
+                return FusionResult(None, FusionMode.NOTHING, problems, rgb_state)
+            return self._thermal_only(thermal, None, registration, problems, rgb_state)
+        if thermal is None or thermal_problem:
+            return FusionResult(rgb, FusionMode.RGB_ONLY, problems, rgb_state)
+        if rgb_problem:
+            return self._thermal_only(thermal, rgb, registration, problems, rgb_state)
 
-        lost = self._lost(rgb, registration)
+        lost_reason = self._lost_reason(rgb, registration)
         policy = self._parameters.fusion.lost_policy
-        if registration is None or (lost and policy == 'rgb'):
-            return FusionResult(rgb, FusionMode.RGB_ONLY, lost)
-        if lost and policy == 'thermal':
-            return self._thermal_only(thermal, rgb, registration, lost, rgb_state)
+        if registration is None or (lost_reason and policy == 'rgb'):
+            return FusionResult(rgb, FusionMode.RGB_ONLY, lost_reason)
+        if lost_reason and policy == 'thermal':
+            return self._thermal_only(thermal, rgb, registration, lost_reason, rgb_state)
         warped = self._warp(thermal, registration, geometry.size_of(rgb))
         fused = self.method.fuse_gray(warped.image, rgb, warped.coverage)
-        return FusionResult(fused, FusionMode.FUSED, lost)
+        return FusionResult(fused, FusionMode.FUSED, lost_reason)
 
-    def judge_rgb(self, rgb: np.ndarray | None) -> RgbState:
+    def assess_rgb(self, rgb: np.ndarray | None) -> RgbState:
         """Tell a dark or blind RGB image from a useful one, by a sample of its pixels."""
         if rgb is None:
             return RgbState.MISSING
@@ -257,7 +257,7 @@ class FusionStage:
             return RgbState.BLIND
         return RgbState.LIVE
 
-    def _lost(self, rgb: np.ndarray, registration: Registration | None) -> str:
+    def _lost_reason(self, rgb: np.ndarray, registration: Registration | None) -> str:
         """Return why thermal must not be drawn over RGB, or an empty string."""
         if registration is None:
             return 'no registration yet'
@@ -294,7 +294,7 @@ class FusionStage:
         return self._warper.warp_gray(thermal, H, size)
 
 
-def _thermal_trouble(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:
+def _thermal_problem(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:
     if thermal is None:
         return 'thermal MISSING'
     if health is None or health.state is ThermalState.LIVE:

@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ivf_ros.nn.blocks import Convolution, stage
+from ivf_ros.nn.blocks import ConvBnRelu, make_stage
 import torch
 from torch import nn, Tensor
 
-MULTIPLE_PX = 32  # of both sides of what is looked at
-SIXTEENTH, THIRTYSECOND = 128, 192  # channels at these shares of the size
-_COLOURS = 3
-_HALF, _QUARTER, _EIGHTH = 16, 32, 64  # of an image
-_EIGHTH_OF_CAMERA = 48  # of each of two cameras
+SIZE_MULTIPLE_PX = 32  # of both sides of what is looked at
+SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS = 128, 192  # channels at these shares of the size
+_BGR_CHANNELS = 3
+_HALF_CHANNELS, _QUARTER_CHANNELS, _EIGHTH_CHANNELS = 16, 32, 64  # of an image
+_EIGHTH_CHANNELS_PER_CAMERA = 48  # of each of two cameras
 
 
 class Features(NamedTuple):
@@ -34,7 +34,7 @@ class Features(NamedTuple):
     thirtysecond: Tensor
 
 
-class WayDown(nn.Module):
+class Encoder(nn.Module):
     """
     Look at ``(B, channels, H, W)`` from 0 to 1; sides are multiples of 32.
 
@@ -55,16 +55,16 @@ class WayDown(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        cameras = [_COLOURS, channels - _COLOURS] if channels > _COLOURS else [channels]
-        apart = len(cameras) > 1
-        wide = _EIGHTH_OF_CAMERA if apart else _EIGHTH
-        self.quarter_wide, self.eighth_wide = _QUARTER * len(cameras), wide * len(cameras)
-        self.stem = PerCamera(cameras, _stem) if apart else _stem(channels)
-        self.eighth = PerCamera([_QUARTER] * len(cameras), lambda each: stage(each, wide, 2)) \
-            if apart else stage(_QUARTER, wide, 2)
-        self.sixteenth = stage(self.eighth_wide, SIXTEENTH, 2)
-        self.thirtysecond = stage(SIXTEENTH, THIRTYSECOND, 2)
-        self.scene = nn.Conv2d(THIRTYSECOND, THIRTYSECOND, 1)
+        cameras = [_BGR_CHANNELS, channels - _BGR_CHANNELS] if channels > _BGR_CHANNELS else [channels]
+        has_two_cameras = len(cameras) > 1
+        wide = _EIGHTH_CHANNELS_PER_CAMERA if has_two_cameras else _EIGHTH_CHANNELS
+        self.quarter_channels, self.eighth_channels = _QUARTER_CHANNELS * len(cameras), wide * len(cameras)
+        self.stem = PerCamera(cameras, _stem) if has_two_cameras else _stem(channels)
+        self.eighth = PerCamera([_QUARTER_CHANNELS] * len(cameras), lambda each: make_stage(each, wide, 2)) \
+            if has_two_cameras else make_stage(_QUARTER_CHANNELS, wide, 2)
+        self.sixteenth = make_stage(self.eighth_channels, SIXTEENTH_CHANNELS, 2)
+        self.thirtysecond = make_stage(SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS, 2)
+        self.scene = nn.Conv2d(THIRTYSECOND_CHANNELS, THIRTYSECOND_CHANNELS, 1)
 
     def way_down(self, image: Tensor) -> Features:
         """Return what is seen; at 1/32 of the size each place knows the whole scene."""
@@ -89,14 +89,14 @@ class PerCamera(nn.ModuleList):
 
     """
 
-    def __init__(self, channels: Sequence[int], layers_of: Callable[[int], nn.Module]) -> None:
-        super().__init__(layers_of(wide) for wide in channels)
+    def __init__(self, channels: Sequence[int], make_layers: Callable[[int], nn.Module]) -> None:
+        super().__init__(make_layers(wide) for wide in channels)
         self._channels = list(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([layers(own) for layers, own in zip(self, x.split(self._channels, 1))], 1)
+        return torch.cat([layers(camera_input) for layers, camera_input in zip(self, x.split(self._channels, 1))], 1)
 
 
 def _stem(channels: int) -> nn.Sequential:
-    return nn.Sequential(Convolution(channels, _HALF, stride=2),
-                         Convolution(_HALF, _QUARTER, stride=2))
+    return nn.Sequential(ConvBnRelu(channels, _HALF_CHANNELS, stride=2),
+                         ConvBnRelu(_HALF_CHANNELS, _QUARTER_CHANNELS, stride=2))

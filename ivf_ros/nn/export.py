@@ -10,13 +10,13 @@ import io
 from pathlib import Path
 from typing import TypeVar
 
-from ivf_ros.nn.encoder import MULTIPLE_PX, WayDown
-from ivf_ros.nn.inference import folded, loaded
+from ivf_ros.nn.encoder import Encoder, SIZE_MULTIPLE_PX
+from ivf_ros.nn.inference import fold_batch_norm, load_network
 from ivf_ros.output import FILE_MARK
 import torch
 from torch import nn, Tensor
 
-Network = TypeVar('Network', bound=WayDown)
+Network = TypeVar('Network', bound=Encoder)
 
 
 class ExportError(RuntimeError):
@@ -24,7 +24,7 @@ class ExportError(RuntimeError):
 
 
 def export(weights: Path, path: Path, size: tuple[int, int], *,
-           network_of: Callable[[int], Network], exported: Callable[[Network], nn.Module],
+           make_network: Callable[[int], Network], wrap_for_export: Callable[[Network], nn.Module],
            output: str, class_names: Sequence[str]) -> None:
     """
     Write a network as a model of ``images`` ``(1, 3 or 4, H, W)``, RGB and thermal from 0 to 1.
@@ -54,19 +54,19 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
         A side is no multiple of 32, or onnx or onnxscript is not installed.
 
     """
-    if any(side < MULTIPLE_PX or side % MULTIPLE_PX for side in size):
-        raise ExportError(f'the sides of the input are multiples of {MULTIPLE_PX}, '
+    if any(side < SIZE_MULTIPLE_PX or side % SIZE_MULTIPLE_PX for side in size):
+        raise ExportError(f'the sides of the input are multiples of {SIZE_MULTIPLE_PX}, '
                           f'got {size[0]}x{size[1]}')
-    network = loaded(network_of, weights)
-    module = exported(folded(network)).eval()
+    network = load_network(make_network, weights)
+    module = wrap_for_export(fold_batch_norm(network)).eval()
     try:
         import onnx
         import onnxscript  # noqa: F401, what torch.onnx.export needs
     except ModuleNotFoundError as error:
         raise ExportError(f"export needs '{error.name}'; pip install onnx onnxscript") from None
-    given = torch.zeros(1, network.channels, size[1], size[0])
+    example_input = torch.zeros(1, network.channels, size[1], size[0])
     with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():  # it tells its steps
-        program = torch.onnx.export(module, (given,), dynamo=True, input_names=['images'],
+        program = torch.onnx.export(module, (example_input,), dynamo=True, input_names=['images'],
                                     output_names=[output])
     model = program.model_proto  # type: ignore[union-attr]
     onnx.helper.set_model_props(model, {'names': str(dict(enumerate(class_names)))})

@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-_MOST_ENLARGED = 2.0
+_MAX_UPSCALE = 2.0
 
 
-class OneOrBoth:
+class NetworkSelector:
     """
     A network for an image alone, and one for RGB and thermal, which is loaded when it is needed.
 
@@ -36,26 +36,26 @@ class OneOrBoth:
 
     """
 
-    def __init__(self, load: Callable[[Path], Any], own: str, of_one: Path, of_both: Path) -> None:
-        self._load, self._path_of_both = load, of_both
-        self._of_one = load(Path(own) if own else of_one)
-        self._of_both = self._of_one if own else None
-        self.weight_files = (own,) if own else (str(of_one), str(of_both))
-        self.takes_thermal = not own or self._of_one.channels == 4
+    def __init__(self, load: Callable[[Path], Any], own: str, image_weights: Path, rgbt_weights: Path) -> None:
+        self._load, self._rgbt_weights = load, rgbt_weights
+        self._image_network = load(Path(own) if own else image_weights)
+        self._rgbt_network = self._image_network if own else None
+        self.weight_files = (own,) if own else (str(image_weights), str(rgbt_weights))
+        self.takes_thermal = not own or self._image_network.channels == 4
 
     def network(self, thermal: np.ndarray | None) -> Any:
         """Return the one that looks at what there is."""
         if thermal is None or not self.takes_thermal:
-            return self._of_one
-        if self._of_both is None:
-            self._of_both = self._load(self._path_of_both)
-        return self._of_both
+            return self._image_network
+        if self._rgbt_network is None:
+            self._rgbt_network = self._load(self._rgbt_weights)
+        return self._rgbt_network
 
 
-def fitted(image: np.ndarray, longer_side_px: int) -> np.ndarray:
+def resize_longer_side(image: np.ndarray, longer_side_px: int) -> np.ndarray:
     """Bring an image to this longer side, a small one to no more than twice its own."""
     height, width = image.shape[:2]
-    scale = min(longer_side_px / max(height, width), _MOST_ENLARGED)
+    scale = min(longer_side_px / max(height, width), _MAX_UPSCALE)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     return image if size == (width, height) else cv2.resize(
         image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import cast, Literal, TypeVar
 
-from ivf_ros.nn.blocks import Residual
+from ivf_ros.nn.blocks import ResidualBlock
 import torch
 from torch import nn, Tensor
 
 Network = TypeVar('Network', bound=nn.Module)
-Then = Literal['none', 'relu']
+Activation = Literal['none', 'relu']
 
 _ONEDNN = torch.ops.mkldnn
 
@@ -36,36 +36,36 @@ def packed(network: Network) -> Network:
         A convolution takes something else than zeros for what lies beyond the border.
 
     """
-    if has_onednn_for(next(network.parameters()).dtype):
+    if onednn_supports(next(network.parameters()).dtype):
         _pack(network)
     return network
 
 
-def has_onednn_for(kind: torch.dtype) -> bool:
+def onednn_supports(dtype: torch.dtype) -> bool:
     """Tell whether oneDNN computes in this type here."""
     return torch.backends.mkldnn.is_available() \
-        and (kind == torch.float32 or _ONEDNN._is_mkldnn_bf16_supported())
+        and (dtype == torch.float32 or _ONEDNN._is_mkldnn_bf16_supported())
 
 
 def _pack(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, Residual):
-            module.add_module(name, PackedResidual(child))
+        if isinstance(child, ResidualBlock):
+            module.add_module(name, PackedResidualBlock(child))
         elif isinstance(child, nn.Conv2d):
             module.add_module(name, PackedConvolution(child))
-        elif _is_rectified(child):
-            module.add_module(name, PackedConvolution(_first(child), 'relu'))
+        elif _is_conv_relu(child):
+            module.add_module(name, PackedConvolution(_get_convolution(child), 'relu'))
         else:
             _pack(child)
 
 
-def _is_rectified(module: nn.Module) -> bool:
+def _is_conv_relu(module: nn.Module) -> bool:
     """Tell whether this is a convolution and a rectifier, with nothing but a fold between."""
     layers = [type(layer) for layer in module.children() if not isinstance(layer, nn.Identity)]
     return isinstance(module, nn.Sequential) and layers == [nn.Conv2d, nn.ReLU]
 
 
-def _first(layers: nn.Module) -> nn.Conv2d:
+def _get_convolution(layers: nn.Module) -> nn.Conv2d:
     return cast(nn.Conv2d, layers.get_submodule('0'))
 
 
@@ -77,7 +77,7 @@ class PackedConvolution(nn.Module):
     ----------
     convolution:
         With parameters of the type that it is to compute in.
-    then:
+    activation:
         ``'relu'``, or ``'none'``.
 
     Raises
@@ -87,44 +87,44 @@ class PackedConvolution(nn.Module):
 
     """
 
-    def __init__(self, convolution: nn.Conv2d, then: Then = 'none') -> None:
+    def __init__(self, convolution: nn.Conv2d, activation: Activation = 'none') -> None:
         super().__init__()
         if convolution.padding_mode != 'zeros':
             raise ValueError("a packed convolution knows padding_mode 'zeros' only, got "
                              f"'{convolution.padding_mode}'")
         self.convolution = convolution
-        self._then = then
-        self._laid_out: tuple[torch.Size, Tensor] | None = None
+        self._activation = activation
+        self._packed_weight: tuple[torch.Size, Tensor] | None = None
 
-    def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """Return the output; with ``onto``, of the same shape, added to that, in place."""
-        own = self.convolution
+    def forward(self, x: Tensor, accumulate_into: Tensor | None = None) -> Tensor:
+        """Return the output; with ``accumulate_into``, of the same shape, added to that, in place."""
+        conv = self.convolution
         weight = self._weight_for(x.shape)
-        shape = own.padding, own.stride, own.dilation, own.groups
-        if onto is None:
-            return _ONEDNN._convolution_pointwise(x, weight, own.bias, *shape, self._then, [], '')
+        shape = conv.padding, conv.stride, conv.dilation, conv.groups
+        if accumulate_into is None:
+            return _ONEDNN._convolution_pointwise(x, weight, conv.bias, *shape, self._activation, [], '')
         return _ONEDNN._convolution_pointwise_(
-            onto, x, weight, own.bias, *shape, 'add', 1.0, self._then, [], '')
+            accumulate_into, x, weight, conv.bias, *shape, 'add', 1.0, self._activation, [], '')
 
     def _weight_for(self, size: torch.Size) -> Tensor:
         """Return the weight as is best for images of this size, which seldom changes."""
-        laid_out = self._laid_out  # its own name, as another thread may lay out for another size
-        if laid_out is None or laid_out[0] != size:
-            own = self.convolution
-            laid_out = self._laid_out = size, _ONEDNN._reorder_convolution_weight(
-                own.weight, own.padding, own.stride, own.dilation, own.groups, size)
-        return laid_out[1]
+        cached = self._packed_weight  # its own name, as another thread may lay out for another size
+        if cached is None or cached[0] != size:
+            conv = self.convolution
+            cached = self._packed_weight = size, _ONEDNN._reorder_convolution_weight(
+                conv.weight, conv.padding, conv.stride, conv.dilation, conv.groups, size)
+        return cached[1]
 
 
-class PackedResidual(nn.Module):
+class PackedResidualBlock(nn.Module):
     """A residual block that does not keep what it is given: the sum may be made in there."""
 
-    def __init__(self, block: Residual) -> None:
+    def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
-        self.first, self.second = (PackedConvolution(_first(layers), 'relu')
+        self.first, self.second = (PackedConvolution(_get_convolution(layers), 'relu')
                                    for layers in (block.first, block.second))
         self.shortcut = block.shortcut if isinstance(block.shortcut, nn.Identity) \
-            else PackedConvolution(_first(block.shortcut))
+            else PackedConvolution(_get_convolution(block.shortcut))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x), onto=self.shortcut(x))
+        return self.second(self.first(x), accumulate_into=self.shortcut(x))

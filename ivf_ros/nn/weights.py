@@ -54,16 +54,16 @@ def load(network: Network, path: Path) -> Network:
         The file is missing, damaged, or does not fit the network.
 
     """
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         state = {name: file.get_tensor(name).float() for name in list(file.keys())}
     try:
-        found = network.load_state_dict(state, strict=False)
+        incompatible_keys = network.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a tensor of the same name has another shape
         raise WeightsError(f'{path} holds the weights of another network: '
                            + str(error).strip().splitlines()[-1].strip()) from None
-    missing = [name for name in found.missing_keys if not name.endswith('num_batches_tracked')]
-    if missing or found.unexpected_keys:
-        first = (missing + list(found.unexpected_keys))[0]
+    missing = [name for name in incompatible_keys.missing_keys if not name.endswith('num_batches_tracked')]
+    if missing or incompatible_keys.unexpected_keys:
+        first = (missing + list(incompatible_keys.unexpected_keys))[0]
         raise WeightsError(f'{path} holds the weights of another network: '
                            f"{'no' if missing else 'unknown'} '{first}'")
     return network.eval()
@@ -79,11 +79,11 @@ def metadata(path: Path) -> dict[str, Any]:
         The file is missing or damaged.
 
     """
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
 
 
-def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     Return the shapes of the tensors of a weight file, by their names.
 
@@ -93,12 +93,12 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
         The file is missing or damaged.
 
     """
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_weights(path: Path) -> Iterator[Any]:
     """Open a weight file; what is wrong with it is a ``WeightsError``."""
     try:
         with safe_open(path, framework='pt') as file:

@@ -28,7 +28,7 @@ from typing import Any, Sequence
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from ivf_ros import memory
 from ivf_ros.nodes.graph import process
-from ivf_ros.nodes.graph.health import one_line
+from ivf_ros.nodes.graph.health import to_single_line
 from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
@@ -166,7 +166,7 @@ class ComponentManager(Node):
         try:
             response.unique_id = self.load(request.plugin_name, **_options(request))
         except ComponentError as error:
-            response.error_message = one_line(str(error))
+            response.error_message = to_single_line(str(error))
             self.get_logger().error(response.error_message)
             return response
         response.success = True
@@ -177,7 +177,7 @@ class ComponentManager(Node):
                    ) -> UnloadNode.Response:
         try:
             self.unload(request.unique_id)
-            memory.give_back()
+            memory.release_unused()
         except ComponentError as error:
             response.error_message = str(error)
         response.success = not response.error_message
@@ -267,37 +267,37 @@ def main(arguments: list[str] | None = None) -> int:
         process.init(_shared(arguments))
     except process.RCL_ERRORS as error:
         return process.fail(error)
-    process.tune(n_stages=len(_STAGES))
-    with process.until_told_to_end() as told_to_end:
-        at_work, at_service = SingleThreadedExecutor(), SingleThreadedExecutor()
-        manager = ComponentManager(at_work, cli_args=arguments)
-        at_service.add_node(manager)
-        turning = threading.Thread(target=_turn, args=(at_work, told_to_end), name='nodes')
-        turning.start()
+    process.configure_process(n_stages=len(_STAGES))
+    with process.stop_on_signals() as stop_requested:
+        nodes_executor, service_executor = SingleThreadedExecutor(), SingleThreadedExecutor()
+        manager = ComponentManager(nodes_executor, cli_args=arguments)
+        service_executor.add_node(manager)
+        spin_thread = threading.Thread(target=_spin, args=(nodes_executor, stop_requested), name='nodes')
+        spin_thread.start()
         try:
             for name in stages:
                 manager.load(f'ivf_ros::{name.capitalize()}Node')
-            while rclpy.ok() and not told_to_end.is_set():
-                at_service.spin_once(timeout_sec=0.5)
+            while rclpy.ok() and not stop_requested.is_set():
+                service_executor.spin_once(timeout_sec=0.5)
         except ComponentError as error:
             return process.fail(error)
         finally:
-            told_to_end.set()
-            turning.join()
+            stop_requested.set()
+            spin_thread.join()
             manager.destroy_node()
-            at_service.shutdown()
-            at_work.shutdown()
+            service_executor.shutdown()
+            nodes_executor.shutdown()
     return 0
 
 
-def _turn(executor: Executor, told_to_end: threading.Event) -> None:
+def _spin(executor: Executor, stop_requested: threading.Event) -> None:
     try:
-        while not told_to_end.is_set():
+        while not stop_requested.is_set():
             executor.spin_once(timeout_sec=0.5)
     except ExternalShutdownException:
         pass
     finally:
-        told_to_end.set()
+        stop_requested.set()
 
 
 if __name__ == '__main__':

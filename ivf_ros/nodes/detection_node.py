@@ -9,11 +9,11 @@ from typing import Any
 from ivf_ros import detection
 from ivf_ros.detection import DetectionStage
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Stamped
 from ivf_ros.nodes.graph.node_parameters import DetectionNodeParameters
-from ivf_ros.nodes.graph.perception_input import PerceptionInput
+from ivf_ros.nodes.graph.perception_input import PerceptionSubscriber
 from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
@@ -45,31 +45,31 @@ class DetectionNode(StageNode):
     def activate(self) -> None:
         """Subscribe to the images."""
         self._detecting = self.start_worker(self._detect, lambda: self.statistics.drop('busy'))
-        self._input = PerceptionInput(self, self._is_wanted, self._on_image,
-                                      wants_both=self._uses_both,
-                                      wants_counts=lambda: self.stage.needs_counts)
+        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_image,
+                                           wants_both=self._uses_both,
+                                           wants_counts=lambda: self.stage.needs_counts)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the objects are found."""
-        return self._input.trouble(), equipment(self.stage.method)
+        return self._input.find_problem(), describe_backend(self.stage.method)
 
-    def _is_wanted(self) -> bool:
-        return self._detections.wanted or self._overlay.wanted or self._temperatures.wanted
+    def _has_subscribers(self) -> bool:
+        return self._detections.has_subscribers or self._overlay.has_subscribers or self._temperatures.has_subscribers
 
     def _uses_both(self) -> bool:
         return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
     def _on_image(self, frame: Frame) -> None:
-        if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
+        if self._has_subscribers() and self._pace.is_due(self.parameters.max_rate_hz):
             self._detecting.put(frame)
 
     def _detect(self, frame: Frame) -> None:
-        with self.statistics.timed():
-            found = self.stage.step(self._input.at(frame), frame.stamp_ns)
-        self._temperatures.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
-        self._detections.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
-        if self._overlay.wanted:
-            self._overlay.publish(Frame(detection.draw(frame.image, found), frame.stamp_ns,
+        with self.statistics.measure_latency():
+            detections = self.stage.step(self._input.at(frame), frame.stamp_ns)
+        self._temperatures.publish(Stamped(detections, frame.stamp_ns, frame.frame_id))
+        self._detections.publish(Stamped(detections, frame.stamp_ns, frame.frame_id))
+        if self._overlay.has_subscribers:
+            self._overlay.publish(Frame(detection.draw(frame.image, detections), frame.stamp_ns,
                                         frame.frame_id))
 
 

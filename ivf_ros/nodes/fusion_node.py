@@ -9,7 +9,7 @@ from typing import Any
 
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Homography, Stamped
 from ivf_ros.nodes.graph.node_parameters import FusionNodeParameters
@@ -36,14 +36,14 @@ class FusionNode(StageNode):
         self.stage = FusionStage(self.parameters)
         self._rgb_info: CameraInfo | None = None
         self._modes: Counter[FusionMode] = Counter()
-        self._trouble = ''
+        self._problem = ''
         self._camera_states: dict[str, object] = {}
         self._fused = ImageOutput(self, 'fused/image')
         self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
 
     def activate(self) -> None:
         """Subscribe to the cameras and to the homography."""
-        self._fusing = self.start_worker(self._fuse, lambda: self.statistics.drop('busy'))
+        self._worker = self.start_worker(self._fuse, lambda: self.statistics.drop('busy'))
         self._input = PairedInput(self, self.parameters.pairing, self._on_pair,
                                   thermal_transport=self.parameters.thermal_transport,
                                   rgb_transport=self.parameters.rgb_transport)
@@ -54,21 +54,21 @@ class FusionNode(StageNode):
         """Tell what the fused image shows, and why where it is not both cameras."""
         values: dict[str, object] = {
             **self._input.diagnostics(),
-            **equipment(self.stage.method),
+            **describe_backend(self.stage.method),
             **self._camera_states,
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
-        return self._input.trouble() or self._trouble, values
+        return self._input.find_problem() or self._problem, values
 
     def _on_pair(self, pair: Pair[Frame]) -> None:
-        if self._fused.wanted or self._fused_info.wanted:
-            self._fusing.put(pair)
+        if self._fused.has_subscribers or self._fused_info.has_subscribers:
+            self._worker.put(pair)
 
     def _fuse(self, pair: Pair[Frame]) -> None:
-        with self.statistics.timed():
+        with self.statistics.measure_latency():
             result = self.stage.step(pair.thermal, pair.rgb)
         self._modes[result.mode] += 1
-        self._trouble = result.reason
+        self._problem = result.reason
         self._camera_states = {'rgb_state': result.rgb_state.value,
                                'thermal_state': result.thermal_state}
         if result.image is None:

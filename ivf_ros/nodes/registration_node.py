@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Homography, Stamped
 from ivf_ros.nodes.graph.node_parameters import RegistrationNodeParameters
 from ivf_ros.nodes.graph.paired_input import PairedInput
 from ivf_ros.nodes.graph.process import run_node
-from ivf_ros.nodes.graph.rig import Rig
+from ivf_ros.nodes.graph.rig import RigCalibration
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
@@ -30,7 +30,7 @@ _RIG_PERIOD_S = 0.5
 
 class RegistrationNode(StageNode):
     """
-    Publishes ``registration/homography`` and, where wanted, thermal on the RGB grid.
+    Publishes ``registration/homography`` and, where has_subscribers, thermal on the RGB grid.
 
     ``thermal_registered/image`` is in the counts of the camera, ``thermal_registered/image_8bit``
     has been through the gain control, as networks want it, and ``thermal_registered/mask`` says
@@ -46,7 +46,7 @@ class RegistrationNode(StageNode):
 
     def configure(self) -> None:
         """Build the stage."""
-        self._rig = Rig(self, self.parameters.extrinsics, self.parameters.rectified)
+        self._rig = RigCalibration(self, self.parameters.extrinsics, self.parameters.rectified)
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
@@ -58,11 +58,11 @@ class RegistrationNode(StageNode):
     def activate(self) -> None:
         """Subscribe to the cameras."""
         self._measuring = self.start_worker(self._measure)
-        following = self.start_worker(self._follow, lambda: self.statistics.drop('busy'))
+        pair_worker = self.start_worker(self._process_pair, lambda: self.statistics.drop('busy'))
 
         def on_pair(pair: Pair[Frame]) -> None:
             if pair.thermal is not None and pair.rgb is not None:
-                following.put((pair.thermal, pair.rgb))
+                pair_worker.put((pair.thermal, pair.rgb))
 
         self._input = PairedInput(self, self.parameters.pairing, on_pair,
                                   thermal_transport=self.parameters.thermal_transport,
@@ -71,7 +71,7 @@ class RegistrationNode(StageNode):
         for stream in ('thermal', 'rgb'):
             self.subscribe(messages.CAMERA_INFO, f'{stream}/camera_info',
                            partial(self._on_camera_info, stream))
-        self.every(_RIG_PERIOD_S, self._look_up_rig)
+        self.call_every(_RIG_PERIOD_S, self._look_up_rig)
 
     def apply(self, prepared: Any) -> None:
         """Use the new settings; the rig may complete a new calibration."""
@@ -86,23 +86,23 @@ class RegistrationNode(StageNode):
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell the state of the registration."""
         latest = self.stage.latest
-        warning = self._input.trouble() or self._rig.trouble()
+        warning = self._input.find_problem() or self._rig.find_problem()
         if latest is not None and latest.state is RegistrationState.LOST:
             warning = warning or f'registration lost: {latest.reason}'
-        return warning, {**self._input.diagnostics(), **equipment(self.stage.method),
+        return warning, {**self._input.diagnostics(), **describe_backend(self.stage.method),
                          **self.stage.status()}
 
-    def _follow(self, pair: tuple[Frame, Frame]) -> None:
+    def _process_pair(self, pair: tuple[Frame, Frame]) -> None:
         """Warp every pair; now and then have the homography measured."""
         thermal, rgb = pair
         request = self.stage.follow(thermal, rgb)
         if request is not None:
             self._measuring.put(request)
-        if self._registered_8bit.wanted:
+        if self._registered_8bit.has_subscribers:
             gray = self.stage.warp_gray(thermal.image, rgb.size)
             if gray is not None:
                 self._registered_8bit.publish(Frame(gray.image, rgb.stamp_ns, rgb.frame_id))
-        if self._registered.wanted or self._mask.wanted:
+        if self._registered.has_subscribers or self._mask.has_subscribers:
             counts = self.stage.warp_counts(thermal.image, rgb.size)
             if counts is not None:
                 self._registered.publish(Frame(counts.image, rgb.stamp_ns, rgb.frame_id))
@@ -113,7 +113,7 @@ class RegistrationNode(StageNode):
             self._registered_info.publish(Stamped(info.value, rgb.stamp_ns, rgb.frame_id))
 
     def _measure(self, request: MeasurementRequest) -> None:
-        with self.statistics.timed():
+        with self.statistics.measure_latency():
             self.stage.measure(request)
 
     def _publish_homography(self, result: RegistrationResult) -> None:
@@ -122,12 +122,12 @@ class RegistrationNode(StageNode):
                                          result.stamp_ns, result.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
-        if self._rig.learn(stream, item):
-            self._rig.look_up()
+        if self._rig.update_camera_info(stream, item):
+            self._rig.look_up_extrinsics()
             self._rig_changed()
 
     def _look_up_rig(self) -> None:
-        if self._rig.look_up():
+        if self._rig.look_up_extrinsics():
             self._rig_changed()
 
     def _rig_changed(self) -> None:

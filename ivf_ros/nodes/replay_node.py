@@ -45,7 +45,7 @@ class ReplayNode(StageNode):
                  on_published: Callable[[Event], None] = lambda event: None,
                  finished: threading.Event | None = None, **node_options: Any) -> None:
         super().__init__(ReplayNodeParameters, hub, **node_options)
-        self._given_source = source
+        self._preset_source = source
         self.finished = finished or threading.Event()
         self._on_published = on_published
         self._stopping = threading.Event()
@@ -56,7 +56,7 @@ class ReplayNode(StageNode):
         if self.parameters.clock and self.parameters.restamp:
             raise ParameterError("'clock' publishes recorded time, 'restamp' gives frames the "
                                  'present: got both, choose one')
-        self._source = self._given_source or open_source(self.parameters.source)
+        self._source = self._preset_source or open_source(self.parameters.source)
         self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
                          'rgb': ImageOutput(self, 'rgb/image_raw')}
         self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
@@ -74,7 +74,7 @@ class ReplayNode(StageNode):
         self.finished.clear()
         self.start_worker(self._replay).put(None)
 
-    def leave(self) -> None:
+    def interrupt_workers(self) -> None:
         """End the replay, wherever it is."""
         self._stopping.set()
 
@@ -96,7 +96,7 @@ class ReplayNode(StageNode):
     def _wait_for_subscribers(self) -> None:
         deadline_s = time.monotonic() + self.parameters.wait_for_subscribers_s
         while time.monotonic() < deadline_s and not self._stopping.wait(0.02):
-            if all(publisher.wanted for publisher in self._cameras.values()):
+            if all(publisher.has_subscribers for publisher in self._cameras.values()):
                 return
 
     def _publish_once(self) -> None:

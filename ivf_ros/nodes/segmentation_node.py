@@ -8,11 +8,11 @@ from typing import Any
 
 from ivf_ros import segmentation
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.health import equipment
+from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Stamped
 from ivf_ros.nodes.graph.node_parameters import SegmentationNodeParameters
-from ivf_ros.nodes.graph.perception_input import PerceptionInput
+from ivf_ros.nodes.graph.perception_input import PerceptionSubscriber
 from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS
@@ -41,30 +41,30 @@ class SegmentationNode(StageNode):
     def activate(self) -> None:
         """Subscribe to the images and say what the labels mean."""
         self._segmenting = self.start_worker(self._segment, lambda: self.statistics.drop('busy'))
-        self._input = PerceptionInput(self, self._is_wanted, self._on_image,
-                                      wants_both=self._uses_both, wants_counts=lambda: False)
+        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_image,
+                                           wants_both=self._uses_both, wants_counts=lambda: False)
         self._info.publish(Stamped(self.stage.method.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Tell by what the image is labelled."""
-        return self._input.trouble(), equipment(self.stage.method)
+        return self._input.find_problem(), describe_backend(self.stage.method)
 
-    def _is_wanted(self) -> bool:
-        return self._labels.wanted or self._overlay.wanted
+    def _has_subscribers(self) -> bool:
+        return self._labels.has_subscribers or self._overlay.has_subscribers
 
     def _uses_both(self) -> bool:
         return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
     def _on_image(self, frame: Frame) -> None:
-        if self._is_wanted() and self._pace.is_due(self.parameters.max_rate_hz):
+        if self._has_subscribers() and self._pace.is_due(self.parameters.max_rate_hz):
             self._segmenting.put(frame)
 
     def _segment(self, frame: Frame) -> None:
-        with self.statistics.timed():
+        with self.statistics.measure_latency():
             found = self.stage.step(self._input.at(frame))
         self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
-        if self._overlay.wanted:
+        if self._overlay.has_subscribers:
             self._overlay.publish(Frame(segmentation.overlay(frame.image, found),
                                         frame.stamp_ns, frame.frame_id))
 

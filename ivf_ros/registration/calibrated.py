@@ -97,7 +97,7 @@ def homography_of(calibrated: CalibratedParameters) -> np.ndarray | None:
     p = calibrated
     try:
         if p.H_thermal_to_rgb:
-            return geometry.normalized(_matrix('H_thermal_to_rgb', p.H_thermal_to_rgb))
+            return geometry.normalize_homography(_matrix('H_thermal_to_rgb', p.H_thermal_to_rgb))
         if not p.K_thermal and not p.K_rgb:
             return None
         if len(p.t_thermal_to_rgb_m) != 3:

@@ -29,12 +29,12 @@ import math
 
 import numpy as np
 
-_REPEATS_PX = 3.0  # a confidence is the probability that a measurement repeats within this
+_REPEATABILITY_PX = 3.0  # a confidence is the probability that a measurement repeats within this
 _CONFIDENCES = (0.05, 0.95)  # nobody is surer of anything
-_MEMORY_S = 60.0  # in which a learned noise fades to 37 %
-_MEAN_S = 5.0  # in which measurements fade from the mean that noise is taken about
+_NOISE_TIME_CONSTANT_S = 60.0  # in which a learned noise fades to 37 %
+_MEAN_TIME_CONSTANT_S = 5.0  # in which measurements fade from the mean that noise is taken about
 _FIRST_WEIGHT = 2.0  # of the noise that is assumed at first, as independent measurements
-_TAIL = 4.0  # degrees of freedom of the t distribution
+_T_DEGREES_OF_FREEDOM = 4.0  # degrees of freedom of the t distribution
 _IMAGE_ASPECT = 0.75  # of the evenly spread points
 
 
@@ -61,7 +61,7 @@ class CornerFilter:
     def __init__(self, drift_px: float, correlation_s: float) -> None:
         self._walk_px2_per_s = drift_px ** 2 / 60
         self._correlation_s = correlation_s
-        self._first_shape = fitted_shape()
+        self._initial_shape = homography_noise_shape()
         self._scatter = np.zeros((8, 8))  # learned, of noise over the deviation by confidence
         self._weight = 0.0  # in independent measurements
         self._mean_px = np.zeros((4, 2))  # of the latest measurements
@@ -89,59 +89,59 @@ class CornerFilter:
 
     def noise_px2(self, confidence: float) -> np.ndarray:
         """Return the covariance ``(8, 8)`` of one measurement of this confidence."""
-        learned = (_FIRST_WEIGHT * self._first_shape + self._scatter) / (_FIRST_WEIGHT
-                                                                         + self._weight)
+        learned = (_FIRST_WEIGHT * self._initial_shape + self._scatter) / (_FIRST_WEIGHT
+                                                                           + self._weight)
         return deviation_px(confidence) ** 2 * learned
 
-    def surprise(self, measured_px: np.ndarray, confidence: float, stamp_s: float) -> float:
+    def mahalanobis_squared(self, measured_px: np.ndarray, confidence: float, stamp_s: float) -> float:
         """
         Return the squared Mahalanobis distance of measured corners ``(4, 2)`` from what is known.
 
         Where model and noise are right it is distributed as chi-square of 8 degrees of freedom.
         """
-        off_px = (measured_px - self.corners_px).ravel()
+        innovation_px = (measured_px - self.corners_px).ravel()
         expected = self._predicted(stamp_s) + self.noise_px2(confidence)
-        return float(off_px @ np.linalg.solve(expected, off_px))
+        return float(innovation_px @ np.linalg.solve(expected, innovation_px))
 
-    def learn(self, measured_px: np.ndarray, confidence: float, stamp_s: float) -> None:
+    def learn_noise(self, measured_px: np.ndarray, confidence: float, stamp_s: float) -> None:
         """Learn of the noise from a measurement, whether it is believed or not."""
-        passed_s = stamp_s - self._learned_s
-        fresh = 1 / self._repetition(passed_s)
-        off_px = (measured_px - self._mean_px).ravel()
+        elapsed_s = stamp_s - self._learned_s
+        new_weight = 1 / self._correlated_count(elapsed_s)
+        innovation_px = (measured_px - self._mean_px).ravel()
         noise = self.noise_px2(confidence)
         self._learned_s = stamp_s
         if self._mean_weight:
-            distance = float(off_px @ np.linalg.solve(noise, off_px))
-            usual = (_TAIL + 8) / (_TAIL + distance)
-            off = off_px / deviation_px(confidence)
-            kept = math.exp(-passed_s / _MEMORY_S)
-            self._scatter = kept * self._scatter + fresh * usual * np.outer(off, off)
-            self._weight = kept * self._weight + fresh
-            fresh *= usual
-        self._mean_weight = math.exp(-passed_s / _MEAN_S) * self._mean_weight + fresh
-        self._mean_px = self._mean_px + fresh / self._mean_weight * off_px.reshape(4, 2)
+            distance = float(innovation_px @ np.linalg.solve(noise, innovation_px))
+            robust_weight = (_T_DEGREES_OF_FREEDOM + 8) / (_T_DEGREES_OF_FREEDOM + distance)
+            off = innovation_px / deviation_px(confidence)
+            kept = math.exp(-elapsed_s / _NOISE_TIME_CONSTANT_S)
+            self._scatter = kept * self._scatter + new_weight * robust_weight * np.outer(off, off)
+            self._weight = kept * self._weight + new_weight
+            new_weight *= robust_weight
+        self._mean_weight = math.exp(-elapsed_s / _MEAN_TIME_CONSTANT_S) * self._mean_weight + new_weight
+        self._mean_px = self._mean_px + new_weight / self._mean_weight * innovation_px.reshape(4, 2)
 
     def update(self, measured_px: np.ndarray, confidence: float, stamp_s: float) -> None:
         """Take in a measurement, later than the one before."""
         predicted = self._predicted(stamp_s)
-        noise = self.noise_px2(confidence) * self._repetition(stamp_s - self._measured_s)
+        noise = self.noise_px2(confidence) * self._correlated_count(stamp_s - self._measured_s)
         gain = np.linalg.solve(predicted + noise, predicted).T
-        off_px = (measured_px - self.corners_px).ravel()
+        innovation_px = (measured_px - self.corners_px).ravel()
         kept = np.eye(8) - gain
         # Joseph's form, which rounding leaves symmetric and positive
         self.covariance_px2 = kept @ predicted @ kept.T + gain @ noise @ gain.T
-        self.corners_px = self.corners_px + (gain @ off_px).reshape(4, 2)
+        self.corners_px = self.corners_px + (gain @ innovation_px).reshape(4, 2)
         self._stamp_s = self._measured_s = stamp_s
 
     def _predicted(self, stamp_s: float) -> np.ndarray:
-        passed_s = max(stamp_s - self._stamp_s, 0.0)
-        return self.covariance_px2 + self._walk_px2_per_s * passed_s * np.eye(8)
+        elapsed_s = max(stamp_s - self._stamp_s, 0.0)
+        return self.covariance_px2 + self._walk_px2_per_s * elapsed_s * np.eye(8)
 
-    def _repetition(self, passed_s: float) -> float:
+    def _correlated_count(self, elapsed_s: float) -> float:
         """Return how many measurements, so far apart, say as much as an independent one."""
         if not self._correlation_s:
             return 1.0
-        return 1 / math.tanh(max(passed_s / (2 * self._correlation_s), 1e-3))
+        return 1 / math.tanh(max(elapsed_s / (2 * self._correlation_s), 1e-3))
 
 
 def deviation_px(confidence: float) -> float:
@@ -152,10 +152,10 @@ def deviation_px(confidence: float) -> float:
     Rayleigh's distribution: 1 - exp(-9 / 2 deviation^2).
     """
     bounded = min(max(confidence, _CONFIDENCES[0]), _CONFIDENCES[1])
-    return _REPEATS_PX / math.sqrt(-2 * math.log(1 - bounded))
+    return _REPEATABILITY_PX / math.sqrt(-2 * math.log(1 - bounded))
 
 
-def fitted_shape() -> np.ndarray:
+def homography_noise_shape() -> np.ndarray:
     """
     Return the covariance ``(8, 8)`` of corners by least squares, scaled to a mean variance of 1.
 

@@ -5,7 +5,7 @@ Classical, weight-free registration: dense structure features, coarse to fine.
 
 1. Where no prior is known, or the prior did not hold: global search at a coarse level over
    scale, rotation and shift (``search``).
-2. From each start the coarse blocks of thermal features draw a homography to where they lie best
+2. From each initial_homography the coarse blocks of thermal features draw a homography to where they lie keep_most_similar
    in the RGB features (``matching``). The starts after which the features look most alike go on.
 3. The best goes on at the middle and at the fine level.
 4. Evidence is collected, and a homography that is not well supported is refused.
@@ -18,19 +18,19 @@ from dataclasses import dataclass
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
-    Answer,
-    best,
-    first_that_holds,
-    followed,
-    FROM_FAR,
-    judged,
+    accept_or_reject,
+    COARSE_STAGES,
+    first_accepted,
+    fit_at_level,
+    keep_most_similar,
     Level,
-    near_then_far,
-    refined,
+    refine_to_fine,
+    ScoredRegistration,
+    search_near_then_globally,
     structure_levels,
 )
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import contrast, Question, resized, scaled
+from ivf_ros.registration.inputs import normalize_contrast, RegistrationRequest, resize_to, scaled
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration
 import numpy as np
@@ -109,50 +109,50 @@ class DenseRegistrar:
         return self.examine(thermal, rgb, prior)[0]
 
     def examine(self, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None = None
-                ) -> Answer:
+                ) -> ScoredRegistration:
         """Return the answer of ``register``, and what its confidence was made of, if anything."""
-        question = Question.about(thermal, rgb, prior)
-        reason = question.flaw(question.start)
+        request = RegistrationRequest.from_images(thermal, rgb, prior)
+        reason = request.check(request.initial_homography)
         if reason:
-            return question.refused(f'implausible prior: {reason}'), None
-        thermal, rgb = contrast(thermal), contrast(rgb)
+            return request.reject(f'implausible prior: {reason}'), None
+        thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
         if not (thermal.any() and rgb.any()):
-            return question.refused('textureless'), None
-        return first_that_holds(question, lambda start: self._from(start, thermal, rgb, question))
+            return request.reject('textureless'), None
+        return first_accepted(request, lambda initial_homography: self._register_from(initial_homography, thermal, rgb, request))
 
-    def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
-              ) -> Answer:
+    def _register_from(self, initial_homography: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, request: RegistrationRequest
+                       ) -> ScoredRegistration:
         """Take all steps from one start."""
-        levels = _pyramid(thermal, rgb, start, self.parameters.work_px)
+        levels = _pyramid(thermal, rgb, initial_homography, self.parameters.work_px)
         if levels is None:
-            return question.refused('textureless'), None
-        return near_then_far(
-            question, self.parameters.global_search,
-            near=lambda: self._measure(levels, [start], question),
-            far=lambda: self._measure(levels, self._global_starts(levels[-1], start), question))
+            return request.reject('textureless'), None
+        return search_near_then_globally(
+            request, self.parameters.global_search,
+            near=lambda: self._measure(levels, [initial_homography], request),
+            far=lambda: self._measure(levels, self._search_globally(levels[-1], initial_homography), request))
 
-    def _global_starts(self, coarse: Level, start: np.ndarray) -> list[np.ndarray]:
+    def _search_globally(self, coarse: Level, initial_homography: np.ndarray) -> list[np.ndarray]:
         """Take step 1: find where the coarse features look most alike."""
         p = self.parameters
         width = coarse.thermal.shape[1]
         margin = width // 4
         scales = np.exp(_grid(np.log(p.max_scale), p.scale_steps))
         angles = _grid(np.deg2rad(p.max_rotation_deg), p.rotation_steps)
-        found = search(coarse.thermal, coarse.rgb_around(start, margin), margin, scales, angles,
+        found = search(coarse.thermal, coarse.warp_rgb(initial_homography, margin), margin, scales, angles,
                        int(p.max_shift * width), p.candidates)
-        return [coarse.moved(start, similarity) for similarity in found]
+        return [coarse.compose(initial_homography, similarity) for similarity in found]
 
-    def _measure(self, levels: tuple[Level, Level, Level], starts: list[np.ndarray],
-                 question: Question) -> Answer:
+    def _measure(self, levels: tuple[Level, Level, Level], initial_homographies: list[np.ndarray],
+                 request: RegistrationRequest) -> ScoredRegistration:
         """Take steps 2 to 4: go from coarse to fine from the best of the starts, then judge."""
         fine, middle, coarse = levels
-        tracks = best(followed(starts, coarse, FROM_FAR), coarse, 3)
-        tracks = best(followed(tracks, coarse, FROM_FAR), coarse, 1)
-        tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
-        if not tracks:
-            return question.refused('too few blocks'), None
-        return judged(question, tracks[0], middle, tracks[0], _CONFIDENCE,
-                      self.parameters.min_confidence)
+        hypotheses = keep_most_similar(fit_at_level(initial_homographies, coarse, COARSE_STAGES), coarse, 3)
+        hypotheses = keep_most_similar(fit_at_level(hypotheses, coarse, COARSE_STAGES), coarse, 1)
+        hypotheses = refine_to_fine(hypotheses, middle, fine, self.parameters.refinement_steps)
+        if not hypotheses:
+            return request.reject('too few blocks'), None
+        return accept_or_reject(request, hypotheses[0], middle, hypotheses[0], _CONFIDENCE,
+                                self.parameters.min_confidence)
 
 
 def _grid(limit: float, steps: int) -> np.ndarray:
@@ -164,8 +164,8 @@ def _pyramid(thermal: np.ndarray, rgb: np.ndarray, H: np.ndarray,
              work_px: int) -> tuple[Level, Level, Level] | None:
     """Return the fine, middle and coarse level, or None where an image is tiny."""
     thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
-    rgb_px_per_thermal_px = geometry.scale_in_middle(H, thermal_size)
+    rgb_px_per_thermal_px = geometry.scale_at_centre(H, thermal_size)
     scale = work_px / max(thermal_size)
-    thermal = structure(resized(thermal, scaled(thermal_size, scale)))
-    rgb = structure(resized(rgb, scaled(rgb_size, min(1.0, scale / rgb_px_per_thermal_px))))
+    thermal = structure(resize_to(thermal, scaled(thermal_size, scale)))
+    rgb = structure(resize_to(rgb, scaled(rgb_size, min(1.0, scale / rgb_px_per_thermal_px))))
     return structure_levels(thermal, rgb, thermal_size, rgb_size)

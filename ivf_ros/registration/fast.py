@@ -7,7 +7,7 @@ Learned registration for a rig: the coarse-to-fine search of ``dense`` in maps t
    two maps in which both cameras see the same (``network_fast``).
 2. Without a prior, or where it did not hold: global search over scale, rotation and shift in the
    maps at 1/8 (``search``).
-3. Blocks of the maps at 1/4 draw a homography to where they lie best (``matching``). So far what
+3. Blocks of the maps at 1/4 draw a homography to where they lie keep_most_similar (``matching``). So far what
    was learned leads; it knows places that ``dense`` takes for others.
 4. From there on blocks of the structure features of ``dense`` do, which are more exact.
 5. Evidence is collected in the maps at 1/4, which had no say in the last steps, and a homography
@@ -26,26 +26,32 @@ from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
-    Answer,
-    best,
-    first_that_holds,
-    followed,
-    FROM_FAR,
-    FROM_NEAR,
-    judged,
+    accept_or_reject,
+    COARSE_STAGES,
+    first_accepted,
+    fit_at_level,
+    keep_most_similar,
     Level,
-    near_then_far,
-    refined,
+    MEDIUM_STAGES,
+    refine_to_fine,
+    ScoredRegistration,
+    search_near_then_globally,
     structure_levels,
 )
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import contrast, Question, RegistrationError, resized, scaled
+from ivf_ros.registration.inputs import (
+    normalize_contrast,
+    RegistrationError,
+    RegistrationRequest,
+    resize_to,
+    scaled,
+)
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration
 import numpy as np
 
 _WEIGHTS = Path(__file__).parent / 'weights' / 'fast.safetensors'
-_MULTIPLE_PX = 32  # of both sides of what the network is given
+_SIZE_MULTIPLE_PX = 32  # of both sides of what the network is given
 _MARGIN = 0.2  # of the width: how far around the prior RGB is looked at
 _SCALE_STEP = 0.075  # of the logarithm
 _ROTATION_STEP_RAD = np.deg2rad(4.0)
@@ -99,11 +105,11 @@ class FastRegistrar:
     def __init__(self, parameters: FastParameters = FastParameters(),
                  network: NetworkParameters = NetworkParameters()) -> None:
         with explain_missing('fast', RegistrationError):  # PyTorch, only where it is used
-            from ivf_ros.registration.network_fast import Mapper
+            from ivf_ros.registration.network_fast import FeatureExtractor
 
         self.parameters = parameters
         path = Path(network.weights or _WEIGHTS)
-        self._network = Mapper(path, network.precision)
+        self._network = FeatureExtractor(path, network.precision)
         self.weight_files = (str(path),)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
@@ -136,60 +142,60 @@ class FastRegistrar:
         return self.examine(thermal, rgb, prior)[0]
 
     def examine(self, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None = None
-                ) -> Answer:
+                ) -> ScoredRegistration:
         """Return the answer of ``register``, and what its confidence was made of, if anything."""
-        question = Question.about(thermal, rgb, prior)
-        reason = question.flaw(question.start)
+        request = RegistrationRequest.from_images(thermal, rgb, prior)
+        reason = request.check(request.initial_homography)
         if reason:
-            return question.refused(f'implausible prior: {reason}'), None
-        thermal, rgb = contrast(thermal), contrast(rgb)
-        strip = min(thermal.shape) * _MULTIPLE_PX < max(thermal.shape)
+            return request.reject(f'implausible prior: {reason}'), None
+        thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
+        strip = min(thermal.shape) * _SIZE_MULTIPLE_PX < max(thermal.shape)
         if strip or not (thermal.any() and rgb.any()):
-            return question.refused('textureless'), None
+            return request.reject('textureless'), None
 
-        return first_that_holds(question, lambda start: self._from(start, thermal, rgb, question))
+        return first_accepted(request, lambda initial_homography: self._register_from(initial_homography, thermal, rgb, request))
 
-    def _from(self, start: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, question: Question
-              ) -> Answer:
+    def _register_from(self, initial_homography: np.ndarray, thermal: np.ndarray, rgb: np.ndarray, request: RegistrationRequest
+                       ) -> ScoredRegistration:
         """Take all steps from one start."""
-        view = _View.of(thermal, rgb, start, self.parameters.work_px)
+        view = _View.of(thermal, rgb, initial_homography, self.parameters.work_px)
         structures = structure_levels(
-            structure(view.thermal), _seen(structure(view.rgb), view.covered),
+            structure(view.thermal), _mask_uncovered(structure(view.rgb), view.coverage),
             geometry.size_of(view.thermal), geometry.size_of(view.rgb))
         if structures is None:
-            return question.refused('textureless'), None
-        eighth, quarter = self._learned(view)
+            return request.reject('textureless'), None
+        eighth, quarter = self._extract_levels(view)
         levels = (quarter, *structures)
-        return near_then_far(
-            question, self.parameters.global_search,
-            near=lambda: self._measure(levels, [view.start], True, view, question),
-            far=lambda: self._measure(levels, self._global_starts(eighth, view.start), False,
-                                      view, question))
+        return search_near_then_globally(
+            request, self.parameters.global_search,
+            near=lambda: self._measure(levels, [view.initial_homography], True, view, request),
+            far=lambda: self._measure(levels, self._search_globally(eighth, view.initial_homography), False,
+                                      view, request))
 
-    def _learned(self, view: _View) -> tuple[Level, Level]:
+    def _extract_levels(self, view: _View) -> tuple[Level, Level]:
         """Take step 1: return the maps at 1/8 and 1/4."""
         thermal = self._network.maps(view.thermal, 'thermal')
         rgb = self._network.maps(view.rgb, 'rgb')
         eighth, quarter = (
-            Level(of_thermal, _seen(of_rgb, view.covered), geometry.size_of(view.thermal),
+            Level(of_thermal, _mask_uncovered(of_rgb, view.coverage), geometry.size_of(view.thermal),
                   geometry.size_of(view.rgb), *matching, oriented=False)
             for of_thermal, of_rgb, matching in zip(thermal, rgb, (_SEARCH_MATCHING, _MATCHING)))
         return eighth, quarter
 
-    def _global_starts(self, level: Level, start: np.ndarray) -> list[np.ndarray]:
+    def _search_globally(self, level: Level, initial_homography: np.ndarray) -> list[np.ndarray]:
         """Take step 2: find where the coarsest maps look most alike."""
         p = self.parameters
         width = level.thermal.shape[1]
         margin = width // 4
         scales = np.exp(_steps(np.log(p.max_scale), _SCALE_STEP))
         angles = _steps(np.deg2rad(p.max_rotation_deg), _ROTATION_STEP_RAD)
-        found = search(level.thermal, level.rgb_around(start, margin), margin, scales, angles,
+        found = search(level.thermal, level.warp_rgb(initial_homography, margin), margin, scales, angles,
                        int(p.max_shift * width), p.candidates, oriented=False)
-        return [level.moved(start, similarity) for similarity in found]
+        return [level.compose(initial_homography, similarity) for similarity in found]
 
-    def _measure(self, levels: tuple[Level, Level, Level, Level], starts: list[np.ndarray],
-                 near: bool, view: _View, question: Question
-                 ) -> Answer:
+    def _measure(self, levels: tuple[Level, Level, Level, Level], initial_homographies: list[np.ndarray],
+                 near: bool, view: _View, request: RegistrationRequest
+                 ) -> ScoredRegistration:
         """
         Take steps 3 to 5: go from coarse to fine from the best of the starts, then judge.
 
@@ -197,15 +203,15 @@ class FastRegistrar:
         """
         quarter, fine, middle, coarse = levels
         if near:
-            tracks = followed(starts, quarter, FROM_NEAR)
+            hypotheses = fit_at_level(initial_homographies, quarter, MEDIUM_STAGES)
         else:
-            tracks = best(followed(starts, quarter, FROM_FAR), quarter, 1)
-            tracks = followed(followed(tracks, quarter, FROM_NEAR), coarse, FROM_NEAR)
-        tracks = refined(tracks, middle, fine, self.parameters.refinement_steps)
-        if not tracks:
-            return question.refused('too few blocks'), None
-        return judged(question, view.whole(tracks[0]), quarter, tracks[0], _CONFIDENCE,
-                      self.parameters.min_confidence)
+            hypotheses = keep_most_similar(fit_at_level(initial_homographies, quarter, COARSE_STAGES), quarter, 1)
+            hypotheses = fit_at_level(fit_at_level(hypotheses, quarter, MEDIUM_STAGES), coarse, MEDIUM_STAGES)
+        hypotheses = refine_to_fine(hypotheses, middle, fine, self.parameters.refinement_steps)
+        if not hypotheses:
+            return request.reject('too few blocks'), None
+        return accept_or_reject(request, view.to_full_image(hypotheses[0]), quarter, hypotheses[0], _CONFIDENCE,
+                                self.parameters.min_confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,9 +226,9 @@ class _View:
     ----------
     thermal, rgb:
         ``(h, w)`` float32 from 0 to 1; sides are multiples of 32.
-    covered:
+    coverage:
         ``(h, w)`` bool: where ``rgb`` shows RGB, and not what was made up beyond its border.
-    start:
+    initial_homography:
         ``(3, 3)`` from ``thermal`` to ``rgb`` pixels, by the prior: a shift.
     H_thermal_to_view, H_view_to_rgb:
         ``(3, 3)`` between the images and the views of them.
@@ -231,57 +237,57 @@ class _View:
 
     thermal: np.ndarray
     rgb: np.ndarray
-    covered: np.ndarray
-    start: np.ndarray
+    coverage: np.ndarray
+    initial_homography: np.ndarray
     H_thermal_to_view: np.ndarray
     H_view_to_rgb: np.ndarray
 
     @classmethod
     def of(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray, work_px: int) -> _View:
         thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
-        grid = _rounded(
+        grid = _round_to_multiple(
             (work_px, work_px * thermal_size[1] / thermal_size[0]), round)
         H_thermal_to_grid = geometry.stretch(thermal_size, grid)
-        H_grid_to_rgb = geometry.normalized(prior @ np.linalg.inv(H_thermal_to_grid))
+        H_grid_to_rgb = geometry.normalize_homography(prior @ np.linalg.inv(H_thermal_to_grid))
         corners = geometry.transform_points(np.linalg.inv(H_grid_to_rgb),
                                             geometry.corners_px(rgb_size))
         margin = _MARGIN * grid[0]
         left, top = np.maximum(np.floor(corners.min(0)), -margin).astype(int)
         right, bottom = np.minimum(np.ceil(corners.max(0)) + 1, np.array(grid) + margin)
-        size = _rounded((right - left, bottom - top), np.ceil)
-        start = geometry.translation(-left, -top)
-        H_view_to_rgb = geometry.normalized(H_grid_to_rgb @ np.linalg.inv(start))
-        return cls(resized(thermal, grid), _laid(rgb, H_view_to_rgb, size),
-                   geometry.coverage(np.linalg.inv(H_view_to_rgb), rgb_size, size), start,
+        size = _round_to_multiple((right - left, bottom - top), np.ceil)
+        initial_homography = geometry.translation(-left, -top)
+        H_view_to_rgb = geometry.normalize_homography(H_grid_to_rgb @ np.linalg.inv(initial_homography))
+        return cls(resize_to(thermal, grid), _warp_to_view(rgb, H_view_to_rgb, size),
+                   geometry.coverage(np.linalg.inv(H_view_to_rgb), rgb_size, size), initial_homography,
                    H_thermal_to_grid, H_view_to_rgb)
 
-    def whole(self, H: np.ndarray) -> np.ndarray:
+    def to_full_image(self, H: np.ndarray) -> np.ndarray:
         """Return a homography between the views as one between the images."""
-        return geometry.normalized(self.H_view_to_rgb @ H @ self.H_thermal_to_view)
+        return geometry.normalize_homography(self.H_view_to_rgb @ H @ self.H_thermal_to_view)
 
 
-def _rounded(size: tuple[float, float], rounding: Callable[[float], float]) -> tuple[int, int]:
-    """Return width and height as multiples of ``_MULTIPLE_PX``, two of them at least."""
-    width, height = (max(int(rounding(side / _MULTIPLE_PX)), 2) * _MULTIPLE_PX for side in size)
+def _round_to_multiple(size: tuple[float, float], rounding: Callable[[float], float]) -> tuple[int, int]:
+    """Return width and height as multiples of ``_SIZE_MULTIPLE_PX``, two of them at least."""
+    width, height = (max(int(rounding(side / _SIZE_MULTIPLE_PX)), 2) * _SIZE_MULTIPLE_PX for side in size)
     return width, height
 
 
-def _laid(rgb: np.ndarray, H_view_to_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _warp_to_view(rgb: np.ndarray, H_view_to_rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return RGB as seen in a view, shrunk by area first where it is much larger."""
-    rgb_px_per_px = geometry.scale_in_middle(H_view_to_rgb, size)
+    rgb_px_per_px = geometry.scale_at_centre(H_view_to_rgb, size)
     H_rgb_to_view = np.linalg.inv(H_view_to_rgb)
     if rgb_px_per_px > 1.3:
         full = geometry.size_of(rgb)
-        rgb = resized(rgb, scaled(full, 1 / rgb_px_per_px))
+        rgb = resize_to(rgb, scaled(full, 1 / rgb_px_per_px))
         H_rgb_to_view = H_rgb_to_view @ geometry.stretch(geometry.size_of(rgb), full)
     return cv2.warpPerspective(rgb, H_rgb_to_view, size, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _seen(features: np.ndarray, covered: np.ndarray) -> np.ndarray:
+def _mask_uncovered(features: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     """Return features that are zero where nothing is covered."""
-    if covered.all():
+    if coverage.all():
         return features
-    mask = resized(covered.astype(np.uint8), geometry.size_of(features))
+    mask = resize_to(coverage.astype(np.uint8), geometry.size_of(features))
     return cv2.copyTo(features, mask)
 
 

@@ -44,13 +44,13 @@ def structure(image: np.ndarray) -> np.ndarray:
     return cv2.merge([cv2.divide(cos, length), cv2.divide(sin, length)])
 
 
-def turned(features: np.ndarray, angle_rad: float) -> np.ndarray:
+def rotate_features(features: np.ndarray, angle_rad: float) -> np.ndarray:
     """Return the features of an image that is turned by an angle, taking x towards y."""
     turn = np.complex64(np.exp(2j * angle_rad))
     return (features.view(np.complex64) * turn).view(np.float32)
 
 
-def reduced(features: np.ndarray, times: int) -> np.ndarray:
+def downsample(features: np.ndarray, times: int) -> np.ndarray:
     """
     Return the means of features on a grid that is so many times coarser.
 

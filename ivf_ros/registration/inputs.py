@@ -12,7 +12,7 @@ from ivf_ros.thermal import check_thermal
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
-_SAME_SHAPE = 1.05  # ratio of the aspects
+_MAX_ASPECT_RATIO = 1.05  # ratio of the aspects
 
 
 class RegistrationError(ValueError):
@@ -47,12 +47,12 @@ def check_prior(prior: np.ndarray | None) -> np.ndarray | None:
     if prior is None:
         return None
     try:
-        return geometry.normalized(prior)
+        return geometry.normalize_homography(prior)
     except (ValueError, TypeError) as error:
         raise RegistrationError(f'prior: {error}') from error
 
 
-def contrast(image: np.ndarray) -> np.ndarray:
+def normalize_contrast(image: np.ndarray) -> np.ndarray:
     """
     Return an image as ``(H, W)`` float32 from 0 to 1: luma of BGR, counts of thermal.
 
@@ -74,7 +74,7 @@ def contrast(image: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class RegistrationRequest:
     """
     What a measuring method is asked.
 
@@ -92,53 +92,53 @@ class Question:
     prior: np.ndarray | None
 
     @classmethod
-    def about(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None) -> Question:
+    def from_images(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray | None) -> RegistrationRequest:
         """Return the question; raise RegistrationError for a wrong shape or type."""
         check_pair(thermal, rgb)
         return cls(geometry.size_of(thermal), geometry.size_of(rgb), check_prior(prior))
 
     @property
-    def start(self) -> np.ndarray:
+    def initial_homography(self) -> np.ndarray:
         """Return where to begin: the prior, or the stretch of thermal over the RGB grid."""
         if self.prior is None:
             return geometry.stretch(self.thermal_size, self.rgb_size)
         return self.prior
 
     @property
-    def starts(self) -> tuple[np.ndarray, ...]:
+    def initial_homographies(self) -> tuple[np.ndarray, ...]:
         """
-        Return where to begin, one after the other until it holds: ``start``, or before it another.
+        Return where to begin, one after the other until it holds: ``initial_homography``, or before it another.
 
         Pixels are square in nearly every camera. So without a prior, where the shapes of the
         images differ, thermal is first laid into the middle of RGB as large as it fits.
         """
         (width, height), (rgb_width, rgb_height) = self.thermal_size, self.rgb_size
         scales = rgb_width / width, rgb_height / height
-        if self.prior is not None or max(scales) < _SAME_SHAPE * min(scales):
-            return (self.start,)
+        if self.prior is not None or max(scales) < _MAX_ASPECT_RATIO * min(scales):
+            return (self.initial_homography,)
         scale = min(scales)
         inside = geometry.translation((rgb_width - 1) / 2, (rgb_height - 1) / 2) \
             @ geometry.scaling(scale, scale) \
             @ geometry.translation(-(width - 1) / 2, -(height - 1) / 2)
-        return inside, self.start
+        return inside, self.initial_homography
 
-    def flaw(self, H_thermal_to_rgb: np.ndarray) -> str:
+    def check(self, H_thermal_to_rgb: np.ndarray) -> str:
         """Return why a homography is no plausible answer, or ''."""
         return geometry.check(H_thermal_to_rgb, self.thermal_size, self.rgb_size)
 
-    def refused(self, reason: str) -> Registration:
+    def reject(self, reason: str) -> Registration:
         """Return the prior, or state LOST and the plain stretch where there is none."""
         state = RegistrationState.LOST if self.prior is None else RegistrationState.PRIOR
-        return Registration(self.start, 0.0, 0, state, self.rgb_size, reason=reason)
+        return Registration(self.initial_homography, 0.0, 0, state, self.rgb_size, reason=reason)
 
-    def answered(self, H_thermal_to_rgb: np.ndarray, confidence: float,
-                 inliers: int) -> Registration:
+    def accept(self, H_thermal_to_rgb: np.ndarray, confidence: float,
+               inliers: int) -> Registration:
         """Return what was measured just now."""
         return Registration(H_thermal_to_rgb, confidence, inliers, RegistrationState.TRACKING,
                             self.rgb_size, age_s=0.0)
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_to(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return an image of this width and height, by area where it becomes narrower."""
     shrinks = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -149,18 +149,18 @@ def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
 
 
-def laid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int], margin_px: int,
-         border: int) -> tuple[np.ndarray, np.ndarray]:
+def warp_to_grid(rgb: np.ndarray, H_grid_to_rgb: np.ndarray, grid: tuple[int, int], margin_px: int,
+                 border_mode: int) -> tuple[np.ndarray, np.ndarray]:
     """
     Return RGB as seen on a grid and in a margin around it, and ``(H, W)`` bool where it is seen.
 
-    ``border`` is what OpenCV shall show beyond RGB, for example ``cv2.BORDER_REPLICATE``.
+    ``border_mode`` is what OpenCV shall show beyond RGB, for example ``cv2.BORDER_REPLICATE``.
     """
     full, wide = geometry.size_of(rgb), (grid[0] + 2 * margin_px, grid[1] + 2 * margin_px)
     to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H_grid_to_rgb)
     # Shrunk first, for a warp by itself makes aliases.
-    rgb_px_per_grid_px = geometry.scale_in_middle(H_grid_to_rgb, grid)
-    small = resized(rgb, scaled(full, min(1.0, 1 / rgb_px_per_grid_px)))
+    rgb_px_per_grid_px = geometry.scale_at_centre(H_grid_to_rgb, grid)
+    small = resize_to(rgb, scaled(full, min(1.0, 1 / rgb_px_per_grid_px)))
     from_small = geometry.stretch(geometry.size_of(small), full)
-    image = cv2.warpPerspective(small, to_grid @ from_small, wide, borderMode=border)
+    image = cv2.warpPerspective(small, to_grid @ from_small, wide, borderMode=border_mode)
     return image, geometry.coverage(to_grid, full, wide)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_AROUND_PX = 17  # side of the window over which the second channel is normalised
+_WINDOW_PX = 17  # side of the window over which the second channel is normalised
 _LIMIT = 4.0
 
 
@@ -25,7 +25,7 @@ def normalized_input(image: np.ndarray) -> np.ndarray:
     if not spread > 0:
         return np.zeros((2, *image.shape), np.float32)
     centred /= spread
-    window = (_AROUND_PX, _AROUND_PX)
+    window = (_WINDOW_PX, _WINDOW_PX)
     mean = cv2.blur(centred, window, borderType=cv2.BORDER_REFLECT_101)
     power = cv2.blur(centred * centred, window, borderType=cv2.BORDER_REFLECT_101)
     local = (centred - mean) / (np.sqrt(np.maximum(power - mean * mean, 0)) + 0.05)

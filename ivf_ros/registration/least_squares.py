@@ -49,5 +49,5 @@ def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
     except np.linalg.LinAlgError:
         return None
     H = np.eye(3) + np.append(_MODELS[model] @ unknown, 0.0).reshape(3, 3)
-    shrink = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
-    return geometry.normalized(np.linalg.inv(shrink) @ H @ shrink)
+    normalize = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
+    return geometry.normalize_homography(np.linalg.inv(normalize) @ H @ normalize)

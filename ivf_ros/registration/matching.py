@@ -19,7 +19,7 @@ import numpy as np
 
 MIN_BLOCKS = 12
 
-_PULL = 0.3  # of correlation, about what a peak rises above its surroundings
+_PRIOR_STRENGTH = 0.3  # of correlation, about what a peak rises above its surroundings
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Blocks:
 
     centres_px: np.ndarray
     correlation: np.ndarray
-    looked_for: int
+    n_searched: int
 
     def best(self, expected_px: np.ndarray,
              sigma_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ class Blocks:
         Return where each block lies best, given where it is expected.
 
         Correlation counts less far from the displacement that is expected ``(N, 2)``, by
-        ``_PULL / 2`` at ``sigma_px`` and with the square of the distance.
+        ``_PRIOR_STRENGTH / 2`` at ``sigma_px`` and with the square of the distance.
 
         Returns
         -------
@@ -60,20 +60,20 @@ class Blocks:
         """
         count, side, _ = self.correlation.shape
         axis = np.arange(side, dtype=np.float32) - side // 2
-        pull = np.float32(_PULL / sigma_px ** 2)
-        away = 0.5 * pull * (axis - expected_px.astype(np.float32)[..., None]) ** 2
-        pulled = self.correlation - away[:, 1, :, None]
-        pulled -= away[:, 0, None, :]
+        prior_curvature = np.float32(_PRIOR_STRENGTH / sigma_px ** 2)
+        penalty = 0.5 * prior_curvature * (axis - expected_px.astype(np.float32)[..., None]) ** 2
+        penalized = self.correlation - penalty[:, 1, :, None]
+        penalized -= penalty[:, 0, None, :]
         block = np.arange(count)
-        y, x = np.divmod(pulled.reshape(count, side * side).argmax(1), side)
+        y, x = np.divmod(penalized.reshape(count, side * side).argmax(1), side)
         correlation = self.correlation[block, y, x]
 
         # The vertex of the paraboloid through the peak and what surrounds it.
         x, y = np.clip(x, 1, side - 2), np.clip(y, 1, side - 2)
-        near = [[pulled[block, y + dy, x + dx] for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]
+        near = [[penalized[block, y + dy, x + dx] for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]
         slope_x, slope_y = (near[1][2] - near[1][0]) / 2, (near[2][1] - near[0][1]) / 2
-        xx = np.maximum(2 * near[1][1] - near[1][0] - near[1][2], pull)
-        yy = np.maximum(2 * near[1][1] - near[0][1] - near[2][1], pull)
+        xx = np.maximum(2 * near[1][1] - near[1][0] - near[1][2], prior_curvature)
+        yy = np.maximum(2 * near[1][1] - near[0][1] - near[2][1], prior_curvature)
         limit = 0.95 * np.sqrt(xx * yy)
         xy = np.clip((near[0][2] + near[2][0] - near[0][0] - near[2][2]) / 4, -limit, limit)
         step = np.stack([yy * slope_x - xy * slope_y, xx * slope_y - xy * slope_x])
@@ -88,16 +88,16 @@ class Blocks:
         return np.stack([x, y], 1) - side // 2
 
 
-def correlate_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, cell_px: int,
+def correlate_blocks(features: np.ndarray, search_region: np.ndarray, reach_px: int, cell_px: int,
                      block_cells: int) -> Blocks:
     """
-    Correlate each block of ``features`` with ``around`` at every displacement.
+    Correlate each block of ``features`` with ``search_region`` at every displacement.
 
     Parameters
     ----------
     features:
         ``(H, W, C)`` float32.
-    around:
+    search_region:
         ``(H + 2 reach, W + 2 reach, C)``: the other map on the same grid, with a margin.
     reach_px:
         Greatest displacement, along x and along y.
@@ -106,7 +106,7 @@ def correlate_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, ce
 
     """
     height, width = features.shape[:2]
-    middle = around[reach_px:reach_px + height, reach_px:reach_px + width]
+    middle = search_region[reach_px:reach_px + height, reach_px:reach_px + width]
     side, half = 2 * reach_px + 1, block_cells // 2
     rows, columns = (max(length // cell_px - block_cells + 1, 0) for length in (height, width))
     if not (rows and columns):
@@ -115,14 +115,14 @@ def correlate_blocks(features: np.ndarray, around: np.ndarray, reach_px: int, ce
     # Energy changes slowly over the image: that of the undisplaced block serves all of them.
     correlation, here, there = (
         cv2.blur(cells, (block_cells, block_cells))[inside]
-        for cells in (correlate_cells(features, around, reach_px, cell_px),
+        for cells in (correlate_cells(features, search_region, reach_px, cell_px),
                       _energy(features, cell_px), _energy(middle, cell_px)))
     energy = here * there
     correlation = correlation / np.sqrt(np.maximum(energy, 1e-2 * energy.max()) + 1e-9)[..., None]
     row, column = np.mgrid[:rows, :columns]
     centres = (np.stack([column.ravel(), row.ravel()], 1) + block_cells / 2) * cell_px - 0.5
-    shows = energy.ravel() > 2e-2 * energy.max()
-    return Blocks(centres[shows], correlation.reshape(-1, side, side)[shows], len(shows))
+    is_textured = energy.ravel() > 2e-2 * energy.max()
+    return Blocks(centres[is_textured], correlation.reshape(-1, side, side)[is_textured], len(is_textured))
 
 
 def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | None:
@@ -155,7 +155,7 @@ def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | N
     return H
 
 
-def correlate_cells(features: np.ndarray, around: np.ndarray, reach_px: int,
+def correlate_cells(features: np.ndarray, search_region: np.ndarray, reach_px: int,
                     cell_px: int) -> np.ndarray:
     """
     Correlate every cell with what lies at every displacement from it.
@@ -169,16 +169,16 @@ def correlate_cells(features: np.ndarray, around: np.ndarray, reach_px: int,
     rows, columns = features.shape[0] // cell_px, features.shape[1] // cell_px
     # columns first, so that the rows of a cell follow each other
     features = np.ascontiguousarray(features.transpose(1, 0, 2))
-    around = np.ascontiguousarray(around.transpose(1, 0, 2))
+    search_region = np.ascontiguousarray(search_region.transpose(1, 0, 2))
     joined = next(count for count in (4, 3, 2, 1) if columns % count == 0)
     width = joined * cell_px
     x, y, item = features.strides
-    x_around, y_around, _ = around.strides
+    x_around, y_around, _ = search_region.strides
     few = np.lib.stride_tricks.as_strided(
         features, (columns // joined, rows, 1, width, cell_px * channels),
         (width * x, cell_px * y, 0, x, item), writeable=False)
     met = np.lib.stride_tricks.as_strided(
-        around, (columns // joined, rows, side, cell_px * channels, width + 2 * reach_px),
+        search_region, (columns // joined, rows, side, cell_px * channels, width + 2 * reach_px),
         (width * x_around, cell_px * y_around, y_around, item, x_around), writeable=False)
     products = few @ met
     outer, (down, across) = products.strides[:3], products.strides[3:]

@@ -13,8 +13,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from ivf_ros.nn.blocks import Residual, Stem, twice
-from ivf_ros.nn.inference import for_use
+from ivf_ros.nn.blocks import ResidualBlock, Stem, upsample2x
+from ivf_ros.nn.inference import convert_for_inference
 from ivf_ros.nn.weights import load
 from ivf_ros.registration.learned_input import normalized_input
 import numpy as np
@@ -22,9 +22,9 @@ import torch
 from torch import nn, Tensor
 
 STRIDES = (8, 4, 2)  # of the maps, coarse to fine
-SIZE_MULTIPLE = 32  # width and height of the input are multiples of the deepest stride
+SIZE_MULTIPLE_PX = 32  # width and height of the input are multiples of the deepest stride
 
-Maps = tuple[Tensor, Tensor, Tensor]
+FeatureMaps = tuple[Tensor, Tensor, Tensor]
 
 
 class FastNetwork(nn.Module):
@@ -44,18 +44,18 @@ class FastNetwork(nn.Module):
                  channels: tuple[int, int, int] = (24, 16, 8)) -> None:
         super().__init__()
         self.thermal_stem, self.rgb_stem = Stem(widths[0]), Stem(widths[0])
-        self.down = nn.ModuleList(Residual(a, b, 2) for a, b in pairwise(widths))
-        self.deep = Residual(widths[-1], widths[-1], 1)
+        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in pairwise(widths))
+        self.deep = ResidualBlock(widths[-1], widths[-1], 1)
         self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in widths[:-1])
         self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False)
                                     for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Residual(a, a, 1) for a in widths[:-1])
+        self.up = nn.ModuleList(ResidualBlock(a, a, 1) for a in widths[:-1])
         self.heads = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False)
                                    for a, b in zip(reversed(widths[:3]), channels))
         # By which correlations are multiplied before a softmax over displacements.
         self.log_scales = nn.Parameter(torch.full((3,), 2.3))
 
-    def forward(self, thermal: Tensor, rgb: Tensor) -> tuple[Maps, Maps]:
+    def forward(self, thermal: Tensor, rgb: Tensor) -> tuple[FeatureMaps, FeatureMaps]:
         """
         Map images of both cameras, for training.
 
@@ -66,7 +66,7 @@ class FastNetwork(nn.Module):
         ----------
         thermal, rgb:
             ``(B, 2, H, W)`` as ``normalized_input`` of ``learned_input`` makes it; H and W are
-            multiples of ``SIZE_MULTIPLE``.
+            multiples of ``SIZE_MULTIPLE_PX``.
 
         Returns
         -------
@@ -95,21 +95,21 @@ class FastNetwork(nn.Module):
         for block in self.down:
             x = block(x)
             scales.append(x)
-        x = self._upward(3, self.deep(x), scales)
+        x = self._decode_level(3, self.deep(x), scales)
         maps = []
         for level, head in zip((2, 1, 0)[:count], self.heads):
-            x = self._upward(level, x, scales)
+            x = self._decode_level(level, x, scales)
             v = head(x).float()
             maps.append(v / (1 + v.square().sum(1, keepdim=True)).sqrt())
         return maps
 
-    def _upward(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
+    def _decode_level(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Bring what was seen from further away to a level, and add what was seen there."""
-        grown = twice(self.inward[level](x))
-        return self.up[level](grown + self.lateral[level](scales[level]))
+        upsampled = upsample2x(self.inward[level](x))
+        return self.up[level](upsampled + self.lateral[level](scales[level]))
 
 
-class Mapper:
+class FeatureExtractor:
     """
     The trained network, from an image to its maps.
 
@@ -121,11 +121,11 @@ class Mapper:
     """
 
     def __init__(self, path: Path, precision: str = 'bfloat16') -> None:
-        self._network = for_use(load(FastNetwork(), path), precision)
+        self._network = convert_for_inference(load(FastNetwork(), path), precision)
 
     def maps(self, image: np.ndarray, sensor: str) -> tuple[np.ndarray, ...]:
         """
-        Map a gray image ``(H, W)``; sides are multiples of ``SIZE_MULTIPLE``.
+        Map a gray image ``(H, W)``; sides are multiples of ``SIZE_MULTIPLE_PX``.
 
         Returns
         -------

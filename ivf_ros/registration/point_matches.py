@@ -23,7 +23,7 @@ class Matches:
     ----------
     from_px, to_px:
         ``(N, 2)`` float64.
-    distinct:
+    distinctiveness:
         ``(N,)`` how much better the match is than others would be: 0 (ambiguous) to 1.
     looked_for:
         How many points were looked for.
@@ -32,8 +32,8 @@ class Matches:
 
     from_px: np.ndarray
     to_px: np.ndarray
-    distinct: np.ndarray
-    looked_for: int
+    distinctiveness: np.ndarray
+    n_searched: int
 
 
 def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.ndarray]:
@@ -46,9 +46,9 @@ def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.nd
     Parameters
     ----------
     matches:
-        At least ``MIN_MATCHES``, or nothing is fitted.
+        At least ``MIN_MATCHES``, or no_fit is fitted.
     tolerance_px:
-        How far off a match may lie and still agree.
+        How far residual_px a match may lie and still agree.
 
     Returns
     -------
@@ -56,22 +56,22 @@ def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.nd
         ``(3, 3)`` float64 or None, and ``(N,)`` bool.
 
     """
-    nothing = None, np.zeros(len(matches.distinct), bool)
-    if len(matches.distinct) < MIN_MATCHES:
-        return nothing
+    no_fit = None, np.zeros(len(matches.distinctiveness), bool)
+    if len(matches.distinctiveness) < MIN_MATCHES:
+        return no_fit
     H: np.ndarray | None
     H, _ = cv2.findHomography(matches.from_px, matches.to_px, cv2.USAC_MAGSAC, tolerance_px,
                               maxIters=2000, confidence=0.999)
     if H is None:
-        return nothing
+        return no_fit
     for narrowing in (1.0, 0.7, 0.5, 0.35, 0.35):
-        off = _residual_px(H, matches)
-        weights = matches.distinct / (1 + (off / (narrowing * tolerance_px)) ** 2) ** 2
+        residual_px = _residual_px(H, matches)
+        weights = matches.distinctiveness / (1 + (residual_px / (narrowing * tolerance_px)) ** 2) ** 2
         # The same along x and along y.
         H = least_squares(matches.from_px, matches.to_px, np.outer(weights, (1, 0, 1)),
                           'homography')
         if H is None:
-            return nothing
+            return no_fit
     return H, _residual_px(H, matches) < tolerance_px
 
 

@@ -12,7 +12,7 @@ import numpy as np
 _MIN_PIXELS = 100
 
 
-def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: int,
+def refine(features: np.ndarray, search_region: np.ndarray, margin_px: int, cell_px: int,
            iterations: int) -> np.ndarray:
     """
     Return the homography near the identity that best lays one feature map over another.
@@ -25,7 +25,7 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: in
     ----------
     features:
         ``(H, W, C)`` float32.
-    around:
+    search_region:
         ``(H + 2 margin, W + 2 margin, C)``: the other map on the same grid, with a margin.
     cell_px:
         Of each square of so many pixels the one with the strongest feature is used.
@@ -44,8 +44,8 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: in
 
     # Coordinates from -1 to 1, in which the eight unknowns are of the same order.
     centre, half = ((width - 1) / 2, (height - 1) / 2), width / 2
-    shrink = geometry.scaling(1 / half, 1 / half) @ geometry.translation(-centre[0], -centre[1])
-    grow = np.linalg.inv(shrink)
+    normalize = geometry.scaling(1 / half, 1 / half) @ geometry.translation(-centre[0], -centre[1])
+    denormalize = np.linalg.inv(normalize)
     x, y = ((pixels - centre) / half).T.astype(np.float32)[..., None]
     x_slope, y_slope = x_slope * half, y_slope * half
     outward = x * x_slope + y * y_slope
@@ -55,10 +55,10 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: in
 
     H = np.eye(3)
     for _ in range(iterations):
-        places = (geometry.transform_points(H, pixels) + margin_px).astype(np.float32)
-        seen = cv2.remap(around, places[:, None, 0], places[:, None, 1], cv2.INTER_LINEAR)[:, 0]
-        off = seen - values
-        squared = np.square(off).sum(1)
+        sample_px = (geometry.transform_points(H, pixels) + margin_px).astype(np.float32)
+        seen = cv2.remap(search_region, sample_px[:, None, 0], sample_px[:, None, 1], cv2.INTER_LINEAR)[:, 0]
+        residual = seen - values
+        squared = np.square(residual).sum(1)
         valid = np.square(seen).sum(1) > 1e-2
         if valid.sum() < _MIN_PIXELS:
             break
@@ -66,9 +66,9 @@ def refine(features: np.ndarray, around: np.ndarray, margin_px: int, cell_px: in
         weighted = (jacobian * weight.astype(np.float32)[:, None]).reshape(8, -1)
         normal = weighted @ jacobian.reshape(8, -1).T
         normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.eye(3) + np.append(np.linalg.solve(normal, weighted @ off.ravel()),
+        step = np.eye(3) + np.append(np.linalg.solve(normal, weighted @ residual.ravel()),
                                      0.0).reshape(3, 3)
-        H = geometry.normalized(H @ grow @ np.linalg.inv(step) @ shrink)
+        H = geometry.normalize_homography(H @ denormalize @ np.linalg.inv(step) @ normalize)
         if np.abs(step - np.eye(3)).max() * half < 0.02:
             break
     return H
@@ -79,7 +79,7 @@ def refine_structure(thermal: np.ndarray, rgb: np.ndarray, seen: np.ndarray, mar
     """
     Return what ``refine`` finds by the oriented gradients of two images.
 
-    ``rgb`` and ``seen``, where it shows anything, are ``margin_px`` larger to each side.
+    ``rgb`` and ``seen``, where it is_textured anything, are ``margin_px`` larger to each side.
     """
     # a gradient takes 3 pixels
     inner = cv2.erode(seen.astype(np.float32), np.ones((3, 3)), borderValue=0)
@@ -95,5 +95,5 @@ def _strongest(features: np.ndarray, cell_px: int) -> tuple[np.ndarray, np.ndarr
     best = strength.swapaxes(1, 2).reshape(rows, columns, cell_px ** 2)
     y, x = np.divmod(best.argmax(2), cell_px)
     row, column = np.mgrid[:rows, :columns]
-    shows = best.max(2) > 0.05
-    return (1 + row * cell_px + y)[shows], (1 + column * cell_px + x)[shows]
+    is_textured = best.max(2) > 0.05
+    return (1 + row * cell_px + y)[is_textured], (1 + column * cell_px + x)[is_textured]

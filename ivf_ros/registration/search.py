@@ -8,13 +8,13 @@ from typing import Iterable
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.registration.features import turned
+from ivf_ros.registration.features import rotate_features
 import numpy as np
 
-_APART_PX = 4  # two peaks of one correlation are two answers from here on
+_PEAK_RADIUS_PX = 4  # two peaks of one correlation are two answers from here on
 
 
-def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Iterable[float],
+def search(features: np.ndarray, search_region: np.ndarray, margin_px: int, scales: Iterable[float],
            angles_rad: Iterable[float], max_shift_px: int, count: int,
            oriented: bool = True) -> list[np.ndarray]:
     """
@@ -27,7 +27,7 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
     ----------
     features:
         ``(H, W, C)`` float32, thermal, small; C is even.
-    around:
+    search_region:
         ``(H + 2 margin, W + 2 margin, C)`` RGB features laid onto the thermal grid by the prior,
         with a margin; zero where RGB sees nothing.
     scales, angles_rad, max_shift_px:
@@ -44,11 +44,11 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
 
     """
     width, height = size = geometry.size_of(features)
-    grid = geometry.size_of(around)
+    grid = geometry.size_of(search_region)
     centre = ((width - 1) / 2, (height - 1) / 2)
     to_centre = geometry.translation(-centre[0], -centre[1])
-    spectra = _spectra(around)
-    energy = np.square(around).sum(2)
+    spectra = _spectra(search_region)
+    energy = np.square(search_region).sum(2)
     found = []
     for scale in scales:
         footprint = cv2.boxFilter(energy, -1, (round(scale * width), round(scale * height)),
@@ -62,7 +62,7 @@ def search(features: np.ndarray, around: np.ndarray, margin_px: int, scales: Ite
             to_grid = geometry.translation(margin_px, margin_px) @ similarity
             moved = cv2.warpPerspective(features, to_grid, grid)
             if oriented:
-                moved = turned(moved, angle_rad)
+                moved = rotate_features(moved, angle_rad)
             match = _correlation(spectra, _spectra(moved), max_shift_px)
             score = match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
             found += [(value, geometry.translation(dx, dy) @ similarity)
@@ -95,8 +95,8 @@ def _peaks(score: np.ndarray, reach: int) -> list[tuple[float, int, int]]:
     for _ in range(2):
         y, x = (int(index) for index in np.unravel_index(score.argmax(), score.shape))
         peaks.append((float(score[y, x]), x - reach, y - reach))
-        score[max(y - _APART_PX, 0):y + _APART_PX + 1,
-              max(x - _APART_PX, 0):x + _APART_PX + 1] = -1
+        score[max(y - _PEAK_RADIUS_PX, 0):y + _PEAK_RADIUS_PX + 1,
+              max(x - _PEAK_RADIUS_PX, 0):x + _PEAK_RADIUS_PX + 1] = -1
     return peaks
 
 

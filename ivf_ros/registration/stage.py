@@ -4,7 +4,7 @@
 What the registration node drives: pairs of frames in, homographies and registered thermal out.
 
 Measuring takes longer than a frame period, so it runs beside what every pair needs, in another
-thread and on the newest pair. ``follow`` does what every pair needs and says when to measure;
+thread and on the newest pair. ``follow`` does what call_every pair needs and says when to measure;
 ``measure`` measures; the warps use the latest answer.
 """
 
@@ -87,8 +87,8 @@ class RegistrationStage:
         self._publish = publish
         self.latest: Registration | None = None
         self.thermal_state = ThermalState.LIVE
-        self._measured_on = (0, '')  # stamp and frame
-        self._answering = threading.Lock()  # a late prior must not follow a measurement
+        self._measured_header = (0, '')  # stamp and frame
+        self._publish_lock = threading.Lock()  # a late prior must not follow a measurement
         self._pace = Pace()
         self._freeze = FreezeDetector(parameters.freeze)
         self._warper = ThermalWarper()  # with the gain control that all networks learned with
@@ -121,11 +121,11 @@ class RegistrationStage:
 
     def answer_by_prior(self, rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
         """Publish what calibration says, while nothing has been measured yet."""
-        with self._answering:
+        with self._publish_lock:
             if self.latest is not None and self.latest.state in (RegistrationState.TRACKING,
                                                                  RegistrationState.HOLDING):
                 return
-            prior = self.tracker.prior_answer(rgb_size)
+            prior = self.tracker.prior_registration(rgb_size)
             if prior is not None:
                 self.latest = prior
                 self._publish(RegistrationResult(prior, stamp_ns, frame_id))
@@ -164,11 +164,11 @@ class RegistrationStage:
         answer = self.tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
                                      request.thermal_live)
         if answer.age_s == 0 or answer.state is RegistrationState.PRIOR:
-            self._measured_on = thermal.stamp_ns, thermal.frame_id
-        with self._answering:
+            self._measured_header = thermal.stamp_ns, thermal.frame_id
+        with self._publish_lock:
             self.latest = answer
             if answer.state is not RegistrationState.LOST:
-                self._publish(RegistrationResult(answer, *self._measured_on))
+                self._publish(RegistrationResult(answer, *self._measured_header))
         return answer
 
     def is_registered(self) -> bool:
@@ -208,12 +208,12 @@ class RegistrationStage:
 
     def _build(self, requested: RegistrationStageParameters, present: _Method | None) -> _Method:
         """Return registrar and tracker for these parameters, those in use where they fit."""
-        before, wanted = self._parameters.registration, requested.registration
+        before, has_subscribers = self._parameters.registration, requested.registration
         # A calibrated registrar is its parameters; the others take new ones as they are.
-        fits = (before.method, before.network) == (wanted.method, wanted.network) \
-            and (wanted.method != 'calibrated' or before.calibrated == wanted.calibrated)
+        fits = (before.method, before.network) == (has_subscribers.method, has_subscribers.network) \
+            and (has_subscribers.method != 'calibrated' or before.calibrated == has_subscribers.calibrated)
         if present is None or not fits:
-            registrar = create_from(wanted)
+            registrar = create_from(has_subscribers)
             return _Method(registrar, RegistrationTracker(registrar, requested.tracker))
         if self._parameters.tracker == requested.tracker:
             return present

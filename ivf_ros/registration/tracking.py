@@ -5,7 +5,7 @@ Registration over time: single measurements become an answer that holds.
 
 A rig moves rarely and slowly, while a single measurement may be noisy, wrong or impossible. So
 measurements pass a gate and a filter (``CornerFilter``); those beyond the gate are believed only
-when several of them, over some time, say the same. Between them the last good answer is held.
+when several of them, over some time, say the same. Between them the last good measurement is held.
 
     state     entered when                                           H_thermal_to_rgb
     TRACKING  measurements are believed, the last one lately         filtered measurements
@@ -116,7 +116,7 @@ class RegistrationTracker:
     Attributes
     ----------
     states:
-        How often each state was the answer of ``update``, by name.
+        How often each state was the measurement of ``update``, by name.
     rejections:
         How many pairs were not believed, by reason (without its details).
 
@@ -136,9 +136,9 @@ class RegistrationTracker:
     def reset(self) -> None:
         """Forget every measurement; the prior and the counts stay."""
         self._filter = CornerFilter(self.parameters.drift_px, self.parameters.correlation_s)
-        self._measured: Registration | None = None  # the latest that was believed
-        self._measured_s = -math.inf
-        self._in_row = 0  # believed
+        self._last_accepted: Registration | None = None  # the latest that was believed
+        self._last_accepted_s = -math.inf
+        self._consecutive_accepted = 0  # believed
         self._holding = False
         self._pending: list[_Pending] = []  # in a row, agreeing, not yet believed
         self._latest_s = -math.inf
@@ -184,16 +184,16 @@ class RegistrationTracker:
             self.reset()
         self._resize(geometry.size_of(thermal), geometry.size_of(rgb))
         self._latest_s = stamp_s
-        self._holding |= stamp_s - self._measured_s > self.parameters.fresh_s
+        self._holding |= stamp_s - self._last_accepted_s > self.parameters.fresh_s
         if thermal_live:
-            answer = self._registrar.register(thermal, rgb, self._expected(stamp_s))
-            self._reason = self._judge(answer, stamp_s)
+            measurement = self._registrar.register(thermal, rgb, self._search_prior(stamp_s))
+            self._reason = self._gate(measurement, stamp_s)
         else:
             self._reason = 'thermal frozen'
         if self._reason:
             self.rejections[self._reason.split(':')[0]] += 1
-            self._in_row = 0
-        elif self._in_row >= self.parameters.acquire_count:
+            self._consecutive_accepted = 0
+        elif self._consecutive_accepted >= self.parameters.acquire_count:
             self._holding = False
         registration = self.current(stamp_s)
         self.states[registration.state.value] += 1
@@ -212,22 +212,22 @@ class RegistrationTracker:
         if not self._rgb_size[0]:
             raise RegistrationError('no pair of images has been seen yet')
         p, rgb_size = self.parameters, self._rgb_size
-        age_s = max(stamp_s - self._measured_s, 0.0)
-        if self._measured is not None and age_s <= p.hold_s:
+        age_s = max(stamp_s - self._last_accepted_s, 0.0)
+        if self._last_accepted is not None and age_s <= p.hold_s:
             tracks = age_s <= p.fresh_s and not self._holding
             state = RegistrationState.TRACKING if tracks else RegistrationState.HOLDING
-            confidence = self._measured.confidence * math.exp(-age_s / p.decay_s)
+            confidence = self._last_accepted.confidence * math.exp(-age_s / p.decay_s)
             deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX
-            return Registration(self._filtered(), confidence, self._measured.inliers, state,
+            return Registration(self._filtered_homography(), confidence, self._last_accepted.inliers, state,
                                 rgb_size, age_s, self._reason, deviation_px)
-        prior = self.prior_answer(rgb_size)
+        prior = self.prior_registration(rgb_size)
         if prior is not None:
             return replace(prior, age_s=age_s, reason=self._reason)
-        last = geometry.stretch(self._thermal_size, rgb_size) if self._measured is None \
-            else self._filtered()
+        last = geometry.stretch(self._thermal_size, rgb_size) if self._last_accepted is None \
+            else self._filtered_homography()
         return Registration(last, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, self._reason)
 
-    def prior_answer(self, rgb_size: tuple[int, int]) -> Registration | None:
+    def prior_registration(self, rgb_size: tuple[int, int]) -> Registration | None:
         """Return what is known of RGB of this size before any measurement, or None."""
         prior = self._prior
         if prior is None:
@@ -236,79 +236,79 @@ class RegistrationTracker:
         return Registration(prior.copy(), 0.5, 0, RegistrationState.PRIOR, rgb_size,
                             corner_deviation_px=deviation_px)
 
-    def _expected(self, stamp_s: float) -> np.ndarray | None:
+    def _search_prior(self, stamp_s: float) -> np.ndarray | None:
         """Return where the registrar shall look first."""
-        return self._filtered() if self._is_held(stamp_s) else self._fallback()
+        return self._filtered_homography() if self._is_held(stamp_s) else self._fallback()
 
     def _fallback(self) -> np.ndarray | None:
         """Return what speaks where nothing is held: the prior, or else what was known last."""
-        if self._prior is None and self._measured is not None:
-            return self._filtered()
+        if self._prior is None and self._last_accepted is not None:
+            return self._filtered_homography()
         return self._prior
 
     def _is_held(self, stamp_s: float) -> bool:
-        return stamp_s - self._measured_s <= self.parameters.hold_s
+        return stamp_s - self._last_accepted_s <= self.parameters.hold_s
 
-    def _judge(self, answer: Registration, stamp_s: float) -> str:
+    def _gate(self, measurement: Registration, stamp_s: float) -> str:
         """Take a measurement in, or return why not."""
-        if answer.state is RegistrationState.PRIOR and not answer.reason:
-            self._prior = answer.H_thermal_to_rgb  # the method is a calibration
+        if measurement.state is RegistrationState.PRIOR and not measurement.reason:
+            self._prior = measurement.H_thermal_to_rgb  # the method is a calibration
             return ''
-        if answer.state is not RegistrationState.TRACKING:
-            return answer.reason
-        corners_px = self._corners_px(answer.H_thermal_to_rgb)
+        if measurement.state is not RegistrationState.TRACKING:
+            return measurement.reason
+        corners_px = self._corners_px(measurement.H_thermal_to_rgb)
         if self._is_held(stamp_s):
-            outlier = self._outlier(corners_px, answer.confidence, stamp_s)
+            outlier = self._outlier(corners_px, measurement.confidence, stamp_s)
             if not outlier:
-                self._filter.update(corners_px, answer.confidence, stamp_s)
-                self._believe(answer, stamp_s)
+                self._filter.update(corners_px, measurement.confidence, stamp_s)
+                self._accept(measurement, stamp_s)
                 return ''
-            return self._insisted(corners_px, answer, stamp_s, outlier)
+            return self._confirm_pending(corners_px, measurement, stamp_s, outlier)
         fallback = self._fallback()
         if fallback is None:
-            return self._insisted(corners_px, answer, stamp_s, 'acquiring')
+            return self._confirm_pending(corners_px, measurement, stamp_s, 'acquiring')
         self._filter.start_at_prior(self._corners_px(fallback), self.parameters.prior_px, stamp_s)
-        surprise = self._filter.surprise(corners_px, answer.confidence, stamp_s)
-        return self._insisted(corners_px, answer, stamp_s, 'outlier'
-                              if surprise > self.parameters.gate else 'acquiring')
+        mahalanobis_squared = self._filter.mahalanobis_squared(corners_px, measurement.confidence, stamp_s)
+        return self._confirm_pending(corners_px, measurement, stamp_s, 'outlier'
+                                     if mahalanobis_squared > self.parameters.gate else 'acquiring')
 
     def _outlier(self, corners_px: np.ndarray, confidence: float, stamp_s: float) -> str:
         """Return why a measurement contradicts what is tracked, or ''; learn of its noise."""
-        if _apart_px(corners_px, self._filter.corners_px) > self.parameters.max_jump_px:
+        if _max_corner_distance_px(corners_px, self._filter.corners_px) > self.parameters.max_jump_px:
             return 'jump'
-        surprise = self._filter.surprise(corners_px, confidence, stamp_s)
-        self._filter.learn(corners_px, confidence, stamp_s)
-        return 'outlier' if surprise > self.parameters.gate else ''
+        mahalanobis_squared = self._filter.mahalanobis_squared(corners_px, confidence, stamp_s)
+        self._filter.learn_noise(corners_px, confidence, stamp_s)
+        return 'outlier' if mahalanobis_squared > self.parameters.gate else ''
 
-    def _insisted(self, corners_px: np.ndarray, answer: Registration, stamp_s: float,
-                  reason: str) -> str:
+    def _confirm_pending(self, corners_px: np.ndarray, measurement: Registration, stamp_s: float,
+                         reason: str) -> str:
         """Believe a measurement that enough before it agree with, or return why not yet."""
         p = self.parameters
-        agree = all(_apart_px(corners_px, other.corners_px) <= p.agreement_px
+        agree = all(_max_corner_distance_px(corners_px, other.corners_px) <= p.agreement_px
                     for other in self._pending)
-        latest = _Pending(corners_px, answer.confidence, stamp_s)
+        latest = _Pending(corners_px, measurement.confidence, stamp_s)
         self._pending = [*self._pending, latest] if agree else [latest]
         needed, needed_s = (p.acquire_count, 0.0) if reason == 'acquiring' \
             else (p.relock_count, p.relock_s if p.relock_count > 1 else 0.0)
-        count, passed_s = len(self._pending), stamp_s - self._pending[0].stamp_s
-        if count < needed or passed_s < needed_s:
-            return f'{reason}: {count} in a row agree over {passed_s:.1f} s'
+        count, elapsed_s = len(self._pending), stamp_s - self._pending[0].stamp_s
+        if count < needed or elapsed_s < needed_s:
+            return f'{reason}: {count} in a row agree over {elapsed_s:.1f} s'
         corners_px = np.mean([other.corners_px for other in self._pending], axis=0)
         confidence = float(np.mean([other.confidence for other in self._pending]))
         if reason == 'acquiring' and self._fallback() is not None:
             self._filter.update(corners_px, confidence, stamp_s)
         else:
             self._filter.start_at_measurement(corners_px, confidence, stamp_s)
-        self._believe(answer, stamp_s)
-        self._in_row = p.acquire_count
+        self._accept(measurement, stamp_s)
+        self._consecutive_accepted = p.acquire_count
         return ''
 
-    def _believe(self, answer: Registration, stamp_s: float) -> None:
-        self._measured, self._measured_s = answer, stamp_s
-        self._in_row += 1
+    def _accept(self, measurement: Registration, stamp_s: float) -> None:
+        self._last_accepted, self._last_accepted_s = measurement, stamp_s
+        self._consecutive_accepted += 1
         self._pending = []
 
-    def _filtered(self) -> np.ndarray:
+    def _filtered_homography(self) -> np.ndarray:
         return geometry.from_corners(geometry.corners_px(self._thermal_size),
                                      self._filter.corners_px * self._rgb_size[0] / _WIDTH_PX)
 
@@ -326,8 +326,8 @@ class RegistrationTracker:
         (tx, ty), (rx, ry) = ((n[0] / o[0], n[1] / o[1]) for n, o in zip(new, old))
         if max(abs(tx / ty - 1), abs(rx / ry - 1)) < 0.02:
             tracked, self._prior = (
-                None if H is None else geometry.rescaled(H, (tx, ty), (rx, ry))
-                for H in (None if self._measured is None else self._filtered(), self._prior))
+                None if H is None else geometry.rescale_homography(H, (tx, ty), (rx, ry))
+                for H in (None if self._last_accepted is None else self._filtered_homography(), self._prior))
             self._thermal_size, self._rgb_size = new
             if tracked is not None:
                 self._filter.corners_px = self._corners_px(tracked)
@@ -338,6 +338,6 @@ class RegistrationTracker:
             self._prior = None
 
 
-def _apart_px(corners_px: np.ndarray, others_px: np.ndarray) -> float:
+def _max_corner_distance_px(corners_px: np.ndarray, others_px: np.ndarray) -> float:
     """Return the greatest displacement of a corner."""
     return float(np.linalg.norm(corners_px - others_px, axis=1).max())

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.network_selector import fitted, OneOrBoth
+from ivf_ros.nn.network_selector import NetworkSelector, resize_longer_side
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
@@ -20,7 +20,7 @@ import numpy as np
 _FOLDER = Path(__file__).parent / 'weights'
 # Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
 WEIGHTS = _FOLDER / 'bilateral.safetensors'
-WEIGHTS_OF_BOTH = _FOLDER / 'bilateral_both.safetensors'
+RGBT_WEIGHTS = _FOLDER / 'bilateral_both.safetensors'
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class BilateralSegmenter:
     Attributes
     ----------
     takes_thermal, weight_files:
-        Those of ``OneOrBoth``.
+        Those of ``NetworkSelector``.
 
     """
 
@@ -66,7 +66,7 @@ class BilateralSegmenter:
         with explain_missing('bilateral', SegmentationError):  # PyTorch, only where it is used
             from ivf_ros.segmentation.network_learned import LearnedSegmentation
         load = partial(LearnedSegmentation, precision=network.precision)
-        self._networks = OneOrBoth(load, network.weights, WEIGHTS, WEIGHTS_OF_BOTH)
+        self._networks = NetworkSelector(load, network.weights, WEIGHTS, RGBT_WEIGHTS)
         self.takes_thermal = self._networks.takes_thermal
         self.weight_files = self._networks.weight_files
 
@@ -94,7 +94,7 @@ class BilateralSegmenter:
         """
         check_images(image, thermal)
         network = self._networks.network(thermal)
-        stacked = fitted(stack_channels(image, thermal, network.channels, SegmentationError),
-                         self.parameters.longer_side_px)
+        stacked = resize_longer_side(stack_channels(image, thermal, network.channels, SegmentationError),
+                                     self.parameters.longer_side_px)
         height, width = image.shape[:2]
         return Segmentation(network(stacked, (width, height)), self.class_names)

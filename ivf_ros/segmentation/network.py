@@ -12,15 +12,15 @@ scene is says which channels of the detail count, and the detail says where the 
 
 from __future__ import annotations
 
-from ivf_ros.nn.blocks import Convolution, twice
-from ivf_ros.nn.encoder import SIXTEENTH, THIRTYSECOND, WayDown
+from ivf_ros.nn.blocks import ConvBnRelu, upsample2x
+from ivf_ros.nn.encoder import Encoder, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
 import torch
 from torch import nn, Tensor
 
-_DETAIL, _CONTEXT = 32, 64  # channels at 1/4 and 1/8 of the size, on the way back
+_DETAIL_CHANNELS, _CONTEXT_CHANNELS = 32, 64  # channels at 1/4 and 1/8 of the size, on the way back
 
 
-class SegmentationNetwork(WayDown):
+class SegmentationNetwork(Encoder):
     """
     Make logits of the classes of ``(B, channels, H, W)`` from 0 to 1; sides: multiples of 32.
 
@@ -37,15 +37,15 @@ class SegmentationNetwork(WayDown):
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__(channels)
-        self.detail = Convolution(self.quarter_wide, _DETAIL)
+        self.detail = ConvBnRelu(self.quarter_channels, _DETAIL_CHANNELS)
         # Two cameras side by side are wider than the context that they are joined with.
-        self.narrowed = nn.Identity() if self.eighth_wide == _CONTEXT \
-            else Convolution(self.eighth_wide, _CONTEXT, side=1)
-        self.join_sixteenth = BilateralAttention(THIRTYSECOND, SIXTEENTH)
-        self.join_eighth = BilateralAttention(SIXTEENTH, _CONTEXT)
-        self.join_quarter = BilateralAttention(_CONTEXT, _DETAIL)
-        self.head = nn.Conv2d(_DETAIL, classes, 3, padding=1)
-        self.auxiliary = nn.Conv2d(_CONTEXT, classes, 3, padding=1)
+        self.narrowed = nn.Identity() if self.eighth_channels == _CONTEXT_CHANNELS \
+            else ConvBnRelu(self.eighth_channels, _CONTEXT_CHANNELS, kernel_size=1)
+        self.join_sixteenth = BilateralAttention(THIRTYSECOND_CHANNELS, SIXTEENTH_CHANNELS)
+        self.join_eighth = BilateralAttention(SIXTEENTH_CHANNELS, _CONTEXT_CHANNELS)
+        self.join_quarter = BilateralAttention(_CONTEXT_CHANNELS, _DETAIL_CHANNELS)
+        self.head = nn.Conv2d(_DETAIL_CHANNELS, classes, 3, padding=1)
+        self.auxiliary = nn.Conv2d(_CONTEXT_CHANNELS, classes, 3, padding=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         quarter, eighth = self.features(image)
@@ -53,24 +53,24 @@ class SegmentationNetwork(WayDown):
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the joined features at 1/4 and at 1/8 of the size."""
-        seen = self.way_down(image)
-        context = self.join_sixteenth(seen.thirtysecond, seen.sixteenth)
-        context = self.join_eighth(context, self.narrowed(seen.eighth))
-        return self.join_quarter(context, self.detail(seen.quarter)), context
+        pyramid = self.way_down(image)
+        context = self.join_sixteenth(pyramid.thirtysecond, pyramid.sixteenth)
+        context = self.join_eighth(context, self.narrowed(pyramid.eighth))
+        return self.join_quarter(context, self.detail(pyramid.quarter)), context
 
 
 class BilateralAttention(nn.Module):
     """Join context with detail of twice its size: each weighs the other."""
 
-    def __init__(self, wide_context: int, wide_detail: int) -> None:
+    def __init__(self, context_channels: int, detail_channels: int) -> None:
         super().__init__()
-        self.narrowed = nn.Conv2d(wide_context, wide_detail, 1)
-        self.which = nn.Conv2d(wide_detail, wide_detail, 1)  # channels of the detail
-        self.where = nn.Conv2d(wide_detail, 1, 1)  # pixels of the context
-        self.joined = Convolution(wide_detail, wide_detail)
+        self.narrowed = nn.Conv2d(context_channels, detail_channels, 1)
+        self.which = nn.Conv2d(detail_channels, detail_channels, 1)  # channels of the detail
+        self.where = nn.Conv2d(detail_channels, 1, 1)  # pixels of the context
+        self.joined = ConvBnRelu(detail_channels, detail_channels)
 
     def forward(self, context: Tensor, detail: Tensor) -> Tensor:
         context = self.narrowed(context)
         which = torch.sigmoid(self.which(context.mean((2, 3), keepdim=True)))
         where = torch.sigmoid(self.where(detail))
-        return self.joined(torch.addcmul(detail * which, twice(context), where))
+        return self.joined(torch.addcmul(detail * which, upsample2x(context), where))

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
     """Write a segmenter from ``images`` to ``(1, H, W)`` labels; see ``nn.export.export``."""
     nn_export.export(weights, path, size,
-                     network_of=partial(SegmentationNetwork, len(MFNET_CLASSES)),
-                     exported=_Labels, output='labels', class_names=MFNET_CLASSES)
+                     make_network=partial(SegmentationNetwork, len(MFNET_CLASSES)),
+                     wrap_for_export=_Labels, output='labels', class_names=MFNET_CLASSES)
 
 
 class _Labels(nn.Module):

@@ -13,7 +13,7 @@ from ivf_ros.types import Segmentation
 import numpy as np
 
 _BACKGROUND_PX = 64  # shorter side, about, on which the background is estimated
-_MAD_TO_SIGMA = 1.4826  # of a normal distribution
+_SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ThermalSaliency:
     def _labels(self, levels: np.ndarray) -> np.ndarray:
         background = self._background(levels)
         excess = cv2.subtract(cv2.blur(levels, (3, 3)), background)  # colder is 0
-        sigma = _MAD_TO_SIGMA * _spread(levels, background)
+        sigma = _SIGMA_PER_MAD * _spread(levels, background)
         p = self.parameters
         high = max(p.high_sigmas * sigma, p.minimum_excess_percent * 2.55, 1.0)
         low = p.low_share * high

@@ -3,7 +3,7 @@
 """
 Calibrates the confidence of ``dense`` and ``fast``: how likely it is that an answer repeats.
 
-Pairs are registered as they are and misaligned by known homographies. Two answers repeat where
+Pairs are registered as they are and misalign by known homographies. Two answers repeat where
 they agree within 3 px of 640 through the homography between them. That both are right is the
 product of two probabilities, each a logistic function of the evidence for the answer
 (``confidence`` in ``coarse_to_fine``); its coefficients are those of greatest likelihood. So that
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.data.misalignment import misaligned, random_homography, WARP_SETS
+from ivf_ros.data.misalignment import misalign, random_homography, WARP_SETS
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
 from ivf_ros.registration.coarse_to_fine import Evidence, features
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 _WIDTH_PX = 640
-_REPEATS_PX = 3.0
+_REPEATABILITY_PX = 3.0
 _SHRINKAGE = 1e-4  # against coefficients that few examples cannot tell
 _SEED = 7000  # no evaluation uses these misalignments
 
@@ -53,14 +53,14 @@ def comparisons(method: str, samples: Sequence[Sample]) -> list[Comparison]:
     """
     registrar = DenseRegistrar(DenseParameters(min_confidence=0.0)) if method == 'dense' \
         else FastRegistrar(FastParameters(min_confidence=0.0))
-    found = list(compared(registrar, samples))
+    found = list(compare(registrar, samples))
     if not found:
         raise SourceError('no aligned pairs to calibrate with')
     return found
 
 
-def compared(registrar: DenseRegistrar | FastRegistrar,
-             samples: Sequence[Sample]) -> Iterator[Comparison]:
+def compare(registrar: DenseRegistrar | FastRegistrar,
+            samples: Sequence[Sample]) -> Iterator[Comparison]:
     """Yield what a registrar, which must refuse nothing, makes of aligned pairs."""
     other: np.ndarray | None = None
     for index, sample in enumerate(samples):
@@ -76,18 +76,18 @@ def compared(registrar: DenseRegistrar | FastRegistrar,
         before, evidence_before = registrar.examine(thermal, rgb)
         for warp_set in WARP_SETS:
             H_true = random_homography(warp_set, size, _SEED + index)
-            found, evidence = registrar.examine(misaligned(thermal, H_true), rgb)
+            found, evidence = registrar.examine(misalign(thermal, H_true), rgb)
             if evidence is not None and evidence_before is not None:
-                apart_px = geometry.corner_error_px(
+                corner_distance_px = geometry.corner_error_px(
                     found.H_thermal_to_rgb, before.H_thermal_to_rgb @ H_true, size)
-                yield Comparison((evidence, evidence_before), apart_px <= _REPEATS_PX)
+                yield Comparison((evidence, evidence_before), corner_distance_px <= _REPEATABILITY_PX)
 
 
-def calibrated(found: Sequence[Comparison]) -> np.ndarray:
+def fit_coefficients(found: Sequence[Comparison]) -> np.ndarray:
     """Return the coefficients of ``confidence`` under which the comparisons are most likely."""
     first, second = (torch.from_numpy(np.stack(
         [features(one.evidence[-which]) for one in found])) for which in (0, 1))
-    alone = torch.tensor([len(one.evidence) == 1 for one in found])
+    is_single = torch.tensor([len(one.evidence) == 1 for one in found])
     repeats = torch.tensor([one.repeats for one in found])
     coefficients = torch.zeros(first.shape[1], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([coefficients], max_iter=500, line_search_fn='strong_wolfe')
@@ -95,7 +95,7 @@ def calibrated(found: Sequence[Comparison]) -> np.ndarray:
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         both = torch.sigmoid(first @ coefficients) \
-            * torch.where(alone, 1.0, torch.sigmoid(second @ coefficients))
+            * torch.where(is_single, 1.0, torch.sigmoid(second @ coefficients))
         right = torch.where(repeats, both, 1 - both).clamp(min=1e-9)
         value = -right.log().mean() + _SHRINKAGE * coefficients[1:].square().mean()
         value.backward()

@@ -19,21 +19,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from ivf_ros.detection import CLASS_NAMES
-from ivf_ros.detection.network import cell_middles_px, DetectionNetwork, STRIDES_PX
+from ivf_ros.detection.network import cell_centres_px, DetectionNetwork, STRIDES_PX
 from ivf_ros.nn.weights import load
 from ivf_ros.training import loop
-from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, Store
+from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, WindowSampler
 from ivf_ros.training.settings import DetectionTraining
 import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-_BEST = 10  # cells an object
+_TOP_K = 10  # cells an object
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
 _BOX_WEIGHT = 2.5
 
 
-def train(store: Store, out: Path, settings: DetectionTraining, overfit: bool = False
+def train(sampler: WindowSampler, out: Path, settings: DetectionTraining, overfit: bool = False
           ) -> DetectionNetwork:
     """
     Train, or go on training where ``out`` holds a checkpoint of the same settings.
@@ -51,13 +51,13 @@ def train(store: Store, out: Path, settings: DetectionTraining, overfit: bool = 
 
     """
     torch.manual_seed(settings.seed)
-    network = DetectionNetwork(len(CLASS_NAMES), store.images.shape[1])
+    network = DetectionNetwork(len(CLASS_NAMES), sampler.images.shape[1])
     if settings.start_from:
         load(network, Path(settings.start_from)).train()
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return loop.run(network, lambda batch: losses(network, batch),
-                    lambda random, _step: store.batch(random, settings.batch, settings.side_px),
+                    lambda random, _step: sampler.batch(random, settings.batch, settings.side_px),
                     out, settings, overfit)
 
 
@@ -66,81 +66,81 @@ def losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits, boxes_px = network(batch.images)
     side_px = batch.images.shape[-1]
-    middles_px = torch.cat([cell_middles_px(torch.Size([side_px // stride_px] * 2), stride_px,
+    centres_px = torch.cat([cell_centres_px(torch.Size([side_px // stride_px] * 2), stride_px,
                                             logits.device) for stride_px in STRIDES_PX])
-    asked, owner, ignored = assigned(logits.detach(), boxes_px.detach(), middles_px, batch)
-    known = asked.sum().clamp_min(1.0)
-    what = F.binary_cross_entropy_with_logits(logits, asked, reduction='none')
-    what = (what * ~ignored[..., None]).sum() / known
-    weight = asked.sum(-1)
-    wanted = batch.boxes_px.gather(1, owner[..., None].expand(-1, -1, 4))
-    overlap = generalized_iou(boxes_px, wanted)
-    where = ((1 - overlap) * weight).sum() / known
-    told = {'what': what, 'where': where, 'iou': 1 - where.detach()}
-    return what + _BOX_WEIGHT * where, told
+    target_scores, target_index, ignored = assign_targets(logits.detach(), boxes_px.detach(), centres_px, batch)
+    n_positive = target_scores.sum().clamp_min(1.0)
+    what = F.binary_cross_entropy_with_logits(logits, target_scores, reduction='none')
+    what = (what * ~ignored[..., None]).sum() / n_positive
+    weight = target_scores.sum(-1)
+    target_boxes_px = batch.boxes_px.gather(1, target_index[..., None].expand(-1, -1, 4))
+    overlap = generalized_iou(boxes_px, target_boxes_px)
+    where = ((1 - overlap) * weight).sum() / n_positive
+    logged = {'what': what, 'where': where, 'iou': 1 - where.detach()}
+    return what + _BOX_WEIGHT * where, logged
 
 
 @torch.no_grad()
-def assigned(logits: Tensor, boxes_px: Tensor, middles_px: Tensor, batch: Batch
-             ) -> tuple[Tensor, Tensor, Tensor]:
+def assign_targets(logits: Tensor, boxes_px: Tensor, centres_px: Tensor, batch: Batch
+                   ) -> tuple[Tensor, Tensor, Tensor]:
     """
     Decide which cells are to find which object.
 
     Returns
     -------
     asked
-        ``(B, cells, classes)`` the score that is asked of each cell.
-    owner
+        ``(B, cells, classes)`` the score that is target_scores of each cell.
+    target_index
         ``(B, cells)`` place of the object among the boxes of its image.
     ignored
         ``(B, cells)`` bool, cells of which nothing is asked.
 
     """
     true_px, classes = batch.boxes_px, batch.classes
-    reached = iou(true_px[:, :, None], boxes_px[:, None])  # (B, M, cells)
+    ious = iou(true_px[:, :, None], boxes_px[:, None])  # (B, M, cells)
     index = classes.clamp_min(0)[..., None].expand(-1, -1, logits.shape[1])
     score = torch.sigmoid(logits).mT.gather(1, index)
-    inside = _inside(middles_px, true_px)
-    metric = score ** _SCORE_POWER * reached ** _IOU_POWER * inside + 1e-12 * inside
+    inside = _inside(centres_px, true_px)
+    metric = score ** _SCORE_POWER * ious ** _IOU_POWER * inside + 1e-12 * inside
     metric = metric * (classes >= 0)[..., None]
-    least = metric.topk(min(_BEST, metric.shape[2]), 2).values[..., -1:].clamp_min(1e-20)
+    least = metric.topk(min(_TOP_K, metric.shape[2]), 2).values[..., -1:].clamp_min(1e-20)
     chosen = metric * (metric >= least)
-    best, owner = chosen.max(1)
-    own = F.one_hot(owner, chosen.shape[1]).mT.bool() & (best > 0)[:, None]  # one owner a cell
+    best, target_index = chosen.max(1)
+    own = F.one_hot(target_index, chosen.shape[1]).mT.bool() & (best > 0)[:, None]  # one owner a cell
     chosen = chosen * own
     top = chosen.amax(2, keepdim=True)
-    highest_iou = (reached * own).amax(2, keepdim=True)
-    worth = (chosen / top.clamp_min(1e-20) * highest_iou).amax(1)  # (B, cells)
-    kind = classes.clamp_min(0).gather(1, owner)
-    asked = F.one_hot(kind, logits.shape[2]) * worth[..., None]
-    near = _inside(middles_px, true_px) & (classes == IGNORED_CLASS)[..., None]
-    return asked, owner, near.any(1) & (best == 0)
+    highest_iou = (ious * own).amax(2, keepdim=True)
+    soft_scores = (chosen / top.clamp_min(1e-20) * highest_iou).amax(1)  # (B, cells)
+    class_ids = classes.clamp_min(0).gather(1, target_index)
+    target_scores = F.one_hot(class_ids, logits.shape[2]) * soft_scores[..., None]
+    near = _inside(centres_px, true_px) & (classes == IGNORED_CLASS)[..., None]
+    return target_scores, target_index, near.any(1) & (best == 0)
 
 
-def _inside(middles_px: Tensor, boxes_px: Tensor) -> Tensor:
+def _inside(centres_px: Tensor, boxes_px: Tensor) -> Tensor:
     """Tell which cells ``(B, M, cells)`` lie in a box; a small one is as wide as a cell."""
     middle = (boxes_px[..., :2] + boxes_px[..., 2:])[:, :, None] / 2
     half = ((boxes_px[..., 2:] - boxes_px[..., :2])[:, :, None] / 2).clamp_min(STRIDES_PX[0] / 2)
-    return ((middles_px - middle).abs() < half).all(-1)
+    return ((centres_px - middle).abs() < half).all(-1)
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Return the intersection over union of boxes ``(..., 4)`` that broadcast."""
-    shared, joined, _ = _areas(a, b)
-    return shared / joined.clamp_min(1e-6)
+    intersection, union, _ = _areas(a, b)
+    return intersection / union.clamp_min(1e-6)
 
 
 def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
     """Return IoU less the share of the hull that is in neither (Rezatofighi et al. 2019)."""
-    shared, joined, hull = _areas(a, b)
-    return shared / joined.clamp_min(1e-6) - (hull - joined) / hull.clamp_min(1e-6)
+    intersection, union, hull = _areas(a, b)
+    return intersection / union.clamp_min(1e-6) - (hull - union) / hull.clamp_min(1e-6)
 
 
 def _areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the areas of the intersection, the union and the hull."""
-    shared = (torch.minimum(a[..., 2:], b[..., 2:])
-              - torch.maximum(a[..., :2], b[..., :2])).clamp_min(0).prod(-1)
-    joined = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - shared
+    intersection = (torch.minimum(a[..., 2:], b[..., 2:])
+                    - torch.maximum(a[..., :2], b[..., :2])).clamp_min(0).prod(-1)
+    union = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)) - intersection
     hull = (torch.maximum(a[..., 2:], b[..., 2:])
             - torch.minimum(a[..., :2], b[..., :2])).prod(-1)
-    return shared, joined, hull
+    return intersection, union, hull

@@ -28,7 +28,7 @@ from ivf_ros.fusion.network_cs2fusion import (
     self_correlation_and_saliency,
 )
 from ivf_ros.training import loop
-from ivf_ros.training.fusion_data import as_tensors, example, FusionExample, FusionScene, luma_of
+from ivf_ros.training.fusion_data import as_tensors, example, FusionExample, FusionScene, to_luma
 from ivf_ros.training.fusion_losses import (
     attraction,
     correlation,
@@ -71,44 +71,44 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: Cs2FusionTraining,
 
     """
     torch.manual_seed(settings.seed)
-    both = Cs2Fusion()
-    loop.run(both, lambda batch: losses(both, batch, settings),
-             loop.drawn(partial(example, side_px=_SIDE_PX), scenes, settings.batch), out, settings,
+    networks = Cs2Fusion()
+    loop.run(networks, lambda batch: losses(networks, batch, settings),
+             loop.make_batch_sampler(partial(example, side_px=_SIDE_PX), scenes, settings.batch), out, settings,
              overfit)
-    return both.backbone
+    return networks.backbone
 
 
-def losses(both: Cs2Fusion, batch: Sequence[FusionExample], settings: Cs2FusionTraining
+def losses(networks: Cs2Fusion, batch: Sequence[FusionExample], settings: Cs2FusionTraining
            ) -> loop.Losses:
     """Return the sum of the losses of both networks; each of them."""
     thermal, rgb, _ = as_tensors(batch)
-    luma = luma_of(rgb)
+    luma = to_luma(rgb)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        encoded = both.backbone.encoded(thermal, luma)
-        found = both.perception(encoded)
+        encoded = networks.backbone.encoded(thermal, luma)
+        compensation = networks.perception(encoded)
         with torch.no_grad():
-            of_impaired = both.backbone.features(thermal, impaired(luma))[1]
-    fused, share = encoded.fused, found.map_thermal.detach()
-    told = {'map': map_loss(thermal, luma, fused, share),
-            'structure': structure_loss(thermal, luma, fused)}
+            of_impaired = networks.backbone.features(thermal, impaired(luma))[1]
+    fused, share = encoded.fused, compensation.thermal_map.detach()
+    logged = {'map': map_loss(thermal, luma, fused, share),
+              'structure': structure_loss(thermal, luma, fused)}
 
-    of_thermal, of_luma, alone_thermal, alone_luma = (
-        one.float() for one in (found.of_thermal, found.of_luma, found.alone_thermal,
-                                found.alone_luma))
+    of_thermal, of_luma, thermal_specific, luma_specific = (
+        one.float() for one in (compensation.of_thermal, compensation.of_luma, compensation.thermal_specific,
+                                compensation.luma_specific))
     alone_impaired = torch.cat([self_correlation_and_saliency(one.float())
                                 for one in of_impaired], 1).flatten(1)
-    told['contrast'] = attraction(alone_thermal, of_thermal) + attraction(alone_luma, of_luma) \
+    logged['contrast'] = attraction(thermal_specific, of_thermal) + attraction(luma_specific, of_luma) \
         + repulsion(of_luma, of_thermal)
-    told['impaired'] = attraction(of_thermal, alone_thermal) \
+    logged['impaired'] = attraction(of_thermal, thermal_specific) \
         + repulsion(of_thermal, alone_impaired)
     # Over the whole batch, so that the map is comparable from image to image.
     everywhere = 1, 1, 1, -1
-    told['agreement'] = correlation(found.map_thermal.reshape(everywhere),
-                                    (thermal - luma).reshape(everywhere)).mean()
-    told['share'] = share.mean()
-    return (told['map'] + settings.structure * told['structure'] + told['contrast']
-            + settings.impaired * told['impaired']
-            - settings.agreement * told['agreement']), told
+    logged['agreement'] = correlation(compensation.thermal_map.reshape(everywhere),
+                                      (thermal - luma).reshape(everywhere)).mean()
+    logged['share'] = share.mean()
+    return (logged['map'] + settings.structure * logged['structure'] + logged['contrast']
+            + settings.impaired * logged['impaired']
+            - settings.agreement * logged['agreement']), logged
 
 
 def impaired(luma: Tensor) -> Tensor:

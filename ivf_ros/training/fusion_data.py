@@ -15,7 +15,7 @@ from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
-from ivf_ros.training.realignment import common_displacement_px, realigned
+from ivf_ros.training.realignment import common_displacement_px, displace
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ NOT_LABELLED = 255
 # Data sets by which fusion is measured as a whole; nothing of them is ever learned.
 EVALUATED_ONLY = ('tno', 'vifb', 'm3svd')
 _MOST_WIDTH_PX = 640
-_ONE_RIG = 30  # pairs of one size, from which on what they are off by in common is known
+_MIN_PAIRS_OF_RIG = 30  # pairs of one size, from which on what they are off by in common is known
 _MOST_SHRINK = 1.6
 
 
@@ -114,16 +114,16 @@ def scene_of(sample: Sample) -> FusionScene:
 
 def _realigned(scenes: list[FusionScene]) -> list[FusionScene]:
     """Return the scenes of a rig without what they are off by in common."""
-    if len(scenes) < _ONE_RIG or len({scene.thermal.shape for scene in scenes}) > 1:
+    if len(scenes) < _MIN_PAIRS_OF_RIG or len({scene.thermal.shape for scene in scenes}) > 1:
         return scenes
     common_px = common_displacement_px(
         [(scene.thermal, cv2.cvtColor(scene.rgb, cv2.COLOR_BGR2GRAY)) for scene in scenes],
         geometry.size_of(scenes[0].thermal))
-    return [replace(scene, thermal=realigned(scene.thermal, common_px)) for scene in scenes]
+    return [replace(scene, thermal=displace(scene.thermal, common_px)) for scene in scenes]
 
 
-def window(scene: FusionScene, random: np.random.Generator, side_px: int
-           ) -> Callable[[np.ndarray, int], np.ndarray]:
+def draw_window(scene: FusionScene, random: np.random.Generator, side_px: int
+                ) -> Callable[[np.ndarray, int], np.ndarray]:
     """
     Draw a square window of a scene, at its own size or a little shrunk, perhaps mirrored.
 
@@ -134,21 +134,21 @@ def window(scene: FusionScene, random: np.random.Generator, side_px: int
     top, left = random.integers(height - side + 1), random.integers(width - side + 1)
     mirror = random.random() < 0.5
 
-    def seen(image: np.ndarray, interpolation: int) -> np.ndarray:
+    def crop(image: np.ndarray, interpolation: int) -> np.ndarray:
         cut = cv2.resize(image[top:top + side, left:left + side], (side_px, side_px),
                          interpolation=interpolation)
         return cut[:, ::-1] if mirror else cut
 
-    return seen
+    return crop
 
 
 def example(scene: FusionScene, random: np.random.Generator, _step: int = 0,
             side_px: int = SIDE_PX) -> FusionExample:
     """Draw a window of a scene with its labels."""
-    seen = window(scene, random, side_px)
+    crop = draw_window(scene, random, side_px)
     labels = np.full((side_px, side_px), NOT_LABELLED, np.int64) if scene.labels is None \
-        else seen(scene.labels, cv2.INTER_NEAREST).astype(np.int64)
-    thermal, rgb = (seen(image, cv2.INTER_AREA).astype(np.float32) / 255
+        else crop(scene.labels, cv2.INTER_NEAREST).astype(np.int64)
+    thermal, rgb = (crop(image, cv2.INTER_AREA).astype(np.float32) / 255
                     for image in (scene.thermal, scene.rgb))
     return FusionExample(thermal[None], rgb.transpose(2, 0, 1), labels)
 
@@ -159,12 +159,12 @@ def as_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
                  for field in fields(batch[0]))
 
 
-def luma_of(bgr: Tensor) -> Tensor:
+def to_luma(bgr: Tensor) -> Tensor:
     """Return the BT.601 luma ``(B, 1, H, W)`` of ``(B, 3, H, W)``."""
     weights = bgr.new_tensor([0.114, 0.587, 0.299])
     return (bgr * weights[:, None, None]).sum(1, keepdim=True)
 
 
-def with_luma(bgr: Tensor, luma: Tensor) -> Tensor:
+def replace_luma(bgr: Tensor, luma: Tensor) -> Tensor:
     """Return a colour image with another luma and the same chroma, cut to 0 to 1."""
-    return (bgr + luma - luma_of(bgr)).clamp(0, 1)
+    return (bgr + luma - to_luma(bgr)).clamp(0, 1)

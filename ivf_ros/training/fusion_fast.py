@@ -29,7 +29,7 @@ from ivf_ros import geometry
 from ivf_ros.data import augmentation
 from ivf_ros.fusion.network_fast import FastFusionNetwork
 from ivf_ros.training import fusion_losses as measures, loop
-from ivf_ros.training.fusion_data import as_tensors, FusionScene, window
+from ivf_ros.training.fusion_data import as_tensors, draw_window, FusionScene
 from ivf_ros.training.settings import FastFusionTraining
 import numpy as np
 import torch
@@ -37,11 +37,11 @@ from torch import Tensor
 
 SIDE_PX = 192
 _MARGIN_PX = 4  # of an example that thermal may be moved in
-_MOVED, _MOST_MOVED_PX = 0.3, 3.0
-_NOISY, _MOST_NOISE = 0.6, 0.03
-_IMPAIRED = 0.4
-_IMPAIRMENTS = (augmentation.darkened, augmentation.glaring, augmentation.smoky)  # of RGB
-_IN_MOTION, _MOST_MOTION_PX = 0.5, 2.0
+_MISALIGN_PROBABILITY, _MOST_MOVED_PX = 0.3, 3.0
+_NOISE_PROBABILITY, _MOST_NOISE = 0.6, 0.03
+_IMPAIR_PROBABILITY = 0.4
+_IMPAIRMENTS = (augmentation.darken, augmentation.add_glare, augmentation.add_smoke)  # of RGB
+_MOTION_PROBABILITY, _MOST_MOTION_PX = 0.5, 2.0
 _CHANGE = (0.001, 0.03)  # standard deviation of what is different a moment later
 
 
@@ -63,8 +63,8 @@ class FastExample:
 
     thermal: np.ndarray
     luma: np.ndarray
-    thermal_seen: np.ndarray
-    luma_seen: np.ndarray
+    thermal_input: np.ndarray
+    luma_input: np.ndarray
     thermal_next: np.ndarray
     luma_next: np.ndarray
 
@@ -89,36 +89,36 @@ def train(scenes: Sequence[FusionScene], out: Path, settings: FastFusionTraining
     torch.manual_seed(settings.seed)
     network = FastFusionNetwork()
     return loop.run(network, lambda batch: losses(network, batch, settings),
-                    loop.drawn(example, scenes, settings.batch), out, settings, overfit)
+                    loop.make_batch_sampler(example, scenes, settings.batch), out, settings, overfit)
 
 
 def losses(network: FastFusionNetwork, batch: Sequence[FastExample],
            settings: FastFusionTraining) -> loop.Losses:
     """Return the loss, and the measures by name as they are reported for whole images."""
-    thermal, luma, thermal_seen, luma_seen, thermal_next, luma_next = as_tensors(batch)
+    thermal, luma, thermal_input, luma_input, thermal_next, luma_next = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        fused, fused_next = network(torch.cat([thermal_seen, thermal_next]),
-                                    torch.cat([luma_seen, luma_next])).chunk(2)
-    told = measured(thermal, luma, fused)
-    gained = sum((getattr(settings, name) * value for name, value in told.items()),
+        fused, fused_next = network(torch.cat([thermal_input, thermal_next]),
+                                    torch.cat([luma_input, luma_next])).chunk(2)
+    logged = compute_measures(thermal, luma, fused)
+    reward = sum((getattr(settings, name) * value for name, value in logged.items()),
                  torch.zeros(()))
-    lost = {'brighter': measures.intensity_loss(thermal, luma, fused),
-            'flicker': measures.flicker_loss((thermal_seen, thermal_next), (luma_seen, luma_next),
-                                             (fused, fused_next)),
-            'made_up': measures.made_up_loss(thermal, luma, fused),
-            'beyond': (fused - fused.clamp(0, 1)).abs().mean()}
-    return sum((getattr(settings, name) * value for name, value in lost.items()),
-               -gained), {**told, **lost}
+    penalties = {'brighter': measures.intensity_loss(thermal, luma, fused),
+                 'flicker': measures.flicker_loss((thermal_input, thermal_next), (luma_input, luma_next),
+                                                  (fused, fused_next)),
+                 'made_up': measures.hallucinated_edge_loss(thermal, luma, fused),
+                 'beyond': (fused - fused.clamp(0, 1)).abs().mean()}
+    return sum((getattr(settings, name) * value for name, value in penalties.items()),
+               -reward), {**logged, **penalties}
 
 
-def measured(thermal: Tensor, luma: Tensor, fused: Tensor) -> dict[str, Tensor]:
+def compute_measures(thermal: Tensor, luma: Tensor, fused: Tensor) -> dict[str, Tensor]:
     """Return the means of the measures over the batch; SD, EN and SF relative to the sources."""
     sources = thermal, luma
     most = {name: torch.maximum(measure(thermal), measure(luma))
             for name, measure in (('SD', measures.deviation), ('SF', measures.spatial_frequency))}
     values = {
         'VIF': sum(measures.visual_fidelity(one, fused) for one in sources),
-        'Qabf': measures.edges_kept(thermal, luma, fused),
+        'Qabf': measures.edge_preservation(thermal, luma, fused),
         'SSIM': sum(measures.structural_similarity(one, fused) for one in sources) / 2,
         'SCD': measures.correlation(fused - luma, thermal)
         + measures.correlation(fused - thermal, luma),
@@ -132,33 +132,33 @@ def measured(thermal: Tensor, luma: Tensor, fused: Tensor) -> dict[str, Tensor]:
 
 def example(scene: FusionScene, random: np.random.Generator, _step: int = 0) -> FastExample:
     """Draw a window of a scene, what hides some of it, and how it is seen."""
-    seen = window(scene, random, SIDE_PX + 2 * _MARGIN_PX)
-    thermal = seen(scene.thermal, cv2.INTER_AREA).astype(np.float32) / 255
-    luma = seen(cv2.cvtColor(scene.rgb, cv2.COLOR_BGR2GRAY), cv2.INTER_AREA
+    crop = draw_window(scene, random, SIDE_PX + 2 * _MARGIN_PX)
+    thermal = crop(scene.thermal, cv2.INTER_AREA).astype(np.float32) / 255
+    luma = crop(cv2.cvtColor(scene.rgb, cv2.COLOR_BGR2GRAY), cv2.INTER_AREA
                 ).astype(np.float32) / 255
-    if random.random() < _IMPAIRED:
+    if random.random() < _IMPAIR_PROBABILITY:
         if random.random() < 0.25:
-            thermal = augmentation.saturated(thermal, random)
+            thermal = augmentation.saturate(thermal, random)
         else:
             luma = _IMPAIRMENTS[random.integers(len(_IMPAIRMENTS))](luma, random)
-    there = _moved(thermal, random) if random.random() < _MOVED else thermal
-    thermal_seen, luma_seen = there, luma
-    if random.random() < _NOISY:
-        thermal_seen, luma_seen = (augmentation.noisy(image, random, _MOST_NOISE)
-                                   for image in (there, luma))
+    there = _misalign(thermal, random) if random.random() < _MISALIGN_PROBABILITY else thermal
+    thermal_input, luma_input = there, luma
+    if random.random() < _NOISE_PROBABILITY:
+        thermal_input, luma_input = (augmentation.add_noise(image, random, _MOST_NOISE)
+                                     for image in (there, luma))
     change = np.exp(random.uniform(*np.log(_CHANGE)))  # alike in both cameras, the hardest case
-    moved: tuple[np.ndarray, ...] = thermal_seen, luma_seen
-    if random.random() < _IN_MOTION:
-        moved = _in_motion(moved, random)
-    thermal_next, luma_next = (_later(image, change * random.uniform(0.5, 1), random)
+    moved: tuple[np.ndarray, ...] = thermal_input, luma_input
+    if random.random() < _MOTION_PROBABILITY:
+        moved = _move_parts(moved, random)
+    thermal_next, luma_next = (_next_frame(image, change * random.uniform(0.5, 1), random)
                                for image in moved)
     inner = np.s_[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
     return FastExample(*(np.clip(image[inner], 0, 1).astype(np.float32)[None]
-                         for image in (thermal, luma, thermal_seen, luma_seen, thermal_next,
+                         for image in (thermal, luma, thermal_input, luma_input, thermal_next,
                                        luma_next)))
 
 
-def _moved(thermal: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _misalign(thermal: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return thermal with each corner moved by up to 3 pixels, most of it in common."""
     size = geometry.size_of(thermal)
     corners = geometry.corners_px(size)
@@ -168,8 +168,8 @@ def _moved(thermal: np.ndarray, random: np.random.Generator) -> np.ndarray:
                                flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _in_motion(images: tuple[np.ndarray, ...], random: np.random.Generator
-               ) -> tuple[np.ndarray, ...]:
+def _move_parts(images: tuple[np.ndarray, ...], random: np.random.Generator
+                ) -> tuple[np.ndarray, ...]:
     """Return images in which the same parts have moved a little, each in its own direction."""
     height, width = images[0].shape
     shift_px = random.uniform(-1, 1, (5, 5, 2)) * random.uniform(0.2, _MOST_MOTION_PX)
@@ -181,7 +181,7 @@ def _in_motion(images: tuple[np.ndarray, ...], random: np.random.Generator
                            borderMode=cv2.BORDER_REFLECT_101) for image in images)
 
 
-def _later(image: np.ndarray, amplitude: float, random: np.random.Generator) -> np.ndarray:
+def _next_frame(image: np.ndarray, amplitude: float, random: np.random.Generator) -> np.ndarray:
     """Return what a camera sees of the same scene a moment later: mostly the same."""
     change: np.ndarray = random.standard_normal(image.shape, dtype=np.float32)
     if random.random() < 0.6:  # compression and smoke leave blotches rather than grain

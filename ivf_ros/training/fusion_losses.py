@@ -16,7 +16,7 @@ from torch import Tensor
 import torch.nn.functional as functional
 
 _TINY = 1e-6
-_NEVER = 1e-9  # added to shares, whose logarithm is taken
+_LOG_EPS = 1e-9  # added to shares, whose logarithm is taken
 _LEVELS = 255.0
 _VIF_NOISE_VARIANCE = 2.0  # squared gray levels
 
@@ -77,14 +77,14 @@ def sobel(image: Tensor) -> Tensor:
 # CS2Fusion (Wang et al. 2024)
 
 
-def map_loss(thermal: Tensor, luma: Tensor, fused: Tensor, map_thermal: Tensor) -> Tensor:
+def map_loss(thermal: Tensor, luma: Tensor, fused: Tensor, thermal_map: Tensor) -> Tensor:
     """
     Return ||M (F - T)|| + ||(1 - M) (F - V)||, root mean squares over the whole batch.
 
     M is the compensation map, 1 where thermal has what luma lacks.
     """
     return sum((torch.sqrt((share * (fused - source)).square().mean() + _TINY)
-                for share, source in ((map_thermal, thermal), (1 - map_thermal, luma))),
+                for share, source in ((thermal_map, thermal), (1 - thermal_map, luma))),
                torch.zeros(()))
 
 
@@ -147,7 +147,7 @@ def structural_similarity(source: Tensor, fused: Tensor) -> Tensor:
     return _similarity(source, fused, 11, 1.5).mean((1, 2, 3))
 
 
-def edges_kept(thermal: Tensor, luma: Tensor, fused: Tensor) -> Tensor:
+def edge_preservation(thermal: Tensor, luma: Tensor, fused: Tensor) -> Tensor:
     """
     Return Qabf of each image ``(B,)`` (Xydeas and Petrovic 2000).
 
@@ -191,8 +191,8 @@ def mutual_information_bits(source: Tensor, fused: Tensor, bins: int = 48) -> Te
         for j, share_fused in ((0, 1 - part_fused), (1, part_fused)):
             joint = joint.scatter_add(1, (low + i) * bins + low_fused + j, share * share_fused)
     joint = joint.reshape(-1, bins, bins) / low.shape[1]
-    apart = joint.sum(2, keepdim=True) * joint.sum(1, keepdim=True)
-    return (joint * torch.log2((joint + _NEVER) / (apart + _NEVER))).sum((1, 2))
+    independent = joint.sum(2, keepdim=True) * joint.sum(1, keepdim=True)
+    return (joint * torch.log2((joint + _LOG_EPS) / (independent + _LOG_EPS))).sum((1, 2))
 
 
 def entropy_bits(image: Tensor, bins: int = 48) -> Tensor:
@@ -200,7 +200,7 @@ def entropy_bits(image: Tensor, bins: int = 48) -> Tensor:
     low, part = _bins(image, bins)
     counts = image.new_zeros(len(image), bins)
     counts = counts.scatter_add(1, low, 1 - part).scatter_add(1, low + 1, part) / low.shape[1]
-    return -(counts * torch.log2(counts + _NEVER)).sum(1)
+    return -(counts * torch.log2(counts + _LOG_EPS)).sum(1)
 
 
 def deviation(image: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def spatial_frequency(image: Tensor) -> Tensor:
     return torch.sqrt(along_x.square().mean((1, 2, 3)) + along_y.square().mean((1, 2, 3)) + _TINY)
 
 
-def made_up_loss(thermal: Tensor, luma: Tensor, fused: Tensor) -> Tensor:
+def hallucinated_edge_loss(thermal: Tensor, luma: Tensor, fused: Tensor) -> Tensor:
     """
     Return by how much F has coarse edges that no source has: haloes, and patches of one camera.
 
@@ -277,8 +277,8 @@ def _similarity(a: Tensor, b: Tensor, taps: int, sigma_px: float) -> Tensor:
 
 def _moments(a: Tensor, b: Tensor, taps: int, sigma_px: float) -> tuple[Tensor, ...]:
     """Return means, variances and the covariance under a Gaussian window, of ``(B, 1, H, W)``."""
-    seen = smoothed(torch.cat([a, b, a * a, b * b, a * b], 1), taps, sigma_px)
-    mean_a, mean_b, square_a, square_b, product = seen.split(1, 1)
+    window_means = smoothed(torch.cat([a, b, a * a, b * b, a * b], 1), taps, sigma_px)
+    mean_a, mean_b, square_a, square_b, product = window_means.split(1, 1)
     return (mean_a, mean_b, (square_a - mean_a ** 2).clamp_min(0),
             (square_b - mean_b ** 2).clamp_min(0), product - mean_a * mean_b)
 

@@ -31,8 +31,8 @@ from ivf_ros.training.fusion_data import (
     example,
     FusionExample,
     FusionScene,
-    luma_of,
-    with_luma,
+    replace_luma,
+    to_luma,
 )
 from ivf_ros.training.fusion_losses import intensity_loss, semantic_loss, texture_loss
 from ivf_ros.training.settings import SeaFusionTraining
@@ -77,12 +77,12 @@ def train_jointly(scenes: Sequence[FusionScene], out: Path, settings: SeaFusionT
     for number in range(settings.rounds if labelled else 1):
         segmentation.requires_grad_(False).eval()
         loop.run(network, partial(losses, network, segmentation, number),
-                 loop.drawn(example, scenes, settings.batch), out / f'fusion_{number}',
+                 loop.make_batch_sampler(example, scenes, settings.batch), out / f'fusion_{number}',
                  later if number else settings, overfit)
         if number + 1 < settings.rounds and labelled:
             segmentation.requires_grad_(True)
             loop.run(segmentation, partial(segmentation_losses, network, segmentation),
-                     loop.drawn(example, labelled, settings.batch),
+                     loop.make_batch_sampler(example, labelled, settings.batch),
                      out / f'segmentation_{number}',
                      replace(later, learning_rate=settings.learning_rate), overfit)
     return network, segmentation
@@ -92,18 +92,18 @@ def losses(network: SeaFusionNetwork, segmentation: SegmentationNetwork, semanti
            batch: Sequence[FusionExample]) -> loop.Losses:
     """Return the loss of fusion, and its parts."""
     thermal, rgb, labels = as_tensors(batch)
-    luma = luma_of(rgb)
+    luma = to_luma(rgb)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         fused = network(thermal, luma)
-    told = {'intensity': intensity_loss(thermal, luma, fused),
-            'texture': texture_loss(thermal, luma, fused)}
-    total = told['intensity'] + _TEXTURE_WEIGHT * told['texture']
+    logged = {'intensity': intensity_loss(thermal, luma, fused),
+              'texture': texture_loss(thermal, luma, fused)}
+    total = logged['intensity'] + _TEXTURE_WEIGHT * logged['texture']
     if semantic_weight:
         with torch.autocast('cpu', dtype=torch.bfloat16):
-            logits, auxiliary = segmentation(with_luma(rgb, fused))
-        told['semantic'] = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_FUSION)
-        total = total + semantic_weight * told['semantic']
-    return total, told
+            logits, auxiliary = segmentation(replace_luma(rgb, fused))
+        logged['semantic'] = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_FUSION)
+        total = total + semantic_weight * logged['semantic']
+    return total, logged
 
 
 def segmentation_losses(network: SeaFusionNetwork, segmentation: SegmentationNetwork,
@@ -112,7 +112,7 @@ def segmentation_losses(network: SeaFusionNetwork, segmentation: SegmentationNet
     thermal, rgb, labels = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         with torch.no_grad():
-            fused = with_luma(rgb, network(thermal, luma_of(rgb)))
+            fused = replace_luma(rgb, network(thermal, to_luma(rgb)))
         logits, auxiliary = segmentation(fused)
     loss = semantic_loss(logits, auxiliary, labels, _AUXILIARY_OF_SEGMENTATION)
     known = labels != 255

@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
     """A checkpoint that does not belong to the training that is to go on."""
 
 
-class FromDataset(Protocol):
+class HasDataset(Protocol):
     """What examples are made of: it knows which data set it is from."""
 
     @property
@@ -37,13 +37,13 @@ class FromDataset(Protocol):
         """Its name."""
 
 
-Scene = TypeVar('Scene', bound=FromDataset)
+Scene = TypeVar('Scene', bound=HasDataset)
 Example = TypeVar('Example')
 Batch = TypeVar('Batch')
 
 
-def run(network: Network, losses_of: Callable[[Batch], Losses],
-        batch_of: Callable[[np.random.Generator, int], Batch], out: Path, settings: LoopSettings,
+def run(network: Network, compute_losses: Callable[[Batch], Losses],
+        draw_batch: Callable[[np.random.Generator, int], Batch], out: Path, settings: LoopSettings,
         overfit: bool = False) -> Network:
     """
     Train a network, or go on training it where ``out`` holds a checkpoint.
@@ -54,10 +54,10 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
     ----------
     network:
         In its initial state.
-    losses_of:
+    compute_losses:
         Makes of a batch the loss that is minimised, and numbers for the log.
-    batch_of:
-        Draws the batch of a step; see ``drawn``. Which one a step sees depends on the seed and
+    draw_batch:
+        Draws the batch of a step; see ``make_batch_sampler``. Which one a step sees depends on the seed and
         the step alone.
     out:
         Folder for ``checkpoint.pt`` and ``log.jsonl``, one line every 20 steps.
@@ -89,7 +89,7 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step, settings)
         random = np.random.default_rng([settings.seed, 0 if overfit else step])
-        loss, told = losses_of(batch_of(random, step))
+        loss, logged = compute_losses(draw_batch(random, step))
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -97,7 +97,7 @@ def run(network: Network, losses_of: Callable[[Batch], Losses],
             raise FloatingPointError(f'the gradient at step {step} is not finite')
         optimizer.step()
 
-        for name, value in told.items():
+        for name, value in logged.items():
             sums[name] = sums.get(name, 0.0) + value.item() / _LOG_EVERY
         if (step + 1) % _LOG_EVERY == 0:
             record = {'step': step + 1, **{name: round(value, 4) for name, value in sums.items()},
@@ -116,9 +116,9 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
     return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-def drawn(example_of: Callable[[Scene, np.random.Generator, int], Example],
-          scenes: Sequence[Scene], size: int
-          ) -> Callable[[np.random.Generator, int], list[Example]]:
+def make_batch_sampler(draw_example: Callable[[Scene, np.random.Generator, int], Example],
+                       scenes: Sequence[Scene], size: int
+                       ) -> Callable[[np.random.Generator, int], list[Example]]:
     """
     Return what draws batches of examples.
 
@@ -132,16 +132,16 @@ def drawn(example_of: Callable[[Scene, np.random.Generator, int], Example],
         Examples a batch.
 
     """
-    share = shares([scene.dataset for scene in scenes])
+    share = sampling_probabilities([scene.dataset for scene in scenes])
 
-    def batch_of(random: np.random.Generator, step: int) -> list[Example]:
+    def draw_batch(random: np.random.Generator, step: int) -> list[Example]:
         chosen = random.choice(len(scenes), size, p=share)
-        return [example_of(scenes[index], random, step) for index in chosen]
+        return [draw_example(scenes[index], random, step) for index in chosen]
 
-    return batch_of
+    return draw_batch
 
 
-def shares(datasets: Sequence[str]) -> np.ndarray:
+def sampling_probabilities(datasets: Sequence[str]) -> np.ndarray:
     """Return how likely each scene is, so that a large data set does not drown a small one."""
     share = np.array([datasets.count(name) ** -0.5 for name in datasets])
     return share / share.sum()

@@ -18,7 +18,7 @@ from ivf_ros import detection, fusion, geometry
 from ivf_ros.data import augmentation
 from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
-from ivf_ros.data.known_classes import as_known
+from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset, Sample
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
@@ -79,22 +79,22 @@ def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
         There are no such pairs.
 
     """
-    by_people = {(dataset.name, sample.name) for dataset in find_datasets(folder)
-                 for sample in dataset.samples
-                 if sample.detections is not None or sample.segmentation is not None}
+    human_labelled = {(dataset.name, sample.name) for dataset in find_datasets(folder)
+                      for sample in dataset.samples
+                      if sample.detections is not None or sample.segmentation is not None}
     scenes = [labelled_scene(sample) for dataset in find_datasets(folder, machine_labels=True)
               if not dataset.name.startswith(EVALUATED_ONLY)
-              for sample in learnable(dataset, by_people)
+              for sample in select_trainable(dataset, human_labelled)
               if sample.aligned and (sample.detections or sample.segmentation)]
     if not scenes:
         raise SourceError(f'{folder}: no aligned pairs with boxes or labels to learn from')
     return scenes + [simulated_scene(_SIMULATED_SEED + number) for number in range(simulated)]
 
 
-def learnable(dataset: Dataset, by_people: set[tuple[str, str]]) -> list[Sample]:
+def select_trainable(dataset: Dataset, human_labelled: set[tuple[str, str]]) -> list[Sample]:
     """Return the samples of a data set that share no scene with one that is measured on."""
     measured = [*dataset.held_back, *(sample for sample in dataset.samples
-                                      if (dataset.name, sample.name) in by_people)]
+                                      if (dataset.name, sample.name) in human_labelled)]
     names = {sample.name for sample in measured}
     scenes = {sample.scene for sample in measured if sample.scene}
     return [sample for sample in dataset.samples
@@ -122,7 +122,7 @@ def labelled_scene(sample: Sample) -> PerceptionScene:
     return PerceptionScene(
         sample.name, sample.dataset, thermal, rgb, np.ones(thermal.shape, np.bool_),
         _labels(sample, size),
-        as_known((_scaled(box, scale) for box in boxes), detection.CLASS_NAMES),
+        map_class_names((_scaled(box, scale) for box in boxes), detection.CLASS_NAMES),
         sample.segmentation is not None, sample.detections is not None)
 
 
@@ -148,10 +148,10 @@ def simulated_scene(seed: int) -> PerceptionScene:
     return PerceptionScene(
         simulator.name, 'simulator', warped.image, rgb.image, warped.coverage,
         truth.segmentation.labels,
-        as_known(truth.detections, detection.CLASS_NAMES), True, True)
+        map_class_names(truth.detections, detection.CLASS_NAMES), True, True)
 
 
-def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]:
+def make_views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]:
     """
     Return what a network sees of a scene: as it is, then with less light, glare or smoke.
 
@@ -160,7 +160,7 @@ def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]
     given:
         ``'rgb'``, ``'thermal'``, ``'rgb+thermal'`` or a fusion method.
     variants:
-        How many views.
+        How many make_views.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]
 
     """
     random = np.random.default_rng(sum(scene.name.encode()))
-    changes = (augmentation.darkened, augmentation.glaring, augmentation.smoky)
+    changes = (augmentation.darken, augmentation.add_glare, augmentation.add_smoke)
     changed = (_changed(scene.rgb, changes[random.integers(3)], int(random.integers(2 ** 31)))
                for _ in range(variants - 1))
     return [np.dstack(select_images(AlignedPair(scene.thermal, rgb, scene.coverage), given,

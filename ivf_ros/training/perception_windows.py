@@ -25,7 +25,7 @@ import torch.nn.functional as F
 IGNORED_CLASS, NO_BOX = -1, -2
 _SCALES = 0.6, 1.7
 _LEAST_VISIBLE, _LEAST_SIDE_PX = 0.3, 3.0
-_BLIND = 0.08  # share of the windows in which one of two cameras shows nothing
+_CAMERA_DROPOUT = 0.08  # share of the windows in which one of two cameras shows nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Batch:
     classes: Tensor
 
 
-class Store:
+class WindowSampler:
     """
     All views of all scenes on one device, to cut windows from.
 
@@ -77,7 +77,7 @@ class Store:
         self.boxes_px = torch.zeros(len(scenes), most, 4)
         self.classes = torch.full((len(scenes), most), NO_BOX)
         self.sizes_px = torch.tensor([geometry.size_of(scene.thermal) for scene in scenes])
-        self.share = loop.shares([scene.dataset for scene in scenes])
+        self.share = loop.sampling_probabilities([scene.dataset for scene in scenes])
         self.variants = len(views_of[0])
         for index, (scene, of_scene) in enumerate(zip(scenes, views_of)):
             high, wide = scene.thermal.shape
@@ -105,14 +105,14 @@ class Store:
         boxes_px, classes = self.boxes_px[chosen], self.classes[chosen]
         scale = torch.exp(uniform(*np.log(_SCALES)))
         mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-        middle_px = _middles_px(boxes_px, classes, self.sizes_px[chosen], side_px / scale, uniform)
+        middle_px = _window_centres_px(boxes_px, classes, self.sizes_px[chosen], side_px / scale, uniform)
 
         grid = _grid(middle_px, scale, mirror, side_px)
         images = F.grid_sample(self.images[views_].float() / 255, grid, align_corners=False)
         labels = F.grid_sample(self.labels[chosen].float() - NOT_LABELLED, grid, mode='nearest',
                                align_corners=False)[:, 0] + NOT_LABELLED
-        boxes_px, classes = _in_window(boxes_px, classes, middle_px, scale, mirror, side_px)
-        return Batch(_in_other_light(images, uniform, draw), labels.round().long(), boxes_px,
+        boxes_px, classes = _crop_boxes(boxes_px, classes, middle_px, scale, mirror, side_px)
+        return Batch(_augment_photometric(images, uniform, draw), labels.round().long(), boxes_px,
                      classes)
 
 
@@ -127,16 +127,16 @@ class _Uniform:
         return low + (high - low) * drawn
 
 
-def _middles_px(boxes_px: Tensor, classes: Tensor, sizes_px: Tensor, seen_px: Tensor,
-                uniform: _Uniform) -> Tensor:
+def _window_centres_px(boxes_px: Tensor, classes: Tensor, sizes_px: Tensor, window_size_px: Tensor,
+                       uniform: _Uniform) -> Tensor:
     """Return the middle ``(B, 2)`` of each window in its image: near an object, or anywhere."""
     anywhere = uniform(0, 1, 2) * sizes_px
     chosen = ((classes >= 0) * uniform(0.01, 1, classes.shape[1])).argmax(1)
     box = boxes_px[torch.arange(len(chosen), device=chosen.device), chosen]
-    near = (box[:, :2] + box[:, 2:]) / 2 + uniform(-0.4, 0.4, 2) * seen_px[:, None]
-    wanted = (uniform(0, 1) < 0.5) & (classes >= 0).any(1)
-    middle = torch.where(wanted[:, None], near, anywhere)
-    half = seen_px[:, None] / 2
+    near = (box[:, :2] + box[:, 2:]) / 2 + uniform(-0.4, 0.4, 2) * window_size_px[:, None]
+    centre_on_object = (uniform(0, 1) < 0.5) & (classes >= 0).any(1)
+    middle = torch.where(centre_on_object[:, None], near, anywhere)
+    half = window_size_px[:, None] / 2
     within = torch.minimum(torch.maximum(middle, half), sizes_px - half)
     return torch.where(sizes_px > 2 * half, within, sizes_px / 2)  # too small an image: all of it
 
@@ -151,8 +151,8 @@ def _grid(middle_px: Tensor, scale: Tensor, mirror: Tensor, side_px: int) -> Ten
                        -1)
 
 
-def _in_window(boxes_px: Tensor, classes: Tensor, middle_px: Tensor, scale: Tensor,
-               mirror: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
+def _crop_boxes(boxes_px: Tensor, classes: Tensor, middle_px: Tensor, scale: Tensor,
+                mirror: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
     """Return boxes in pixels of the window; what is mostly outside is neither there nor not."""
     left_top, right_bottom = ((corner - middle_px[:, None]) * scale[:, None, None]
                               for corner in boxes_px.split(2, -1))
@@ -168,12 +168,12 @@ def _in_window(boxes_px: Tensor, classes: Tensor, middle_px: Tensor, scale: Tens
     return cut, torch.where((wide * high > 0) | (classes == NO_BOX), classes, NO_BOX)
 
 
-def _in_other_light(images: Tensor, uniform: _Uniform, draw: torch.Generator) -> Tensor:
+def _augment_photometric(images: Tensor, uniform: _Uniform, draw: torch.Generator) -> Tensor:
     """Change exposure, contrast, colour, sharpness and noise; of two cameras each by itself."""
     cameras = images.split([3, images.shape[1] - 3], 1) if images.shape[1] > 3 else (images,)
-    changed = [_exposed(camera, uniform) for camera in cameras]
+    changed = [_augment_exposure(camera, uniform) for camera in cameras]
     if len(cameras) > 1:
-        changed = [camera * (uniform(0, 1, 1, 1, 1) > _BLIND) for camera in changed]
+        changed = [camera * (uniform(0, 1, 1, 1, 1) > _CAMERA_DROPOUT) for camera in changed]
     images = torch.cat(changed, 1)
     soft = F.avg_pool2d(images, 3, 1, 1)
     images = torch.lerp(images, soft, uniform(-0.7, 1.0, 1, 1, 1).clamp_min(0))
@@ -181,7 +181,7 @@ def _in_other_light(images: Tensor, uniform: _Uniform, draw: torch.Generator) ->
     return (images + noise * uniform(0, 0.04, 1, 1, 1)).clamp(0, 1)
 
 
-def _exposed(camera: Tensor, uniform: _Uniform) -> Tensor:
+def _augment_exposure(camera: Tensor, uniform: _Uniform) -> Tensor:
     """Change the exposure, contrast and colour of one camera."""
     exponent, gain = torch.exp(uniform(-0.4, 0.4, 1, 1, 1)), uniform(0.75, 1.3, 1, 1, 1)
     colour = uniform(0.9, 1.1, camera.shape[1], 1, 1)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import cv2
 from ivf_ros.registration.features import structure
-from ivf_ros.registration.inputs import resized
+from ivf_ros.registration.inputs import resize_to
 from ivf_ros.registration.matching import correlate_cells
 import numpy as np
 
@@ -47,10 +47,10 @@ def common_displacement_px(pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     side = 2 * _REACH_PX + 1
     total: np.ndarray | float = 0.0
     for thermal, luma in pairs:
-        features, others = (structure(resized(image, _SIZE).astype(np.float32) / 255)
+        features, others = (structure(resize_to(image, _SIZE).astype(np.float32) / 255)
                             for image in (thermal, luma))
-        around = cv2.copyMakeBorder(others, *(_REACH_PX,) * 4, cv2.BORDER_CONSTANT)
-        total = total + correlate_cells(features, around, _REACH_PX, _CELL_PX)
+        search_region = cv2.copyMakeBorder(others, *(_REACH_PX,) * 4, cv2.BORDER_CONSTANT)
+        total = total + correlate_cells(features, search_region, _REACH_PX, _CELL_PX)
     summed = cv2.blur(np.asarray(total), (3, 3))  # neighbouring cells
     rows, columns = summed.shape[:2]
     y, x = np.divmod(summed.argmax(2).ravel(), side)
@@ -72,7 +72,7 @@ def common_displacement_px(pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     return in_pixels.reshape(size[1], size[0], 2).astype(np.float32)
 
 
-def realigned(thermal: np.ndarray, displacement_px: np.ndarray) -> np.ndarray:
+def displace(thermal: np.ndarray, displacement_px: np.ndarray) -> np.ndarray:
     """Return a thermal image moved by ``(H, W, 2)`` pixels, which change slowly over it."""
     row, column = np.mgrid[:thermal.shape[0], :thermal.shape[1]].astype(np.float32)
     return cv2.remap(thermal, column - displacement_px[..., 0], row - displacement_px[..., 1],

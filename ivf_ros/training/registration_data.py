@@ -16,9 +16,9 @@ from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.simulator.rig import RigParameters
-from ivf_ros.registration.inputs import contrast
+from ivf_ros.registration.inputs import normalize_contrast
 from ivf_ros.registration.learned_input import normalized_input
-from ivf_ros.training.realignment import common_displacement_px, realigned
+from ivf_ros.training.realignment import common_displacement_px, displace
 from ivf_ros.training.settings import RegistrationTraining
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 WIDTH_PX, HEIGHT_PX = 256, 192
 _SCENE_WIDTH_PX = 640
 _VIDEO_STEP = 40  # frames
-_ONE_RIG = 30  # pairs, from which on what they have in common is a property of the rig
+_MIN_PAIRS_OF_RIG = 30  # pairs, from which on what they have in common is a property of the rig
 _EXACT_PX = 0.3
 _UNKNOWN_PX = 3.0
 _SIMULATED_SEED = 1000  # tests and demonstrations use smaller ones
@@ -56,7 +56,7 @@ class Scene:
     dataset: str
     thermal: np.ndarray
     luma: np.ndarray
-    label_px: float
+    label_sigma_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Example:
     thermal: np.ndarray
     rgb: np.ndarray
     H_thermal_to_rgb: np.ndarray
-    label_px: float
+    label_sigma_px: float
 
 
 def training_scenes(folder: Path, simulated: int = 60) -> list[Scene]:
@@ -110,21 +110,21 @@ def scene_of(sample: Sample) -> Scene:
     """Return an aligned sample as a scene; raise SourceError where it cannot be read."""
     thermal, rgb = sample.read_thermal(), sample.read_rgb()
     size = _SCENE_WIDTH_PX, round(_SCENE_WIDTH_PX * rgb.shape[0] / rgb.shape[1])
-    label_px = _UNKNOWN_PX if sample.alignment_px is None \
+    label_sigma_px = _UNKNOWN_PX if sample.alignment_px is None \
         else sample.alignment_px * size[0] / rgb.shape[1]
-    thermal, luma = (_levels(cv2.resize(contrast(image), size, interpolation=cv2.INTER_AREA
+    thermal, luma = (_levels(cv2.resize(normalize_contrast(image), size, interpolation=cv2.INTER_AREA
                                         if image.shape[1] > size[0] else cv2.INTER_CUBIC))
                      for image in (thermal, rgb))
-    return Scene(sample.name, sample.dataset, thermal, luma, label_px)
+    return Scene(sample.name, sample.dataset, thermal, luma, label_sigma_px)
 
 
 def _realigned(scenes: list[Scene]) -> list[Scene]:
     """Return the scenes of a data set without what they are off by in common."""
-    if len(scenes) < _ONE_RIG:
+    if len(scenes) < _MIN_PAIRS_OF_RIG:
         return scenes
     size = _SCENE_WIDTH_PX, scenes[0].luma.shape[0]
     common_px = common_displacement_px([(scene.thermal, scene.luma) for scene in scenes], size)
-    return [replace(scene, thermal=realigned(scene.thermal, cv2.resize(
+    return [replace(scene, thermal=displace(scene.thermal, cv2.resize(
         common_px, geometry.size_of(scene.thermal)))) for scene in scenes]
 
 
@@ -138,15 +138,15 @@ def simulated_scenes(seeds: Iterable[int]) -> Iterator[Scene]:
             thermal, rgb, truth = simulator.render(time_s, seed)
             assert truth.H_thermal_to_rgb is not None
             size = geometry.size_of(rgb)
-            on_grid = cv2.warpPerspective(contrast(thermal), truth.H_thermal_to_rgb, size,
+            on_grid = cv2.warpPerspective(normalize_contrast(thermal), truth.H_thermal_to_rgb, size,
                                           borderMode=cv2.BORDER_REFLECT_101)
-            seen = geometry.coverage(truth.H_thermal_to_rgb, geometry.size_of(thermal), size)
-            rows, columns = (np.flatnonzero(seen.mean(axis) > 0.97) for axis in (1, 0))
+            coverage = geometry.coverage(truth.H_thermal_to_rgb, geometry.size_of(thermal), size)
+            rows, columns = (np.flatnonzero(coverage.mean(axis) > 0.97) for axis in (1, 0))
             if len(rows) < 200 or len(columns) < 260:
                 continue
             window = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
             yield Scene(f'{condition} {seed} {time_s:g} s', 'simulator',
-                        _levels(on_grid[window]), _levels(contrast(rgb)[window]), _EXACT_PX)
+                        _levels(on_grid[window]), _levels(normalize_contrast(rgb)[window]), _EXACT_PX)
 
 
 def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Example:
@@ -158,21 +158,21 @@ def example(scene: Scene, random: np.random.Generator, easy: float = 0.0) -> Exa
     """
     hard = random.random() >= easy
     luma, thermal = (image.astype(np.float32) / 255 for image in (scene.luma, scene.thermal))
-    label_px = scene.label_px
+    label_sigma_px = scene.label_sigma_px
     if not hard:
-        thermal, label_px = (1 - luma if random.random() < 0.5 else luma), _EXACT_PX
+        thermal, label_sigma_px = (1 - luma if random.random() < 0.5 else luma), _EXACT_PX
     elif random.random() < _PSEUDO:
-        thermal, label_px = augmentation.pseudo_look(luma, random), _EXACT_PX
-    view = _view(geometry.size_of(luma), random)
-    H = _misalignment(random)
+        thermal, label_sigma_px = augmentation.simulate_thermal(luma, random), _EXACT_PX
+    view = _random_view(geometry.size_of(luma), random)
+    H = _random_misalignment(random)
     rgb_view = _warped(luma, view)
     thermal_view = _warped(thermal, np.linalg.inv(H) @ view)
     if hard:
-        thermal_view = augmentation.thermal_look(thermal_view, random)
-        rgb_view = augmentation.rgb_look(rgb_view, random)
-    in_view = geometry.scale_in_middle(view, geometry.size_of(luma))
+        thermal_view = augmentation.augment_thermal(thermal_view, random)
+        rgb_view = augmentation.augment_rgb(rgb_view, random)
+    in_view = geometry.scale_at_centre(view, geometry.size_of(luma))
     return Example(normalized_input(thermal_view), normalized_input(rgb_view), H,
-                   label_px * in_view)
+                   label_sigma_px * in_view)
 
 
 def examples(settings: RegistrationTraining
@@ -192,17 +192,17 @@ def as_tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor
         ``(B, 2, H, W)`` float32.
     H_thermal_to_rgb
         ``(B, 3, 3)`` float32.
-    label_px
+    label_sigma_px
         ``(B,)`` float32.
 
     """
     thermal, rgb = (torch.from_numpy(np.stack([getattr(one, name) for one in batch]))
                     .contiguous(memory_format=torch.channels_last) for name in ('thermal', 'rgb'))
     H = torch.from_numpy(np.stack([one.H_thermal_to_rgb for one in batch])).float()
-    return thermal, rgb, H, torch.tensor([one.label_px for one in batch], dtype=torch.float32)
+    return thermal, rgb, H, torch.tensor([one.label_sigma_px for one in batch], dtype=torch.float32)
 
 
-def mapped(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
+def map_pixels(pixels: Tensor, H: Tensor, stride: int) -> Tensor:
     """Map pixels ``(B, ..., 2)`` of a map by ``H`` (B, 3, 3), which is in pixels of the image."""
     flat = pixels.flatten(1, -2) * stride + (stride - 1) / 2
     moved = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ H.transpose(1, 2)
@@ -213,7 +213,7 @@ def _levels(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 
-def _view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+def _random_view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     """Return the homography from a scene to a view: crop, mirror, aspect, a little rotation."""
     width = size[0] * random.uniform(0.5, 1.0)
     height = min(size[1], width * HEIGHT_PX / WIDTH_PX * random.uniform(0.75, 1.2))
@@ -227,7 +227,7 @@ def _view(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
     return turn @ mirror @ crop
 
 
-def _misalignment(random: np.random.Generator) -> np.ndarray:
+def _random_misalignment(random: np.random.Generator) -> np.ndarray:
     corners = geometry.corners_px((WIDTH_PX, HEIGHT_PX))
     reach_px = _CORNER_REACH * WIDTH_PX * random.uniform(0.2, 1.0)
     jitter = geometry.from_corners(corners, corners + random.uniform(-reach_px, reach_px, (4, 2)))
@@ -240,12 +240,12 @@ def _misalignment(random: np.random.Generator) -> np.ndarray:
         @ geometry.translation(-middle[0], -middle[1])
     mild = geometry.from_corners(corners, corners + 0.3 * random.uniform(-reach_px, reach_px,
                                                                          (4, 2)))
-    return geometry.normalized(rig @ mild)
+    return geometry.normalize_homography(rig @ mild)
 
 
 def _warped(image: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Return the view of an image by a homography, smoothed first where that shrinks it."""
-    shrink = geometry.scale_in_middle(H, geometry.size_of(image))
+    shrink = geometry.scale_at_centre(H, geometry.size_of(image))
     if shrink < 0.8:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / shrink)
     return cv2.warpPerspective(image, H, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_LINEAR,

@@ -32,7 +32,7 @@ from ivf_ros.training.registration_data import (
     Example,
     examples,
     HEIGHT_PX,
-    mapped,
+    map_pixels,
     Scene,
     WIDTH_PX,
 )
@@ -74,17 +74,17 @@ def train(scenes: Sequence[Scene], out: Path, settings: DfaTraining,
         baseline = weights.load(DfaNetwork(sfm=False, fem=False), Path(settings.start_from))
         network.load_state_dict(baseline.state_dict(), strict=False)  # modules begin as nothing
     return loop.run(network, lambda batch: losses(network, batch, settings),
-                    loop.drawn(examples(settings), scenes, settings.batch), out, settings,
+                    loop.make_batch_sampler(examples(settings), scenes, settings.batch), out, settings,
                     overfit)
 
 
 def losses(network: DfaNetwork, batch: Sequence[Example], settings: DfaTraining) -> loop.Losses:
     """Return the sum of the three losses; each, and the shares of cells and patches found."""
-    thermal, rgb, H, label_px = as_tensors(batch)
+    thermal, rgb, H, label_sigma_px = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         coarse, weight, fine = network(thermal, rgb)
     count = len(batch)
-    told = {name: torch.zeros(()) for name in ('coarse', 'weight', 'found')}
+    logged = {name: torch.zeros(()) for name in ('coarse', 'weight', 'found')}
     # Where nearly nothing moved, where a cell lies would tell what it matches.
     far = [index for index, one in enumerate(batch) if geometry.corner_error_px(
         one.H_thermal_to_rgb, np.eye(3), (WIDTH_PX, HEIGHT_PX)) > _LEAST_MOVED_PX]
@@ -94,16 +94,16 @@ def losses(network: DfaNetwork, batch: Sequence[Example], settings: DfaTraining)
                               for part in (slice(count), slice(count, None)))
         there = coarse_loss(*of_thermal, of_rgb[0], H[far], scale, points)
         back = coarse_loss(*of_rgb, of_thermal[0], torch.linalg.inv(H[far]), scale, points)
-        told = {name: (a + b) / 2 for name, a, b in zip(told, there, back)}
-    told['fine'], told['placed'] = fine_loss(
-        fine[:count], fine[count:], H, label_px / FINE_STRIDE, network.fine_log_scale.exp(),
+        logged = {name: (a + b) / 2 for name, a, b in zip(logged, there, back)}
+    logged['fine'], logged['placed'] = fine_loss(
+        fine[:count], fine[count:], H, label_sigma_px / FINE_STRIDE, network.fine_log_scale.exp(),
         settings.fine_points)
-    total = told['coarse'] + settings.weight_weight * told['weight'] \
-        + settings.fine_weight * told['fine']
-    return total, told
+    total = logged['coarse'] + settings.weight_weight * logged['weight'] \
+        + settings.fine_weight * logged['fine']
+    return total, logged
 
 
-def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale: Tensor,
+def coarse_loss(queries: Tensor, weight: Tensor, candidates: Tensor, H: Tensor, scale: Tensor,
                 points: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     Look for random cells of one image among all cells of the other.
@@ -113,7 +113,7 @@ def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale
     asked, offered:
         ``(B, C, h, w)`` coarse descriptors.
     weight:
-        ``(B, h, w)`` of the cells that are asked for, as logits.
+        ``(B, h, w)`` of the cells that are queries for, as logits.
     H:
         ``(B, 3, 3)`` from pixels of the one to pixels of the other.
     scale:
@@ -128,12 +128,12 @@ def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale
         the most similar cell is within one cell of where it should be; the share of those.
 
     """
-    count, _, height, width = asked.shape
+    count, _, height, width = queries.shape
     chosen = torch.randint(height * width, (count, points))
-    similarity = scale * torch.einsum('bpc,bcn->bpn', _gathered(asked, chosen),
-                                      offered.flatten(2))
+    similarity = scale * torch.einsum('bpc,bcn->bpn', _gather(queries, chosen),
+                                      candidates.flatten(2))
     cells = torch.stack([chosen % width, chosen // width], -1).float()
-    places = mapped(cells, H, COARSE_STRIDE)
+    places = map_pixels(cells, H, COARSE_STRIDE)
     inside = _inside(places, width, height)
     with torch.no_grad():
         best = similarity.argmax(2)
@@ -149,7 +149,7 @@ def coarse_loss(asked: Tensor, weight: Tensor, offered: Tensor, H: Tensor, scale
     x, y = base.long().unbind(1)
     corners = logarithm[torch.arange(len(x))[:, None, None], (y[:, None] + torch.arange(2))[
         :, :, None], (x[:, None] + torch.arange(2))[:, None]]
-    return -_between(corners, part).mean(), weight_loss, found[inside].mean()
+    return -_interpolate_bilinear(corners, part).mean(), weight_loss, found[inside].mean()
 
 
 def fine_loss(thermal: Tensor, rgb: Tensor, H: Tensor, label_sigma: Tensor, scale: Tensor,
@@ -158,7 +158,7 @@ def fine_loss(thermal: Tensor, rgb: Tensor, H: Tensor, label_sigma: Tensor, scal
     Look for small thermal patches among all displacements within ``REACH`` in RGB.
 
     RGB descriptors are brought onto the thermal grid around each patch, with an offset of the
-    middle that is drawn at random for each, so that it tells nothing. The label itself may be off
+    middle that is make_batch_sampler at random for each, so that it tells nothing. The label itself may be off
     by some cells d, which is drawn from a normal distribution that is known: the loss is
     -log sum_d N(d) exp(-L(d)), where L(d) is the cross-entropy if the label were off by d.
 
@@ -186,10 +186,10 @@ def fine_loss(thermal: Tensor, rgb: Tensor, H: Tensor, label_sigma: Tensor, scal
     left = torch.randint(width - PATCH + 1, (count, points))
     top = torch.randint(height - PATCH + 1, (count, points))
     offset = _OFFSET * (2 * torch.rand(count, points, 2) - 1)
-    asked = _patches_at(thermal, left, top)
+    queries = _patches_at(thermal, left, top)
     corner = torch.stack([left, top], -1).float()
-    offered, inside = _offered(rgb, corner + offset, H)
-    logits = scale * patch_similarity(asked, offered)
+    candidates, inside = _sample_windows(rgb, corner + offset, H)
+    logits = scale * patch_similarity(queries, candidates)
     place = REACH - offset.flatten(0, 1)  # among the displacements
     sigma = label_sigma[:, None].expand(-1, points).flatten()
     logits, place, sigma = logits[inside], place[inside], sigma[inside]
@@ -214,7 +214,7 @@ def label_likelihood(logits: Tensor, place: Tensor, sigma: Tensor) -> Tensor:
     logarithm = logits.flatten(1).log_softmax(1).unflatten(1, (side, side))
     whole, part = place.floor(), place - place.floor()
     # Minus the cross-entropy if the label were at any place with the same fraction.
-    mixed = _between(torch.stack([
+    mixed = _interpolate_bilinear(torch.stack([
         torch.stack([logarithm[:, :-1, :-1], logarithm[:, :-1, 1:]], -1),
         torch.stack([logarithm[:, 1:, :-1], logarithm[:, 1:, 1:]], -1)], -2),
         part[:, None, None])
@@ -230,11 +230,11 @@ def _patches_at(features: Tensor, left: Tensor, top: Tensor) -> Tensor:
     width = features.shape[3]
     axis = torch.arange(PATCH)
     index = (top[..., None, None] + axis[:, None]) * width + left[..., None, None] + axis
-    vectors = _gathered(features, index.flatten(1)).unflatten(1, (-1, PATCH * PATCH))
+    vectors = _gather(features, index.flatten(1)).unflatten(1, (-1, PATCH * PATCH))
     return vectors.flatten(0, 1).transpose(1, 2).unflatten(2, (PATCH, PATCH))
 
 
-def _offered(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
+def _sample_windows(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
     """
     Bring what lies around thermal patches in RGB onto the thermal grid.
 
@@ -246,7 +246,7 @@ def _offered(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
     axis = torch.arange(side) - float(REACH)
     x, y = torch.meshgrid(axis, axis, indexing='xy')
     cells = corner[:, :, None] + torch.stack([x, y], -1).flatten(0, 1)
-    places = mapped(cells, H, FINE_STRIDE)
+    places = map_pixels(cells, H, FINE_STRIDE)
     middle = places[:, :, REACH * side + REACH::side + 1][:, :, :PATCH]  # a diagonal of the patch
     inside = _inside(middle, width, height).all(2)
     unit = (places + 0.5) * (2 / torch.tensor([width, height])) - 1
@@ -256,7 +256,7 @@ def _offered(rgb: Tensor, corner: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
     return patches.unflatten(2, (side, side)), inside.flatten()
 
 
-def _between(corners: Tensor, part: Tensor) -> Tensor:
+def _interpolate_bilinear(corners: Tensor, part: Tensor) -> Tensor:
     """Interpolate (..., 2, 2) rows and columns bilinearly at ``part`` (..., 2), x and y."""
     x, y = part.unbind(-1)
     upper, lower = (corners[..., row, 0] * (1 - x) + corners[..., row, 1] * x for row in (0, 1))
@@ -268,7 +268,7 @@ def _inside(places: Tensor, width: int, height: int) -> Tensor:
     return (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
 
 
-def _gathered(features: Tensor, index: Tensor) -> Tensor:
+def _gather(features: Tensor, index: Tensor) -> Tensor:
     """Return the vectors (B, N, C) at flat places (B, N) of features (B, C, h, w)."""
     flat = features.flatten(2).transpose(1, 2)
     return torch.gather(flat, 1, index[..., None].expand(-1, -1, flat.shape[2]))

@@ -27,7 +27,7 @@ from ivf_ros.training.registration_data import (
     Example,
     examples,
     HEIGHT_PX,
-    mapped,
+    map_pixels,
     Scene,
     WIDTH_PX,
 )
@@ -39,7 +39,7 @@ import torch.nn.functional as F
 
 
 @dataclass(frozen=True)
-class Level:
+class MatchingLevel:
     """
     How blocks of one map are looked for.
 
@@ -59,7 +59,7 @@ class Level:
     shift_px: float
 
 
-LEVELS = (Level(4, 8, 12.0, 52.0), Level(8, 8, 8.0, 20.0), Level(10, 5, 2.5, 7.0))
+LEVELS = (MatchingLevel(4, 8, 12.0, 52.0), MatchingLevel(8, 8, 8.0, 20.0), MatchingLevel(10, 5, 2.5, 7.0))
 
 
 def train(scenes: Sequence[Scene], out: Path, settings: FastTraining,
@@ -82,26 +82,26 @@ def train(scenes: Sequence[Scene], out: Path, settings: FastTraining,
     torch.manual_seed(settings.seed)
     network = FastNetwork()
     return loop.run(network, lambda batch: losses(network, batch, settings),
-                    loop.drawn(examples(settings), scenes, settings.batch), out, settings,
+                    loop.make_batch_sampler(examples(settings), scenes, settings.batch), out, settings,
                     overfit)
 
 
 def losses(network: FastNetwork, batch: Sequence[Example], settings: FastTraining) -> loop.Losses:
     """Return the sum of the losses of the three maps; each, and the share of blocks found."""
-    thermal, rgb, H, label_px = as_tensors(batch)
+    thermal, rgb, H, label_sigma_px = as_tensors(batch)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         of_thermal, of_rgb = network(thermal, rgb)
-    told, total = {}, torch.zeros(())
+    logged, total = {}, torch.zeros(())
     for index, (name, level) in enumerate(zip(('eighth', 'quarter', 'half'), LEVELS)):
-        H_start = H @ _off(len(batch), level)
-        told[name], told[name + '_found'] = block_loss(
+        H_start = H @ _random_misalignment(len(batch), level)
+        logged[name], logged[name + '_found'] = block_loss(
             of_thermal[index], of_rgb[index], H, H_start, level, STRIDES[index],
-            label_px / STRIDES[index], network.log_scales[index].exp(), settings.blocks)
-        total = total + told[name]
-    return total, told
+            label_sigma_px / STRIDES[index], network.log_scales[index].exp(), settings.blocks)
+        total = total + logged[name]
+    return total, logged
 
 
-def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: Level,
+def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: MatchingLevel,
                stride: int, label_sigma: Tensor, scale: Tensor, blocks: int
                ) -> tuple[Tensor, Tensor]:
     """
@@ -140,20 +140,20 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
     inner, outer = (_square(torch.arange(side + 2 * more).float() - side // 2 - more)
                     for more in (0, reach))
     block = _sampled(thermal, centres[:, :, None] + inner)  # (B, N, side^2, C)
-    around = _sampled(rgb, mapped(centres[:, :, None] + outer, H_start, stride))
+    search_region = _sampled(rgb, map_pixels(centres[:, :, None] + outer, H_start, stride))
 
-    correlation = _correlation(block, around, side, reach)
-    undisplaced = around.unflatten(2, (side + 2 * reach,) * 2)[
+    correlation = _correlation(block, search_region, side, reach)
+    undisplaced = search_region.unflatten(2, (side + 2 * reach,) * 2)[
         :, :, reach:-reach, reach:-reach].flatten(2)
     energy = block.flatten(2).square().sum(2) * undisplaced.square().sum(2)
     logits = scale * correlation / (energy + 1e-4).sqrt()[..., None]
 
-    place = mapped(centres, H, stride)
-    true = mapped(place, torch.linalg.inv(H_start), stride) - centres
+    place = map_pixels(centres, H, stride)
+    true = map_pixels(place, torch.linalg.inv(H_start), stride) - centres
     displacement = _square(torch.arange(-reach, reach + 1).float())  # (D, 2)
     sigma = (label_sigma ** 2 + 0.4 ** 2).sqrt()[:, None, None]
-    off = (true[:, :, None] - displacement).square().sum(3)
-    label = F.log_softmax(-off / (2 * sigma ** 2), 2)
+    squared_distance = (true[:, :, None] - displacement).square().sum(3)
+    label = F.log_softmax(-squared_distance / (2 * sigma ** 2), 2)
     # A block counts where its true place is within reach and in the RGB image.
     valid = (true.abs().amax(2) <= reach) & (place >= 0).all(2) \
         & (place <= torch.tensor([width - 1.0, height - 1.0])).all(2)
@@ -161,17 +161,17 @@ def block_loss(thermal: Tensor, rgb: Tensor, H: Tensor, H_start: Tensor, level: 
         return logits.sum() * 0, torch.zeros(())
     lost = -torch.logsumexp(F.log_softmax(logits, 2) + label, 2)
     with torch.no_grad():
-        near = off.gather(2, logits.argmax(2, keepdim=True))[..., 0] <= 1.5 ** 2
+        near = squared_distance.gather(2, logits.argmax(2, keepdim=True))[..., 0] <= 1.5 ** 2
     return lost[valid].mean(), near[valid].float().mean()
 
 
-def _off(count: int, level: Level) -> Tensor:
+def _random_misalignment(count: int, level: MatchingLevel) -> Tensor:
     """Return ``(count, 3, 3)`` homographies by which the search begins too far off."""
     corners = geometry.corners_px((WIDTH_PX, HEIGHT_PX))
-    apart = (2 * torch.rand(count, 4, 2) - 1) * level.corners_px \
+    corner_offsets = (2 * torch.rand(count, 4, 2) - 1) * level.corners_px \
         + (2 * torch.rand(count, 1, 2) - 1) * level.shift_px
     return torch.from_numpy(np.stack([geometry.from_corners(corners, corners + one)
-                                      for one in apart.double().numpy()])).float()
+                                      for one in corner_offsets.double().numpy()])).float()
 
 
 def _square(axis: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def _sampled(features: Tensor, places: Tensor) -> Tensor:
     return found.permute(0, 2, 3, 1)
 
 
-def _correlation(block: Tensor, around: Tensor, side: int, reach: int) -> Tensor:
+def _correlation(block: Tensor, search_region: Tensor, side: int, reach: int) -> Tensor:
     """
     Return the correlation ``(B, N, D)`` of blocks with their surroundings at all displacements.
 
@@ -200,5 +200,5 @@ def _correlation(block: Tensor, around: Tensor, side: int, reach: int) -> Tensor
                     + torch.arange(2 * reach + 1)).flatten()
     own = torch.arange(side * side) * wide * wide
     index = (own + pixel.flatten())[None] + displacement[:, None]  # (D, side^2)
-    products = (block @ around.transpose(2, 3)).flatten(2)
+    products = (block @ search_region.transpose(2, 3)).flatten(2)
     return products[..., index.flatten()].unflatten(2, index.shape).sum(3)

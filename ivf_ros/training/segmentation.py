@@ -18,12 +18,12 @@ from pathlib import Path
 
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.encoder import WayDown
+from ivf_ros.nn.encoder import Encoder
 from ivf_ros.nn.weights import load
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import loop
 from ivf_ros.training.fusion_data import NOT_LABELLED
-from ivf_ros.training.perception_windows import Batch, Store
+from ivf_ros.training.perception_windows import Batch, WindowSampler
 from ivf_ros.training.settings import SegmentationTraining
 from ivf_ros.types import MFNET_CLASSES
 import torch
@@ -33,7 +33,7 @@ import torch.nn.functional as F
 _AUXILIARY_WEIGHT = 0.4
 
 
-def train(store: Store, out: Path, settings: SegmentationTraining, overfit: bool = False
+def train(sampler: WindowSampler, out: Path, settings: SegmentationTraining, overfit: bool = False
           ) -> SegmentationNetwork:
     """
     Train, or go on training where ``out`` holds a checkpoint of the same settings.
@@ -51,14 +51,14 @@ def train(store: Store, out: Path, settings: SegmentationTraining, overfit: bool
 
     """
     torch.manual_seed(settings.seed)
-    channels = store.images.shape[1]
+    channels = sampler.images.shape[1]
     network = SegmentationNetwork(len(MFNET_CLASSES), channels)
     if settings.start_from:
         start_from(network, channels, Path(settings.start_from))
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return loop.run(network, lambda batch: losses(network, batch, settings.overlap),
-                    lambda random, _step: store.batch(random, settings.batch, settings.side_px),
+                    lambda random, _step: sampler.batch(random, settings.batch, settings.side_px),
                     out, settings, overfit)
 
 
@@ -73,7 +73,7 @@ def start_from(network: SegmentationNetwork, channels: int, detector: Path) -> N
 
     """
     trained = load(DetectionNetwork(len(CLASS_NAMES), channels), detector)
-    for name, _ in WayDown(channels).named_children():
+    for name, _ in Encoder(channels).named_children():
         getattr(network, name).load_state_dict(getattr(trained, name).state_dict())
 
 
@@ -84,11 +84,11 @@ def losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float) ->
     labels = batch.labels[:, ::2, ::2]
     logits, auxiliary = (F.interpolate(one.float(), labels.shape[1:], mode='bilinear')
                          for one in (logits, auxiliary))
-    told = {'entropy': cross_entropy(logits, labels),
-            'auxiliary': cross_entropy(auxiliary, labels),
-            'overlap': overlap_loss(logits, labels)}
-    return told['entropy'] + _AUXILIARY_WEIGHT * told['auxiliary'] \
-        + overlap_weight * told['overlap'], told
+    logged = {'entropy': cross_entropy(logits, labels),
+              'auxiliary': cross_entropy(auxiliary, labels),
+              'overlap': overlap_loss(logits, labels)}
+    return logged['entropy'] + _AUXILIARY_WEIGHT * logged['auxiliary'] \
+        + overlap_weight * logged['overlap'], logged
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

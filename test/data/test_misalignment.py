@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.data.misalignment import misaligned, random_homography, WARP_SETS, WarpError
+from ivf_ros.data.misalignment import misalign, random_homography, WARP_SETS, WarpError
 import numpy as np
 import pytest
 
@@ -65,7 +65,7 @@ def test_registering_the_misaligned_image_by_the_homography_gives_the_image_back
     noise = np.random.default_rng(0).uniform(0, 200, (48, 64)).astype(np.float32)
     thermal = cv2.GaussianBlur(noise, (0, 0), 3).astype(dtype)
     H = random_homography('medium', (64, 48), 1)
-    seen = misaligned(thermal, H)
+    seen = misalign(thermal, H)
     assert seen.dtype == dtype and seen.shape == thermal.shape
     back = geometry.warp(seen, H, (64, 48))
     inside = cv2.erode(geometry.coverage(H, (64, 48), (64, 48)).astype(np.uint8),

@@ -153,7 +153,7 @@ def _gauss_newton(template, image, mask):
         step = np.linalg.solve(normal, columns @ seen[mask])
         change = np.append(step[:8] / step[8], 0.0).reshape(3, 3)
         # seen(x) = template((I + change) x), so one goes back to bring them together.
-        M = geometry.normalized(M @ np.linalg.inv(
+        M = geometry.normalize_homography(M @ np.linalg.inv(
             np.linalg.inv(to_unit) @ (np.eye(3) + change) @ to_unit))
     return M
 
@@ -177,7 +177,7 @@ def test_labels_lie_where_warm_things_lie_in_thermal():
 
 
 def test_given_homography_is_the_truth():
-    H = geometry.normalized(geometry.translation(7, -4) @ geometry.scaling(1.1, 1.08))
+    H = geometry.normalize_homography(geometry.translation(7, -4) @ geometry.scaling(1.1, 1.08))
     source = small(rig__H_thermal_to_rgb=tuple(H.ravel().tolist()), seed=2)
     assert np.allclose(source.H_thermal_to_rgb, H)
     assert np.array_equal(source.render(0.0)[2].H_thermal_to_rgb, source.H_thermal_to_rgb)

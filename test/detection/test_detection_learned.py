@@ -8,12 +8,12 @@ import cv2
 from ivf_ros import detection, fusion
 from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.datasets import find_datasets
-from ivf_ros.data.known_classes import as_known
+from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.detection import anchor_free
-from ivf_ros.detection.network import cell_middles_px, DetectionNetwork
-from ivf_ros.detection.suppression import best_detections
+from ivf_ros.detection.network import cell_centres_px, DetectionNetwork
+from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.evaluation import metrics
 from ivf_ros.nn import weights
 from ivf_ros.thermal import Agc
@@ -31,7 +31,7 @@ def scene(condition='day', seed=3, index=60):
     fused = fusion.FusionStage().fuse(thermal.image, rgb.image, known).image
     large = [one for one in truth.detections
              if one.box_xyxy_px[3] - one.box_xyxy_px[1] >= 40]
-    return fused, as_known(large, detection.CLASS_NAMES)
+    return fused, map_class_names(large, detection.CLASS_NAMES)
 
 
 # Boxes
@@ -41,7 +41,7 @@ def test_of_boxes_of_one_class_that_overlap_the_best_one_stays():
     boxes = np.array([[10, 10, 30, 50], [11, 11, 31, 51], [10, 10, 30, 50], [60, 0, 80, 9]],
                      np.float32)
     scores = np.array([[0.6, 0.1], [0.9, 0.2], [0.1, 0.7], [0.2, 0.1]], np.float32)
-    found = best_detections(scores, boxes, ('person', 'vehicle'), (100, 60), 0.3, 0.5)
+    found = non_maximum_suppression(scores, boxes, ('person', 'vehicle'), (100, 60), 0.3, 0.5)
     assert [(one.class_name, round(one.score, 2)) for one in found] \
         == [('person', 0.9), ('vehicle', 0.7)]
     assert found[0].box_xyxy_px == (11, 11, 31, 51)
@@ -49,19 +49,19 @@ def test_of_boxes_of_one_class_that_overlap_the_best_one_stays():
 
 def test_boxes_are_clipped_to_the_image_and_those_beyond_it_are_dropped():
     boxes = np.array([[-5, -5, 20, 20], [90, 50, 130, 80], [110, 10, 130, 30]], np.float32)
-    found = best_detections(np.full((3, 1), 0.9, np.float32), boxes, ('person',), (100, 60), 0.3,
-                            0.5)
+    found = non_maximum_suppression(np.full((3, 1), 0.9, np.float32), boxes, ('person',), (100, 60), 0.3,
+                                    0.5)
     assert sorted(one.box_xyxy_px for one in found) == [(0, 0, 20, 20), (90, 50, 100, 60)]
-    assert best_detections(np.zeros((3, 1), np.float32), boxes, ('person',), (100, 60), 0.3,
-                           0.5) == []
+    assert non_maximum_suppression(np.zeros((3, 1), np.float32), boxes, ('person',), (100, 60), 0.3,
+                                   0.5) == []
 
 
 def test_boxes_go_by_the_names_that_a_detector_knows():
     named = [Detection((0, 0, 1, 1), name, 1.0)
              for name in ('car', 'bus', 'person', 'bike', 'motorcycle', IGNORED)]
-    assert [one.class_name for one in as_known(named, detection.CLASS_NAMES)] \
+    assert [one.class_name for one in map_class_names(named, detection.CLASS_NAMES)] \
         == ['vehicle', 'vehicle', 'person', 'bicycle', IGNORED, IGNORED]
-    assert [one.class_name for one in as_known(named, ('person', 'car'))] == [
+    assert [one.class_name for one in map_class_names(named, ('person', 'car'))] == [
         'car', IGNORED, 'person', IGNORED, IGNORED, IGNORED]
 
 
@@ -69,7 +69,7 @@ def test_boxes_go_by_the_names_that_a_detector_knows():
 
 
 def test_cells_lie_where_their_strides_put_them():
-    middles = cell_middles_px(torch.Size([2, 3]), 8, torch.device('cpu'))
+    middles = cell_centres_px(torch.Size([2, 3]), 8, torch.device('cpu'))
     assert middles.tolist() == [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12], [20, 12]]
 
 
@@ -79,7 +79,7 @@ def test_the_network_says_something_of_each_cell_of_three_grids(channels):
     logits, boxes_px = network(torch.rand(2, channels, 64, 96))
     cells = 8 * 12 + 4 * 6 + 2 * 3
     assert logits.shape == (2, cells, 3) and boxes_px.shape == (2, cells, 4)
-    middles = torch.cat([cell_middles_px(torch.Size([64 // s, 96 // s]), s, torch.device('cpu'))
+    middles = torch.cat([cell_centres_px(torch.Size([64 // s, 96 // s]), s, torch.device('cpu'))
                          for s in (8, 16, 32)])
     inside = (boxes_px[..., :2] <= middles) & (middles <= boxes_px[..., 2:])
     assert bool(inside.all())  # a box contains the middle of its cell
@@ -94,7 +94,7 @@ def test_people_and_vehicles_of_a_street_are_found(condition):
     found_all, true_all = [], []
     for seed in (3, 4):
         fused, true = scene(condition, seed)
-        hits = metrics.matched(detection.create().detect(fused), true)
+        hits = metrics.count_hits(detection.create().detect(fused), true)
         found_all.append(hits['hits'])
         true_all.append(hits['true'])
     assert sum(true_all) >= 4
@@ -121,7 +121,7 @@ def test_boxes_are_in_pixels_of_the_image_whatever_its_size():
     detector = detection.create()
     doubled = [Detection(tuple(2 * edge for edge in one.box_xyxy_px), one.class_name, one.score)
                for one in detector.detect(fused)]
-    assert metrics.matched(detector.detect(double), doubled, min_iou=0.7)['F1'] > 0.7
+    assert metrics.count_hits(detector.detect(double), doubled, min_iou=0.7)['F1'] > 0.7
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (7, 300), (33, 65), (120, 160, 3), (481, 641)])
@@ -135,7 +135,7 @@ def test_precisions_agree():
     fused, _ = scene()
     exact, quick = (detection.create(**{'network.precision': name}).detect(fused)
                     for name in ('float32', 'bfloat16'))
-    hits = metrics.matched(quick, exact, min_iou=0.8)
+    hits = metrics.count_hits(quick, exact, min_iou=0.8)
     assert hits['F1'] > 0.8
 
 
@@ -167,7 +167,7 @@ def test_wrong_weights_are_said(tmp_path):
         detection.create(**{'network.weights': str(other)})
 
 
-@pytest.mark.parametrize('path', [anchor_free.WEIGHTS, anchor_free.WEIGHTS_OF_BOTH])
+@pytest.mark.parametrize('path', [anchor_free.WEIGHTS, anchor_free.RGBT_WEIGHTS])
 def test_the_weights_of_the_package_say_where_they_come_from(path):
     told = weights.metadata(path)
     assert told['network'] == 'DetectionNetwork' and told['scores'] and told['teachers']
@@ -184,9 +184,9 @@ def test_on_real_pairs_that_people_labelled_fusion_finds_what_is_there(shared_da
         if sample.detections is None:
             continue
         pair = read_aligned(sample)
-        boxes = as_known(sample.detections.read(), detection.CLASS_NAMES)
-        matched = metrics.matched(detector.detect(fuser.fuse(pair.thermal, pair.rgb)), boxes)
-        hits, found, true = (total + matched[name] for total, name in
+        boxes = map_class_names(sample.detections.read(), detection.CLASS_NAMES)
+        count_hits = metrics.count_hits(detector.detect(fuser.fuse(pair.thermal, pair.rgb)), boxes)
+        hits, found, true = (total + count_hits[name] for total, name in
                              ((hits, 'hits'), (found, 'found'), (true, 'true')))
     assert true == 22
     assert hits / true >= 0.65 and hits / found >= 0.8
@@ -196,11 +196,11 @@ def test_both_cameras_together_are_looked_at_by_a_network_of_their_own():
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     thermal, rgb, truth = simulator.pair(60)
     warped = cv2.warpPerspective(Agc()(thermal.image), truth.H_thermal_to_rgb, rgb.size)
-    true = as_known((one for one in truth.detections
-                     if one.box_xyxy_px[3] - one.box_xyxy_px[1] >= 40), detection.CLASS_NAMES)
+    true = map_class_names((one for one in truth.detections
+                            if one.box_xyxy_px[3] - one.box_xyxy_px[1] >= 40), detection.CLASS_NAMES)
     detector = detection.create()
     assert detector.takes_thermal
-    both, alone = (metrics.matched(detector.detect(rgb.image, *given), true)['hits']
+    both, alone = (metrics.count_hits(detector.detect(rgb.image, *given), true)['hits']
                    for given in ((warped,), ()))
     assert both >= 0.5 * len(true) and both > alone
 

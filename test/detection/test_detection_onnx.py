@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ivf_ros import detection
-from ivf_ros.detection.onnx import letterboxed, read_nanodet
+from ivf_ros.detection.onnx import decode_nanodet, letterbox
 import numpy as np
 import pytest
 
@@ -92,7 +92,7 @@ def test_nanodet_boxes_are_means_of_distributions(tmp_path):
 
 def test_nanodet_of_another_size_is_an_error():
     with pytest.raises(detection.DetectionError, match='cells for 416x416'):
-        read_nanodet(nanodet()[0], 2, (416, 416))
+        decode_nanodet(nanodet()[0], 2, (416, 416))
 
 
 def test_a_model_that_takes_any_size_is_given_the_one_that_is_set(tmp_path):
@@ -144,7 +144,7 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 def test_letterboxing_keeps_the_shape_and_centres():
-    boxed, scale, corner = letterboxed(np.full((480, 640, 3), 200, np.uint8), (320, 320))
+    boxed, scale, corner = letterbox(np.full((480, 640, 3), 200, np.uint8), (320, 320))
     assert (scale, corner) == (0.5, (0, 40)) and boxed.shape == (320, 320, 3)
     assert (boxed[40:280] == 200).all()
     assert (boxed[:40] == 114).all() and (boxed[280:] == 114).all()

@@ -125,19 +125,19 @@ def test_the_median_and_the_maximum_of_a_box_are_measured():
     celsius = np.full((60, 80), 10.0, np.float32)
     celsius[20:40, 30:40] = 30.0
     celsius[25, 35] = 36.5
-    [found] = detection.with_temperatures([Detection((30, 20, 40, 40), 'person', 0.9)], celsius)
+    [found] = detection.add_temperatures([Detection((30, 20, 40, 40), 'person', 0.9)], celsius)
     assert found.median_celsius == 30.0 and found.maximum_celsius == 36.5
-    [wide] = detection.with_temperatures([Detection((0, 0, 80, 60), 'person', 0.9)], celsius)
+    [wide] = detection.add_temperatures([Detection((0, 0, 80, 60), 'person', 0.9)], celsius)
     assert wide.median_celsius == 10.0 and wide.maximum_celsius == 36.5
 
 
 def test_where_thermal_does_not_reach_there_is_no_temperature():
     celsius = np.full((60, 80), np.nan, np.float32)
     celsius[:, 40:] = 20.0
-    outside, across = detection.with_temperatures(
+    outside, across = detection.add_temperatures(
         [Detection((0, 0, 30, 30), 'person', 0.9), Detection((30, 0, 50, 30), 'person', 0.9)],
         celsius)
     assert outside.median_celsius is None and outside.maximum_celsius is None
     assert across.median_celsius == 20.0
-    [beyond] = detection.with_temperatures([Detection((-9, -9, -1, -1), 'person', 0.9)], celsius)
+    [beyond] = detection.add_temperatures([Detection((-9, -9, -1, -1), 'person', 0.9)], celsius)
     assert beyond.median_celsius is None

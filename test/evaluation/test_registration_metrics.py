@@ -33,16 +33,16 @@ def test_landmarks_come_in_pairs(thermal_px, rgb_px):
 
 
 def test_an_image_is_like_itself_and_half_as_informative_as_with_two_copies():
-    found = metrics.likeness(NOISE, NOISE, EVERYTHING)
+    found = metrics.image_similarity(NOISE, NOISE, EVERYTHING)
     entropy = metrics.fusion(NOISE, NOISE, NOISE)['EN']
     assert found == pytest.approx({'RMSE': 0.0, 'SSIM': 1.0, 'MI': entropy, 'NCC': 1.0})
 
 
 def test_a_brighter_image_differs_by_just_that():
     dark = (NOISE // 2).astype(np.uint8)
-    found = metrics.likeness(dark + 20, dark, EVERYTHING)
+    found = metrics.image_similarity(dark + 20, dark, EVERYTHING)
     assert found['RMSE'] == pytest.approx(20.0) and found['NCC'] == pytest.approx(1.0)
-    assert metrics.likeness(255 - dark, dark, EVERYTHING)['NCC'] == pytest.approx(-1.0)
+    assert metrics.image_similarity(255 - dark, dark, EVERYTHING)['NCC'] == pytest.approx(-1.0)
 
 
 def test_what_the_registered_image_does_not_cover_does_not_count():
@@ -50,16 +50,16 @@ def test_what_the_registered_image_does_not_cover_does_not_count():
     seen[:, :30] = False
     spoiled = NOISE.copy()
     spoiled[:, :30] = 0
-    found = metrics.likeness(spoiled, NOISE, seen)
+    found = metrics.image_similarity(spoiled, NOISE, seen)
     assert found['RMSE'] == 0.0 and found['NCC'] == pytest.approx(1.0)
-    assert metrics.likeness(spoiled, NOISE, EVERYTHING)['RMSE'] > 50
+    assert metrics.image_similarity(spoiled, NOISE, EVERYTHING)['RMSE'] > 50
     assert all(math.isnan(value) for value in
-               metrics.likeness(NOISE, NOISE, np.zeros_like(seen)).values())
+               metrics.image_similarity(NOISE, NOISE, np.zeros_like(seen)).values())
 
 
 def test_likeness_falls_with_misalignment():
     smooth = cv2.GaussianBlur(NOISE, (0, 0), 2)
-    values = [metrics.likeness(np.roll(smooth, shift, 1), smooth, EVERYTHING)
+    values = [metrics.image_similarity(np.roll(smooth, shift, 1), smooth, EVERYTHING)
               for shift in (0, 1, 3)]
     for name, sign in (('RMSE', 1), ('SSIM', -1), ('MI', -1), ('NCC', -1)):
         rising = [sign * value[name] for value in values]
@@ -72,4 +72,4 @@ def test_likeness_falls_with_misalignment():
 ])
 def test_other_shapes_and_types_are_refused(change, message):
     with pytest.raises(MetricError, match=message):
-        metrics.likeness(change(NOISE), NOISE, EVERYTHING)
+        metrics.image_similarity(change(NOISE), NOISE, EVERYTHING)

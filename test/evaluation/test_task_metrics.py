@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from ivf_ros.data.sample import IGNORED
-from ivf_ros.evaluation.metrics.detection import detection, iou, matched
+from ivf_ros.evaluation.metrics.detection import count_hits, detection, iou
 from ivf_ros.evaluation.metrics.inputs import MetricError
 from ivf_ros.evaluation.metrics.segmentation import confusion, segmentation
 from ivf_ros.types import Detection, Segmentation
@@ -95,7 +95,7 @@ def test_hits_need_the_class_and_half_the_overlap_and_take_a_box_once():
     true = [box(0, 0, 10, 10), box(100, 0, 120, 40, 'car')]
     found = [box(0, 0, 10, 9, score=0.9), box(0, 1, 10, 10, score=0.8),
              box(100, 0, 120, 40, 'person')]
-    counted = matched(found, true)
+    counted = count_hits(found, true)
     assert counted == pytest.approx({'true': 2, 'found': 3, 'hits': 1, 'precision': 1 / 3,
                                      'recall': 1 / 2, 'F1': 2 / 5})
 
@@ -103,22 +103,22 @@ def test_hits_need_the_class_and_half_the_overlap_and_take_a_box_once():
 def test_the_surest_box_takes_the_best_true_one():
     true = [box(0, 0, 10, 10), box(4, 0, 14, 10)]
     found = [box(3, 0, 13, 10, score=0.5), box(3.5, 0, 13.5, 10, score=0.9)]
-    assert matched(found, true)['hits'] == 2
+    assert count_hits(found, true)['hits'] == 2
 
 
 def test_ignored_boxes_count_neither_as_found_nor_as_missed():
     true = [box(0, 0, 10, 10), box(50, 0, 90, 40, IGNORED)]
     found = [box(0, 0, 10, 10), box(60, 10, 70, 20, score=0.5)]
-    assert matched(found, true)['precision'] == matched(found, true)['recall'] == 1.0
+    assert count_hits(found, true)['precision'] == count_hits(found, true)['recall'] == 1.0
     assert detection([(found, true)])['mAP50'] == pytest.approx(1.0)
-    assert matched([*found, box(85, 10, 105, 20)], true)['precision'] == 0.5  # mostly outside
+    assert count_hits([*found, box(85, 10, 105, 20)], true)['precision'] == 0.5  # mostly outside
 
 
 def test_empty_images():
-    nothing = matched([], [])
+    nothing = count_hits([], [])
     assert nothing['F1'] == 1.0 and math.isnan(nothing['precision'])
-    assert matched([box(0, 0, 1, 1)], [])['F1'] == 0.0
-    assert math.isnan(matched([], [box(0, 0, 1, 1)])['precision'])
+    assert count_hits([box(0, 0, 1, 1)], [])['F1'] == 0.0
+    assert math.isnan(count_hits([], [box(0, 0, 1, 1)])['precision'])
 
 
 def test_perfect_and_absent_detections():

@@ -60,10 +60,10 @@ def test_average_precision_is_that_of_pycocotools():
 def test_people_found_counts_as_far_as_four_of_five_boxes_are_right():
     hits = [(1 - index / 20, index != 4) for index in range(10)]  # the fifth is wrong
     nobody = {'vehicle': (0, []), 'bicycle': (0, [])}
-    assert task_driven.people_found([{'person': (18, hits), **nobody}]) == pytest.approx(9 / 18)
+    assert task_driven.person_recall([{'person': (18, hits), **nobody}]) == pytest.approx(9 / 18)
     wrong = [(0.9, False), (0.8, True)]
-    assert task_driven.people_found([{'person': (1, wrong), **nobody}]) == 0.0
-    assert math.isnan(task_driven.people_found([{'person': (0, wrong), **nobody}]))
+    assert task_driven.person_recall([{'person': (1, wrong), **nobody}]) == 0.0
+    assert math.isnan(task_driven.person_recall([{'person': (0, wrong), **nobody}]))
 
 
 def test_mean_iou_is_over_the_classes_that_are_there():
@@ -75,7 +75,7 @@ def test_mean_iou_is_over_the_classes_that_are_there():
 
 def test_gains_are_against_rgb_and_the_better_sensor():
     good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [5, 5, 0]]
-    table, said = task_driven.compared('mIoU, all', SEGMENTED, rows(
+    table, said = task_driven.compare_inputs('mIoU, all', SEGMENTED, rows(
         {'rgb': [bad] * 3, 'thermal': [bad] * 3, 'fast': [good] * 3}))
     assert table['caption'] == 'mIoU, all: 3 images of 3 scenes'
     values = {row[0]: row[1:] for row in table['rows']}
@@ -87,7 +87,7 @@ def test_gains_are_against_rgb_and_the_better_sensor():
 
 def test_an_interval_spreads_with_the_scenes_and_holds_the_value():
     good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [10, 0, 0]]
-    table, _ = task_driven.compared('x', SEGMENTED, rows(
+    table, _ = task_driven.compare_inputs('x', SEGMENTED, rows(
         {'rgb': [good, bad] * 10, 'thermal': [bad] * 20}))
     low, high = (float(text) for text in table['rows'][0][2].split(' to '))
     assert low < table['rows'][0][1] < high and high - low > 0.05
@@ -95,7 +95,7 @@ def test_an_interval_spreads_with_the_scenes_and_holds_the_value():
 
 def test_several_trainings_count_by_their_mean_and_widen_the_interval():
     good, bad = [[90, 0, 0], [0, 10, 0]], [[90, 0, 0], [10, 0, 0]]  # 1 and 0.45 in every scene
-    table, _ = task_driven.compared('x', SEGMENTED, rows(
+    table, _ = task_driven.compare_inputs('x', SEGMENTED, rows(
         {'rgb': [bad] * 3, 'thermal': [bad] * 3, 'fast': [good] * 3, 'fast.1': [bad] * 3}))
     fast, = (row for row in table['rows'] if row[0] == 'fast')
     assert fast[1:3] == [pytest.approx(0.725), '0.450 to 1.000'] and fast[-1] == '1.000, 0.450'
@@ -106,7 +106,7 @@ def test_several_trainings_count_by_their_mean_and_widen_the_interval():
 
 def test_without_both_sensors_there_is_nothing_to_compare_with():
     with pytest.raises(EvaluationError, match="needs the input 'thermal'"):
-        task_driven.compared('x', SEGMENTED, rows({'rgb': [np.eye(2, 3)]}))
+        task_driven.compare_inputs('x', SEGMENTED, rows({'rgb': [np.eye(2, 3)]}))
 
 
 def test_the_command_measures_networks_of_each_input_and_reports_them(tmp_path, capsys):

@@ -426,9 +426,9 @@ def test_darkness_and_blindness_are_reported(rgb, state):
 def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
     night = np.full((240, 320), 3, np.uint8)
     night[:10, :50] = 255
-    assert FusionStage().judge_rgb(night) is RgbState.DARK
+    assert FusionStage().assess_rgb(night) is RgbState.DARK
     night[150:] = noise((90, 320), 0, 20, 60)
-    assert FusionStage().judge_rgb(night) is RgbState.LIVE
+    assert FusionStage().assess_rgb(night) is RgbState.LIVE
 
 
 def test_the_stage_fuses_what_the_homography_moves_to_the_rgb_grid():

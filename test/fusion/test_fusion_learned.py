@@ -84,12 +84,12 @@ def test_fast_mixes_by_weight_and_adds_the_offset():
 
 def test_blocks_of_8_bit_give_what_the_network_gives():
     torch.manual_seed(0)
-    network = inference.for_use(FastFusionNetwork().eval(), 'float32')
+    network = inference.convert_for_inference(FastFusionNetwork().eval(), 'float32')
     thermal, luma = texture(1, (48, 64)), texture(2, (48, 64))
     images = (torch.from_numpy(image)[None, None] / 255 for image in (thermal, luma))
     with torch.inference_mode():
         whole = 255 * network(*images)[0, 0].numpy()
-    blocks = network_learned._in_blocks(network, thermal, luma)
+    blocks = network_learned._fuse_in_blocks(network, thermal, luma)
     assert np.abs(np.clip(whole, 0, 255) - blocks).max() < 0.51
 
 

@@ -6,9 +6,9 @@ import copy
 
 from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.nn import packed as packing
-from ivf_ros.nn.blocks import Convolution, Residual
-from ivf_ros.nn.inference import folded, for_use, side_by_side
-from ivf_ros.nn.packed import has_onednn_for, packed, PackedConvolution
+from ivf_ros.nn.blocks import ConvBnRelu, ResidualBlock
+from ivf_ros.nn.inference import convert_for_inference, fold_batch_norm, group_convolutions
+from ivf_ros.nn.packed import onednn_supports, packed, PackedConvolution
 from ivf_ros.segmentation.network import SegmentationNetwork
 import pytest
 import torch
@@ -18,7 +18,7 @@ PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 def needs_onednn(precision: str) -> None:
-    if not has_onednn_for(PRECISIONS[precision]):
+    if not onednn_supports(PRECISIONS[precision]):
         pytest.skip(f'oneDNN does not compute in {precision} here')
 
 
@@ -31,9 +31,9 @@ def test_a_packed_network_says_the_same_at_every_size(network_of, channels, prec
     torch.manual_seed(2)
     network = network_of(3, channels)
     network(torch.rand(4, channels, 64, 96))  # so that batch normalisation does something
-    network = for_use(side_by_side(network.eval()), precision)
+    network = convert_for_inference(group_convolutions(network.eval()), precision)
     fast = packed(copy.deepcopy(network))
-    assert not any(isinstance(layer, (Residual, Convolution)) for layer in fast.modules())
+    assert not any(isinstance(layer, (ResidualBlock, ConvBnRelu)) for layer in fast.modules())
     for size in ((64, 96), (96, 64), (64, 96)):
         image = torch.rand(1, channels, *size).to(PRECISIONS[precision])
         given = image.clone()
@@ -57,8 +57,8 @@ def test_the_rectifier_and_the_sum_are_part_of_it():
 
 
 def test_without_onednn_a_network_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(packing, 'has_onednn_for', lambda kind: False)
-    network = folded(DetectionNetwork(3).eval())
+    monkeypatch.setattr(packing, 'onednn_supports', lambda kind: False)
+    network = fold_batch_norm(DetectionNetwork(3).eval())
     before = list(network.modules())
     assert list(packed(network).modules()) == before
 

@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_watch  # noqa: E402
-from ivf_ros.nodes.graph.health import Condition, Health  # noqa: E402
+from ivf_ros.nodes.graph.health import Health, NodeStatus  # noqa: E402
 from ivf_ros.nodes.graph.transport import SUBSCRIBE_QOS  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
@@ -171,8 +171,8 @@ def test_a_qos_that_does_not_fit_is_told_with_both(live_graph):
 ])
 def test_after_five_silent_seconds_the_log_names_the_topic_once(
         live_graph, monkeypatch, capfd, node_class, topic, wants):
-    assert topic_watch.SILENCE_S == 5.0
-    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.2)
+    assert topic_watch.SILENCE_TIMEOUT_S == 5.0
+    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.2)
     node = live_graph.add(node_class, parameter_overrides=[
         Parameter('fusion.method', value='average')] if node_class is FusionNode else [
         Parameter('detection.method', value='hog')])
@@ -192,8 +192,8 @@ def test_a_warning_that_counts_the_seconds_is_logged_once_and_again_when_it_come
     warnings = [['frozen for 0.5 s'], ['frozen for 12 s'], [], ['frozen for 0.6 s']]
     told = iter(warnings)
     health = Health(live_graph.node('counting'),
-                    lambda: Condition('active', warnings=next(told, [])))
+                    lambda: NodeStatus('active', warnings=next(told, [])))
     for _ in warnings:
-        health.tell()
+        health.publish_status()
     assert capfd.readouterr().err.count('frozen for') == 2
     health.end()

@@ -154,7 +154,7 @@ def test_a_stage_without_its_weights_is_loaded_says_so_and_can_be_configured_lat
     loaded = asking.load(FUSION, {'fusion.method': 'fast', 'fusion.network.weights': '/none'})
     assert loaded.success
     assert asking.ask(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
-    condition = manager.node(loaded.unique_id)._condition()
+    condition = manager.node(loaded.unique_id)._get_status()
     assert condition.error == 'cannot configure: no weight file at /none'
 
 
@@ -169,7 +169,7 @@ def test_frames_go_by_reference_between_nodes_that_want_it(container, by_referen
     subscription = fusion._subscriptions_by_topic['registration/homography']
     subscription._callback = received.append
     publisher = registration._publishers_by_topic['registration/homography']
-    assert wait_until(lambda: publisher.wanted)
+    assert wait_until(lambda: publisher.has_subscribers)
     item = messages.Stamped(messages.Homography(np.eye(3), (64, 48)), 10 ** 18, 'thermal')
     publisher.publish(item)
     assert wait_until(lambda: received)
@@ -254,7 +254,7 @@ def test_frames_keep_flowing_through_a_container_while_another_node_is_loaded(co
     received = []
     outside.create_subscription(messages.IMAGE.message_type, 'fused/image', received.append, 10)
     publisher = outside.create_publisher(messages.IMAGE.message_type, 'rgb/image_raw', 10)
-    assert wait_until(lambda: fusion._fused.wanted and publisher.get_subscription_count())
+    assert wait_until(lambda: fusion._fused.has_subscribers and publisher.get_subscription_count())
     constructing, go_on = threading.Event(), threading.Event()
 
     class Slow(Node):

@@ -64,18 +64,18 @@ def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
 def test_nothing_is_compressed_that_nobody_asks_for(live_graph):
     _, rgb, _ = RigSimulator(build(SimulatorParameters, SMALL)).pair(0)
     node = start(live_graph, FusionNode, **{'fusion.method': 'average'})
-    raw, compressed = node._fused._forms
+    raw, compressed = node._fused._publishers
     received = []
     viewer = live_graph.node('viewer')
     listener = viewer.create_subscription(messages.IMAGE.message_type, 'fused/image',
                                           received.append, 5)
-    assert wait_until(lambda: raw.wanted)
+    assert wait_until(lambda: raw.has_subscribers)
     node._fused.publish(rgb)
     assert wait_until(lambda: received)
     assert (raw.count, compressed.count) == (1, 0)
     viewer.destroy_subscription(listener)
     viewer.create_subscription(COMPRESSED, 'fused/image/compressed', received.append, 5)
-    assert wait_until(lambda: compressed.wanted and not raw.wanted)
+    assert wait_until(lambda: compressed.has_subscribers and not raw.has_subscribers)
     node._fused.publish(rgb)
     assert wait_until(lambda: len(received) == 2)
     assert (raw.count, compressed.count) == (1, 1)

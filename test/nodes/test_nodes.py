@@ -22,7 +22,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402,
 from ivf_ros import geometry  # noqa: E402
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
 from ivf_ros.detection.anchor_free import WEIGHTS  # noqa: E402
-from ivf_ros.network_inputs import is_passed_on  # noqa: E402
+from ivf_ros.network_inputs import is_rgb_passthrough  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_watch  # noqa: E402
@@ -270,7 +270,7 @@ def test_images_that_change_their_size_are_followed(live_graph):
 
 
 def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     start(live_graph, FusionNode)
@@ -309,7 +309,7 @@ def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(l
 
 
 def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     start(live_graph, RegistrationNode)
     cameras.wait_for_subscribers()
@@ -367,13 +367,13 @@ def test_the_chain_starts_to_work_when_somebody_asks_for_its_end_and_rests_again
     cameras.wait_for_subscribers()
     assert cameras.publish_until(
         lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
-    assert not fusion._fused.wanted and set(fusion._modes.values()) <= {0}
+    assert not fusion._fused.has_subscribers and set(fusion._modes.values()) <= {0}
     received = []
     listener = cameras.node.create_subscription(messages.DETECTIONS.message_type, 'detections',
                                                 received.append, 10)
     assert cameras.publish_until(lambda: received)
     cameras.node.destroy_subscription(listener)
-    assert wait_until(lambda: not fusion._fused.wanted)
+    assert wait_until(lambda: not fusion._fused.has_subscribers)
 
 
 def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
@@ -416,10 +416,10 @@ def test_a_weight_file_that_is_missing_fails_with_its_path_until_it_is_there(liv
         Parameter('detection.network.weights', value=str(file))])
     for _ in range(2):
         assert node.trigger_configure() == FAILURE
-        assert node._condition().error == f'cannot configure: no weight file at {file}'
+        assert node._get_status().error == f'cannot configure: no weight file at {file}'
     file.write_bytes(WEIGHTS.read_bytes())
     assert node.trigger_configure() == SUCCESS
-    assert node._condition().error == ''
+    assert node._get_status().error == ''
     assert node.trigger_activate() == SUCCESS
 
 
@@ -495,7 +495,7 @@ def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
     before = node.parameters
     refused = node.set_parameters([Parameter(name, value=value)])[0]
     assert not refused.successful and reason in refused.reason
-    assert node.parameters == before and node._condition().error == ''
+    assert node.parameters == before and node._get_status().error == ''
 
 
 def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
@@ -580,12 +580,12 @@ def test_a_fused_image_that_is_rgb_alone_is_recognised():
     rgb = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     other = rgb.copy()
     other[200:300, 300:400] ^= 1  # where thermal reaches
-    assert is_passed_on(rgb, rgb) and is_passed_on(rgb, rgb.copy())
-    assert not is_passed_on(rgb, other)
+    assert is_rgb_passthrough(rgb, rgb) and is_rgb_passthrough(rgb, rgb.copy())
+    assert not is_rgb_passthrough(rgb, other)
 
 
 def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_S', 0.5)
+    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('detections', messages.DETECTIONS)
     for node_class in (FusionNode, DetectionNode):

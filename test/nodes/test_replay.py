@@ -133,11 +133,11 @@ def test_a_clock_beside_new_stamps_and_a_source_that_is_none_fail_to_configure(l
     node = live_graph.add(ReplayNode, Hub(), parameter_overrides=[
         Parameter('source', value=str(bag)), Parameter('clock', value=True)])
     assert not node.autostart()
-    assert "'clock' publishes recorded time" in node._condition().error
+    assert "'clock' publishes recorded time" in node._get_status().error
     other = live_graph.add(ReplayNode, Hub(), parameter_overrides=[
         Parameter('source', value='/nowhere')])
     assert not other.autostart()
-    assert other._condition().error == \
+    assert other._get_status().error == \
         "cannot configure: no such source: '/nowhere' is no file and no folder"
 
 
@@ -158,7 +158,7 @@ def test_the_graph_lives_by_the_clock_of_a_looping_bag(live_graph, bag):
                                                         listener.stamps_ns[1:]))
     assert jumps >= 2 and len(listener.stamps_ns) > PAIRS
     assert FIRST_NS <= stages[1].get_clock().now().nanoseconds <= last_ns
-    assert [stage._condition().error for stage in stages] == ['', '']
+    assert [stage._get_status().error for stage in stages] == ['', '']
     assert stages[1].diagnose()[1]['mode_count.FUSED'] > PAIRS // 2
     assert stages[0].diagnose()[1]['state_count.TRACKING'] >= 3
 

@@ -92,7 +92,7 @@ def test_extrinsics_by_parameter_make_the_infinite_homography(live_graph):
 @pytest.mark.skipif(importlib.util.find_spec('tf2_ros') is not None, reason='tf2_ros is installed')
 def test_without_tf2_ros_it_is_said_what_to_do(live_graph):
     node = start(live_graph, extrinsics='tf')
-    error = node._condition().error
+    error = node._get_status().error
     assert error.startswith("cannot configure: extrinsics 'tf' needs tf2_ros: apt install")
     assert "extrinsics 'parameters'" in error
 
@@ -107,7 +107,7 @@ def test_tf_and_both_camera_infos_make_the_homography_of_a_plane(live_graph):
     assert wait_until(lambda: node.count_subscribers('registration/homography') == 1)
     publish_camera_infos(live_graph)
     told = f"tf does not know the transform from '{THERMAL_FRAME}' to '{RGB_FRAME}'"
-    assert wait_until(lambda: node._rig.trouble() == told)
+    assert wait_until(lambda: node._rig.find_problem() == told)
     assert not received  # a rig that is known by half is not known
     # Both cameras hang on the body; RGB stands 0.1 m to the left of thermal and looks 2 degrees
     # to the right, about the downward axis of an optical frame.
@@ -123,7 +123,7 @@ def test_tf_and_both_camera_infos_make_the_homography_of_a_plane(live_graph):
     live_graph.node('body').create_publisher(TFMessage, '/tf_static', latched).publish(
         TFMessage(transforms=transforms))
     assert wait_until(lambda: received)
-    assert node._rig.trouble() == ''
+    assert node._rig.find_problem() == ''
     # A point of the plane, by hand: from the thermal to the rig frame, then into RGB.
     pixel = np.array([100.0, 80.0, 1.0])
     in_rig = np.linalg.inv(np.reshape(K, (3, 3))) @ pixel * 5.0 + [0.1, 0.0, 0.0]

@@ -31,10 +31,10 @@ def frame(stamp_ns: int = 5_000_000_007) -> Frame:
     return Frame(np.arange(12, dtype=np.uint8).reshape(3, 4), stamp_ns, 'camera_optical_frame')
 
 
-def subscribe(node, hub, wire=messages.IMAGE, topic=TOPIC, qos=SUBSCRIBE_QOS):
+def subscribe(node, hub, adapter=messages.IMAGE, topic=TOPIC, qos=SUBSCRIBE_QOS):
     """Return the list that received items land in, and the one of complaints."""
     received, complaints = [], []
-    subscription = Subscription(node, hub, wire, topic, received.append,
+    subscription = Subscription(node, hub, adapter, topic, received.append,
                                 lambda *complaint: complaints.append(complaint), qos)
     return subscription, received, complaints
 
@@ -44,8 +44,8 @@ def test_inside_a_process_the_very_same_object_arrives_and_nothing_is_serialised
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     _, received, _ = subscribe(live_graph.node('b'), hub)
     serialised = []
-    publisher._wire = messages.Wire(messages.IMAGE.message_type, serialised.append,
-                                    messages.IMAGE.from_message)
+    publisher._adapter = messages.TypeAdapter(messages.IMAGE.message_type, serialised.append,
+                                              messages.IMAGE.from_message)
     item = frame()
     publisher.publish(item)
     assert received == [item] and received[0] is item
@@ -55,7 +55,7 @@ def test_inside_a_process_the_very_same_object_arrives_and_nothing_is_serialised
 def test_a_subscription_with_another_hub_is_served_by_dds_and_gets_an_equal_image(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
     _, received, _ = subscribe(live_graph.node('b'), Hub())
-    assert wait_until(lambda: publisher.wanted)
+    assert wait_until(lambda: publisher.has_subscribers)
     publisher.publish(frame())
     assert wait_until(lambda: received)
     assert received[0].stamp_ns == frame().stamp_ns
@@ -68,7 +68,7 @@ def test_with_listeners_inside_and_outside_each_gets_every_item_once(live_graph)
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     _, inside, _ = subscribe(live_graph.node('b'), hub)
     _, outside, _ = subscribe(live_graph.node('c'), Hub())
-    assert wait_until(lambda: publisher._heard_outside)
+    assert wait_until(lambda: publisher._has_external_subscribers)
     stamps = [1_000_000_000 + index for index in range(20)]
     for stamp_ns in stamps:
         publisher.publish(frame(stamp_ns))
@@ -82,7 +82,7 @@ def test_with_listeners_inside_and_outside_each_gets_every_item_once(live_graph)
 
 def test_nobody_listening_means_not_wanted_and_not_counted(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
-    assert not publisher.wanted
+    assert not publisher.has_subscribers
     publisher.publish(frame())
     assert publisher.count == 0
 
@@ -92,7 +92,7 @@ def test_after_destroy_nothing_arrives_and_the_topic_is_not_wanted(live_graph):
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     subscription, received, _ = subscribe(live_graph.node('b'), hub)
     subscription.destroy()
-    assert wait_until(lambda: not publisher.wanted)
+    assert wait_until(lambda: not publisher.has_subscribers)
     publisher.publish(frame())
     assert not received
 
@@ -127,7 +127,7 @@ def test_a_publisher_whose_qos_does_not_fit_is_told_with_both_policies(live_grap
 def test_a_subscription_that_asks_for_more_than_is_offered_is_told_with_both(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
     subscribe(live_graph.node('fits'), Hub())
-    assert wait_until(lambda: publisher.wanted) and publisher.troubles() == []
+    assert wait_until(lambda: publisher.has_subscribers) and publisher.troubles() == []
     live_graph.node('viewer').create_subscription(
         messages.IMAGE.message_type, TOPIC, print, LATCHED_QOS)
     assert wait_until(publisher.troubles)
@@ -161,8 +161,8 @@ def test_qos_overrides_of_one_topic_leave_the_others_alone(live_graph):
 def test_two_ends_that_read_a_topic_differently_meet_as_messages(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
-    _, received, _ = subscribe(live_graph.node('b'), hub, wire=messages.LABELS)
-    assert wait_until(lambda: publisher.wanted)
+    _, received, _ = subscribe(live_graph.node('b'), hub, adapter=messages.LABELS)
+    assert wait_until(lambda: publisher.has_subscribers)
     publisher.publish(frame())
     assert wait_until(lambda: received)
     np.testing.assert_array_equal(received[0].value.labels, frame().image)

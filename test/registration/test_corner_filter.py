@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ivf_ros import geometry
-from ivf_ros.registration.corner_filter import CornerFilter, deviation_px, fitted_shape
+from ivf_ros.registration.corner_filter import CornerFilter, deviation_px, homography_noise_shape
 import numpy as np
 import pytest
 from scipy import stats
@@ -34,7 +34,7 @@ def test_certainty_has_bounds():
 
 
 def test_the_first_noise_is_that_of_a_fitted_homography():
-    shape = fitted_shape()
+    shape = homography_noise_shape()
     assert np.trace(shape) == pytest.approx(8)
     np.testing.assert_allclose(shape, shape.T, atol=1e-12)
     assert np.linalg.eigvalsh(shape).min() > 0
@@ -57,7 +57,7 @@ def _least_squares(source, target):
     equations = np.array(rows)
     h = np.linalg.lstsq(equations[:, :8], equations[:, 8], rcond=None)[0]
     scale = geometry.scaling(640, 640)
-    return geometry.normalized(scale @ np.append(h, 1).reshape(3, 3) @ np.linalg.inv(scale))
+    return geometry.normalize_homography(scale @ np.append(h, 1).reshape(3, 3) @ np.linalg.inv(scale))
 
 
 def test_without_drift_it_is_the_mean_of_what_was_measured():
@@ -129,7 +129,7 @@ def test_the_gate_lets_one_in_a_thousand_go():
     filtered, random = made(), np.random.default_rng(3)
     filtered.start_at_measurement(CORNERS, CONFIDENCE, 0.0)
     expected = filtered.covariance_px2 + filtered.noise_px2(CONFIDENCE)
-    distances = [filtered.surprise(measured(expected, random), CONFIDENCE, 0.0)
+    distances = [filtered.mahalanobis_squared(measured(expected, random), CONFIDENCE, 0.0)
                  for _ in range(20000)]
     assert np.mean(distances) == pytest.approx(8, rel=0.02)
     assert np.mean(np.array(distances) > 26.1) == pytest.approx(0.001, abs=0.0007)
@@ -144,7 +144,7 @@ def test_the_noise_is_learned_direction_by_direction(garbage):
         corners = measured(true_px2, random)
         if random.random() < garbage:
             corners = CORNERS + random.uniform(-16, 16, (4, 2))
-        filtered.learn(corners, CONFIDENCE, index * 0.5)
+        filtered.learn_noise(corners, CONFIDENCE, index * 0.5)
     learned = np.sqrt(np.diag(filtered.noise_px2(CONFIDENCE)))
     assert learned[:4].min() > 0.15 and learned[:4].max() < (0.9 if garbage else 0.4)
     assert learned[4:].min() > 2.0 and learned[4:].max() < (4.5 if garbage else 3.5)
@@ -154,7 +154,7 @@ def test_a_drift_is_not_taken_for_noise():
     filtered, random = made(correlation_s=1.0), np.random.default_rng(5)
     for index in range(600):
         drifted = measured(0.09 * np.eye(8), random) + (index * 0.2 / 20, 0)  # 3 px a minute
-        filtered.learn(drifted, CONFIDENCE, index * 0.2)
+        filtered.learn_noise(drifted, CONFIDENCE, index * 0.2)
     learned = np.sqrt(np.diag(filtered.noise_px2(CONFIDENCE)))
     assert learned.max() < 0.7
 

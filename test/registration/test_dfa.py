@@ -122,7 +122,7 @@ def test_folding_batch_normalisation_changes_nothing():
     image = torch.randn(1, 2, 64, 96)
     with torch.inference_mode():
         before = network(image, image)
-        after = inference.folded(network)(image, image)
+        after = inference.fold_batch_norm(network)(image, image)
     for a, b in zip(before, after):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
 

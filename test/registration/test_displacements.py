@@ -40,7 +40,7 @@ def test_a_match_is_the_mean_around_the_highest_and_its_share():
     probability[:, 10, 0] = 0.2
     matches = displacements(probability).matches()
     np.testing.assert_allclose(matches.to_px - PLACES, np.tile((4.6, 2.0), (len(PLACES), 1)))
-    np.testing.assert_allclose(matches.distinct, 0.5, atol=1e-6)
+    np.testing.assert_allclose(matches.distinctiveness, 0.5, atol=1e-6)
 
 
 def test_points_that_are_well_seen_give_the_homography():

@@ -13,8 +13,8 @@ from ivf_ros import geometry, registration
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.registration import matching, point_matches, RegistrationError
-from ivf_ros.registration.features import structure, turned
-from ivf_ros.registration.inputs import contrast
+from ivf_ros.registration.features import rotate_features, structure
+from ivf_ros.registration.inputs import normalize_contrast
 from ivf_ros.registration.refinement import refine
 from ivf_ros.types import RegistrationState
 import numpy as np
@@ -81,7 +81,7 @@ def random_corners(seed: int, reach_px: float) -> np.ndarray:
     geometry.rotation(np.deg2rad(-5), CENTRE),
     about_centre(geometry.translation(30, 20) @ geometry.rotation(0.07)
                  @ geometry.scaling(1.15, 1.15)),
-    about_centre(geometry.normalized(np.array([[1, 0, 0], [0, 1, 0], [1e-4, -8e-5, 1]]))),
+    about_centre(geometry.normalize_homography(np.array([[1, 0, 0], [0, 1, 0], [1e-4, -8e-5, 1]]))),
     random_corners(1, 32),
     random_corners(2, 32),
 ])
@@ -185,7 +185,7 @@ def test_any_two_resolutions_are_registered(thermal_size, rgb_size, method):
     thermal, rgb = pair(geometry.translation(24, -16))
     small = cv2.resize(thermal, thermal_size, interpolation=cv2.INTER_AREA)
     other = cv2.resize(rgb, rgb_size, interpolation=cv2.INTER_AREA)
-    H_true = geometry.rescaled(
+    H_true = geometry.rescale_homography(
         geometry.translation(24, -16), (thermal_size[0] / 640, thermal_size[1] / 480),
         (rgb_size[0] / 640, rgb_size[1] / 480))
     answer = registration.create(method).register(small, other)
@@ -379,7 +379,7 @@ def test_features_see_the_orientation_of_an_edge():
 
 def test_contrast_ignores_what_is_not_finite():
     image = np.array([[0, 50], [100, np.nan]], np.float32).repeat(50, 0).repeat(50, 1)
-    scaled = contrast(image)
+    scaled = normalize_contrast(image)
     assert scaled.min() == 0 and scaled.max() == 1
     assert scaled[99, 99] == 0 and scaled[0, 99] == pytest.approx(0.5)
 
@@ -389,7 +389,7 @@ def test_blocks_are_found_where_they_went(dx, dy):
     features = structure(draw_scene(1, (200, 160)))
     blocks = matching.correlate_blocks(features[20:140, 20:180],
                                        features[14 - dy:146 - dy, 14 - dx:186 - dx], 6, 8, 4)
-    assert len(blocks.centres_px) > 0.7 * blocks.looked_for
+    assert len(blocks.centres_px) > 0.7 * blocks.n_searched
     # Along a straight edge a block looks alike everywhere.
     assert (blocks.displacement_px() == (dx, dy)).all(axis=1).mean() > 0.9
     correlation = blocks.correlation[:, 6 + dy, 6 + dx]
@@ -438,7 +438,7 @@ def test_turned_features_are_those_of_the_turned_image():
     image = draw_scene(3, (120, 120))
     quarter = np.ascontiguousarray(np.rot90(image, -1))  # clockwise: x towards y
     moved = np.ascontiguousarray(np.rot90(structure(image), -1))
-    np.testing.assert_allclose(turned(moved, np.pi / 2)[10:-10, 10:-10],
+    np.testing.assert_allclose(rotate_features(moved, np.pi / 2)[10:-10, 10:-10],
                                structure(quarter)[10:-10, 10:-10], atol=1e-3)
 
 

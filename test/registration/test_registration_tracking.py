@@ -358,7 +358,7 @@ def test_the_registrar_is_told_where_to_look():
 def test_resized_images_keep_what_is_known(thermal_size, rgb_size):
     rig = Rig()
     rig.see(GOOD, 2)
-    expected = geometry.rescaled(GOOD, thermal_size[0] / 640, rgb_size[0] / 640)
+    expected = geometry.rescale_homography(GOOD, thermal_size[0] / 640, rgb_size[0] / 640)
     before = rig.tracker.current(rig.now_s)
     found = rig.see('textureless', thermal=np.zeros(thermal_size[::-1], np.uint16),
                     rgb=np.zeros((*rgb_size[::-1], 3), np.uint8))

@@ -92,9 +92,9 @@ def test_no_keypoints_have_no_descriptors_and_no_matches():
     index_map = np.zeros((40, 50), np.uint8)
     none = Keypoints(np.zeros((0, 2), np.float32), index_map)
     one = Keypoints(np.array([[20, 20]], np.float32), index_map)
-    assert none.described(12).shape == (0, 216)
+    assert none.describe(12).shape == (0, 216)
     for a, b in ((none, one), (one, none)):
-        matches = match_mutually(a, b, a.described(12) @ b.described(12).T)
+        matches = match_mutually(a, b, a.describe(12) @ b.describe(12).T)
         assert len(matches.from_px) == len(matches.to_px) == 0
 
 

@@ -107,7 +107,7 @@ def test_wrong_weights_are_said(tmp_path):
         segmentation.create(**{'network.weights': str(tmp_path / 'none.safetensors')})
 
 
-@pytest.mark.parametrize('path', [bilateral.WEIGHTS, bilateral.WEIGHTS_OF_BOTH])
+@pytest.mark.parametrize('path', [bilateral.WEIGHTS, bilateral.RGBT_WEIGHTS])
 def test_the_weights_of_the_package_say_where_they_come_from(path):
     told = weights.metadata(path)
     assert told['network'] == 'SegmentationNetwork' and told['scores'] and told['teachers']

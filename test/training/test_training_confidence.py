@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip('torch', reason='training needs PyTorch')
 
-from ivf_ros.training.confidence import calibrated, Comparison  # noqa: E402, I100
+from ivf_ros.training.confidence import Comparison, fit_coefficients  # noqa: E402, I100
 
 SIZE = (640, 480)
 TRUE = (-4.0, 5.0, 1.0, 8.0, -1.0, -1.5)
@@ -37,12 +37,12 @@ def test_the_truth_has_better_evidence_than_what_is_off_and_than_another_scene()
     right = evidence(level, np.eye(3))
     off = evidence(level, geometry.translation(14, 10))
     other = evidence(middle_level(1 - blobs(1), blobs(2)), np.eye(3))
-    assert right.agreement > 0.95 and right.spread == 1.0 and right.inliers > 100
-    assert 640 * right.unrest < 0.2 and 640 * right.fragility < 0.2
+    assert right.inlier_ratio > 0.95 and right.coverage == 1.0 and right.inliers > 100
+    assert 640 * right.residual_shift < 0.2 and 640 * right.jackknife_scatter < 0.2
     for wrong in (off, other):
-        assert wrong.agreement < 0.3 and wrong.gain < 0.3 * right.gain
+        assert wrong.inlier_ratio < 0.3 and wrong.correlation_gain < 0.3 * right.correlation_gain
         assert confidence(wrong, TRUE) < 0.1 < 0.9 < confidence(right, TRUE)
-    assert off.unrest > 5 * right.unrest
+    assert off.residual_shift > 5 * right.residual_shift
 
 
 def test_nothing_to_see_is_no_evidence():
@@ -64,7 +64,7 @@ def test_coefficients_are_found_again_from_what_repeats():
     random = np.random.default_rng(0)
     made = [one for one in (made_comparison(random) for _ in range(6000))
             if len(one.evidence) == 2]
-    found = calibrated(made)
+    found = fit_coefficients(made)
     told, true = (np.array([confidence(one.evidence[0], coefficients) for one in made])
                   for coefficients in (found, TRUE))
     assert np.abs(told - true).mean() < 0.03
@@ -76,7 +76,7 @@ def test_other_scenes_pull_the_confidence_down():
     pairs = [one for one in (made_comparison(random) for _ in range(400))
              if len(one.evidence) == 2]
     alone = [Comparison((Evidence(100, 0.5, 0.5, 0.2, 0.005, 0.005),), False)] * 100
-    without, with_them = calibrated(pairs), calibrated(pairs + alone)
+    without, with_them = fit_coefficients(pairs), fit_coefficients(pairs + alone)
     shown = alone[0].evidence[0]
     assert confidence(shown, with_them) < confidence(shown, without)
 

@@ -104,7 +104,7 @@ def test_fine_loss_follows_scale_and_rotation():
     """Large misalignments are undone before the surroundings of a patch are searched."""
     features = smooth_features(0)
     H = geometry.rotation(0.15, (60, 40)) @ geometry.scaling(1.2, 1.2)
-    of_cells = geometry.rescaled(H, 1 / dfa.FINE_STRIDE, 1 / dfa.FINE_STRIDE)
+    of_cells = geometry.rescale_homography(H, 1 / dfa.FINE_STRIDE, 1 / dfa.FINE_STRIDE)
     turned = cv2.warpPerspective(features[0].permute(1, 2, 0).numpy(), of_cells, (64, 48))
     turned = torch.from_numpy(turned).permute(2, 0, 1)[None]
     for mapping, least, most in ((H, 0.9, 1.0), (np.eye(3), 0.0, 0.3)):

@@ -20,8 +20,8 @@ torch = pytest.importorskip('torch', reason='training needs PyTorch')
 from ivf_ros.fusion.network_cs2fusion import (  # noqa: E402, I100
     CompensationPerception,
     Cs2FusionNetwork,
-    normalized,
     self_correlation_and_saliency,
+    stretch_to_unit_range,
 )
 from ivf_ros.nn import weights  # noqa: E402
 from ivf_ros.segmentation.network import SegmentationNetwork  # noqa: E402
@@ -82,16 +82,16 @@ def triple():
     ('EN', 0.01, lambda *images: losses.entropy_bits(images[2], 256)),
     ('SD', 0.001, lambda t, v, f: losses.deviation(f) * 255),
     ('SF', 0.01, lambda t, v, f: losses.spatial_frequency(f) * 255),
-    ('Qabf', 0.1, losses.edges_kept),  # without a sign of direction
+    ('Qabf', 0.1, losses.edge_preservation),  # without a sign of direction
 ])
 def test_a_loss_has_the_value_of_the_measure(name, tolerance, measure, triple):
-    measured = metrics.fusion(*triple, [name])[name]
-    assert float(measure(*map(tensor, triple))) == pytest.approx(measured, rel=tolerance)
+    compute_measures = metrics.fusion(*triple, [name])[name]
+    assert float(measure(*map(tensor, triple))) == pytest.approx(compute_measures, rel=tolerance)
 
 
 @pytest.mark.parametrize('measure', [
     losses.visual_fidelity, losses.structural_similarity, losses.mutual_information_bits,
-    losses.correlation, lambda source, fused: losses.edges_kept(source, source, fused)])
+    losses.correlation, lambda source, fused: losses.edge_preservation(source, source, fused)])
 def test_nothing_is_more_like_an_image_than_itself(measure, triple):
     source, other = tensor(triple[0]), tensor(triple[1])
     assert measure(source, source) > measure(source, 0.5 * source + 0.5 * other)
@@ -102,7 +102,7 @@ def test_every_loss_has_a_finite_gradient_where_images_are_flat():
     for source in (flat, ramp):
         for start in (flat, ramp):
             fused = start.clone().requires_grad_()
-            told = fusion_fast.measured(source, flat, fused)
+            told = fusion_fast.compute_measures(source, flat, fused)
             (sum(told.values()) + losses.texture_loss(source, flat, fused)
              + losses.map_loss(source, flat, fused, flat)
              + losses.structure_loss(source, flat, fused)).backward()
@@ -163,7 +163,7 @@ def test_flicker_is_what_changes_more_than_the_livelier_source():
 
 def test_self_correlation_of_channels_that_are_one_brings_them_to_twice_themselves():
     features = torch.rand(1, 1, 4, 4)
-    salient = normalized((features - features.mean()).clamp_min(0))
+    salient = stretch_to_unit_range((features - features.mean()).clamp_min(0))
     torch.testing.assert_close(self_correlation_and_saliency(features), 2 * features + salient)
 
 
@@ -173,10 +173,10 @@ def test_self_correlation_of_channels_that_are_one_brings_them_to_twice_themselv
 def test_perception_changes_nothing_in_the_backbone():
     backbone, perception = Cs2FusionNetwork(), CompensationPerception()
     found = perception(backbone.encoded(torch.rand(2, 1, 24, 24), torch.rand(2, 1, 24, 24)))
-    (found.of_thermal.sum() + found.alone_luma.sum() + found.map_thermal.sum()).backward()
+    (found.of_thermal.sum() + found.luma_specific.sum() + found.thermal_map.sum()).backward()
     assert all(one.grad is None for one in backbone.parameters())
     assert all(one.grad is not None for one in perception.parameters())
-    assert 0 < found.map_thermal.min() < 0.5 < found.map_thermal.max() < 1
+    assert 0 < found.thermal_map.min() < 0.5 < found.thermal_map.max() < 1
 
 
 @pytest.mark.parametrize('training, settings, name', [
@@ -215,9 +215,9 @@ def test_fast_is_shown_less_than_it_is_measured_by(scenes):
     drawn = [fusion_fast.example(scenes[0], random) for _ in range(20)]
     assert all(one.thermal.shape == (1, 192, 192) and one.luma.dtype == np.float32
                for one in drawn)
-    assert any(not np.array_equal(one.thermal, one.thermal_seen) for one in drawn)
-    assert any(np.array_equal(one.luma, one.luma_seen) for one in drawn)
-    assert all(np.abs(one.luma_next - one.luma_seen).mean() < 0.05 for one in drawn)
+    assert any(not np.array_equal(one.thermal, one.thermal_input) for one in drawn)
+    assert any(np.array_equal(one.luma, one.luma_input) for one in drawn)
+    assert all(np.abs(one.luma_next - one.luma_input).mean() < 0.05 for one in drawn)
 
 
 # Data

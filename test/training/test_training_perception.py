@@ -12,19 +12,19 @@ from ivf_ros import detection
 from ivf_ros.cli import main
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
-from ivf_ros.detection.network import cell_middles_px, DetectionNetwork, STRIDES_PX
+from ivf_ros.detection.network import cell_centres_px, DetectionNetwork, STRIDES_PX
 from ivf_ros.nn import weights
 from ivf_ros.training import detection as detection_training
 from ivf_ros.training import segmentation as segmentation_training
 from ivf_ros.training.perception_data import (
     labelled_scene,
-    learnable,
+    make_views,
     perception_scenes,
     PerceptionScene,
+    select_trainable,
     simulated_scene,
-    views,
 )
-from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, Store
+from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, WindowSampler
 from ivf_ros.training.settings import DetectionTraining, SegmentationTraining
 from ivf_ros.types import Detection
 import numpy as np
@@ -49,7 +49,7 @@ def drawn_scene(boxes=((100, 80, 140, 180),), size=(320, 240)):
 
 
 def store(*scenes, given='thermal', variants=1):
-    return Store(scenes, [views(scene, given, variants) for scene in scenes], 'cpu')
+    return WindowSampler(scenes, [make_views(scene, given, variants) for scene in scenes], 'cpu')
 
 
 # What is learned from
@@ -58,7 +58,7 @@ def store(*scenes, given='thermal', variants=1):
 def test_nothing_is_learned_of_what_is_measured_on_nor_of_its_scenes():
     samples = tuple(Sample('set', f'{index:03d}', Path(), Path(), scene=str(index // 10))
                     for index in range(100))
-    found = learnable(Dataset('set', 'pairs', Path(), samples), {('set', '005')})
+    found = select_trainable(Dataset('set', 'pairs', Path(), samples), {('set', '005')})
     held_back = {*range(42, 56), *range(98, 100)}
     scenes = {index // 10 for index in (*held_back, 5)}
     assert [int(one.name) for one in found] == [index for index in range(100)
@@ -101,13 +101,13 @@ def test_simulated_scenes_are_exact_and_cover_all_lights():
 
 def test_views_are_the_same_again_and_change_rgb_alone():
     scene = simulated_scene(5000)
-    first, second = views(scene, 'rgb+thermal', 3), views(scene, 'rgb+thermal', 3)
+    first, second = make_views(scene, 'rgb+thermal', 3), make_views(scene, 'rgb+thermal', 3)
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a[..., 3], scene.thermal)
     np.testing.assert_array_equal(first[0][..., :3], scene.rgb)
     assert all(np.abs(one[..., :3].astype(int) - scene.rgb).mean() > 1 for one in first[1:])
-    assert views(scene, 'laplacian', 1)[0].shape == scene.rgb.shape
+    assert make_views(scene, 'laplacian', 1)[0].shape == scene.rgb.shape
 
 
 # Windows
@@ -157,7 +157,7 @@ def test_the_same_generator_gives_the_same_batch():
 
 def said(score=0.0, boxes=None):
     """Return logits and boxes of the cells of 64 x 64 pixels, and their middles."""
-    middles = torch.cat([cell_middles_px(torch.Size([64 // s] * 2), s, torch.device('cpu'))
+    middles = torch.cat([cell_centres_px(torch.Size([64 // s] * 2), s, torch.device('cpu'))
                          for s in STRIDES_PX])
     logits = torch.full((1, len(middles), 3), float(score))
     if boxes is None:
@@ -172,7 +172,7 @@ def batch_of(boxes, classes):
 
 def test_the_cells_that_fit_best_are_asked_for_the_overlap_that_they_reach():
     logits, boxes, middles = said()
-    asked, owner, ignored = detection_training.assigned(
+    asked, owner, ignored = detection_training.assign_targets(
         logits, boxes, middles, batch_of([[10.0, 10.0, 30.0, 30.0], [0, 0, 0, 0]], [1, NO_BOX]))
     assert not ignored.any() and (asked[..., [0, 2]] == 0).all()
     best = asked[0, :, 1].argmax()
@@ -184,7 +184,7 @@ def test_the_cells_that_fit_best_are_asked_for_the_overlap_that_they_reach():
 
 def test_where_a_box_is_ignored_nothing_is_asked():
     logits, boxes, middles = said()
-    asked, _, ignored = detection_training.assigned(
+    asked, _, ignored = detection_training.assign_targets(
         logits, boxes, middles, batch_of([[0.0, 0.0, 32.0, 32.0]], [IGNORED_CLASS]))
     assert (asked == 0).all()
     assert ignored[0].sum() == ((middles < 32).all(1)).sum()
@@ -192,7 +192,7 @@ def test_where_a_box_is_ignored_nothing_is_asked():
 
 def test_a_box_smaller_than_a_cell_is_asked_for_too():
     logits, boxes, middles = said()
-    asked, _, _ = detection_training.assigned(
+    asked, _, _ = detection_training.assign_targets(
         logits, boxes, middles, batch_of([[21.0, 21.0, 24.0, 24.0]], [0]))
     assert int((asked > 0).sum()) >= 1
 

@@ -26,7 +26,7 @@ from ivf_ros.training import registration_fast as fast  # noqa: E402
 from ivf_ros.training.settings import FastTraining  # noqa: E402
 
 SHORT = FastTraining(steps=4, batch=2, blocks=6, save_every=2)
-LEVEL = fast.Level(side=3, reach=4, corners_px=0.0, shift_px=0.0)
+LEVEL = fast.MatchingLevel(side=3, reach=4, corners_px=0.0, shift_px=0.0)
 
 
 def blobs(seed, size=(640, 480)):
@@ -73,10 +73,10 @@ def test_maps_that_are_the_same_everywhere_lose_the_logarithm_of_the_number_of_p
 
 @pytest.mark.parametrize('start_px, label_px, found', [
     ((0, 0), (8, 4), True), ((4, 8), (8, 4), True), ((4, 8), (-4, 4), False)])
-def test_a_shift_is_followed_from_where_the_search_begins(start_px, label_px, found):
+def test_a_shift_is_followed_from_where_the_search_begins(start_px, label_sigma_px, found):
     features = random_map()
     shifted = torch.roll(features, (1, 2), (2, 3))  # what was at (x, y) is at (x + 2, y + 1)
-    loss, share = lost(features, shifted, geometry.translation(*label_px),
+    loss, share = lost(features, shifted, geometry.translation(*label_sigma_px),
                        geometry.translation(*start_px))
     # Of the blocks a few lie where the map was rolled around its border.
     assert (share > 0.9, loss < 2) == (found, found)
@@ -113,16 +113,16 @@ def test_what_the_pairs_of_a_rig_are_off_by_is_found_and_taken_out():
     assert np.abs(found - bent)[inner].max() < 1.5
     before, after = (np.abs(255 - luma.astype(float) - image)[inner].mean()
                      for thermal, luma in pairs[:1]
-                     for image in (thermal, realignment.realigned(thermal, found)))
+                     for image in (thermal, realignment.displace(thermal, found)))
     assert after < 0.4 * before
 
 
 @pytest.mark.parametrize('seed', range(6))
 def test_an_example_is_what_its_homography_says(scenes, seed, monkeypatch):
     """Without its looks, thermal is the negative of what RGB shows at the mapped place."""
-    monkeypatch.setattr(data.augmentation, 'thermal_look', lambda image, random: image)
-    monkeypatch.setattr(data.augmentation, 'rgb_look', lambda image, random: image)
-    monkeypatch.setattr(data.augmentation, 'pseudo_look', lambda image, random: 1 - image)
+    monkeypatch.setattr(data.augmentation, 'augment_thermal', lambda image, random: image)
+    monkeypatch.setattr(data.augmentation, 'augment_rgb', lambda image, random: image)
+    monkeypatch.setattr(data.augmentation, 'simulate_thermal', lambda image, random: 1 - image)
     monkeypatch.setattr(data, 'normalized_input', lambda image: np.stack([image, image]))
     drawn = data.example(scenes[0], np.random.default_rng(seed))
     H = drawn.H_thermal_to_rgb
@@ -131,7 +131,7 @@ def test_an_example_is_what_its_homography_says(scenes, seed, monkeypatch):
     inside = cv2.erode(geometry.coverage(H, size, size).astype(np.uint8), np.ones((9, 9))) > 0
     assert inside.mean() > 0.2
     assert np.abs(back + drawn.rgb[0] - 1)[inside].mean() < 0.03
-    assert 0 < drawn.label_px < 0.3
+    assert 0 < drawn.label_sigma_px < 0.3
 
 
 def test_examples_repeat_with_the_seed(scenes):
@@ -244,7 +244,7 @@ def test_folding_batch_normalisation_changes_nothing():
     image = torch.randn(1, 2, 64, 96)
     with torch.inference_mode():
         before = network.maps(image, 'rgb')
-        after = inference.folded(network).maps(image, 'rgb')
+        after = inference.fold_batch_norm(network).maps(image, 'rgb')
     for a, b in zip(before, after):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
 

@@ -44,7 +44,7 @@ def read_yolo(path: Path, rgb: Path | VideoFrame) -> Boxes:
     if not rows:
         return ()
     width, height = geometry.size_of(read_pixels(rgb))
-    return tuple(_from_yolo(place, fields, width, height) for place, fields in rows)
+    return tuple(_from_yolo(location, fields, width, height) for location, fields in rows)
 
 
 def read_voc(path: Path) -> Boxes:
@@ -74,7 +74,7 @@ def read_bbgt(path: Path) -> Boxes:
     rows = _rows(path)
     if not rows or ' '.join(rows[0][1]) != _BBGT_HEADER:
         raise SourceError(f"{path} does not start with '{_BBGT_HEADER}'")
-    return tuple(_from_bbgt(place, fields) for place, fields in rows[1:])
+    return tuple(_from_bbgt(location, fields) for location, fields in rows[1:])
 
 
 def read_coco(path: Path, key: str) -> Boxes:
@@ -100,22 +100,22 @@ def read_track(path: Path, row: int, class_name: str) -> Boxes:
     rows = _rows(path)
     if row >= len(rows):
         raise SourceError(f'{path} has {len(rows)} boxes, so none of number {row}')
-    place, fields = rows[row]
+    location, fields = rows[row]
     if len(fields) != 4:
-        raise SourceError(f"{place}: expected 'x y w h', got {' '.join(fields)!r}")
-    x, y, w, h = _numbers(place, fields)
+        raise SourceError(f"{location}: expected 'x y w h', got {' '.join(fields)!r}")
+    x, y, w, h = _numbers(location, fields)
     return (Detection((x, y, x + w, y + h), class_name, 1.0),) if w > 0 and h > 0 else ()
 
 
-def _from_yolo(place: str, fields: list[str], width: int, height: int) -> Detection:
+def _from_yolo(location: str, fields: list[str], width: int, height: int) -> Detection:
     if len(fields) not in (5, 6):
-        raise SourceError(f"{place}: expected 'class x y w h' and perhaps a score, "
+        raise SourceError(f"{location}: expected 'class x y w h' and perhaps a score, "
                           f"got {' '.join(fields)!r}")
-    number, *shares = _numbers(place, fields)
+    number, *shares = _numbers(location, fields)
     if number not in range(len(_YOLO_CLASSES)):
-        raise SourceError(f'{place}: class {fields[0]} is none of 0 to {len(_YOLO_CLASSES) - 1}')
+        raise SourceError(f'{location}: class {fields[0]} is none of 0 to {len(_YOLO_CLASSES) - 1}')
     if not all(-_YOLO_SLACK <= share <= 1 + _YOLO_SLACK for share in shares):
-        raise SourceError(f"{place}: shares lie in 0 to 1, got {' '.join(fields[1:])}")
+        raise SourceError(f"{location}: shares lie in 0 to 1, got {' '.join(fields[1:])}")
     x, y, w, h = shares[:4]
     box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
     score = min(max(shares[4], 0.0), 1.0) if len(shares) == 5 else 1.0
@@ -137,15 +137,15 @@ def _from_voc(path: Path, found: ElementTree.Element) -> Detection:
     return Detection((left - 1, top - 1, right, bottom), IGNORED if difficult else name, 1.0)
 
 
-def _from_bbgt(place: str, fields: list[str]) -> Detection:
+def _from_bbgt(location: str, fields: list[str]) -> Detection:
     if len(fields) != 12:
-        raise SourceError(f'{place}: expected 12 fields, got {len(fields)}')
+        raise SourceError(f'{location}: expected 12 fields, got {len(fields)}')
     label = fields[0]
-    x, y, w, h, *_, ignore, _ = _numbers(place, fields[1:])
-    return _named(label, (x, y, w, h), ignored=ignore != 0)
+    x, y, w, h, *_, ignore, _ = _numbers(location, fields[1:])
+    return _make_detection(label, (x, y, w, h), ignored=ignore != 0)
 
 
-def _named(label: str, box_xywh: tuple[float, ...], ignored: bool) -> Detection:
+def _make_detection(label: str, box_xywh: tuple[float, ...], ignored: bool) -> Detection:
     x, y, w, h = box_xywh
     # A box of no area marks nothing that could be found.
     ignored = ignored or label in _UNSURE or w <= 0 or h <= 0
@@ -161,8 +161,8 @@ def _coco_boxes(path: Path, _changed: int) -> dict[str, Boxes]:
         found: dict[str, list[Detection]] = {stem: [] for stem in stems.values()}
         for one in content['annotations']:
             found[stems[one['image_id']]].append(
-                _named(names[one['category_id']], tuple(map(float, one['bbox'])),
-                       ignored=bool(one.get('iscrowd', 0))))
+                _make_detection(names[one['category_id']], tuple(map(float, one['bbox'])),
+                                ignored=bool(one.get('iscrowd', 0))))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise SourceError(f'{path} is no complete COCO file: {error!r}') from None
     return {stem: tuple(boxes) for stem, boxes in found.items()}
@@ -174,13 +174,13 @@ def _rows(path: Path) -> list[tuple[str, list[str]]]:
             for number, line in enumerate(_text(path).splitlines(), start=1) if line.strip()]
 
 
-def _numbers(place: str, fields: list[str]) -> list[float]:
+def _numbers(location: str, fields: list[str]) -> list[float]:
     try:
         values = [float(field) for field in fields]
     except ValueError as error:
-        raise SourceError(f'{place}: {error}') from None
+        raise SourceError(f'{location}: {error}') from None
     if not all(map(math.isfinite, values)):
-        raise SourceError(f"{place}: not finite: {' '.join(fields)}")
+        raise SourceError(f"{location}: not finite: {' '.join(fields)}")
     return values
 
 

@@ -74,7 +74,7 @@ def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
     for split, keys in splits.items():
         listing = Listing(f'flir_aligned/{split}', 'FLIR-aligned', folder)
         listing.add(_only(thermal, keys), _only(rgb, keys), facts.FLIR_ALIGNED, annotate)
-        listing.add_alone('thermal', sorted(keys - thermal.keys() - rgb.keys()))
+        listing.add_unpaired('thermal', sorted(keys - thermal.keys() - rgb.keys()))
         found.append(listing.dataset())
     unlisted = (thermal.keys() | rgb.keys()).difference(*splits.values())
     if unlisted:

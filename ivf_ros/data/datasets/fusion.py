@@ -110,7 +110,7 @@ def find_tno(folder: Path, folders: Mapping[str, Path], _: bool) -> list[Dataset
             listing.add({prefix: found['thermal']}, {prefix: found['rgb']},
                         facts.TNO if known else facts.UNKNOWN)
         elif found['thermal'] or found['rgb']:
-            listing.add_alone('thermal' if found['thermal'] else 'visible', [prefix])
+            listing.add_unpaired('thermal' if found['thermal'] else 'visible', [prefix])
         _add_sequence(listing, place, prefix)
     return [listing.dataset()]
 

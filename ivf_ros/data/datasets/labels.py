@@ -14,7 +14,7 @@ import numpy as np
 UNLABELLED = 255
 # Of 255. Where the machine that labelled MSRS was this sure, its labels of persons and cars had
 # an IoU of 0.85 and 0.82 with human ones, and 95 % of the pixels were kept.
-LEAST_CONFIDENCE = 204
+MIN_CONFIDENCE = 204
 # What it says of the other classes is mostly wrong; bikes are right in half of the pixels.
 TRUSTED = ('unlabelled', 'car', 'person', 'bike')
 
@@ -42,16 +42,16 @@ def read_labels(path: Path, class_names: tuple[str, ...]) -> Segmentation:
 def read_confident_labels(path: Path, confidence: Path,
                           class_names: tuple[str, ...]) -> Segmentation:
     """
-    Read labels; below ``LEAST_CONFIDENCE`` and of classes not in ``TRUSTED`` they become 255.
+    Read labels; below ``MIN_CONFIDENCE`` and of classes not in ``TRUSTED`` they become 255.
 
     ``confidence`` is an image ``(H, W)`` uint8 of the same size. Errors are those of
     ``read_labels``.
     """
-    said, sure = read_labels(path, class_names), read_image(confidence)
-    if sure.shape != said.labels.shape or sure.dtype != np.uint8:
+    segmentation, confidence_map = read_labels(path, class_names), read_image(confidence)
+    if confidence_map.shape != segmentation.labels.shape or confidence_map.dtype != np.uint8:
         raise SourceError(f'{confidence}: the confidence of {path.name} is '
-                          f'{said.labels.shape} uint8, got {sure.shape} {sure.dtype}')
-    believed = np.isin(said.labels, [class_names.index(name) for name in TRUSTED
-                                     if name in class_names])
-    return Segmentation(np.where((sure < LEAST_CONFIDENCE) | ~believed, np.uint8(UNLABELLED),
-                                 said.labels), class_names)
+                          f'{segmentation.labels.shape} uint8, got {confidence_map.shape} {confidence_map.dtype}')
+    trusted = np.isin(segmentation.labels, [class_names.index(name) for name in TRUSTED
+                                            if name in class_names])
+    return Segmentation(np.where((confidence_map < MIN_CONFIDENCE) | ~trusted, np.uint8(UNLABELLED),
+                                 segmentation.labels), class_names)

@@ -41,9 +41,9 @@ def read_matched_H_thermal_to_rgb(path: Path) -> np.ndarray:
     """
     T = np.asarray(_json(path).get('T'), dtype=object)
     try:
-        H = geometry.normalized(T.astype(np.float64).T)
+        H = geometry.normalize_homography(T.astype(np.float64).T)
         to_one, to_zero = geometry.translation(1, 1), geometry.translation(-1, -1)
-        return geometry.normalized(to_zero @ H @ to_one)
+        return geometry.normalize_homography(to_zero @ H @ to_one)
     except (TypeError, ValueError) as error:
         raise SourceError(f'{path}: T: {error}') from None
 

@@ -60,7 +60,7 @@ class Listing:
         self._layout = layout
         self._root = root
         self._samples: list[Sample] = []
-        self._alone: dict[str, list[str]] = {'thermal': [], 'visible': []}
+        self._unpaired: dict[str, list[str]] = {'thermal': [], 'visible': []}
 
     def add(self, thermal: Mapping[str, Image], rgb: Mapping[str, Image], facts: Facts,
             annotate: Annotate = no_annotations, *, prefix: str = '', scene: str = '',
@@ -78,12 +78,12 @@ class Listing:
                 scene=scene or facts.scene(key), light=light or facts.light(key),
                 aligned=facts.aligned, alignment_px=facts.alignment_px,
                 **annotate(key, rgb[key])))
-        self.add_alone('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
-        self.add_alone('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
+        self.add_unpaired('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
+        self.add_unpaired('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
 
-    def add_alone(self, stream: str, names: list[str]) -> None:
+    def add_unpaired(self, stream: str, names: list[str]) -> None:
         """Note images of ``'thermal'`` or ``'visible'`` that have no partner."""
-        self._alone[stream] += names
+        self._unpaired[stream] += names
 
     def dataset(self) -> Dataset:
         """
@@ -96,7 +96,7 @@ class Listing:
 
         """
         alone = [f'{len(names)} {stream} (such as {min(names, key=natural_key)})'
-                 for stream, names in self._alone.items() if names]
+                 for stream, names in self._unpaired.items() if names]
         if not self._samples:
             raise UnusableError(f'{self._root}: no thermal and visible image belong together; '
                                 f'alone are {" and ".join(alone) or "none"}')

@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 from ivf_ros.data.simulator.climate import clouds
 from ivf_ros.data.simulator.rig import Camera
-from ivf_ros.data.simulator.street import Flare, Street, Thing
+from ivf_ros.data.simulator.street import Flare, SceneObject, Street
 from ivf_ros.data.simulator.view import StreetView
 import numpy as np
 
@@ -70,7 +70,7 @@ class Atmosphere:
         return cv2.add(dimmed, cv2.merge([smoke] * 3))
 
     def dazzle(self, image: np.ndarray, identities: np.ndarray,
-               moving: list[Thing]) -> np.ndarray:
+               moving: list[SceneObject]) -> np.ndarray:
         """Return the image with halos around the lamps that shine towards the camera."""
         glow = self._lamps.copy()
         for thing in moving:

@@ -56,10 +56,10 @@ class Face:
         """Return its own corners."""
         return self.quad(0, self.width_m, 0, self.height_m)
 
-    def textured(self, layer: str, raster: np.ndarray, step_m: float, how: str) -> Texture:
+    def textured(self, layer: str, raster: np.ndarray, step_m: float, blend_mode: str) -> Texture:
         """Return a raster with this many metres a pixel laid over the whole face."""
         frame = np.column_stack([self.along * step_m, self.up * step_m, self.origin_m])
-        return Texture(layer, self.outline_m, raster, frame, how)
+        return Texture(layer, self.outline_m, raster, frame, blend_mode)
 
     def lit(self, lighting: Lighting, step_m: float = 0.5) -> Texture:
         """Return the light on the face."""

@@ -214,7 +214,7 @@ class Texture:
     frame_m:
         ``(3, 3)`` columns: the world step from one raster column to the next, from one row to
         the next, and the world position of raster pixel (0, 0).
-    how:
+    blend_mode:
         ``'set'``, ``'add'`` or ``'multiply'``.
 
     """
@@ -223,7 +223,7 @@ class Texture:
     outline_m: np.ndarray
     raster: np.ndarray
     frame_m: np.ndarray
-    how: str
+    blend_mode: str
 
 
 class Canvas:
@@ -263,14 +263,14 @@ class Canvas:
         cv2.fillPoly(mask, [_fixed(outline - (x0, y0))], 1, cv2.LINE_8, _SUBPIXEL_BITS)
         to_canvas = self.camera.projection @ np.vstack([texture.frame_m, [0.0, 0.0, 1.0]])
         to_part = geometry.translation(-x0, -y0) @ to_canvas
-        seen = cv2.warpPerspective(texture.raster, to_part, (int(x1 - x0), int(y1 - y0)),
-                                   flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        layer_pixels = cv2.warpPerspective(texture.raster, to_part, (int(x1 - x0), int(y1 - y0)),
+                                           flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         part = part_of[y0:y1, x0:x1]
-        if texture.how == 'multiply':
-            seen = part * (seen if seen.ndim == part.ndim else cv2.merge([seen] * 3))
-        elif texture.how == 'add':
-            seen = part + seen
-        cv2.copyTo(seen, mask, part)
+        if texture.blend_mode == 'multiply':
+            layer_pixels = part * (layer_pixels if layer_pixels.ndim == part.ndim else cv2.merge([layer_pixels] * 3))
+        elif texture.blend_mode == 'add':
+            layer_pixels = part + layer_pixels
+        cv2.copyTo(layer_pixels, mask, part)
 
     def averaged(self, image: np.ndarray) -> np.ndarray:
         """Return an image of the size of the canvas at the size of the camera."""

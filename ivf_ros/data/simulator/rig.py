@@ -134,7 +134,7 @@ def build_rig(parameters: RigParameters, thermal_size: tuple[int, int], rgb_size
     if parameters.mode == 'homography':
         H = _given(parameters, thermal_size, rgb_size) if parameters.H_thermal_to_rgb \
             else _random_homography(parameters, thermal_size, rgb_size, rng)
-        H_rgb_to_thermal = geometry.normalized(np.linalg.inv(H))
+        H_rgb_to_thermal = geometry.normalize_homography(np.linalg.inv(H))
         thermal = Camera(H_rgb_to_thermal @ rgb.projection, centre_m, thermal_size)
         return Rig(thermal, rgb, H, K_rgb)
     if parameters.H_thermal_to_rgb:
@@ -164,7 +164,7 @@ def _random_homography(parameters: RigParameters, thermal_size: tuple[int, int],
     tilt[2, :2] = rng.uniform(-1, 1, 2) * parameters.perspective / (size / 2)
     about_centre = tilt @ geometry.rotation(
         np.radians(rng.uniform(-1, 1) * parameters.rotation_deg)) @ geometry.scaling(scale, scale)
-    return geometry.normalized(
+    return geometry.normalize_homography(
         geometry.translation(*(centre + shift_px)) @ about_centre
         @ geometry.translation(*-centre) @ geometry.stretch(thermal_size, rgb_size))
 
@@ -178,7 +178,7 @@ def _given(parameters: RigParameters, thermal_size: tuple[int, int],
     reason = geometry.check(H, thermal_size, rgb_size)
     if reason:
         raise SimulatorError(f'rig.H_thermal_to_rgb is refused: {reason}')
-    return geometry.normalized(H)
+    return geometry.normalize_homography(H)
 
 
 def _pinhole(size: tuple[int, int], field_of_view_deg: float) -> np.ndarray:

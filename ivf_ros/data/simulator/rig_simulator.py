@@ -27,7 +27,7 @@ from ivf_ros.data.simulator.sensors import (
     ThermalParameters,
     ThermalSensor,
 )
-from ivf_ros.data.simulator.street import build_street, Thing
+from ivf_ros.data.simulator.street import build_street, SceneObject
 from ivf_ros.data.simulator.view import Sight, StreetView
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import Radiometry
@@ -120,7 +120,7 @@ class RigSimulator:
                                       parameters.smoke_density, np.random.default_rng([seed, 3]))
         self._thermal_sensor = ThermalSensor(thermal, seed)
         self._rgb_sensor = RgbSensor(rgb, parameters.condition, seed)
-        self._latest: tuple[float, list[Thing]] = -1.0, []
+        self._latest: tuple[float, list[SceneObject]] = -1.0, []
         self._labels = np.zeros(256, np.uint8)
         for identity, name in self._street.classes.items():
             self._labels[identity] = MFNET_CLASSES.index(name)
@@ -222,7 +222,7 @@ class RigSimulator:
             return self._thermal_sensor.counts(shutter, index, time_s)
         return self._thermal_at(time_s, index)
 
-    def _moving(self, time_s: float) -> list[Thing]:
+    def _moving(self, time_s: float) -> list[SceneObject]:
         """Return what moves; both cameras often ask for the same instant."""
         if self._latest[0] != time_s:
             self._latest = time_s, self._street.moving(time_s)
@@ -253,7 +253,7 @@ class RigSimulator:
         labels = cv2.LUT(sight.identities, self._labels)
         parameters = self.parameters
         boxes = []
-        for identity, whole_px in sight.whole_px.items():
+        for identity, unoccluded_px in sight.unoccluded_px.items():
             name = MFNET_CLASSES[self._labels[identity]]
             if name not in _BOXED:
                 continue
@@ -261,7 +261,7 @@ class RigSimulator:
             visible = cv2.inRange(sight.identities[rows, columns], identity, identity)
             x, y, width, height = cv2.boundingRect(visible)
             if max(width, height) < parameters.min_box_px \
-                    or cv2.countNonZero(visible) < parameters.min_visible * whole_px:
+                    or cv2.countNonZero(visible) < parameters.min_visible * unoccluded_px:
                 continue
             left, top = float(columns.start + x), float(rows.start + y)
             boxes.append(Detection((left, top, left + width, top + height), name, 1.0,

@@ -49,7 +49,7 @@ class Flare:
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class SceneObject:
     """
     Something with an outline of its own.
 
@@ -117,7 +117,7 @@ class Street:
     lighting: Lighting
     smoke_m: float
     surfaces: list[Mesh | Texture] = field(default_factory=list)
-    things: list[Thing] = field(default_factory=list)
+    things: list[SceneObject] = field(default_factory=list)
     _movers: list[_Mover] = field(default_factory=list)
 
     @property
@@ -130,12 +130,12 @@ class Street:
                 names[mover.identity + 1] = 'bike'
         return names
 
-    def moving(self, time_s: float) -> list[Thing]:
+    def moving(self, time_s: float) -> list[SceneObject]:
         """Return what moves, where it is at that time, far before near."""
         things = [thing for mover in self._movers for thing in self._at(mover, time_s)]
         return sorted(things, key=lambda thing: -thing.depth_m)
 
-    def _at(self, mover: _Mover, time_s: float) -> list[Thing]:
+    def _at(self, mover: _Mover, time_s: float) -> list[SceneObject]:
         axis = 2 if mover.heading[2] else 0
         low, high = mover.loop_m
         place = mover.start_m.copy()
@@ -149,15 +149,15 @@ class Street:
         if mover.vehicle is not None:
             name, behind = ('car', 0.0) if mover.rider is None else ('bike', 0.1)
             flares = _car_flares(mover.vehicle, mover.heading, place) if mover.lamps else ()
-            things.append(Thing(mover.vehicle.moved(place, turn), depth + behind, name,
-                                mover.identity + (mover.rider is not None), flares))
+            things.append(SceneObject(mover.vehicle.moved(place, turn), depth + behind, name,
+                                      mover.identity + (mover.rider is not None), flares))
         if mover.rider is not None:
             strides = 0.62 * mover.speed if mover.vehicle is None else 0.9
             phase = mover.phase + time_s * 2 * np.pi * strides
             mesh = (walking(mover.rider, place, mover.heading, phase, self.eye_m, mover.speed > 0)
                     if mover.vehicle is None
                     else cycling(mover.rider, place, mover.heading, phase, self.eye_m))
-            things.append(Thing(mesh, depth, 'person', mover.identity))
+            things.append(SceneObject(mesh, depth, 'person', mover.identity))
         return things
 
 
@@ -171,7 +171,7 @@ def build_street(condition: str, seed: int) -> Street:
         np.random.default_rng([seed, 1, part]) for part in range(5))
     weather = climate(condition, weather_rng)
     layout = draw_layout(places)
-    eye = np.array([_stand(layout, places), -places.uniform(1.35, 2.1), 0.0])
+    eye = np.array([_camera_x(layout, places), -places.uniform(1.35, 2.1), 0.0])
     angles = np.array([places.uniform(-1.5, 4.0), -0.9 * eye[0] + places.uniform(-4, 4),
                        places.uniform(-1, 1)])
     lamps = [(side, z) for side in (-1, 1)
@@ -201,7 +201,7 @@ def _x(pair: tuple[float, float], side: int) -> float:
     return side * pair[side > 0]
 
 
-def _stand(layout: Layout, rng: np.random.Generator) -> float:
+def _camera_x(layout: Layout, rng: np.random.Generator) -> float:
     """Return the x of the rig: on the pavement or between the lanes, clear of the traffic."""
     kerb = layout.kerb_x[1]
     return rng.choice([rng.uniform(-0.15, 0.15), kerb + 0.5, kerb - 0.7])
@@ -212,45 +212,45 @@ def _populate(street: Street, rng: np.random.Generator, lamps, colour) -> None:
     layout, weather = street.layout, street.climate
     free = list(range(255, 0, -1))  # taken from the end: 1 first
 
-    def stand(mesh, x, y, z, class_name='', heading=0.0, flat=False, flares=()):
+    def place_object(mesh, x, y, z, class_name='', heading=0.0, flat=False, flares=()):
         if class_name and len(free) <= 60:
             return  # identities are 8 bit, and what moves needs some
         place = np.array([x, y, z])
         depth = BEHIND_EVERYTHING_M if flat else float(np.linalg.norm(place - street.eye_m))
-        street.things.append(Thing(mesh.moved(place, heading), depth, class_name,
-                                   free.pop() if class_name else 0, flares))
+        street.things.append(SceneObject(mesh.moved(place, heading), depth, class_name,
+                                         free.pop() if class_name else 0, flares))
 
     for side in (-1, 1):
-        stand(kerb(side, layout, weather), 0, 0, 0, 'curve', flat=True)
-        _parked(stand, side, street, rng)
-        _pavement(stand, side, street, rng)
+        place_object(kerb(side, layout, weather), 0, 0, 0, 'curve', flat=True)
+        _parked(place_object, side, street, rng)
+        _pavement(place_object, side, street, rng)
     for side, z in lamps:
         x = _x(layout.kerb_x, side) + side * 0.45
         flare = Flare(np.array([x - side * 1.2, -LAMP_HEIGHT_M - 0.2, z]), colour)
-        stand(street_lamp(weather, side, colour), x, -KERB_M, z,
-              flares=(flare,) if len(street.lighting.lamps_m) else ())
+        place_object(street_lamp(weather, side, colour), x, -KERB_M, z,
+                     flares=(flare,) if len(street.lighting.lamps_m) else ())
     if layout.crossing_z:
         for side in (-1, 1):
-            stand(traffic_light(rng, weather), _x(layout.kerb_x, side) + side * 0.5, -KERB_M,
-                  layout.crossing_z + 2.2)
+            place_object(traffic_light(rng, weather), _x(layout.kerb_x, side) + side * 0.5, -KERB_M,
+                         layout.crossing_z + 2.2)
     if layout.bump_z:
-        stand(bump(weather, 4 * LANE_M), 0, 0, layout.bump_z, 'bump', flat=True)
+        place_object(bump(weather, 4 * LANE_M), 0, 0, layout.bump_z, 'bump', flat=True)
     if rng.random() < 0.45:  # road works
         x, z = layout.kerb_x[1] * rng.choice([-1, 1]), rng.uniform(7, 16)
         for step in range(int(rng.integers(3, 7))):
-            stand(cone(weather), x * 0.93 - np.sign(x) * 0.12 * step, 0, z + 1.6 * step,
-                  'color_cone')
+            place_object(cone(weather), x * 0.93 - np.sign(x) * 0.12 * step, 0, z + 1.6 * step,
+                         'color_cone')
     street.things.sort(key=lambda thing: -thing.depth_m)
     street._movers = _movers(street, rng, free)
 
 
-def _parked(stand, side: int, street: Street, rng) -> None:
+def _parked(place_object, side: int, street: Street, rng) -> None:
     layout, weather = street.layout, street.climate
     if not layout.parking[side > 0]:
         if layout.rail_side == side:
             for z in np.arange(5.0, 40.0, 4.0):
-                stand(guardrail(weather, 4.0), _x(layout.kerb_x, side) + side * 0.25, -KERB_M, z,
-                      'guardrail')
+                place_object(guardrail(weather, 4.0), _x(layout.kerb_x, side) + side * 0.25, -KERB_M, z,
+                             'guardrail')
         return
     x = _x(layout.kerb_x, side) - side * 1.15
     z = 8.0 if abs(x - street.eye_m[0]) < 2.5 else rng.uniform(3.0, 6.0)
@@ -258,13 +258,13 @@ def _parked(stand, side: int, street: Street, rng) -> None:
         near_crossing = layout.crossing_z and abs(z - layout.crossing_z) < 5.5
         if rng.random() < 0.6 and not near_crossing:
             turn = np.pi if (side < 0) != (rng.random() < 0.1) else 0.0
-            stand(car(rng, weather, bool(rng.random() < 0.2), False), x, 0, z, 'car', turn)
+            place_object(car(rng, weather, bool(rng.random() < 0.2), False), x, 0, z, 'car', turn)
         elif rng.random() < 0.35 and not near_crossing:
-            stand(car_stop(weather), x, 0, z + 1.5, 'car_stop')
+            place_object(car_stop(weather), x, 0, z + 1.5, 'car_stop')
         z += rng.uniform(5.2, 6.4)
 
 
-def _pavement(stand, side: int, street: Street, rng) -> None:
+def _pavement(place_object, side: int, street: Street, rng) -> None:
     layout, weather = street.layout, street.climate
     kerb, wall = _x(layout.kerb_x, side), _x(layout.wall_x, side)
     own = abs(kerb + side - street.eye_m[0]) < 2.0  # the rig stands on this pavement
@@ -273,17 +273,17 @@ def _pavement(stand, side: int, street: Street, rng) -> None:
     while z < 80:
         pick = rng.random()
         if pick < 0.5 and green:
-            stand(tree(rng, weather), kerb + side * 0.8, -KERB_M, z)
+            place_object(tree(rng, weather), kerb + side * 0.8, -KERB_M, z)
         elif pick < 0.62:
-            stand(sign(rng, weather), kerb + side * 0.4, -KERB_M, z)
+            place_object(sign(rng, weather), kerb + side * 0.4, -KERB_M, z)
         elif pick < 0.75:
-            stand(bin_(weather, rng), wall - side * 0.5, -KERB_M, z)
+            place_object(bin_(weather, rng), wall - side * 0.5, -KERB_M, z)
         elif pick < 0.85:
-            stand(bush(rng, weather), wall - side * 0.7, -KERB_M, z)
+            place_object(bush(rng, weather), wall - side * 0.7, -KERB_M, z)
         elif pick < 0.97:
             for index in range(int(rng.integers(1, 5))):
-                stand(bicycle(rng, weather), kerb + side * 0.7, -KERB_M, z + 0.9 * index, 'bike',
-                      rng.uniform(1.0, 2.0))
+                place_object(bicycle(rng, weather), kerb + side * 0.7, -KERB_M, z + 0.9 * index, 'bike',
+                             rng.uniform(1.0, 2.0))
         z += rng.uniform(4, 9)
 
 

@@ -16,7 +16,7 @@ import cv2
 from ivf_ros.data.simulator.climate import expose, UP
 from ivf_ros.data.simulator.raster import blend, Canvas, draw, hidden, Mesh, Patch
 from ivf_ros.data.simulator.rig import Camera
-from ivf_ros.data.simulator.street import BEHIND_EVERYTHING_M, Street, Thing
+from ivf_ros.data.simulator.street import BEHIND_EVERYTHING_M, SceneObject, Street
 import numpy as np
 
 _SHADOW = 0.55  # share of the light that a moving shadow takes, under the sun
@@ -45,7 +45,7 @@ class Sight:
 
     image: np.ndarray
     identities: np.ndarray
-    whole_px: dict[int, int]
+    unoccluded_px: dict[int, int]
     areas: dict[int, tuple[slice, slice]]
 
     def mark(self, identity: int, visible: Patch, whole: Patch) -> None:
@@ -53,7 +53,7 @@ class Sight:
         covered = cv2.inRange(np.ascontiguousarray(visible.coverage), 128, 255)
         cv2.copyTo(np.full_like(covered, identity), covered, self.identities[visible.area])
         if identity:
-            self.whole_px[identity] = int(np.count_nonzero(whole.coverage > 127))
+            self.unoccluded_px[identity] = int(np.count_nonzero(whole.coverage > 127))
             self.areas[identity] = whole.area
 
 
@@ -75,8 +75,8 @@ class StreetView:
 
     def __init__(self, street: Street, camera: Camera, kind: str) -> None:
         self._street, self._camera, self._kind = street, camera, kind
-        self._still: list[Patch] = []
-        self._still_places = np.empty((0, 5))  # depth, left, top, right, bottom of each
+        self._static_patches: list[Patch] = []
+        self._static_bounds = np.empty((0, 5))  # depth, left, top, right, bottom of each
         width, height = camera.size
         self._background = Sight(self._surfaces(), np.zeros((height, width), np.uint8), {}, {})
         for thing in street.things:
@@ -90,11 +90,11 @@ class StreetView:
                 if kind == 'rgb':
                     self._background.mark(thing.identity, patch, patch)
                 if thing.depth_m < BEHIND_EVERYTHING_M:
-                    self._still.append(patch)
+                    self._static_patches.append(patch)
                     places.append((thing.depth_m, *_bounds(patch)))
-        self._still_places = np.array(places).reshape(-1, 5)
+        self._static_bounds = np.array(places).reshape(-1, 5)
 
-    def frame(self, moving: list[Thing], veil: Veil | None = None) -> Sight:
+    def frame(self, moving: list[SceneObject], veil: Veil | None = None) -> Sight:
         """
         Return the street with these things in it.
 
@@ -108,32 +108,32 @@ class StreetView:
         """
         fixed = self._background
         image = fixed.image.copy()
-        sight = Sight(image, fixed.identities.copy(), dict(fixed.whole_px), dict(fixed.areas))
+        sight = Sight(image, fixed.identities.copy(), dict(fixed.unoccluded_px), dict(fixed.areas))
         if self._kind == 'rgb':
             for thing in moving:
                 self._shade(image, thing)
         for thing in moving:
             if veil is not None and thing.depth_m < veil[0]:
-                self._lay(veil, image)
+                self._apply_smoke(veil, image)
                 veil = None
             whole = self._draw(thing.mesh)
             if whole is None:
                 continue
-            patch = self._behind_still(whole, thing.depth_m)
+            patch = self._occlude_by_static(whole, thing.depth_m)
             blend(image, patch)
             if self._kind == 'rgb':
                 sight.mark(thing.identity, patch, whole)
         if veil is not None:
-            self._lay(veil, image)
+            self._apply_smoke(veil, image)
         return sight
 
     def hidden(self, point_m: np.ndarray) -> bool:
         """Tell whether something that stands still hides a point ``(3,)``."""
         x, y = np.round(self._camera.project(point_m[None])[0]).astype(int)
         depth_m = np.linalg.norm(point_m - self._street.eye_m) - 2.0  # not by its own thing
-        depth, left, top, right, bottom = self._still_places.T
+        depth, left, top, right, bottom = self._static_bounds.T
         before = (depth < depth_m) & (left <= x) & (x < right) & (top <= y) & (y < bottom)
-        return any(self._still[index].coverage[y - self._still[index].y, x - self._still[index].x]
+        return any(self._static_patches[index].coverage[y - self._static_patches[index].y, x - self._static_patches[index].x]
                    for index in np.flatnonzero(before))
 
     def _surfaces(self) -> np.ndarray:
@@ -161,22 +161,22 @@ class StreetView:
         radiance = mesh.reflectance * light + mesh.glow
         return draw(mesh, expose(radiance, self._street.climate.exposure), self._camera)
 
-    def _behind_still(self, patch: Patch, depth_m: float) -> Patch:
-        depth, left, top, right, bottom = self._still_places.T
+    def _occlude_by_static(self, patch: Patch, depth_m: float) -> Patch:
+        depth, left, top, right, bottom = self._static_bounds.T
         x0, y0, x1, y1 = _bounds(patch)
         before = (depth < depth_m) & (left < x1) & (right > x0) & (top < y1) & (bottom > y0)
         for index in np.flatnonzero(before):
-            patch = hidden(patch, self._still[index])
+            patch = hidden(patch, self._static_patches[index])
         return patch
 
-    def _lay(self, veil: Veil, image: np.ndarray) -> None:
+    def _apply_smoke(self, veil: Veil, image: np.ndarray) -> None:
         """Lay smoke over the image in place, and what stands before the smoke over that."""
         distance_m, smoke = veil
         image[:] = smoke(image)
-        for index in np.flatnonzero(self._still_places[:, 0] < distance_m):
-            blend(image, self._still[index])
+        for index in np.flatnonzero(self._static_bounds[:, 0] < distance_m):
+            blend(image, self._static_patches[index])
 
-    def _shade(self, image: np.ndarray, thing: Thing) -> None:
+    def _shade(self, image: np.ndarray, thing: SceneObject) -> None:
         """Darken the ground where something stands in the sun's way, or just under it."""
         climate, mesh = self._street.climate, thing.mesh
         sunny = climate.sun.any()
@@ -200,7 +200,7 @@ class StreetView:
         patch = draw(shadow, np.zeros((count, 3), np.uint8), self._camera)
         if patch is not None:
             dark = cv2.convertScaleAbs(patch.pixels, alpha=_SHADOW if sunny else _CONTACT_SHADOW)
-            blend(image, self._behind_still(Patch(patch.x, patch.y, dark), thing.depth_m))
+            blend(image, self._occlude_by_static(Patch(patch.x, patch.y, dark), thing.depth_m))
 
 
 def _bounds(patch: Patch) -> tuple[int, int, int, int]:

@@ -25,7 +25,7 @@ DETECTION_METRICS = (
 )
 
 # pycocotools calls overall precision and recall by these places in its table.
-_PLACES = {'mAP': 0, 'mAP50': 1, 'mAP75': 2, 'AR': 8}
+_COCO_STAT_INDEX = {'mAP': 0, 'mAP50': 1, 'mAP75': 2, 'AR': 8}
 
 Image = tuple[Sequence[Detection], Sequence[Detection]]
 
@@ -58,34 +58,34 @@ def detection(images: Sequence[Image]) -> dict[str, float]:
         raise MetricError('there must be at least one image')
     classes = sorted({box.class_name for _, true in images for box in true} - {IGNORED})
     if not classes:
-        return {name: float('nan') for name in _PLACES}
-    evaluated = _evaluated(images, {name: index + 1 for index, name in enumerate(classes)})
+        return {name: float('nan') for name in _COCO_STAT_INDEX}
+    evaluated = _run_coco_eval(images, {name: index + 1 for index, name in enumerate(classes)})
     # precision has axes IoU threshold, recall, class, area, detections an image; -1: undefined
     precision = evaluated.eval['precision'][0, :, :, 0, -1]
     return {
-        **{name: float(evaluated.stats[place]) for name, place in _PLACES.items()},
+        **{name: float(evaluated.stats[place]) for name, place in _COCO_STAT_INDEX.items()},
         **{f'AP50 {name}': float(precision[:, index].mean())
            for index, name in enumerate(classes)},
     }
 
 
-def matched(found: Sequence[Detection], true: Sequence[Detection], *, min_iou: float = 0.5
-            ) -> dict[str, float]:
+def count_hits(predicted: Sequence[Detection], true: Sequence[Detection], *, min_iou: float = 0.5
+               ) -> dict[str, float]:
     """
     Count hits in one image: by falling score, each found box takes the best true box left.
 
-    Returns ``true``, ``found`` and ``hits``, the found boxes of the right class that overlap a
+    Returns ``true``, ``predicted`` and ``hits``, the predicted boxes of the right class that overlap a
     true one by an IoU of at least ``min_iou``, and from them ``precision``, ``recall`` (NaN
-    without any found or any true box) and ``F1``, 1 where there is nothing and nothing was found.
+    without any predicted or any true box) and ``F1``, 1 where there is nothing and nothing was predicted.
     True boxes of class ``IGNORED``, and found ones that hit nothing and lie mostly in them, do
     not count.
     """
     ignored = [box for box in true if box.class_name == IGNORED]
     total, outcomes = 0, []
-    for name in {box.class_name for box in (*found, *true)} - {IGNORED}:
+    for name in {box.class_name for box in (*predicted, *true)} - {IGNORED}:
         of_class = [box for box in true if box.class_name == name]
         total += len(of_class)
-        outcomes += hits_among([box for box in found if box.class_name == name], of_class,
+        outcomes += hits_among([box for box in predicted if box.class_name == name], of_class,
                                ignored, min_iou=min_iou)
     counted, hits = len(outcomes), sum(hit for _, hit in outcomes)
     return {'true': float(total), 'found': float(counted), 'hits': float(hits),
@@ -94,7 +94,7 @@ def matched(found: Sequence[Detection], true: Sequence[Detection], *, min_iou: f
             'F1': 2 * hits / (counted + total) if counted + total else 1.0}
 
 
-def hits_among(found: Sequence[Detection], true: Sequence[Detection],
+def hits_among(predicted: Sequence[Detection], true: Sequence[Detection],
                ignored: Sequence[Detection], *, min_iou: float = 0.5) -> list[tuple[float, bool]]:
     """
     Tell of found boxes of one class, by falling score, which hit one of the true boxes of it.
@@ -103,7 +103,7 @@ def hits_among(found: Sequence[Detection], true: Sequence[Detection],
     ignored, as COCO counts them.
     """
     left, outcomes = list(true), []
-    for box in sorted(found, key=lambda one: -one.score):
+    for box in sorted(predicted, key=lambda one: -one.score):
         overlaps = [iou(box, other) for other in left]
         hit = bool(overlaps) and max(overlaps) >= min_iou
         if hit:
@@ -133,7 +133,7 @@ def _area_px2(box: Detection) -> float:
     return (right - left) * (bottom - top)
 
 
-def _evaluated(images: Sequence[Image], class_ids: dict[str, int]) -> Any:
+def _run_coco_eval(images: Sequence[Image], class_ids: dict[str, int]) -> Any:
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -142,8 +142,8 @@ def _evaluated(images: Sequence[Image], class_ids: dict[str, int]) -> Any:
 
     true_boxes: list[dict[str, Any]] = []
     found_boxes: list[dict[str, Any]] = []
-    for image_id, (found, true) in enumerate(images, start=1):
-        for boxes, listed in ((true, true_boxes), (found, found_boxes)):
+    for image_id, (predicted, true) in enumerate(images, start=1):
+        for boxes, listed in ((true, true_boxes), (predicted, found_boxes)):
             for box in boxes:
                 # An ignored box is ignored for each class.
                 names = class_ids if box.class_name == IGNORED else (box.class_name,)

@@ -126,13 +126,13 @@ def fusion(thermal: np.ndarray, rgb_gray: np.ndarray, fused_gray: np.ndarray,
         range, or not finite.
 
     """
-    wanted = _wanted(names)
+    wanted = _validate_names(names)
     triple = ImageTriple(*check_triple(thermal, rgb_gray, fused_gray))
     _check_size(wanted, triple.fused.shape)
     return {name: float(_MEASURES[name](triple)) for name in wanted}
 
 
-def _wanted(names: Iterable[str] | None) -> list[str]:
+def _validate_names(names: Iterable[str] | None) -> list[str]:
     if names is None:
         return list(FUSION_METRICS)
     asked = {names} if isinstance(names, str) else set(names)

@@ -59,8 +59,8 @@ def chen_varshney(triple: ImageTriple) -> float:
                             for order in ((1, 0), (0, 1)))
         square = along_x ** 2 + along_y ** 2
         weights.append(_block_sums(square * square * np.sqrt(square)))
-        seen = _filtered(spectra[source] - spectra[FUSED], sensitivity, shape)
-        differences.append(_block_sums(seen * seen) / _BLOCK_PX ** 2)
+        filtered = _filtered(spectra[source] - spectra[FUSED], sensitivity, shape)
+        differences.append(_block_sums(filtered * filtered) / _BLOCK_PX ** 2)
     weight, difference = np.stack(weights), np.stack(differences)
     if not weight.any():
         return float(difference.mean())

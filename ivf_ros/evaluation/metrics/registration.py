@@ -16,7 +16,7 @@ from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.metrics.inputs import MetricError
 import numpy as np
 
-LIKENESS_METRICS = (
+SIMILARITY_METRICS = (
     MetricInfo('RMSE', 'lower', 'levels', 'root mean square difference of the registered thermal '
                'image and the aligned one'),
     MetricInfo('SSIM', 'higher', '', 'structural similarity of the two (Wang 2004)'),
@@ -86,13 +86,13 @@ def landmark_errors(H_est: np.ndarray, thermal_px: np.ndarray, rgb_px: np.ndarra
     if len(thermal_px) != len(rgb_px) or not len(thermal_px):
         raise MetricError('there must be as many thermal as RGB landmarks, and one at least; '
                           f'got {len(thermal_px)} and {len(rgb_px)}')
-    mapped = geometry.transform_points(geometry.normalized(H_est), thermal_px)
-    apart_px = np.linalg.norm(mapped - rgb_px, axis=1)
-    return {'landmark_rmse_px': float(np.sqrt((apart_px ** 2).mean())),
-            'landmark_max_px': float(apart_px.max())}
+    mapped = geometry.transform_points(geometry.normalize_homography(H_est), thermal_px)
+    distances_px = np.linalg.norm(mapped - rgb_px, axis=1)
+    return {'landmark_rmse_px': float(np.sqrt((distances_px ** 2).mean())),
+            'landmark_max_px': float(distances_px.max())}
 
 
-def likeness(registered: np.ndarray, reference: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+def image_similarity(registered: np.ndarray, reference: np.ndarray, coverage: np.ndarray) -> dict[str, float]:
     """
     Compare a registered thermal image with the one that was aligned to begin with.
 
@@ -105,13 +105,13 @@ def likeness(registered: np.ndarray, reference: np.ndarray, seen: np.ndarray) ->
     ----------
     registered, reference:
         ``(H, W)`` uint8.
-    seen:
+    coverage:
         ``(H, W)`` bool, what ``registered`` covers.
 
     Returns
     -------
     dict
-        Name, of ``LIKENESS_METRICS``, to value; all NaN where less than 1 % is covered.
+        Name, of ``SIMILARITY_METRICS``, to value; all NaN where less than 1 % is covered.
 
     Raises
     ------
@@ -119,18 +119,18 @@ def likeness(registered: np.ndarray, reference: np.ndarray, seen: np.ndarray) ->
         Sizes or types differ from these.
 
     """
-    if not registered.shape == reference.shape == seen.shape or registered.ndim != 2:
+    if not registered.shape == reference.shape == coverage.shape or registered.ndim != 2:
         raise MetricError('registered, reference and seen must have one shape (H, W), got '
-                          f'{registered.shape}, {reference.shape}, {seen.shape}')
+                          f'{registered.shape}, {reference.shape}, {coverage.shape}')
     if not registered.dtype == reference.dtype == np.uint8:
         raise MetricError('registered and reference must be uint8, '
                           f'got {registered.dtype} and {reference.dtype}')
-    if seen.mean() < 0.01:
-        return {info.name: float('nan') for info in LIKENESS_METRICS}
-    a, b = (image[seen].astype(np.float64) for image in (registered, reference))
+    if coverage.mean() < 0.01:
+        return {info.name: float('nan') for info in SIMILARITY_METRICS}
+    a, b = (image[coverage].astype(np.float64) for image in (registered, reference))
     return {
         'RMSE': float(np.sqrt(((a - b) ** 2).mean())),
-        'SSIM': float(_ssim_map(registered, reference)[seen].mean()),
+        'SSIM': float(_ssim_map(registered, reference)[coverage].mean()),
         'MI': intensity.mutual_information_bits((a, a), b) / 2,
         'NCC': intensity.correlation((a, a), b),
     }
@@ -172,6 +172,6 @@ def _ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _distances_px(H_est: np.ndarray, H_true: np.ndarray, points_px: np.ndarray) -> np.ndarray:
-    estimated = geometry.transform_points(geometry.normalized(H_est), points_px)
-    true = geometry.transform_points(geometry.normalized(H_true), points_px)
+    estimated = geometry.transform_points(geometry.normalize_homography(H_est), points_px)
+    true = geometry.transform_points(geometry.normalize_homography(H_true), points_px)
     return np.linalg.norm(estimated - true, axis=1)

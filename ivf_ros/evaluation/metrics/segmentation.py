@@ -28,7 +28,7 @@ SEGMENTATION_METRICS = (
 )
 
 
-def confusion(found: Segmentation, true: Segmentation) -> np.ndarray:
+def confusion(predicted: Segmentation, true: Segmentation) -> np.ndarray:
     """
     Count the pixels of each true class by the class that was found for them.
 
@@ -37,13 +37,13 @@ def confusion(found: Segmentation, true: Segmentation) -> np.ndarray:
 
     Parameters
     ----------
-    found, true:
+    predicted, true:
         Labels of one size. True label 255 is ignored.
 
     Returns
     -------
     ndarray
-        ``(N, N + 1)`` int64, row the true class, column the one found, N the classes of ``true``.
+        ``(N, N + 1)`` int64, row the true class, column the one predicted, N the classes of ``true``.
 
     Raises
     ------
@@ -51,19 +51,19 @@ def confusion(found: Segmentation, true: Segmentation) -> np.ndarray:
         Sizes differ, or a label has no name.
 
     """
-    if found.labels.shape != true.labels.shape:
-        raise MetricError(f'labels must have one shape, got {found.labels.shape} found and '
+    if predicted.labels.shape != true.labels.shape:
+        raise MetricError(f'labels must have one shape, got {predicted.labels.shape} found and '
                           f'{true.labels.shape} true')
     classes = len(true.class_names)
-    judged = true.labels != IGNORE
-    true_labels, found_labels = true.labels[judged], found.labels[judged]
+    labelled = true.labels != IGNORE
+    true_labels, found_labels = true.labels[labelled], predicted.labels[labelled]
     if true_labels.size and int(true_labels.max()) >= classes:
         raise MetricError(f'true label {true_labels.max()} has no name; there are {classes}')
-    if found_labels.size and int(found_labels.max()) >= len(found.class_names):
+    if found_labels.size and int(found_labels.max()) >= len(predicted.class_names):
         raise MetricError(f'found label {found_labels.max()} has no name; '
-                          f'there are {len(found.class_names)}')
+                          f'there are {len(predicted.class_names)}')
     known = {name: index for index, name in enumerate(true.class_names)}
-    column = np.array([0, *(known.get(name, classes) for name in found.class_names[1:])], np.int64)
+    column = np.array([0, *(known.get(name, classes) for name in predicted.class_names[1:])], np.int64)
     pairs = true_labels.astype(np.int64) * (classes + 1) + column[found_labels]
     return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
@@ -99,8 +99,8 @@ def segmentation(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, fl
         raise MetricError(f'counts of {classes} classes have shape {(classes, classes + 1)}, '
                           f'got {counts.shape}')
     hits = np.diag(counts).astype(np.float64)
-    true, found = counts.sum(axis=1), counts[:, :classes].sum(axis=0)
-    iou, recall = _share(hits, true + found - hits), _share(hits, true)
+    true, predicted = counts.sum(axis=1), counts[:, :classes].sum(axis=0)
+    iou, recall = _share(hits, true + predicted - hits), _share(hits, true)
     foreground = counts[1:, 1:].sum()
     return {
         'accuracy': float(_share(hits.sum(), counts.sum())),

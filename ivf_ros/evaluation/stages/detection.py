@@ -11,13 +11,13 @@ import math
 from typing import Any
 
 from ivf_ros import detection
-from ivf_ros.data.known_classes import as_known
+from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
-from ivf_ros.evaluation.stages.inputs import timed
-from ivf_ros.evaluation.stages.per_input import check_takes, Judged, PerInputEvaluation
+from ivf_ros.evaluation.stages.inputs import time_call
+from ivf_ros.evaluation.stages.per_input import check_accepts, ModelResult, PerInputEvaluation
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -45,15 +45,15 @@ class DetectionEvaluation(PerInputEvaluation):
         """Return the true boxes."""
         return sample.detections
 
-    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
-              true: tuple[Detection, ...]) -> Judged:
+    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+                  true: tuple[Detection, ...]) -> ModelResult:
         """Search the image and count hits among the classes that the model knows."""
         detector, least_score = _detector(model, weights)
-        check_takes(model, detector, seen)
-        found, cpu_s = timed(detector.detect, *seen)
+        check_accepts(model, detector, seen)
+        found, cpu_s = time_call(detector.detect, *seen)
         values, evidence = score_detections(found, true, detector.class_names, least_score)
-        sure = [box for box in found if box.score >= least_score]
-        return Judged(values, evidence, cpu_s, detection.draw(seen[0], sure))
+        confident = [box for box in found if box.score >= least_score]
+        return ModelResult(values, evidence, cpu_s, detection.draw(seen[0], confident))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return COCO's measures over all images, and precision and recall of all boxes."""
@@ -85,10 +85,10 @@ def score_detections(found: Sequence[Detection], true: Iterable[Detection],
         What ``score_all_detections`` needs.
 
     """
-    known = as_known(true, class_names)
-    hits = metrics.matched([box for box in found if box.score >= min_score], known)
+    known = map_class_names(true, class_names)
+    hits = metrics.count_hits([box for box in found if box.score >= min_score], known)
     return ({info.name: hits[info.name] for info in DETECTION_METRICS_OF_IMAGE},
-            {'found': _listed(found), 'true': _listed(known),
+            {'found': _boxes_to_json(found), 'true': _boxes_to_json(known),
              'counts': [hits['hits'], hits['found'], hits['true']]})
 
 
@@ -97,7 +97,7 @@ def score_all_detections(evidence: Sequence[dict[str, Any]]
     """Return COCO's measures over all images, and precision and recall of all boxes."""
     if not evidence:
         return {}
-    values = metrics.detection([(boxes_of(one['found']), boxes_of(one['true']))
+    values = metrics.detection([(boxes_from_json(one['found']), boxes_from_json(one['true']))
                                 for one in evidence])
     known = {info.name: info for info in metrics.DETECTION_METRICS}
     found = {name: (known.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
@@ -114,15 +114,15 @@ def _detector(model: str, weights: str) -> tuple[Any, float]:
     detector = detection.create(model, **{'network.weights': weights})
     if not isinstance(detector, detection.AnchorFreeDetector):
         return detector, 0.0
-    at_work = detector.parameters.min_score
+    default_min_score = detector.parameters.min_score
     detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE)
-    return detector, at_work
+    return detector, default_min_score
 
 
-def _listed(boxes: Iterable[Detection]) -> list[list[Any]]:
+def _boxes_to_json(boxes: Iterable[Detection]) -> list[list[Any]]:
     return [[*map(float, box.box_xyxy_px), box.class_name, float(box.score)] for box in boxes]
 
 
-def boxes_of(listed: Iterable[Sequence[Any]]) -> list[Detection]:
+def boxes_from_json(listed: Iterable[Sequence[Any]]) -> list[Detection]:
     """Return the boxes that the evidence of an image lists."""
     return [Detection((one[0], one[1], one[2], one[3]), one[4], one[5]) for one in listed]

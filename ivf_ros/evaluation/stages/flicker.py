@@ -18,8 +18,8 @@ from ivf_ros.data.aligned import explain_unaligned
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed, video_frames
+from ivf_ros.evaluation.results import Row, SampleResult
+from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS, time_call, video_frames
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
@@ -52,17 +52,17 @@ class FlickerEvaluation:
         later = 'replayed with the first frame of their video' if sample.thermal.index else ''
         return explain_unaligned(sample) or later
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Fuse a video by all methods."""
-        measured = Measured([], {})
+        measured = SampleResult([], {})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
                 values, cpu_s = _replayed(method, sample)
-            except FAILURES as error:
+            except METHOD_ERRORS as error:
                 measured.rows.append(row.failed(error))
                 continue
-            measured.rows.append(row.having(values, cpu_s))
+            measured.rows.append(row.with_values(values, cpu_s))
         return measured
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
@@ -77,7 +77,7 @@ def _replayed(method: str, sample: Sample) -> tuple[dict[str, float], float]:
         size = geometry.size_of(rgb)
         H = geometry.stretch(geometry.size_of(recorded), size)
         thermal = warper.warp_gray(recorded, H, size).image
-        fused, cpu_s = timed(fuser.fuse_gray, thermal, rgb)
+        fused, cpu_s = time_call(fuser.fuse_gray, thermal, rgb)
         spent_s.append(cpu_s)
         changes.add(*(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
                       for image in (thermal, rgb, fused)))

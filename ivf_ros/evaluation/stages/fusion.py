@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import cv2
 from ivf_ros import fusion, geometry
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
-from ivf_ros.data.misalignment import misaligned
+from ivf_ros.data.misalignment import misalign
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
+from ivf_ros.evaluation.results import Row, SampleResult
+from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call
 import numpy as np
 
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
@@ -53,25 +53,25 @@ class FusionEvaluation:
         """Return why a sample cannot be measured, or ''."""
         return explain_unaligned(sample)
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Fuse by all methods and measure each result where thermal covers RGB."""
         pair = read_aligned(sample)
         window = inner_rectangle(pair.coverage)
         luma = cv2.cvtColor(pair.rgb, cv2.COLOR_BGR2GRAY)
         thermal = self._moved(pair.thermal, sample)
-        measured = Measured([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
+        measured = SampleResult([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             fuser = fusion.create(method)
             try:
-                fused, cpu_s = timed(fuser.fuse_gray, thermal, pair.rgb, pair.coverage)
+                fused, cpu_s = time_call(fuser.fuse_gray, thermal, pair.rgb, pair.coverage)
                 fused_luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY)
                 values = metrics.fusion(pair.thermal[window], luma[window], fused_luma[window],
                                         self.metric_names)
-            except FAILURES as error:
+            except METHOD_ERRORS as error:
                 measured.rows.append(row.failed(error))
                 continue
-            measured.rows.append(row.having(values, cpu_s))
+            measured.rows.append(row.with_values(values, cpu_s))
             measured.pictures[method, ''] = fused
         return measured
 
@@ -79,10 +79,10 @@ class FusionEvaluation:
         """Return thermal as it is after the mount gave way a little."""
         if not self.moved_px:
             return thermal
-        random = np.random.default_rng(seed_of(sample))
+        random = np.random.default_rng(derive_seed(sample))
         angle = random.uniform(0, 2 * np.pi)
-        return misaligned(thermal, geometry.translation(self.moved_px * np.cos(angle),
-                                                        self.moved_px * np.sin(angle)))
+        return misalign(thermal, geometry.translation(self.moved_px * np.cos(angle),
+                                                      self.moved_px * np.sin(angle)))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return nothing: each metric of fusion is of one image."""
@@ -98,11 +98,11 @@ def inner_rectangle(coverage: np.ndarray) -> tuple[slice, slice]:
     """
     top, bottom, left, right = 0, coverage.shape[0], 0, coverage.shape[1]
     while top < bottom and left < right:
-        lacking = [1 - side.mean() for side in (
+        uncovered = [1 - side.mean() for side in (
             coverage[top, left:right], coverage[bottom - 1, left:right],
             coverage[top:bottom, left], coverage[top:bottom, right - 1])]
-        worst = int(np.argmax(lacking))
-        if not lacking[worst]:
+        worst = int(np.argmax(uncovered))
+        if not uncovered[worst]:
             break
         top, bottom = top + (worst == 0), bottom - (worst == 1)
         left, right = left + (worst == 2), right - (worst == 3)

@@ -17,12 +17,12 @@ import numpy as np
 
 # What a method or a reader says of an image that it cannot work with. Anything else is a mistake
 # of ours, which must end the evaluation and not count as a failure of the method.
-FAILURES = (ValueError, cv2.error)
+METHOD_ERRORS = (ValueError, cv2.error)
 
 Result = TypeVar('Result')
 
 
-def seed_of(sample: Sample) -> int:
+def derive_seed(sample: Sample) -> int:
     """Return a number that stands for a sample, the same for all methods and machines."""
     return zlib.crc32(f'{sample.dataset}/{sample.name}'.encode())
 
@@ -42,8 +42,8 @@ def video_frames(sample: Sample) -> Iterator[tuple[float, np.ndarray, np.ndarray
             yield event.frame.stamp_ns / 1e9, thermal, event.frame.image
 
 
-def timed(work: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:
+def time_call(function: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:
     """Return what a call gives and the processor time, in seconds, that it took."""
     start_s = time.process_time()
-    result = work(*arguments)
+    result = function(*arguments)
     return result, time.process_time() - start_s

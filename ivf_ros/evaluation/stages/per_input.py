@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 from ivf_ros import fusion
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
 from ivf_ros.data.sample import Annotation, Sample
-from ivf_ros.evaluation.results import EvaluationError, Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES
+from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult
+from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS
 from ivf_ros.network_inputs import select_images, SENSORS
 import numpy as np
 
@@ -22,7 +22,7 @@ MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method
                   'another network, not how right it is.')
 
 
-class Judged(NamedTuple):
+class ModelResult(NamedTuple):
     """What one model made of one image."""
 
     values: dict[str, float]
@@ -63,7 +63,7 @@ class PerInputEvaluation(ABC):
         """Return the labels that this stage is measured against."""
 
     @abstractmethod
-    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...], true: Any) -> Judged:
+    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...], true: Any) -> ModelResult:
         """
         Run a model and compare what it says with the labels.
 
@@ -87,27 +87,27 @@ class PerInputEvaluation(ABC):
             return 'no labels'
         return explain_unaligned(sample) if labels.complete else 'not every object is labelled'
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Run all models on all inputs."""
         labels = self.labels_of(sample)
         assert labels is not None, self.unsuitable(sample)
         pair, true = read_aligned(sample), labels.read()
-        measured = Measured([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
+        measured = SampleResult([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
         # Fusing may take longer than the rest.
-        images_of = cache(lambda given: select_images(pair, given, fusion.create))
-        for method, model, given, weights in self._runs:
+        images_of = cache(lambda modality: select_images(pair, modality, fusion.create))
+        for method, model, modality, weights in self._runs:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
-                judged = self.judge(model, weights, images_of(given), true)
-            except FAILURES as error:
+                result = self.run_model(model, weights, images_of(modality), true)
+            except METHOD_ERRORS as error:
                 measured.rows.append(row.failed(error))
                 continue
-            evidence = {**judged.evidence, 'scene': sample.scene or sample.name}
-            measured.rows.append(row.having(judged.values, judged.cpu_s, evidence))
-            measured.pictures[method, ''] = judged.picture
+            evidence = {**result.evidence, 'scene': sample.scene or sample.name}
+            measured.rows.append(row.with_values(result.values, result.cpu_s, evidence))
+            measured.pictures[method, ''] = result.picture
         return measured
 
-    def weights_of(self, given: str) -> dict[str, str]:
+    def weights_of(self, modality: str) -> dict[str, str]:
         """
         Return the weight files of the networks for an input.
 
@@ -120,7 +120,7 @@ class PerInputEvaluation(ABC):
         """
         if not self.networks:
             return {'': ''}
-        stem, suffix = f'{self.name}-{given}', '.safetensors'
+        stem, suffix = f'{self.name}-{modality}', '.safetensors'
         return {path.name.removeprefix(stem).removesuffix(suffix): str(path)
                 for pattern in (stem + suffix, f'{stem}.*{suffix}')
                 for path in sorted(Path(self.networks).glob(pattern))}
@@ -128,12 +128,12 @@ class PerInputEvaluation(ABC):
     @cached_property
     def _runs(self) -> tuple[tuple[str, str, str, str], ...]:
         """Method, model, input and weight file of all there is to run; looked for only once."""
-        return tuple((f'{model}@{given}{training}', model, given, weights)
-                     for model in self.models for given in self.inputs
-                     for training, weights in self.weights_of(given).items())
+        return tuple((f'{model}@{modality}{training}', model, modality, weights)
+                     for model in self.models for modality in self.inputs
+                     for training, weights in self.weights_of(modality).items())
 
 
-def check_takes(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
+def check_accepts(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
     """
     Refuse to give both cameras to a method that looks at one image.
 

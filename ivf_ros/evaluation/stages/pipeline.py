@@ -22,14 +22,14 @@ from ivf_ros.detection import DetectionParameters, DetectionStage, DetectionStag
 from ivf_ros.detection.anchor_free import AnchorFreeParameters
 from ivf_ros.evaluation.metrics import SEGMENTATION_METRICS
 from ivf_ros.evaluation.metrics.info import MetricInfo
-from ivf_ros.evaluation.results import Measured, Row
+from ivf_ros.evaluation.results import Row, SampleResult
 from ivf_ros.evaluation.stages.detection import (
     DETECTION_METRICS_OF_IMAGE,
     MIN_REPORTED_SCORE,
     score_all_detections,
     score_detections,
 )
-from ivf_ros.evaluation.stages.inputs import FAILURES, timed
+from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS, time_call
 from ivf_ros.evaluation.stages.per_input import MACHINE_LABELS
 from ivf_ros.evaluation.stages.segmentation import score_all_labels, score_labels
 from ivf_ros.fusion import FusionMode, FusionStage
@@ -113,25 +113,25 @@ class PipelineEvaluation:
         return explain_unaligned(sample) if all(one.complete for one in labels) \
             else 'not every object is labelled'
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Drive all stages, once for each registration method."""
         thermal, rgb = (Frame(image, _STAMP_NS, stream) for stream, image in (
             ('thermal', sample.read_thermal()), ('rgb', sample.read_rgb())))
         H_true = sample.true_H_thermal_to_rgb(thermal.size, rgb.size)
         assert H_true is not None, self.unsuitable(sample)
-        measured = Measured([], {('rgb', ''): rgb.image})
+        measured = SampleResult([], {('rgb', ''): rgb.image})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
-                output, cpu_s = timed(run_pipeline, thermal, rgb, method, H_true)
-            except FAILURES as error:
+                output, cpu_s = time_call(run_pipeline, thermal, rgb, method, H_true)
+            except METHOD_ERRORS as error:
                 measured.rows.append(row.failed(error))
                 continue
             values, evidence = _score(output, sample, H_true, thermal.size)
-            measured.rows.append(row.having(values, cpu_s, evidence))
-            sure = [box for box in output.detections if box.score >= _min_score()]
+            measured.rows.append(row.with_values(values, cpu_s, evidence))
+            confident = [box for box in output.detections if box.score >= _min_score()]
             measured.pictures[method, ''] = detection.draw(
-                segmentation.overlay(output.fused, output.segmentation), sure)
+                segmentation.overlay(output.fused, output.segmentation), confident)
         return measured
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:

@@ -16,13 +16,13 @@ import math
 
 import cv2
 from ivf_ros import geometry, registration
-from ivf_ros.data.misalignment import misaligned, random_homography, WARP_SETS
+from ivf_ros.data.misalignment import misalign, random_homography, WARP_SETS
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed
+from ivf_ros.evaluation.results import Row, SampleResult
+from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call
 from ivf_ros.parameters import parse_settings
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Registration, RegistrationState
@@ -47,7 +47,7 @@ _METRICS = (
     MetricInfo('landmark_max_px', 'lower', _PX, 'the same of the worst landmark'),
     MetricInfo('accepted', 'higher', '', '1 where the method believes its answer, else 0'),
     MetricInfo('inliers', 'higher', '', 'matches that agree with the answer'),
-    *metrics.LIKENESS_METRICS,
+    *metrics.SIMILARITY_METRICS,
 )
 _UNDER_5 = MetricInfo('under 5 px', 'higher', '', 'share of all pairs accepted and within 5 px')
 _OVER_20 = MetricInfo('over 20 px', 'lower', '', 'share of the accepted pairs beyond 20 px')
@@ -91,24 +91,24 @@ class RegistrationEvaluation:
         """Return '': every pair can be registered."""
         return ''
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Register by all methods, in all sets that apply."""
         thermal, rgb = sample.read_thermal(), sample.read_rgb()
         if not sample.aligned:
-            return self._as_it_is(sample, thermal, rgb)
+            return self._measure_unaligned(sample, thermal, rgb)
         size = WIDTH_PX, round(WIDTH_PX * rgb.shape[0] / rgb.shape[1])
         thermal, rgb = (cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
                         for image in (thermal, rgb))
-        return self._misaligned(sample, thermal, rgb)
+        return self._measure_misaligned(sample, thermal, rgb)
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return success rates and areas under their curve, refused pairs counted as failures."""
         found: dict[str, tuple[MetricInfo, float]] = {}
-        judged = [row for row in rows if _error_px(row) is not None or not row.values]
-        if any(row.values for row in judged):
-            accepted = [error_px for row in judged
+        scored = [row for row in rows if _error_px(row) is not None or not row.values]
+        if any(row.values for row in scored):
+            accepted = [error_px for row in scored
                         if row.values.get('accepted') and (error_px := _error_px(row)) is not None]
-            errors_px = accepted + [math.inf] * (len(judged) - len(accepted))
+            errors_px = accepted + [math.inf] * (len(scored) - len(accepted))
             found[_MEDIAN.name] = _MEDIAN, _median(accepted)
             found[_UNDER_5.name] = _UNDER_5, metrics.success_rate(errors_px, 5)
             found[_OVER_20.name] = _OVER_20, _mean([error_px > 20 for error_px in accepted])
@@ -121,53 +121,53 @@ class RegistrationEvaluation:
             found[_REPEAT_3.name] = _REPEAT_3, _mean([error <= 3 for error in repeats])
         return found
 
-    def _misaligned(self, sample: Sample, thermal: np.ndarray, rgb: np.ndarray) -> Measured:
-        seed = seed_of(sample)
+    def _measure_misaligned(self, sample: Sample, thermal: np.ndarray, rgb: np.ndarray) -> SampleResult:
+        seed = derive_seed(sample)
         # In gray levels, to look at and to compare; methods get the depth of the camera.
         levels = Agc()(thermal)
-        made = pseudo_thermal(rgb, seed)
+        pseudo = pseudo_thermal(rgb, seed)
         size = geometry.size_of(rgb)
-        measured = Measured([], {})
+        measured = SampleResult([], {})
         for method in self.methods:
-            before = None
+            reference = None
             for warp_set in self.sets:
                 exact = warp_set.endswith(_EXACT)
                 H_true = random_homography(warp_set.removesuffix(_EXACT), size, seed)
-                shown = misaligned(made if exact else levels, H_true)
-                seen = misaligned(made if exact else thermal, H_true)
+                levels_misaligned = misalign(pseudo if exact else levels, H_true)
+                thermal_misaligned = misalign(pseudo if exact else thermal, H_true)
                 row = Row(self.name, method, sample.dataset, sample.name, sample.light, warp_set)
                 try:
-                    found, cpu_s = timed(_register, method, seen, rgb)
-                    if not exact and before is None:
-                        before = _register(method, thermal, rgb)
-                except FAILURES as error:
+                    found, cpu_s = time_call(_register, method, thermal_misaligned, rgb)
+                    if not exact and reference is None:
+                        reference = _register(method, thermal, rgb)
+                except METHOD_ERRORS as error:
                     measured.rows.append(row.failed(error))
                     continue
-                values = {'accepted': float(_believed(found)), 'inliers': float(found.inliers),
+                values = {'accepted': float(_is_accepted(found)), 'inliers': float(found.inliers),
                           **metrics.registration(found.H_thermal_to_rgb, H_true, size)}
-                if not exact and before is not None:
-                    values['repeat_px'] = _repeat_px(found, before, H_true, size)
-                    values['repeat_confidence'] = min(found.confidence, before.confidence)
-                registered = geometry.warp(shown, found.H_thermal_to_rgb, size)
-                values.update(metrics.likeness(
-                    registered, made if exact else levels,
+                if not exact and reference is not None:
+                    values['repeat_px'] = _repeat_px(found, reference, H_true, size)
+                    values['repeat_confidence'] = min(found.confidence, reference.confidence)
+                registered = geometry.warp(levels_misaligned, found.H_thermal_to_rgb, size)
+                values.update(metrics.image_similarity(
+                    registered, pseudo if exact else levels,
                     geometry.coverage(found.H_thermal_to_rgb, size, size)))
                 measured.rows.append(_row(row, found, values, cpu_s))
-                measured.pictures.update({('thermal', warp_set): shown, ('rgb', warp_set): rgb,
+                measured.pictures.update({('thermal', warp_set): levels_misaligned, ('rgb', warp_set): rgb,
                                           (method, warp_set): registered})
         return measured
 
-    def _as_it_is(self, sample: Sample, thermal: np.ndarray, rgb: np.ndarray) -> Measured:
+    def _measure_unaligned(self, sample: Sample, thermal: np.ndarray, rgb: np.ndarray) -> SampleResult:
         scale = WIDTH_PX / rgb.shape[1]
         sizes = geometry.size_of(thermal), geometry.size_of(rgb)
         landmarks = sample.landmarks.read() if sample.landmarks else None
         levels = Agc()(thermal)
-        measured = Measured([], {('thermal', ''): levels, ('rgb', ''): rgb})
+        measured = SampleResult([], {('thermal', ''): levels, ('rgb', ''): rgb})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
-                found, cpu_s = timed(_register, method, thermal, rgb)
-            except FAILURES as error:
+                found, cpu_s = time_call(_register, method, thermal, rgb)
+            except METHOD_ERRORS as error:
                 measured.rows.append(row.failed(error))
                 continue
             H = found.H_thermal_to_rgb
@@ -178,7 +178,7 @@ class RegistrationEvaluation:
                 errors_px.update(metrics.landmark_errors(H, landmarks.thermal_px,
                                                          landmarks.rgb_px))
             values = {name: scale * error_px for name, error_px in errors_px.items()}
-            values['accepted'] = float(_believed(found))
+            values['accepted'] = float(_is_accepted(found))
             measured.rows.append(_row(row, found, values, cpu_s))
             measured.pictures[method, ''] = geometry.warp(levels, H, sizes[1])
         return measured
@@ -199,17 +199,17 @@ def _registrar(method: str) -> registration.Registrar:
     return registration.create(name, **parse_settings(settings.split(',') if settings else ()))
 
 
-def _believed(found: Registration) -> bool:
+def _is_accepted(found: Registration) -> bool:
     return not found.reason
 
 
-def _repeat_px(found: Registration, before: Registration, H_true: np.ndarray,
+def _repeat_px(found: Registration, reference: Registration, H_true: np.ndarray,
                size: tuple[int, int]) -> float:
     """Return how far two answers are apart that the known misalignment should make equal."""
-    if not (_believed(found) and _believed(before)):
+    if not (_is_accepted(found) and _is_accepted(reference)):
         return math.nan
     # misaligned thermal -> thermal as it was -> RGB
-    return geometry.corner_error_px(found.H_thermal_to_rgb, before.H_thermal_to_rgb @ H_true, size)
+    return geometry.corner_error_px(found.H_thermal_to_rgb, reference.H_thermal_to_rgb @ H_true, size)
 
 
 def _error_px(row: Row) -> float | None:
@@ -218,9 +218,9 @@ def _error_px(row: Row) -> float | None:
 
 
 def _row(row: Row, found: Registration, values: dict[str, float], cpu_s: float) -> Row:
-    measured = row.having(values, cpu_s, {'confidence': found.confidence,
-                                          'inliers': found.inliers})
-    return measured if _believed(found) else measured.failed(found.reason)
+    measured = row.with_values(values, cpu_s, {'confidence': found.confidence,
+                                               'inliers': found.inliers})
+    return measured if _is_accepted(found) else measured.failed(found.reason)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -15,8 +15,8 @@ from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
-from ivf_ros.evaluation.stages.inputs import timed
-from ivf_ros.evaluation.stages.per_input import check_takes, Judged, PerInputEvaluation
+from ivf_ros.evaluation.stages.inputs import time_call
+from ivf_ros.evaluation.stages.per_input import check_accepts, ModelResult, PerInputEvaluation
 from ivf_ros.types import Segmentation
 import numpy as np
 
@@ -32,13 +32,13 @@ class SegmentationEvaluation(PerInputEvaluation):
         """Return the true label of each pixel."""
         return sample.segmentation
 
-    def judge(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
-              true: Segmentation) -> Judged:
+    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+                  true: Segmentation) -> ModelResult:
         """Segment the image and count the pixels of each class."""
         segmenter = _segmenter(model, weights)
-        check_takes(model, segmenter, seen)
-        found, cpu_s = timed(segmenter.segment, *seen)
-        return Judged(*score_labels(found, true), cpu_s, segmentation.overlay(seen[0], found))
+        check_accepts(model, segmenter, seen)
+        found, cpu_s = time_call(segmenter.segment, *seen)
+        return ModelResult(*score_labels(found, true), cpu_s, segmentation.overlay(seen[0], found))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
         """Return the measures of the added-up counts, IoU of each class included."""

@@ -17,13 +17,13 @@ import math
 
 import cv2
 from ivf_ros import geometry, registration
-from ivf_ros.data.misalignment import misaligned, random_homography
+from ivf_ros.data.misalignment import misalign, random_homography
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
-from ivf_ros.evaluation.results import Measured, Row
-from ivf_ros.evaluation.stages.inputs import FAILURES, seed_of, timed, video_frames
+from ivf_ros.evaluation.results import Row, SampleResult
+from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call, video_frames
 from ivf_ros.evaluation.stages.registration import WIDTH_PX
 from ivf_ros.evaluation.stages.track_picture import track_picture
 from ivf_ros.thermal import FreezeDetector, ThermalState
@@ -89,20 +89,20 @@ class TrackingEvaluation:
             return 'not aligned, so that no misalignment is known'
         return 'replayed with the first frame of their video' if sample.thermal.index else ''
 
-    def measure(self, sample: Sample) -> Measured:
+    def measure(self, sample: Sample) -> SampleResult:
         """Replay a video by all methods, in all sets."""
-        measured = Measured([], {})
-        seed = seed_of(sample)
+        measured = SampleResult([], {})
+        seed = derive_seed(sample)
         for method in self.methods:
             for warp_set in self.sets:
                 row = Row(self.name, method, sample.dataset, sample.name, sample.light, warp_set)
                 replay = _Replay(sample, warp_set, seed)
                 try:
-                    track, cpu_s = _tracked(method, replay, self.rate_hz)
-                except FAILURES as error:
+                    track, cpu_s = _run_tracker(method, replay, self.rate_hz)
+                except METHOD_ERRORS as error:
                     measured.rows.append(row.failed(error))
                     continue
-                row = row.having(track.values(replay.H_true), cpu_s, track.evidence())
+                row = row.with_values(track.values(replay.H_true), cpu_s, track.evidence())
                 measured.rows.append(row if track.is_locked() else row.failed('never locked'))
                 thermal, rgb = replay.first()
                 measured.pictures.update({('thermal', warp_set): thermal, ('rgb', warp_set): rgb,
@@ -135,21 +135,21 @@ class _Replay:
         """Yield stamp in seconds, thermal and RGB as recorded."""
         return video_frames(self._sample)
 
-    def seen(self, thermal: np.ndarray, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def misaligned_pair(self, thermal: np.ndarray, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a pair 640 pixels wide, as the two cameras would see it if they were askew."""
         thermal, rgb = (cv2.resize(image, self.size, interpolation=cv2.INTER_CUBIC)
                         for image in (thermal, rgb))
         if self._exact:
             thermal = pseudo_thermal(rgb, self._seed)
-        return misaligned(thermal, self.H_true), rgb
+        return misalign(thermal, self.H_true), rgb
 
     def first(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the first pair so."""
         _, thermal, rgb = next(self.frames())
-        return self.seen(thermal, rgb)
+        return self.misaligned_pair(thermal, rgb)
 
 
-class _Listener:
+class _RecordingRegistrar:
     """A registrar that remembers where it put the corners, each time that it was sure."""
 
     def __init__(self, method: str) -> None:
@@ -181,14 +181,14 @@ class Track:
         if not self._answers:
             self._start_s = stamp_s
         now_s = stamp_s - self._start_s
-        self._answers.append((now_s, answer.state, self._mapped(answer.H_thermal_to_rgb),
+        self._answers.append((now_s, answer.state, self._corners_in_rgb(answer.H_thermal_to_rgb),
                               answer.corner_deviation_px))
         if accepted is not None:
-            self._raw.append((now_s, self._mapped(accepted)))
+            self._raw.append((now_s, self._corners_in_rgb(accepted)))
 
     def is_locked(self) -> bool:
         """Return whether anything was ever believed."""
-        return bool(self._known())
+        return bool(self._locked_answers())
 
     def values(self, H_true: np.ndarray) -> dict[str, float]:
         """Return the metrics; those that are of believed answers only where there are any."""
@@ -198,10 +198,10 @@ class Track:
         values['rejected'] = sum(self.rejections.values()) / count
         if self._raw:
             values['raw_jitter_px'] = _jitter_px([corners for _, corners in self._raw])
-        known = self._known()
+        known = self._locked_answers()
         if known:
             lock_s, paths = known[0][0], np.array([corners for _, _, corners, _ in known])
-            true_px = self._mapped(H_true)
+            true_px = self._corners_in_rgb(H_true)
             settled = [answer[2] for answer in known if answer[0] >= lock_s + _SETTLED_S]
             values.update(
                 jitter_px=_jitter_px(paths),
@@ -219,7 +219,7 @@ class Track:
 
     def picture(self) -> np.ndarray:
         """Return a plot of answers and measurements over time, ``(H, W, 3)`` BGR uint8."""
-        known = [(now_s, corners) for now_s, _, corners, _ in self._known()]
+        known = [(now_s, corners) for now_s, _, corners, _ in self._locked_answers()]
         if not known:
             return track_picture(self._size, [(answer[0], answer[1]) for answer in self._answers],
                                  [], [])
@@ -229,17 +229,17 @@ class Track:
             *([(now_s, _jitter_px([corners], middle)) for now_s, corners in path]
               for path in (known, self._raw)))
 
-    def _known(self) -> list[tuple[float, RegistrationState, np.ndarray, float]]:
+    def _locked_answers(self) -> list[tuple[float, RegistrationState, np.ndarray, float]]:
         return [answer for answer in self._answers
                 if answer[1] in (RegistrationState.TRACKING, RegistrationState.HOLDING)]
 
-    def _mapped(self, H_thermal_to_rgb: np.ndarray) -> np.ndarray:
+    def _corners_in_rgb(self, H_thermal_to_rgb: np.ndarray) -> np.ndarray:
         return geometry.transform_points(H_thermal_to_rgb, self._corners_px)
 
 
-def _tracked(method: str, replay: _Replay, rate_hz: float) -> tuple[Track, float]:
+def _run_tracker(method: str, replay: _Replay, rate_hz: float) -> tuple[Track, float]:
     """Return what became of a video, and the processor time of one measurement in seconds."""
-    listener, freeze, track = _Listener(method), FreezeDetector(), Track(replay.size)
+    listener, freeze, track = _RecordingRegistrar(method), FreezeDetector(), Track(replay.size)
     tracker = registration.RegistrationTracker(listener)
     due_s, spent_s = 0.0, []
     for stamp_s, thermal, rgb in replay.frames():
@@ -248,7 +248,7 @@ def _tracked(method: str, replay: _Replay, rate_hz: float) -> tuple[Track, float
             continue
         due_s = max(due_s + 1 / rate_hz, stamp_s + 0.5 / rate_hz)  # as the node paces itself
         listener.accepted = None
-        answer, cpu_s = timed(tracker.update, *replay.seen(thermal, rgb), stamp_s, live)
+        answer, cpu_s = time_call(tracker.update, *replay.misaligned_pair(thermal, rgb), stamp_s, live)
         track.add(stamp_s, answer, listener.accepted)
         spent_s.append(cpu_s)
     track.rejections = tracker.rejections

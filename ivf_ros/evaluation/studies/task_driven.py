@@ -6,7 +6,7 @@ What fusion is good for: the same networks, trained alike on each input, and wha
 SeAFusion (Tang, Yuan and Ma 2022) measures fusion by how well a network segments and detects that
 was trained on its output. Here the networks of ``segmentation`` and ``detection`` were trained
 on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection --set
-given=INPUT``, on the same scenes, for as long, once or several times. Intervals are those of a
+modality=INPUT``, on the same scenes, for as long, once or several times. Intervals are those of a
 bootstrap over scenes, as neighbouring images say the same, and over trainings; of a single one
 they do not contain the chance of another.
 """
@@ -25,12 +25,12 @@ from ivf_ros import detection
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.detection import hits_among
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
-from ivf_ros.evaluation.stages.detection import boxes_of
+from ivf_ros.evaluation.stages.detection import boxes_from_json
 from ivf_ros.network_inputs import SENSORS
 import numpy as np
 
-_RESAMPLED = 1000
-_HALF = 2.5  # percent beyond either end of an interval
+_N_BOOTSTRAP = 1000
+_TAIL_PERCENT = 2.5  # percent beyond either end of an interval
 _AT_PRECISION = 0.8
 _MOST_PERCENT = 999
 _RECALL_POINTS = np.linspace(0, 1, 101)  # as COCO samples the curve
@@ -58,13 +58,13 @@ def add_to(folder: Path) -> dict[str, Any]:
     tables, sentences = [], [(
         'The same network, trained in the same way on each input; where it was trained several '
         'times, the value is the mean. Intervals hold 95 % of '
-        f'{_RESAMPLED} resamplings of the scenes, the same for all inputs, and of the trainings; '
+        f'{_N_BOOTSTRAP} resamplings of the scenes, the same for all inputs, and of the trainings; '
         'those of a single training do not contain the chance of another. Gains are relative, '
         'against RGB and against the better of the two sensors.')]
     for name, measure in _MEASURES.items():
         own = [row for row in rows if row.stage == measure.stage and row.evidence]
         for group, members in _groups(own).items():
-            table, said = compared(f'{name}, {group}', measure, members)
+            table, said = compare_inputs(f'{name}, {group}', measure, members)
             tables.append(table)
             sentences += said
     summary.setdefault('studies', {})['task'] = {
@@ -74,8 +74,8 @@ def add_to(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def compared(caption: str, measure: Measure, rows: Sequence[Row]
-             ) -> tuple[dict[str, Any], list[str]]:
+def compare_inputs(caption: str, measure: Measure, rows: Sequence[Row]
+                   ) -> tuple[dict[str, Any], list[str]]:
     """
     Return the table of one measure on one group, and its gains in words.
 
@@ -88,9 +88,9 @@ def compared(caption: str, measure: Measure, rows: Sequence[Row]
     of_input: dict[str, dict[str, Evidence]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
-        given, _, training = row.method.partition('@')[2].partition('.')
+        modality, _, training = row.method.partition('@')[2].partition('.')
         scene = f'{row.dataset}/{row.evidence["scene"]}'
-        of_input[given][training][scene].append(measure.added_up(row.evidence))
+        of_input[modality][training][scene].append(measure.extract(row.evidence))
     missing = [name for name in SENSORS if name not in of_input]
     if missing:
         raise EvaluationError(f"--study task needs the input '{missing[0]}', to compare with")
@@ -98,7 +98,7 @@ def compared(caption: str, measure: Measure, rows: Sequence[Row]
     scenes = sorted(images_of)
     random = np.random.default_rng(0)
     draws = [scenes, *([scenes[index] for index in random.integers(len(scenes), size=len(scenes))]
-                       for _ in range(_RESAMPLED))]
+                       for _ in range(_N_BOOTSTRAP))]
     single = {name: np.array([[measure.of([one for scene in draw for one in evidence[scene]])
                                for draw in draws] for evidence in trainings.values()])
               for name, trainings in of_input.items()}  # (trainings, draws)
@@ -175,7 +175,7 @@ def counts_of(evidence: dict[str, Any]) -> np.ndarray:
 
 def hits_of(evidence: dict[str, Any]) -> Hits:
     """Return of one image, for each class, how many boxes there are, and what was found."""
-    found, true = boxes_of(evidence['found']), boxes_of(evidence['true'])
+    found, true = boxes_from_json(evidence['found']), boxes_from_json(evidence['true'])
     ignored = [box for box in true if box.class_name == IGNORED]
     of_class: Hits = {}
     for name in detection.CLASS_NAMES:
@@ -196,14 +196,14 @@ def mean_iou(images: Sequence[np.ndarray]) -> float:
 
 def mean_average_precision(images: Sequence[Hits]) -> float:
     """Return the mean over the classes that are there."""
-    values = [average_precision(*_together(images, name)) for name in detection.CLASS_NAMES]
+    values = [average_precision(*_pool_hits(images, name)) for name in detection.CLASS_NAMES]
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
 
 
-def people_found(images: Sequence[Hits]) -> float:
+def person_recall(images: Sequence[Hits]) -> float:
     """Return the largest share of the people that is found at a precision of 0.8."""
-    hits, true = _together(images, 'person')
+    hits, true = _pool_hits(images, 'person')
     if not true:
         return math.nan
     right = np.cumsum([hit for _, hit in sorted(hits, key=lambda one: -one[0])])
@@ -211,7 +211,7 @@ def people_found(images: Sequence[Hits]) -> float:
     return float(right[precise].max() / true) if precise.any() else 0.0
 
 
-def _together(images: Sequence[Hits], name: str) -> tuple[list[tuple[float, bool]], int]:
+def _pool_hits(images: Sequence[Hits], name: str) -> tuple[list[tuple[float, bool]], int]:
     return [hit for one in images for hit in one[name][1]], sum(one[name][0] for one in images)
 
 
@@ -232,18 +232,18 @@ class Measure:
     """
 
     stage: str
-    added_up: Callable[[dict[str, Any]], Any]
+    extract: Callable[[dict[str, Any]], Any]
     of: Callable[[Sequence[Any]], float]
 
 
 _MEASURES = {'mIoU': Measure('segmentation', counts_of, mean_iou),
              'mAP50': Measure('detection', hits_of, mean_average_precision),
-             'people found at precision 0.8': Measure('detection', hits_of, people_found)}
+             'people found at precision 0.8': Measure('detection', hits_of, person_recall)}
 
 
 def _gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
     relative = 100 * (values / np.maximum(others, 1e-9) - 1)
-    low, high = np.nanpercentile(relative[1:], (_HALF, 100 - _HALF))
+    low, high = np.nanpercentile(relative[1:], (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
     return f'{_percent(relative[0])} %', f'{_percent(low)} to {_percent(high)} %'
 
 
@@ -253,5 +253,5 @@ def _percent(value: float) -> str:
 
 
 def _interval(values: np.ndarray) -> str:
-    low, high = np.nanpercentile(values[1:], (_HALF, 100 - _HALF))
+    low, high = np.nanpercentile(values[1:], (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
     return f'{low:.3f} to {high:.3f}'

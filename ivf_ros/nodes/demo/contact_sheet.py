@@ -133,12 +133,12 @@ def thermal_edges(thermal: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(thermal, (0, 0), max(thermal.shape) / 400)
     dx, dy = (cv2.Sobel(smooth, cv2.CV_16S, *order) for order in ((1, 0), (0, 1)))
     strength = np.abs(dx).astype(np.float32) + np.abs(dy)
-    seen = cv2.erode((thermal > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    if not seen.any():
-        return seen
-    strong = max(float(np.percentile(strength[seen], 95)), 12.0)
+    covered = cv2.erode((thermal > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if not covered.any():
+        return covered
+    strong = max(float(np.percentile(strength[covered], 95)), 12.0)
     edges = cv2.Canny(dx, dy, strong / 2, strong) > 0
-    return edges & seen
+    return edges & covered
 
 
 def _check(rows: Sequence[Sequence[np.ndarray | None]], titles: Sequence[str],
@@ -173,12 +173,12 @@ def _place(cell: np.ndarray, image: np.ndarray | None, scale: float) -> None:
         return
     ratio = min(width / image.shape[1], height / image.shape[0])
     size = (max(round(image.shape[1] * ratio), 1), max(round(image.shape[0] * ratio), 1))
-    fitted = cv2.resize(image, size,
-                        interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-    if fitted.ndim == 2:
-        fitted = cv2.cvtColor(fitted, cv2.COLOR_GRAY2BGR)
+    resized = cv2.resize(image, size,
+                         interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
+    if resized.ndim == 2:
+        resized = cv2.cvtColor(resized, cv2.COLOR_GRAY2BGR)
     x, y = (width - size[0]) // 2, (height - size[1]) // 2
-    cell[y:y + size[1], x:x + size[0]] = fitted
+    cell[y:y + size[1], x:x + size[0]] = resized
 
 
 def _write(canvas: np.ndarray, text: str, baseline_px: tuple[int, int], scale: float,

@@ -78,7 +78,7 @@ class Recorder(Node):
         self.class_names: tuple[str, ...] = ()
         self.failure = ''
         self.diagnostics: dict[str, dict[str, str]] = {}
-        self._news = threading.Condition()
+        self._updated = threading.Condition()
         for topic, message_type in RECORDED_TOPICS.items():
             self.create_subscription(
                 message_type, topic, self._receiver_of(topic, message_type),
@@ -87,8 +87,8 @@ class Recorder(Node):
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until ``condition()`` holds, looking again whenever something arrives."""
-        with self._news:
-            return self._news.wait_for(condition, timeout_s)
+        with self._updated:
+            return self._updated.wait_for(condition, timeout_s)
 
     def _receiver_of(self, topic: str, message_type: type) -> Callable[[bytes], None]:
 
@@ -96,7 +96,7 @@ class Recorder(Node):
             arrived_s = time.monotonic()
             stamp_ns = stamp_ns_in(cdr)
             self._write(topic, type_name(message_type), cdr)
-            with self._news:
+            with self._updated:
                 self.frames[topic] += 1
                 self.arrivals_s[topic][stamp_ns] = arrived_s
                 if topic == 'registration/homography':
@@ -105,7 +105,7 @@ class Recorder(Node):
                 elif topic == 'segmentation/label_info':
                     self.class_names = messages.label_info_from_message(
                         deserialize_message(cdr, message_type)).value
-                self._news.notify_all()
+                self._updated.notify_all()
 
         return receive
 
@@ -119,8 +119,8 @@ class Recorder(Node):
             self.failure = str(error)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        with self._news:
+        with self._updated:
             for status in message.status:
                 values = {entry.key: entry.value for entry in status.values}
                 self.diagnostics[status.name.lstrip('/')] = values
-            self._news.notify_all()
+            self._updated.notify_all()

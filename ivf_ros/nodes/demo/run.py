@@ -195,8 +195,8 @@ class _Graph:
         rclpy.try_shutdown()
 
     def wait_until_active(self) -> None:
-        told = self.recorder.diagnostics
-        self._wait_for(lambda: all(told.get(stage, {}).get('lifecycle') == 'active'
+        node_status = self.recorder.diagnostics
+        self._wait_for(lambda: all(node_status.get(stage, {}).get('lifecycle') == 'active'
                                    for stage in STAGES),
                        _START_TIMEOUT_S, 'the stages did not start')
 
@@ -238,9 +238,9 @@ class _Graph:
     def _check_health(self) -> None:
         if self.recorder.failure:
             raise DemoError(self.recorder.failure)
-        for stage, told in self.recorder.diagnostics.items():
-            if told.get('failure'):
-                raise DemoError(f"{stage}: {told['failure']}")
+        for stage, node_status in self.recorder.diagnostics.items():
+            if node_status.get('failure'):
+                raise DemoError(f"{stage}: {node_status['failure']}")
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)

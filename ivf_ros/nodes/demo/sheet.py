@@ -12,7 +12,7 @@ from ivf_ros import detection, segmentation
 from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
 from ivf_ros.nodes.demo.recorder import RECORDED_TOPICS, Recorder, stamp_ns_in
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.transport import Wire
+from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.thermal import Agc, AgcParameters
 from ivf_ros.types import Segmentation
 import numpy as np
@@ -21,7 +21,7 @@ from rosbags.highlevel import AnyReader
 
 TITLES = ('thermal', 'RGB', 'registered', 'fused', 'segmentation', 'detections')
 _ROWS = 6
-_WIRES: dict[str, Wire] = {
+_ADAPTERS: dict[str, TypeAdapter] = {
     'thermal/image_raw': messages.IMAGE,
     'rgb/image_raw': messages.IMAGE,
     'thermal_registered/image': messages.IMAGE,
@@ -41,13 +41,13 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
     picks = np.linspace(0, len(complete_ns) - 1, min(_ROWS, len(complete_ns))).round().astype(int)
     moments_ns = [complete_ns[pick] for pick in picks]
     thermal_ns = np.array(sorted(recorder.arrivals_s['thermal/image_raw']))
-    wanted = {(topic, stamp_ns) for topic in _WIRES for stamp_ns in moments_ns}
+    requested = {(topic, stamp_ns) for topic in _ADAPTERS for stamp_ns in moments_ns}
     partners_ns = {}
     for stamp_ns in moments_ns:
         if thermal_ns.size:
             partners_ns[stamp_ns] = int(thermal_ns[np.abs(thermal_ns - stamp_ns).argmin()])
-            wanted.add(('thermal/image_raw', partners_ns[stamp_ns]))
-    items = _read(bag, wanted)
+            requested.add(('thermal/image_raw', partners_ns[stamp_ns]))
+    items = _read(bag, requested)
     agc = Agc(AgcParameters(mode='minmax'))
     rows = [_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
             for stamp_ns in moments_ns]
@@ -55,15 +55,15 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
     cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading))
 
 
-def _read(bag: Path, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+def _read(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
     items = {}
     with AnyReader([bag]) as reader:
         for connection, _, cdr in reader.messages():
             topic = connection.topic.lstrip('/')
             key = (topic, stamp_ns_in(cdr))
-            if key in wanted:
+            if key in requested:
                 message = deserialize_message(bytes(cdr), RECORDED_TOPICS[topic])
-                items[key] = _WIRES[topic].from_message(message)
+                items[key] = _ADAPTERS[topic].from_message(message)
     return items
 
 

@@ -94,7 +94,7 @@ def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 6
     spinning.start()
     image = _picture(size)
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
-    while not publisher.wanted and time.monotonic() < deadline_s:
+    while not publisher.has_subscribers and time.monotonic() < deadline_s:
         time.sleep(0.01)
     for _ in range(frames):
         arrived.clear()

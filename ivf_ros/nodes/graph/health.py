@@ -19,7 +19,7 @@ _PERIOD_S = 1.0
 
 
 @dataclass(frozen=True)
-class Condition:
+class NodeStatus:
     """
     How a node is at one moment.
 
@@ -44,7 +44,7 @@ class Condition:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-def one_line(text: str) -> str:
+def to_single_line(text: str) -> str:
     """Return a message as one line, without the places in C code that rcl adds to its own."""
     return ' '.join(re.sub(r',?\s*at /\S+:\d+', '', text).split())
 
@@ -54,7 +54,7 @@ def _without_numbers(text: str) -> str:
     return re.sub(r'\d+(\.\d+)?', '#', text)
 
 
-def equipment(method: object) -> dict[str, object]:
+def describe_backend(method: object) -> dict[str, object]:
     """Return what a method of a stage computes on, and by which files; most need none."""
     files = getattr(method, 'weight_files', ())
     return {'device': getattr(method, 'device', 'cpu'), 'weight_files': ', '.join(files) or 'none'}
@@ -64,39 +64,39 @@ class Health:
     """
     Publishes the condition of a node from its first second to its last, also while it rests.
 
-    What is wrong is logged when it begins, not again while it lasts. Whoever holds ``changing``
+    What is wrong is logged when it begins, not again while it lasts. Whoever holds ``state_lock``
     is not asked how it is meanwhile.
     """
 
-    def __init__(self, node: Node, condition: Callable[[], Condition]) -> None:
+    def __init__(self, node: Node, condition: Callable[[], NodeStatus]) -> None:
         self.statistics = Statistics()
         # A node may be unloaded in one thread while it tells how it is in another.
-        self.changing = threading.RLock()
+        self.state_lock = threading.RLock()
         self._is_over = False
-        self._node, self._condition = node, condition
+        self._node, self._get_status = node, condition
         self._rates = RateMeter()
         self._warned: set[str] = set()  # what was wrong when it was told last
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # By the steady clock: it goes on while a bag is paused.
-        node.create_timer(_PERIOD_S, self.tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(_PERIOD_S, self.publish_status, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def complain(self, text: str) -> None:
         """Say in one line, once, and in the diagnostics, what went wrong with one frame."""
-        text = one_line(text)
+        text = to_single_line(text)
         if self.statistics.complain(text):
             self._node.get_logger().error(text)
 
-    def tell(self) -> None:
+    def publish_status(self) -> None:
         """Publish the present condition."""
-        with self.changing:
+        with self.state_lock:
             if not self._is_over:
-                self._tell(self._condition())
+                self._publish(self._get_status())
 
     def end(self) -> None:
         """Fall silent, as the node goes."""
         self._is_over = True
 
-    def _tell(self, now: Condition) -> None:
+    def _publish(self, now: NodeStatus) -> None:
         warnings = {_without_numbers(warning): warning for warning in now.warnings}
         for kind, warning in warnings.items():
             if kind not in self._warned:
@@ -116,4 +116,4 @@ class Health:
         header = messages.header_of(self._node.get_clock().now().nanoseconds, '')
         self._publisher.publish(diagnostic_message(
             header, self._node.get_fully_qualified_name(), now.lifecycle,
-            '; '.join(now.warnings), self.statistics.take_complaint() or now.error, values))
+            '; '.join(now.warnings), self.statistics.take_error() or now.error, values))

@@ -9,11 +9,11 @@ from typing import Any
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.node_parameters import TRANSPORTS
 from ivf_ros.nodes.graph.stage_node import StageNode
-from ivf_ros.nodes.graph.transport import Wire
+from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Frame
 
 
-def form_of(topic: str, transport: str) -> tuple[Wire[Any], str]:
+def resolve_transport(topic: str, transport: str) -> tuple[TypeAdapter[Any], str]:
     """Return how images of a topic travel by one of ``TRANSPORTS``, and on which topic."""
     if transport == 'compressed':
         return messages.COMPRESSED, f'{topic}/compressed'
@@ -28,14 +28,14 @@ class ImageOutput:
     """
 
     def __init__(self, node: StageNode, topic: str) -> None:
-        self._forms = [node.advertise(*form_of(topic, transport)) for transport in TRANSPORTS]
+        self._publishers = [node.advertise(*resolve_transport(topic, transport)) for transport in TRANSPORTS]
 
     @property
-    def wanted(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anyone would receive an image now, in either form."""
-        return any(form.wanted for form in self._forms)
+        return any(form.has_subscribers for form in self._publishers)
 
     def publish(self, frame: Frame) -> None:
         """Hand an image to everyone who listens; nobody may change it afterwards."""
-        for form in self._forms:
+        for form in self._publishers:
             form.publish(frame)

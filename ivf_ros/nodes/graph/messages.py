@@ -4,7 +4,7 @@
 Items of the graph to ROS messages and back.
 
 The one place that knows both. An item is what stages understand (``types``), with stamp and frame;
-a ``Wire`` pairs the two directions for the transport.
+a ``TypeAdapter`` pairs the two directions for the transport.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ivf_ros import geometry, images
-from ivf_ros.nodes.graph.transport import Wire
+from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -126,7 +126,7 @@ def homography_from_message(message: CameraInfo) -> Stamped[Homography]:
     """Read a homography; raises MessageError where it is singular or not finite."""
     matrix = np.array(message.r, dtype=np.float64).reshape(3, 3)
     try:
-        H_thermal_to_rgb = geometry.normalized(matrix)
+        H_thermal_to_rgb = geometry.normalize_homography(matrix)
     except geometry.GeometryError as error:
         raise MessageError(f'no homography in r: {error}') from None
     return Stamped(Homography(H_thermal_to_rgb, (message.width, message.height)),
@@ -250,11 +250,11 @@ def label_info_from_message(message: LabelInfo) -> Stamped[tuple[str, ...]]:
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
-IMAGE = Wire(Image, image_to_message, image_from_message)
-COMPRESSED = Wire(CompressedImage, compressed_to_message, compressed_from_message)
-HOMOGRAPHY = Wire(CameraInfo, homography_to_message, homography_from_message)
-CAMERA_INFO = Wire(CameraInfo, camera_info_to_message, camera_info_from_message)
-TEMPERATURES = Wire(DiagnosticArray, temperatures_to_message, temperatures_from_message)
-DETECTIONS = Wire(Detection2DArray, detections_to_message, detections_from_message)
-LABELS = Wire(Image, labels_to_message, labels_from_message)
-LABEL_INFO = Wire(LabelInfo, label_info_to_message, label_info_from_message)
+IMAGE = TypeAdapter(Image, image_to_message, image_from_message)
+COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message)
+HOMOGRAPHY = TypeAdapter(CameraInfo, homography_to_message, homography_from_message)
+CAMERA_INFO = TypeAdapter(CameraInfo, camera_info_to_message, camera_info_from_message)
+TEMPERATURES = TypeAdapter(DiagnosticArray, temperatures_to_message, temperatures_from_message)
+DETECTIONS = TypeAdapter(Detection2DArray, detections_to_message, detections_from_message)
+LABELS = TypeAdapter(Image, labels_to_message, labels_from_message)
+LABEL_INFO = TypeAdapter(LabelInfo, label_info_to_message, label_info_from_message)

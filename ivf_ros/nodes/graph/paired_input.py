@@ -11,7 +11,7 @@ import time
 from typing import Callable
 
 from ivf_ros.nodes.graph import topic_watch
-from ivf_ros.nodes.graph.image_transport import form_of
+from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
 from ivf_ros.types import Frame
@@ -45,28 +45,28 @@ class PairedInput:
         self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
         self._last_pair_s = started_s
         self._topics = {
-            'thermal': node.subscribe(*form_of('thermal/image_raw', thermal_transport),
+            'thermal': node.subscribe(*resolve_transport('thermal/image_raw', thermal_transport),
                                       self._add_thermal).topic_name,
-            'rgb': node.subscribe(*form_of('rgb/image_raw', rgb_transport),
+            'rgb': node.subscribe(*resolve_transport('rgb/image_raw', rgb_transport),
                                   lambda frame: self._add('rgb', frame)).topic_name}
-        node.every(_POLL_PERIOD_S, self._poll)
+        node.call_every(_POLL_PERIOD_S, self._poll)
 
     def diagnostics(self) -> dict[str, object]:
         """Return how many frames found no partner, by reason, and how far apart pairs are."""
         with self._lock:
             drops = {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
-            apart_ms = np.array(self._differences_s) * 1e3
-        if not apart_ms.size:
+            differences_ms = np.array(self._differences_s) * 1e3
+        if not differences_ms.size:
             return dict(drops)
-        return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(apart_ms)),
-                'thermal_minus_rgb_ms.greatest': float(apart_ms[np.abs(apart_ms).argmax()])}
+        return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(differences_ms)),
+                'thermal_minus_rgb_ms.greatest': float(differences_ms[np.abs(differences_ms).argmax()])}
 
-    def trouble(self) -> str:
+    def find_problem(self) -> str:
         """Say why there has been no pair for seconds; empty where there was one."""
         now_s = time.monotonic()
-        limit_s = topic_watch.SILENCE_S
+        limit_s = topic_watch.SILENCE_TIMEOUT_S
         silent = [f"'{self._topics[stream]}' "
-                  f'({topic_watch.silence(self._node, self._topics[stream])})'
+                  f'({topic_watch.explain_silence(self._node, self._topics[stream])})'
                   for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > limit_s]
         if silent:
             return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
@@ -86,14 +86,14 @@ class PairedInput:
         now_s = time.monotonic()
         self._last_seen_s[stream] = now_s
         with self._lock:
-            self._hand_on(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
+            self._dispatch(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
 
     def _poll(self) -> None:
         now_s = time.monotonic()
         with self._lock:
-            self._hand_on(self._synchronizer.poll(now_s), now_s)
+            self._dispatch(self._synchronizer.poll(now_s), now_s)
 
-    def _hand_on(self, pairs: list[Pair[Frame]], now_s: float) -> None:
+    def _dispatch(self, pairs: list[Pair[Frame]], now_s: float) -> None:
         for pair in pairs:
             if pair.thermal_minus_rgb_s is not None:
                 self._last_pair_s = now_s

@@ -12,17 +12,17 @@ from typing import Callable
 
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.nodes.graph import topic_watch
-from ivf_ros.nodes.graph.image_transport import form_of
+from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Frame
 import numpy as np
 
-_KEPT = 30  # images of each topic, to find the one with the stamp of the fused image
-_PATIENCE_S = 0.05  # for an image that is on its way beside the fused one
+_QUEUE_SIZE = 30  # images of each topic, to find the one with the stamp of the fused image
+_WAIT_TIMEOUT_S = 0.05  # for an image that is on its way beside the fused one
 
 
-class PerceptionInput:
+class PerceptionSubscriber:
     """
     Subscribes a node to the fused image and to what it uses beside it.
 
@@ -43,27 +43,27 @@ class PerceptionInput:
 
     """
 
-    def __init__(self, node: StageNode, wanted: Callable[[], bool],
+    def __init__(self, node: StageNode, is_needed: Callable[[], bool],
                  on_fused: Callable[[Frame], None], *, wants_both: Callable[[], bool],
                  wants_counts: Callable[[], bool]) -> None:
-        self._node, self._wanted = node, wanted
+        self._node, self._wanted = node, is_needed
         self._last_seen_s = time.monotonic()
         self._arrived = threading.Condition()
         self._wants = {'rgb': wants_both, 'thermal': wants_both, 'counts': wants_counts,
                        'mask': wants_counts}
-        self._frames = {stream: deque[Frame](maxlen=_KEPT) for stream in self._wants}
+        self._frames = {stream: deque[Frame](maxlen=_QUEUE_SIZE) for stream in self._wants}
         self._latest_had = dict.fromkeys(self._wants, False)
         self._on_fused = on_fused
         p = node.parameters
-        fused = form_of('fused/image', p.fused_transport)
+        fused = resolve_transport('fused/image', p.fused_transport)
         self._topic = node.resolve_topic_name(fused[1])
-        node.subscribe_while(wanted, *fused, self._add_fused)
+        node.subscribe_while(is_needed, *fused, self._add_fused)
         for stream, form in (
-                ('rgb', form_of('rgb/image_raw', p.rgb_transport)),
-                ('thermal', form_of('thermal_registered/image_8bit', p.thermal_transport)),
-                ('counts', form_of('thermal_registered/image', p.thermal_transport)),
-                ('mask', form_of('thermal_registered/mask', p.thermal_transport))):
-            node.subscribe_while(partial(self._is_wanted, stream), *form,
+                ('rgb', resolve_transport('rgb/image_raw', p.rgb_transport)),
+                ('thermal', resolve_transport('thermal_registered/image_8bit', p.thermal_transport)),
+                ('counts', resolve_transport('thermal_registered/image', p.thermal_transport)),
+                ('mask', resolve_transport('thermal_registered/mask', p.thermal_transport))):
+            node.subscribe_while(partial(self._is_needed, stream), *form,
                                  partial(self._add, stream))
 
     def at(self, fused: Frame) -> PerceptionInputs:
@@ -74,21 +74,21 @@ class PerceptionInput:
             fused.image, found['rgb'], found['thermal'],
             None if counts is None or mask is None else ThermalOnRgb(counts, mask != 0))
 
-    def trouble(self) -> str:
+    def find_problem(self) -> str:
         """Say that no fused image has come for seconds, though somebody wants the results."""
-        now_s, limit_s = time.monotonic(), topic_watch.SILENCE_S
+        now_s, limit_s = time.monotonic(), topic_watch.SILENCE_TIMEOUT_S
         if not self._wanted():
             self._last_seen_s = now_s
         if now_s - self._last_seen_s <= limit_s:
             return ''
         return (f"nothing received for {limit_s:g} s on '{self._topic}' "
-                f'({topic_watch.silence(self._node, self._topic)})')
+                f'({topic_watch.explain_silence(self._node, self._topic)})')
 
     def _add_fused(self, frame: Frame) -> None:
         self._last_seen_s = time.monotonic()
         self._on_fused(frame)
 
-    def _is_wanted(self, stream: str) -> bool:
+    def _is_needed(self, stream: str) -> bool:
         return self._wanted() and self._wants[stream]()
 
     def _add(self, stream: str, frame: Frame) -> None:
@@ -100,13 +100,13 @@ class PerceptionInput:
         if not self._wants[stream]():
             return None
 
-        def there() -> np.ndarray | None:
+        def find_match() -> np.ndarray | None:
             return next((one.image for one in reversed(self._frames[stream])
                          if one.stamp_ns == fused.stamp_ns), None)
 
         with self._arrived:
             if self._latest_had[stream]:
-                self._arrived.wait_for(lambda: there() is not None, _PATIENCE_S)
-            image = there()
+                self._arrived.wait_for(lambda: find_match() is not None, _WAIT_TIMEOUT_S)
+            image = find_match()
         self._latest_had[stream] = image is not None
         return image if image is not None and image.shape[:2] == fused.image.shape[:2] else None

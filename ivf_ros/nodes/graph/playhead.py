@@ -30,8 +30,8 @@ class Playhead:
 
     def position_s(self, now_s: float) -> float:
         """Return how far the replay has come."""
-        passed_s = 0.0 if self._paused else now_s - self._since_s
-        return self._position_s + self._rate * passed_s
+        elapsed_s = 0.0 if self._paused else now_s - self._since_s
+        return self._position_s + self._rate * elapsed_s
 
     def due_s(self, position_s: float) -> float:
         """Return the steady time at which a position is, or was, reached; inf while paused."""

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros import memory
-from ivf_ros.nodes.graph.health import one_line
+from ivf_ros.nodes.graph.health import to_single_line
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
@@ -36,12 +36,12 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         its weight file, stays, and can be configured again.
 
     """
-    tune(n_stages=1)
+    configure_process(n_stages=1)
     try:
         init(arguments)
     except RCL_ERRORS as error:
         return fail(error)
-    with until_told_to_end() as told_to_end:
+    with stop_on_signals() as stop_requested:
         node = None
         # Callbacks only enqueue: one thread is enough and the least work for the interpreter lock.
         executor = SingleThreadedExecutor()
@@ -49,7 +49,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
             node = make_node()
             executor.add_node(node)
             node.autostart()
-            while rclpy.ok() and not told_to_end.is_set() and not until():
+            while rclpy.ok() and not stop_requested.is_set() and not until():
                 executor.spin_once(timeout_sec=0.5)
         except ParameterError as error:
             return fail(error)
@@ -61,13 +61,13 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
 
 
 def init(arguments: Sequence[str] | None) -> None:
-    """Initialise rclpy, without its signal handlers: ``until_told_to_end`` has better ones."""
+    """Initialise rclpy, without its signal handlers: ``stop_on_signals`` has better ones."""
     rclpy.init(args=None if arguments is None else list(arguments),
                signal_handler_options=SignalHandlerOptions.NO)
 
 
 @contextmanager
-def until_told_to_end() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
     """
     Give an event that SIGINT and SIGTERM set, and shut rclpy down after the block.
 
@@ -75,16 +75,16 @@ def until_told_to_end() -> Iterator[threading.Event]:
     destroyed; and a second signal, which ``ros2 launch`` adds to that of a terminal or a service
     manager, would interrupt their destruction. Here the context outlives the nodes.
     """
-    told_to_end = threading.Event()
+    stop_requested = threading.Event()
     signals: list[int] = []
 
-    def tell(number: int, _frame: Any) -> None:
+    def on_signal(number: int, _frame: Any) -> None:
         signals.append(number)
-        told_to_end.set()
+        stop_requested.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield told_to_end
+        yield stop_requested
     except ExternalShutdownException:
         pass
     finally:
@@ -97,11 +97,11 @@ def until_told_to_end() -> Iterator[threading.Event]:
 
 def fail(error: Exception) -> int:
     """Say in one line why this process ends; returns its exit code."""
-    sys.stderr.write(f'error: {one_line(str(error))}\n')
+    sys.stderr.write(f'error: {to_single_line(str(error))}\n')
     return 1
 
 
-def tune(n_stages: int) -> None:
+def configure_process(n_stages: int) -> None:
     """
     Set up this process for images that pass through several threads.
 
@@ -111,7 +111,7 @@ def tune(n_stages: int) -> None:
     # A worker that comes back from OpenCV waits this long for another one to yield the
     # interpreter; the default of 5 ms adds up to more than the work itself.
     sys.setswitchinterval(1e-4)
-    memory.keep_for_images()
+    memory.retain_freed()
     if n_stages > 1:
         # The stages keep the cores busy side by side; splitting each up makes them wait.
         cv2.setNumThreads(1)

@@ -22,7 +22,7 @@ class TransformError(RuntimeError):
     """tf cannot be asked here."""
 
 
-class Rig:
+class RigCalibration:
     """
     Completes the calibration that the parameters give by what the graph knows.
 
@@ -48,14 +48,14 @@ class Rig:
         self._extrinsics: _Extrinsics | None = None
         self.camera_infos: dict[str, Stamped[CameraInfo]] = {}
 
-    def learn(self, stream: str, item: Stamped[CameraInfo]) -> bool:
+    def update_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> bool:
         """Take in a CameraInfo; return whether both are known now and something is new."""
         known = self.camera_infos.get(stream)
         self.camera_infos[stream] = item
         changed = known is None or list(known.value.k) != list(item.value.k)
         return changed and len(self.camera_infos) == 2
 
-    def look_up(self) -> bool:
+    def look_up_extrinsics(self) -> bool:
         """Ask tf; return whether it knows something new."""
         if self._tf is None or len(self.camera_infos) < 2:
             return False
@@ -65,16 +65,16 @@ class Rig:
         self._extrinsics = found or self._extrinsics
         return changed
 
-    def trouble(self) -> str:
+    def find_problem(self) -> str:
         """Say that tf does not know what it shall tell."""
         if self._tf is None or self._extrinsics is not None or len(self.camera_infos) < 2:
             return ''
         frames = [f"'{self.camera_infos[stream].frame_id}'" for stream in ('thermal', 'rgb')]
         return f'tf does not know the transform from {" to ".join(frames)}'
 
-    def calibration(self, given: CalibratedParameters) -> CalibratedParameters:
-        """Return what is known by now: ``given``, intrinsics of CameraInfo, extrinsics of tf."""
-        known = given
+    def calibration(self, configured: CalibratedParameters) -> CalibratedParameters:
+        """Return what is known by now: ``configured``, intrinsics of CameraInfo, extrinsics of tf."""
+        known = configured
         # A camera that is not calibrated says so by a focal length of 0.
         if len(self.camera_infos) == 2 and all(info.value.k[0]
                                                for info in self.camera_infos.values()):
@@ -124,7 +124,7 @@ class _Tf:
                 f"extrinsics 'tf' needs {error.name}: apt install ros-$ROS_DISTRO-tf2-ros-py; "
                 "or give them as calibrated.R_thermal_to_rgb with extrinsics 'parameters'"
             ) from None
-        self._not_known: type[Exception] = tf2_ros.TransformException
+        self._lookup_error: type[Exception] = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -133,7 +133,7 @@ class _Tf:
         """Return rotation, nine numbers, and translation in metres; None where unknown."""
         try:
             found = self._buffer.lookup_transform(rgb_frame_id, thermal_frame_id, Time())
-        except self._not_known:
+        except self._lookup_error:
             return None
         q, t = found.transform.rotation, found.transform.translation
         R_thermal_to_rgb = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()

@@ -9,8 +9,15 @@ from typing import Any, Callable, TypeVar
 import cv2
 from ivf_ros import memory, parameters
 from ivf_ros.nodes.graph import ros_parameters
-from ivf_ros.nodes.graph.health import Condition, Health, one_line
-from ivf_ros.nodes.graph.transport import Hub, Item, PUBLISH_QOS, Publisher, Subscription, Wire
+from ivf_ros.nodes.graph.health import Health, NodeStatus, to_single_line
+from ivf_ros.nodes.graph.transport import (
+    Hub,
+    Item,
+    PUBLISH_QOS,
+    Publisher,
+    Subscription,
+    TypeAdapter,
+)
 from ivf_ros.nodes.graph.worker import Worker
 from ivf_ros.parameters import ParameterError
 from rcl_interfaces.msg import SetParametersResult
@@ -62,7 +69,7 @@ class StageNode(LifecycleNode):
         self._failure = ''  # of the last transition
         self.stage: Any = None
         self._prepared: Any = None  # for a change of parameters that is under way
-        self._health = Health(self, self._condition)
+        self._health = Health(self, self._get_status)
         self.statistics, self.complain = self._health.statistics, self._health.complain
         try:
             self.parameters: Any = ros_parameters.declare(self, parameters_class)
@@ -81,7 +88,7 @@ class StageNode(LifecycleNode):
     def activate(self) -> None:
         """Subscribe and start the workers."""
 
-    def leave(self) -> None:
+    def interrupt_workers(self) -> None:
         """Make workers that wait for something stop waiting; called before they are joined."""
 
     def cleanup(self) -> None:
@@ -91,7 +98,7 @@ class StageNode(LifecycleNode):
         """
         Use ``self.parameters``, for which the stage prepared something, from now on.
 
-        A live change of parameters has two steps, those of every stage. ``prepare`` builds what
+        A live change of parameters has two steps, those of call_every stage. ``prepare`` builds what
         the new parameters ask for while the old ones are in use, and raises to refuse them.
         ``apply`` then switches at once.
         """
@@ -109,31 +116,31 @@ class StageNode(LifecycleNode):
 
     # What a subclass uses.
 
-    def advertise(self, wire: Wire[T], topic: str, qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
+    def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
         """Make a publisher that lives until cleanup."""
-        publisher = Publisher(self, self.hub, wire, topic, qos)
+        publisher = Publisher(self, self.hub, adapter, topic, qos)
         self._publishers_by_topic[topic] = publisher
         return publisher
 
-    def subscribe(self, wire: Wire[T], topic: str,
+    def subscribe(self, adapter: TypeAdapter[T], topic: str,
                   callback: Callable[[T], None]) -> Subscription[T]:
         """Make a subscription that lives until the node is deactivated."""
-        subscription = Subscription(self, self.hub, wire, topic, callback, self._bad_message)
+        subscription = Subscription(self, self.hub, adapter, topic, callback, self._bad_message)
         self._subscriptions_by_topic[topic] = subscription
         return subscription
 
-    def subscribe_while(self, wanted: Callable[[], bool], wire: Wire[T], topic: str,
+    def subscribe_while(self, is_needed: Callable[[], bool], adapter: TypeAdapter[T], topic: str,
                         callback: Callable[[T], None]) -> None:
         """Subscribe only while somebody wants what comes of it, so that nobody works in vain."""
         def update() -> None:
             subscribed = topic in self._subscriptions_by_topic
-            if wanted() and not subscribed:
-                self.subscribe(wire, topic, callback)
-            elif subscribed and not wanted():
+            if is_needed() and not subscribed:
+                self.subscribe(adapter, topic, callback)
+            elif subscribed and not is_needed():
                 self._subscriptions_by_topic.pop(topic).destroy()
 
         update()
-        self.every(_LAZY_PERIOD_S, update)
+        self.call_every(_LAZY_PERIOD_S, update)
 
     def start_worker(self, work: Callable[[Work], None],
                      on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:
@@ -149,7 +156,7 @@ class StageNode(LifecycleNode):
         self._workers.append(worker)
         return worker
 
-    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+    def call_every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back periodically, by the steady clock, until the node is deactivated."""
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
@@ -177,57 +184,57 @@ class StageNode(LifecycleNode):
         try:
             self.activate()
         except STAGE_ERRORS as error:
-            return self._fail(f'cannot activate: {error}', self._leave)
+            return self._fail(f'cannot activate: {error}', self._deactivate)
         self._is_active, self._failure = True, ''
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the graph, keep the stage."""
-        self._leave()
+        self._deactivate()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the stage and its memory."""
         self._release()
-        memory.give_back()
+        memory.release_unused()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the graph and free everything, from whatever state."""
-        self._leave()
+        self._deactivate()
         self._release()
         return super().on_shutdown(state)
 
     def stop_soon(self) -> None:
         """Have the workers end after what they are at; to be followed by ``destroy_node``."""
         if self._workers:
-            self.leave()
+            self.interrupt_workers()
         for worker in self._workers:
             worker.stop_soon()
 
     def destroy_node(self) -> None:
         """Stop the workers before the node goes."""
-        with self._health.changing:
-            self._leave()
+        with self._health.state_lock:
+            self._deactivate()
             self._release()
             self._health.end()
             super().destroy_node()
 
     def _fail(self, why: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
-        self._failure = one_line(why)
+        self._failure = to_single_line(why)
         self.get_logger().error(self._failure)
         undo()
         return TransitionCallbackReturn.FAILURE
 
-    def _leave(self) -> None:
-        with self._health.changing:
+    def _deactivate(self) -> None:
+        with self._health.state_lock:
             self._is_active = False
             for subscription in self._subscriptions_by_topic.values():
                 subscription.destroy()
             for timer in self._timers_while_active:
                 self.destroy_timer(timer)
             if self._workers:
-                self.leave()
+                self.interrupt_workers()
             for worker in self._workers:
                 worker.stop()
             self._subscriptions_by_topic.clear()
@@ -235,7 +242,7 @@ class StageNode(LifecycleNode):
             self._workers.clear()
 
     def _release(self) -> None:
-        with self._health.changing:
+        with self._health.state_lock:
             for publisher in self._publishers_by_topic.values():
                 publisher.destroy()
             self._publishers_by_topic.clear()
@@ -260,7 +267,7 @@ class StageNode(LifecycleNode):
             changed = ros_parameters.changed(self.parameters, requested)
             self._prepared = None if self.stage is None else self.stage.prepare(changed)
         except STAGE_ERRORS as error:
-            return SetParametersResult(successful=False, reason=one_line(str(error)))
+            return SetParametersResult(successful=False, reason=to_single_line(str(error)))
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, requested: list[Parameter]) -> None:
@@ -275,16 +282,16 @@ class StageNode(LifecycleNode):
         self.statistics.drop('bad_message')
         self.complain(f"bad message on '{topic}': {error}")
 
-    def _condition(self) -> Condition:
-        with self._health.changing:
+    def _get_status(self) -> NodeStatus:
+        with self._health.state_lock:
             if not self._is_active:
                 state = 'inactive' if self._is_configured else 'unconfigured'
-                return Condition(state, self._failure, values={'failure': self._failure})
+                return NodeStatus(state, self._failure, values={'failure': self._failure})
             warning, values = self.diagnose()
             inputs, outputs = self._subscriptions_by_topic, self._publishers_by_topic
-            ends: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
-            troubles = [trouble for end in ends for trouble in end.troubles()]
-            return Condition('active', warnings=[*filter(None, [warning]), *troubles],
-                             received={topic: one.count for topic, one in inputs.items()},
-                             published={topic: one.count for topic, one in outputs.items()},
-                             values=values)
+            endpoints: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
+            troubles = [trouble for end in endpoints for trouble in end.troubles()]
+            return NodeStatus('active', warnings=[*filter(None, [warning]), *troubles],
+                              received={topic: one.count for topic, one in inputs.items()},
+                              published={topic: one.count for topic, one in outputs.items()},
+                              values=values)

@@ -25,8 +25,8 @@ class Statistics:
         self._lock = threading.Lock()
         self._drops: Counter[str] = Counter()
         self._latencies_s: deque[float] = deque(maxlen=_LATENCY_WINDOW)
-        self._complaint = ''
-        self._complaint_is_new = False
+        self._last_error = ''
+        self._last_error_is_new = False
 
     def drop(self, reason: str) -> None:
         """Count a frame that was dropped."""
@@ -36,12 +36,12 @@ class Statistics:
     def complain(self, text: str) -> bool:
         """Note what went wrong; return whether it is another thing than last time."""
         with self._lock:
-            is_other = text != self._complaint
-            self._complaint, self._complaint_is_new = text, True
+            is_other = text != self._last_error
+            self._last_error, self._last_error_is_new = text, True
             return is_other
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
+    def measure_latency(self) -> Iterator[None]:
         """Measure how long the stage takes for one item."""
         start = time.perf_counter()
         yield
@@ -63,11 +63,11 @@ class Statistics:
         p50, p95 = np.percentile(samples_ms, [50, 95])
         return {'p50': float(p50), 'p95': float(p95)}
 
-    def take_complaint(self) -> str:
+    def take_error(self) -> str:
         """Return the complaint that came since the last call, or an empty string."""
         with self._lock:
-            complaint = self._complaint if self._complaint_is_new else ''
-            self._complaint_is_new = False
+            complaint = self._last_error if self._last_error_is_new else ''
+            self._last_error_is_new = False
             return complaint
 
 

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
 # A topic that somebody waits for is worth a warning after this long.
-SILENCE_S = 5.0
+SILENCE_TIMEOUT_S = 5.0
 
 # Policies by which DDS refuses to connect two ends.
 _POLICIES = ('reliability', 'durability')
@@ -24,8 +24,8 @@ def type_name(message_type: type) -> str:
     return f'{package}/{kind}/{message_type.__name__}'
 
 
-def troubles_of_subscription(node: Node, topic: str, message_type: type, qos: QoSProfile
-                             ) -> list[str]:
+def check_subscription(node: Node, topic: str, message_type: type, qos: QoSProfile
+                       ) -> list[str]:
     """
     Say what is wrong with the publishers of a topic that ``node`` subscribes to.
 
@@ -45,25 +45,25 @@ def troubles_of_subscription(node: Node, topic: str, message_type: type, qos: Qo
         where all is well, also where nobody publishes: that is no trouble before somebody waits.
 
     """
-    wanted = type_name(message_type)
-    found, fitting = [], []
+    expected_type = type_name(message_type)
+    found, compatible = [], []
     for publisher in node.get_publishers_info_by_topic(topic):
         name = _name(publisher)
-        if publisher.topic_type != wanted:
+        if publisher.topic_type != expected_type:
             found.append(f"'{topic}' is published by {name} as {publisher.topic_type}, "
-                         f'this node takes {wanted}')
+                         f'this node takes {expected_type}')
         elif qos_check_compatible(publisher.qos_profile, qos)[0] == QoSCompatibility.ERROR:
             found.append(f"'{topic}': {name} offers {_policies(publisher.qos_profile)}; this node "
                          f'asks for {_policies(qos)}; qos_overrides.{topic}.subscription.* change '
                          'that')
         else:
-            fitting.append(name)
-    if len(fitting) > 1:
-        found.append(f"'{topic}' has {len(fitting)} publishers: {', '.join(sorted(fitting))}")
+            compatible.append(name)
+    if len(compatible) > 1:
+        found.append(f"'{topic}' has {len(compatible)} publishers: {', '.join(sorted(compatible))}")
     return found
 
 
-def troubles_of_publisher(node: Node, topic: str, qos: QoSProfile) -> list[str]:
+def check_publisher(node: Node, topic: str, qos: QoSProfile) -> list[str]:
     """Name those who subscribe to a topic of ``node`` and get nothing, as its QoS does not fit."""
     return [f"'{topic}': {_name(one)} asks for {_policies(one.qos_profile)}; this node offers "
             f'{_policies(qos)}; qos_overrides.{topic}.publisher.* change that'
@@ -72,7 +72,7 @@ def troubles_of_publisher(node: Node, topic: str, qos: QoSProfile) -> list[str]:
             == QoSCompatibility.ERROR]
 
 
-def refusal(node: Node, topic: str, message_type: type, error: Exception) -> str:
+def explain_refusal(node: Node, topic: str, message_type: type, error: Exception) -> str:
     """Say why the middleware did not let ``node`` join a topic: most often its type is another."""
     name = node.resolve_topic_name(topic)
     types = {kind for other, kinds in node.get_topic_names_and_types() for kind in kinds
@@ -81,7 +81,7 @@ def refusal(node: Node, topic: str, message_type: type, error: Exception) -> str
     return f"'{name}' cannot be {type_name(message_type)}: {why}"
 
 
-def silence(node: Node, topic: str) -> str:
+def explain_silence(node: Node, topic: str) -> str:
     """Say why nothing comes on a topic, as far as the graph knows."""
     publishers = node.count_publishers(topic)
     return 'nobody publishes it' if not publishers else f'publishers: {publishers}'

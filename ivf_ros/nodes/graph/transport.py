@@ -57,7 +57,7 @@ _REMEMBERED_STAMPS = 256
 
 
 @dataclass(frozen=True)
-class Wire(Generic[T]):
+class TypeAdapter(Generic[T]):
     """How an item of the graph becomes a ROS message and back."""
 
     message_type: type
@@ -70,15 +70,15 @@ class _Topic:
 
     def __init__(self) -> None:
         self.subscriptions: tuple[Subscription, ...] = ()
-        self._handed_over: OrderedDict[int, None] = OrderedDict()
+        self._delivered_stamps_ns: OrderedDict[int, None] = OrderedDict()
 
     def remember(self, stamp_ns: int) -> None:
-        self._handed_over[stamp_ns] = None
-        while len(self._handed_over) > _REMEMBERED_STAMPS:
-            self._handed_over.popitem(last=False)
+        self._delivered_stamps_ns[stamp_ns] = None
+        while len(self._delivered_stamps_ns) > _REMEMBERED_STAMPS:
+            self._delivered_stamps_ns.popitem(last=False)
 
-    def was_handed_over(self, stamp_ns: int) -> bool:
-        return stamp_ns in self._handed_over
+    def was_delivered(self, stamp_ns: int) -> bool:
+        return stamp_ns in self._delivered_stamps_ns
 
 
 class Hub:
@@ -92,11 +92,11 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Two ends that read a topic as different items meet through DDS, like strangers.
-        self._topics: dict[tuple[str, Wire], _Topic] = defaultdict(_Topic)
+        self._topics: dict[tuple[str, TypeAdapter], _Topic] = defaultdict(_Topic)
 
-    def topic(self, name: str, wire: Wire) -> _Topic:
+    def topic(self, name: str, adapter: TypeAdapter) -> _Topic:
         with self._lock:
-            return self._topics[name, wire]
+            return self._topics[name, adapter]
 
     def add(self, subscription: Subscription, topic: _Topic) -> None:
         with self._lock:
@@ -110,47 +110,47 @@ class Hub:
 class Publisher(Generic[T]):
     """Publishes items of one topic: by reference inside the process, as messages outside."""
 
-    def __init__(self, node: Node, hub: Hub, wire: Wire[T], topic: str,
+    def __init__(self, node: Node, hub: Hub, adapter: TypeAdapter[T], topic: str,
                  qos: QoSProfile = PUBLISH_QOS) -> None:
-        self._wire = wire
+        self._adapter = adapter
         self._node = node
-        self._ros: Any = _joined(
-            node, node.create_publisher, wire.message_type, topic,
+        self._ros: Any = _create_endpoint(
+            node, node.create_publisher, adapter.message_type, topic,
             qos_profile=copy(qos),  # rclpy writes the overrides into it
             # What rclpy would say of a QoS that does not fit, ``troubles`` says better, and each
             # handler costs the executor time in every round.
             event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
-        self._topic = hub.topic(self.topic_name, wire)
+        self._topic = hub.topic(self.topic_name, adapter)
         self._latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
         self.count = 0
 
     @property
-    def wanted(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anyone, inside or outside, would receive an item now."""
-        return bool(self._topic.subscriptions) or self._heard_outside
+        return bool(self._topic.subscriptions) or self._has_external_subscribers
 
     @property
-    def _heard_outside(self) -> bool:
+    def _has_external_subscribers(self) -> bool:
         return self._ros.get_subscription_count() > len(self._topic.subscriptions)
 
     def publish(self, item: T) -> None:
         """Hand ``item`` to everyone who listens; nobody may change it afterwards."""
         subscriptions = self._topic.subscriptions
-        outside = self._latched or self._heard_outside
+        outside = self._latched or self._has_external_subscribers
         if outside and subscriptions:
             self._topic.remember(item.stamp_ns)
         for subscription in subscriptions:
-            subscription.hand_over(item)
+            subscription.deliver(item)
         if outside:
-            self._ros.publish(self._wire.to_message(item))
+            self._ros.publish(self._adapter.to_message(item))
         if outside or subscriptions:
             self.count += 1
 
     def troubles(self) -> list[str]:
-        """Name those who get nothing; see ``topic_watch.troubles_of_publisher``."""
-        return topic_watch.troubles_of_publisher(self._node, self.topic_name,
-                                                 self._ros.qos_profile)
+        """Name those who get nothing; see ``topic_watch.check_publisher``."""
+        return topic_watch.check_publisher(self._node, self.topic_name,
+                                           self._ros.qos_profile)
 
     def destroy(self) -> None:
         """Leave the graph."""
@@ -165,29 +165,29 @@ class Subscription(Generic[T]):
     A message that cannot be converted goes to ``on_bad_message(topic, error)`` and is dropped.
     """
 
-    def __init__(self, node: Node, hub: Hub, wire: Wire[T], topic: str,
+    def __init__(self, node: Node, hub: Hub, adapter: TypeAdapter[T], topic: str,
                  callback: Callable[[T], None], on_bad_message: Callable[[str, ValueError], None],
                  qos: QoSProfile = SUBSCRIBE_QOS) -> None:
-        self._node, self._hub, self._wire = node, hub, wire
+        self._node, self._hub, self._adapter = node, hub, adapter
         self._callback, self._on_bad_message = callback, on_bad_message
-        self._ros: Any = _joined(
-            node, node.create_subscription, wire.message_type, topic,
+        self._ros: Any = _create_endpoint(
+            node, node.create_subscription, adapter.message_type, topic,
             callback=self._from_dds, qos_profile=copy(qos),
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._ros.topic_name
-        self._topic = hub.topic(self.topic_name, wire)
+        self._topic = hub.topic(self.topic_name, adapter)
         self.count = 0
         hub.add(self, self._topic)
 
-    def hand_over(self, item: T) -> None:
+    def deliver(self, item: T) -> None:
         """Receive an item from a publisher of the same process."""
         self.count += 1
         self._callback(item)
 
     def troubles(self) -> list[str]:
-        """Say what is wrong with its publishers; see ``topic_watch.troubles_of_subscription``."""
-        return topic_watch.troubles_of_subscription(
-            self._node, self.topic_name, self._wire.message_type, self._ros.qos_profile)
+        """Say what is wrong with its publishers; see ``topic_watch.check_subscription``."""
+        return topic_watch.check_subscription(
+            self._node, self.topic_name, self._adapter.message_type, self._ros.qos_profile)
 
     def destroy(self) -> None:
         """Leave the graph; no callback runs after this returns, save one already running."""
@@ -196,22 +196,22 @@ class Subscription(Generic[T]):
 
     def _from_dds(self, message: Any) -> None:
         stamp = message.header.stamp
-        if self._topic.was_handed_over(stamp.sec * 1_000_000_000 + stamp.nanosec):
+        if self._topic.was_delivered(stamp.sec * 1_000_000_000 + stamp.nanosec):
             return
         self.count += 1
         try:
-            item = self._wire.from_message(message)
+            item = self._adapter.from_message(message)
         except ValueError as error:
             self._on_bad_message(self.topic_name, error)
             return
         self._callback(item)
 
 
-def _joined(node: Node, create: Callable[..., Any], message_type: type, topic: str,
-            **options: Any) -> Any:
+def _create_endpoint(node: Node, create: Callable[..., Any], message_type: type, topic: str,
+                     **options: Any) -> Any:
     """Make a ROS publisher or subscription by a method of a node, or say why there is none."""
     try:
         return create(message_type, topic, **options,
                       qos_overriding_options=QoSOverridingOptions.with_default_policies())
     except RuntimeError as error:
-        raise TransportError(topic_watch.refusal(node, topic, message_type, error)) from error
+        raise TransportError(topic_watch.explain_refusal(node, topic, message_type, error)) from error

@@ -43,11 +43,11 @@ class Displacements:
 
     """
 
-    places_px: np.ndarray
+    points_px: np.ndarray
     probability: np.ndarray
     weight: np.ndarray
     cell_px: float
-    looked_for: int
+    n_searched: int
 
     def matches(self) -> Matches:
         """
@@ -64,8 +64,8 @@ class Displacements:
         near = self.probability[point, y, x].astype(np.float64)
         share = near.sum(1)
         place = np.stack([(near * x).sum(1), (near * y).sum(1)], 1) / share[:, None]
-        return Matches(self.places_px, self.places_px + self.cell_px * (place - side // 2),
-                       share * self.weight, self.looked_for)
+        return Matches(self.points_px, self.points_px + self.cell_px * (place - side // 2),
+                       share * self.weight, self.n_searched)
 
     def fitted(self, H: np.ndarray) -> np.ndarray | None:
         """
@@ -82,17 +82,17 @@ class Displacements:
         side = self.probability.shape[1]
         axis = np.arange(side, dtype=np.float32) - side // 2
         for sigma in _SIGMAS:
-            expected = (geometry.transform_points(H, self.places_px) - self.places_px)
-            away = (axis - (expected / self.cell_px).astype(np.float32)[..., None]) / sigma
-            along_x, along_y = np.exp(-0.5 * away * away).transpose(1, 0, 2)
-            both = self.probability * along_y[:, :, None] * along_x[:, None]
-            total = both.sum((1, 2)) + 1e-12
+            expected = (geometry.transform_points(H, self.points_px) - self.points_px)
+            deviation = (axis - (expected / self.cell_px).astype(np.float32)[..., None]) / sigma
+            along_x, along_y = np.exp(-0.5 * deviation * deviation).transpose(1, 0, 2)
+            posterior = self.probability * along_y[:, :, None] * along_x[:, None]
+            total = posterior.sum((1, 2)) + 1e-12
             # The same if all displacements were equally probable
-            blind = along_x.sum(1) * along_y.sum(1) / side ** 2 + 1e-12
-            mean, covariance = _moments(both / total[:, None, None], axis)
+            uniform_total = along_x.sum(1) * along_y.sum(1) / side ** 2 + 1e-12
+            mean, covariance = _moments(posterior / total[:, None, None], axis)
             xx, xy, yy = covariance
-            weight = self.weight * total / (total + blind) / (xx * yy - xy * xy)
-            fitted = least_squares(self.places_px, self.places_px + self.cell_px * mean,
+            weight = self.weight * total / (total + uniform_total) / (xx * yy - xy * xy)
+            fitted = least_squares(self.points_px, self.points_px + self.cell_px * mean,
                                    np.stack([yy, -xy, xx], 1) * weight[:, None], 'homography')
             if fitted is None:
                 return None

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ivf_ros.nn.blocks import Residual, Stem, twice
+from ivf_ros.nn.blocks import ResidualBlock, Stem, upsample2x
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-SIZE_MULTIPLE = 16  # width and height of the input are multiples of the deepest stride
+SIZE_MULTIPLE_PX = 16  # width and height of the input are multiples of the deepest stride
 _WINDOWS = (1, 3, 5, 9)  # cells of 1/16, over which SFM takes the mean
 _HEADS = 5
 
@@ -46,13 +46,13 @@ class DfaNetwork(nn.Module):
                  coarse_dim: int = 64, fine_dim: int = 16) -> None:
         super().__init__()
         self.thermal_stem, self.rgb_stem = Stem(widths[0]), Stem(widths[0])
-        self.down = nn.ModuleList(Residual(a, b, 2) for a, b in pairwise(widths))
-        self.deep = Residual(widths[-1], widths[-1], 1)
+        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in pairwise(widths))
+        self.deep = ResidualBlock(widths[-1], widths[-1], 1)
         self.sfm = SpatialFusion(widths[-1]) if sfm else nn.Identity()
         self.fem = FeatureEnhancement(widths[-1]) if fem else nn.Identity()
         self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in widths[:-1])
         self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Residual(a, a, 1) for a in widths[:-1])
+        self.up = nn.ModuleList(ResidualBlock(a, a, 1) for a in widths[:-1])
         self.coarse_head = nn.Conv2d(widths[2], coarse_dim, 1)
         self.weight_head = nn.Conv2d(widths[2], 1, 1)
         self.fine_head = nn.Conv2d(widths[0], fine_dim, 1)
@@ -69,7 +69,7 @@ class DfaNetwork(nn.Module):
         ----------
         thermal, rgb:
             ``(B, 2, H, W)`` as ``normalized_input`` of ``learned_input`` makes it, or None; H and
-            W are multiples of ``SIZE_MULTIPLE``. Where both are given they share the statistics of
+            W are multiples of ``SIZE_MULTIPLE_PX``. Where both are given they share the statistics of
             the batch, as they share what is kept of them.
         fine:
             Whether fine descriptors are wanted; without, there are none of them.
@@ -88,18 +88,18 @@ class DfaNetwork(nn.Module):
         for block in self.down:
             x = block(x)
             scales.append(x)
-        x = self._upward(2, self.fem(self.sfm(self.deep(x))), scales)
+        x = self._decode_level(2, self.fem(self.sfm(self.deep(x))), scales)
         coarse = F.normalize(self.coarse_head(x).float(), dim=1)
         weight = self.weight_head(x)[:, 0].float()
         if not fine:
             return coarse, weight, coarse[:, :0]
-        x = self._upward(0, self._upward(1, x, scales), scales)
+        x = self._decode_level(0, self._decode_level(1, x, scales), scales)
         return coarse, weight, F.normalize(self.fine_head(x).float(), dim=1)
 
-    def _upward(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
+    def _decode_level(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Bring what was seen from further away to a level, and add what was seen there."""
-        grown = twice(self.inward[level](x))
-        return self.up[level](grown + self.lateral[level](scales[level]))
+        upsampled = upsample2x(self.inward[level](x))
+        return self.up[level](upsampled + self.lateral[level](scales[level]))
 
 
 class SpatialFusion(nn.Module):
@@ -114,7 +114,7 @@ class SpatialFusion(nn.Module):
         super().__init__()
         self.which = nn.Conv2d(width, len(_WINDOWS), 1)
         self.mixed = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in _WINDOWS)
-        _begin_as_nothing(*self.mixed)
+        _zero_initialize(*self.mixed)
 
     def forward(self, x: Tensor) -> Tensor:
         fused = x
@@ -142,21 +142,21 @@ class FeatureEnhancement(nn.Module):
         self.merge = nn.Linear(width, width, bias=False)
         self.layer = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(),
                                    nn.Linear(2 * width, width, bias=False))
-        _begin_as_nothing(self.merge, self.layer[-1])
+        _zero_initialize(self.merge, self.layer[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         count, width, height, across = x.shape
         cells = x.flatten(2).transpose(1, 2)
-        asked = self.project(self.before_attention(cells))
-        query, key, value = asked.view(count, -1, 3, _HEADS, width // _HEADS).permute(
+        qkv = self.project(self.before_attention(cells))
+        query, key, value = qkv.view(count, -1, 3, _HEADS, width // _HEADS).permute(
             2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(query, key, value)
-        cells = cells + self.merge(seen.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        cells = cells + self.merge(attended.transpose(1, 2).flatten(2))
         cells = cells + self.layer(self.before_layer(cells))
         return cells.transpose(1, 2).reshape(count, width, height, across)
 
 
-def _begin_as_nothing(*layers: nn.Module) -> None:
+def _zero_initialize(*layers: nn.Module) -> None:
     """Let layers without bias give zeros, whatever they get."""
     for layer in layers:
         for weight in layer.parameters():

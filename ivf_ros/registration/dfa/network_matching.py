@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ivf_ros.nn.inference import for_use
+from ivf_ros.nn.inference import convert_for_inference
 from ivf_ros.nn.weights import load
 from ivf_ros.registration.dfa.displacements import Displacements
 from ivf_ros.registration.dfa.network import DfaNetwork
@@ -67,7 +67,7 @@ class DfaDescriber:
         network = load(DfaNetwork(sfm, fem), path)
         self._coarse_scale = float(network.coarse_log_scale.detach().exp())
         self._fine_scale = float(network.fine_log_scale.detach().exp())
-        self._network = for_use(network, precision)
+        self._network = convert_for_inference(network, precision)
 
     @torch.inference_mode()
     def describe(self, image: np.ndarray, sensor: str, fine: bool) -> Descriptors:
@@ -79,7 +79,7 @@ class DfaDescriber:
         return Descriptors(coarse[0], weight[0].sigmoid(), of_pixels[0])
 
     @torch.inference_mode()
-    def coarse_matches(self, thermal: Descriptors, rgb: Descriptors, seen: np.ndarray) -> Matches:
+    def coarse_matches(self, thermal: Descriptors, rgb: Descriptors, covered_cells: np.ndarray) -> Matches:
         """
         Return the cells that choose each other, in pixels.
 
@@ -92,35 +92,35 @@ class DfaDescriber:
 
         """
         cells, found, certainty = mutual_cells(
-            dual_softmax(thermal, rgb, self._coarse_scale, torch.from_numpy(seen)),
-            seen.shape[1])
+            dual_softmax(thermal, rgb, self._coarse_scale, torch.from_numpy(covered_cells)),
+            covered_cells.shape[1])
         middle = (COARSE_STRIDE - 1) / 2
         return Matches(cells * COARSE_STRIDE + middle, found * COARSE_STRIDE + middle, certainty,
-                       seen.size)
+                       covered_cells.size)
 
     @torch.inference_mode()
     def displacements(self, thermal: Descriptors, rgb: Descriptors,
-                      seen: np.ndarray) -> Displacements:
+                      covered_cells: np.ndarray) -> Displacements:
         """Return where each thermal cell that is seen may lie in RGB, near where it is."""
-        chosen = torch.from_numpy(seen)
+        chosen = torch.from_numpy(covered_cells)
         similarity = cell_similarity(thermal.fine, rgb.fine)
         probability = (self._fine_scale * similarity[chosen]).flatten(1).softmax(1)
-        rows, columns = np.nonzero(seen)
+        rows, columns = np.nonzero(covered_cells)
         places = np.stack([columns, rows], 1) * float(COARSE_STRIDE) + (COARSE_STRIDE - 1) / 2
         return Displacements(places, probability.view(-1, *similarity.shape[2:]).numpy(),
-                             thermal.weight[chosen].numpy(), FINE_STRIDE, seen.size)
+                             thermal.weight[chosen].numpy(), FINE_STRIDE, covered_cells.size)
 
 
-def dual_softmax(thermal: Descriptors, rgb: Descriptors, scale: float, seen: Tensor) -> Tensor:
+def dual_softmax(thermal: Descriptors, rgb: Descriptors, scale: float, covered_cells: Tensor) -> Tensor:
     """
     Return how probably each pair of cells belongs together: ``(thermal cells, RGB cells)``.
 
     P = softmax over RGB cells times softmax over thermal cells of the scaled similarity (Rocco et
     al. 2018, Sun et al. 2021), times the weights of both cells (as in LightGlue, Lindenberger et
-    al. 2023). RGB cells that are not ``seen`` (h, w) belong to none.
+    al. 2023). RGB cells that are not ``covered_cells`` (h, w) belong to none.
     """
     similarity = scale * (thermal.coarse.flatten(1).T @ rgb.coarse.flatten(1))
-    similarity = similarity.masked_fill(~seen.flatten(), -torch.inf)
+    similarity = similarity.masked_fill(~covered_cells.flatten(), -torch.inf)
     among_thermal = similarity.softmax(0).nan_to_num(0.0)  # a column of cells that are not seen
     probability = among_thermal * similarity.softmax(1).nan_to_num(0.0)
     return probability * thermal.weight.flatten()[:, None] * rgb.weight.flatten()
@@ -158,7 +158,7 @@ def mutual_cells(probability: Tensor, width: int) -> tuple[np.ndarray, np.ndarra
     return asked.double().numpy(), found.double().numpy(), sure.double().numpy()
 
 
-def patch_similarity(asked: Tensor, offered: Tensor) -> Tensor:
+def patch_similarity(asked: Tensor, windows: Tensor) -> Tensor:
     """
     Return how alike patches are to what lies at each displacement, -1 to 1.
 
@@ -166,7 +166,7 @@ def patch_similarity(asked: Tensor, offered: Tensor) -> Tensor:
     ----------
     asked:
         ``(N, C, p, p)`` descriptors of unit length.
-    offered:
+    windows:
         ``(N, C, s, s)`` with ``s >= p``.
 
     Returns
@@ -175,8 +175,8 @@ def patch_similarity(asked: Tensor, offered: Tensor) -> Tensor:
         ``(N, s - p + 1, s - p + 1)``: the mean product over the patch, at each displacement.
 
     """
-    side, patch = offered.shape[2], asked.shape[2]
-    products = asked.flatten(2).transpose(1, 2) @ offered.flatten(2)
+    side, patch = windows.shape[2], asked.shape[2]
+    products = asked.flatten(2).transpose(1, 2) @ windows.flatten(2)
     # Of the products of all with all only those at one displacement belong together.
     item, row, column = patch * patch * side * side, patch * side * side, side * side
     places = side - patch + 1
@@ -193,10 +193,10 @@ def cell_similarity(thermal: Tensor, rgb: Tensor) -> Tensor:
     of the patches of 3 x 3 cells at displacements from -REACH to REACH along y and x.
     """
     around = (PATCH - _PER_CELL) // 2
-    asked, offered = (_patches(features, margin)
+    asked, windows = (_patches(features, margin)
                       for features, margin in ((thermal, around), (rgb, around + REACH)))
     rows, columns = asked.shape[:2]
-    similarity = patch_similarity(asked.flatten(0, 1), offered.flatten(0, 1))
+    similarity = patch_similarity(asked.flatten(0, 1), windows.flatten(0, 1))
     of_cells = similarity.view(rows, columns, -1).permute(2, 0, 1)
     mean = F.avg_pool2d(of_cells, 3, 1, 1, count_include_pad=False)
     return mean.permute(1, 2, 0).unflatten(2, similarity.shape[1:])

@@ -36,10 +36,10 @@ class Keypoints:
 
     """
 
-    places_px: np.ndarray
+    points_px: np.ndarray
     index_map: np.ndarray
 
-    def described(self, patch_px: float, turn: int = 0) -> np.ndarray:
+    def describe(self, patch_px: float, turn: int = 0) -> np.ndarray:
         """
         Return descriptors ``(N, 216)`` float32 of unit length.
 
@@ -64,7 +64,7 @@ class Keypoints:
         upright = np.stack(np.meshgrid(offsets_px, offsets_px), axis=-1).reshape(-1, 2)
         turned = geometry.transform_points(
             geometry.rotation(-turn * np.pi / ORIENTATIONS), upright).astype(np.float32)
-        x, y = np.rint(self.places_px.T[..., None] + turned.T[:, None]).astype(np.int32)
+        x, y = np.rint(self.points_px.T[..., None] + turned.T[:, None]).astype(np.int32)
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         histograms = cells[np.where(inside, y * width + x, height * width)]
         # With their roots the product of two histograms is that of Hellinger.
@@ -73,7 +73,7 @@ class Keypoints:
         return descriptors / (np.linalg.norm(descriptors, axis=1, keepdims=True) + 1e-9)
 
 
-def find_keypoints(structure: PhaseStructure, seen: np.ndarray, border_px: int, tile_px: float,
+def find_keypoints(structure: PhaseStructure, coverage: np.ndarray, border_px: int, tile_px: float,
                    count: int) -> Keypoints:
     """
     Find corners in both moments of the phase congruency, half of them in either.
@@ -91,36 +91,36 @@ def find_keypoints(structure: PhaseStructure, seen: np.ndarray, border_px: int, 
         At most so many.
 
     """
-    inner = cv2.erode(seen.astype(np.uint8), np.ones((2 * border_px + 1, 2 * border_px + 1)),
+    inner = cv2.erode(coverage.astype(np.uint8), np.ones((2 * border_px + 1, 2 * border_px + 1)),
                       borderValue=0)
-    places_px = [_corners(moment, inner, tile_px, count // 2)
+    points_px = [_corners(moment, inner, tile_px, count // 2)
                  for moment in (structure.corners, structure.edges)]
-    index_map = np.where(seen, structure.index_map, np.uint8(ORIENTATIONS))
-    return Keypoints(np.concatenate(places_px), index_map)
+    index_map = np.where(coverage, structure.index_map, np.uint8(ORIENTATIONS))
+    return Keypoints(np.concatenate(points_px), index_map)
 
 
-def match_mutually(thermal: Keypoints, rgb: Keypoints, likeness: np.ndarray) -> Matches:
+def match_mutually(thermal: Keypoints, rgb: Keypoints, similarity: np.ndarray) -> Matches:
     """
     Match keypoints that are each other's most alike.
 
-    ``likeness`` is ``(N, M)``, of each thermal with each RGB keypoint; pairs that must not be have
+    ``similarity`` is ``(N, M)``, of each thermal with each RGB keypoint; pairs that must not be have
     0 or less.
     """
-    if not likeness.size:
+    if not similarity.size:
         nowhere = np.zeros((0, 2))
-        return Matches(nowhere, nowhere, np.zeros(0), len(likeness))
-    forth, back = likeness.argmax(axis=1), likeness.argmax(axis=0)
+        return Matches(nowhere, nowhere, np.zeros(0), len(similarity))
+    forth, back = similarity.argmax(axis=1), similarity.argmax(axis=0)
     rows = np.flatnonzero(back[forth] == np.arange(len(forth)))
-    rows = rows[likeness[rows, forth[rows]] > 0]
-    return Matches(thermal.places_px[rows].astype(np.float64),
-                   rgb.places_px[forth[rows]].astype(np.float64), np.ones(len(rows)), len(forth))
+    rows = rows[similarity[rows, forth[rows]] > 0]
+    return Matches(thermal.points_px[rows].astype(np.float64),
+                   rgb.points_px[forth[rows]].astype(np.float64), np.ones(len(rows)), len(forth))
 
 
-def within(expected_px: np.ndarray, places_px: np.ndarray, reach_px: float) -> np.ndarray:
+def mask_within_radius(expected_px: np.ndarray, points_px: np.ndarray, reach_px: float) -> np.ndarray:
     """Return 1 where ``(M, 2)`` places lie near ``(N, 2)``, else 0: ``(N, M)`` float32."""
     # |a - b|^2 as one product of matrices; about the middle, single precision is enough
-    middle = places_px.mean(axis=0) if len(places_px) else 0.0
-    a, b = (np.asarray(places - middle, np.float32) for places in (expected_px, places_px))
+    middle = points_px.mean(axis=0) if len(points_px) else 0.0
+    a, b = (np.asarray(places - middle, np.float32) for places in (expected_px, points_px))
     one_a, one_b = np.ones((len(a), 1), np.float32), np.ones((len(b), 1), np.float32)
     squares_a, squares_b = ((c * c).sum(axis=1, keepdims=True) for c in (a, b))
     squared = np.hstack([-2 * a, squares_a, one_a]) @ np.hstack([b, one_b, squares_b]).T
@@ -135,10 +135,10 @@ def _corners(moment: np.ndarray, inner: np.ndarray, tile_px: float, count: int) 
     if not corners:
         return np.zeros((0, 2), np.float32)
     by_strength = np.argsort([-corner.response for corner in corners], kind='stable')
-    places_px = np.asarray(cv2.KeyPoint.convert(corners))[by_strength]
-    tiles = (places_px // tile_px).astype(np.intp) @ (1, moment.size)
+    points_px = np.asarray(cv2.KeyPoint.convert(corners))[by_strength]
+    tiles = (points_px // tile_px).astype(np.intp) @ (1, moment.size)
     by_tile = np.argsort(tiles, kind='stable')
     _, first, sizes = np.unique(tiles[by_tile], return_index=True, return_counts=True)
     rank = np.empty(len(tiles), np.intp)
     rank[by_tile] = np.arange(len(tiles)) - np.repeat(first, sizes)
-    return places_px[np.argsort(rank, kind='stable')[:count]]
+    return points_px[np.argsort(rank, kind='stable')[:count]]

@@ -107,8 +107,8 @@ def _filter_bank(height: int, width: int) -> _FilterBank:
               * low_pass for wavelength_px in wavelengths_px]
     angular = []
     for o in range(ORIENTATIONS):
-        apart = np.abs((angle - _angle(o) + np.pi) % (2 * np.pi) - np.pi)
-        angular.append((1 + np.cos(np.minimum(apart * ORIENTATIONS / 2, np.pi))) / 2)
+        angle_difference = np.abs((angle - _angle(o) + np.pi) % (2 * np.pi) - np.pi)
+        angular.append((1 + np.cos(np.minimum(angle_difference * ORIENTATIONS / 2, np.pi))) / 2)
     return _FilterBank(np.array(radial, np.float32), np.array(angular, np.float32))
 
 

@@ -22,10 +22,21 @@ from dataclasses import dataclass, replace
 import cv2
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
-from ivf_ros.registration.inputs import contrast, laid, Question, resized, scaled
+from ivf_ros.registration.inputs import (
+    normalize_contrast,
+    RegistrationRequest,
+    resize_to,
+    scaled,
+    warp_to_grid,
+)
 from ivf_ros.registration.point_matches import fit, Matches, MIN_MATCHES
 from ivf_ros.registration.refinement import refine_structure
-from ivf_ros.registration.rift.features import find_keypoints, Keypoints, match_mutually, within
+from ivf_ros.registration.rift.features import (
+    find_keypoints,
+    Keypoints,
+    mask_within_radius,
+    match_mutually,
+)
 from ivf_ros.registration.rift.phase_congruency import phase_structure, PhaseStructure
 from ivf_ros.types import Registration
 import numpy as np
@@ -99,79 +110,79 @@ class RiftRegistrar:
             An image or the prior has a wrong shape or type.
 
         """
-        question = Question.about(thermal, rgb, prior)
-        reason = question.flaw(question.start)
+        request = RegistrationRequest.from_images(thermal, rgb, prior)
+        reason = request.check(request.initial_homography)
         if reason:
-            return question.refused(f'implausible prior: {reason}')
-        pair = _Pair.of(thermal, rgb, self.parameters.work_px)
+            return request.reject(f'implausible prior: {reason}')
+        pair = _WorkingPair.of(thermal, rgb, self.parameters.work_px)
         if pair is None:
-            return question.refused('textureless')
-        wide = self._matched_widely(pair, pair.at_work(question.start),
-                                    near=question.prior is not None)
-        narrow = None if wide is None else self._matched_narrowly(pair, wide.H)
+            return request.reject('textureless')
+        wide = self._match_wide_patches(pair, pair.to_working_size(request.initial_homography),
+                                        near=request.prior is not None)
+        narrow = None if wide is None else self._match_narrow_patches(pair, wide.H)
         if wide is None or narrow is None:
-            return question.refused('too few matches')
-        H = pair.full(_refined(pair, narrow.H, self.parameters.refinement_steps))
+            return request.reject('too few matches')
+        H = pair.to_full_size(_refine_homography(pair, narrow.H, self.parameters.refinement_steps))
 
-        reason = question.flaw(H)
+        reason = request.check(H)
         if reason:
-            return question.refused(f'implausible: {reason}')
+            return request.reject(f'implausible: {reason}')
         evidence = _evidence(pair, wide, narrow)
         confidence = evidence.confidence()
         if confidence < self.parameters.min_confidence:
-            return question.refused(
+            return request.reject(
                 f'low confidence: {confidence:.2f}, worst is {evidence.worst()}')
-        return question.answered(H, confidence, evidence.inliers)
+        return request.accept(H, confidence, evidence.inliers)
 
-    def _matched_widely(self, pair: _Pair, H: np.ndarray, *, near: bool) -> _Fit | None:
+    def _match_wide_patches(self, pair: _WorkingPair, H: np.ndarray, *, near: bool) -> _Fit | None:
         """Take steps 1 and 2, everywhere or only near where H puts the keypoints."""
         p, side_px = self.parameters, pair.side_px
         reach_px = round(p.max_shift * pair.thermal.shape[1]) if near else 0
         thermal, rgb = self._keypoints(pair, H, reach_px, _WIDE_BORDER)
-        allowed = within(thermal.places_px + reach_px, rgb.places_px, reach_px) if near else 1
-        described = rgb.described(_WIDE_PATCH * side_px)
+        allowed = mask_within_radius(thermal.points_px + reach_px, rgb.points_px, reach_px) if near else 1
+        describe = rgb.describe(_WIDE_PATCH * side_px)
         fits = []
         for turn in range(-p.turns, p.turns + 1):
-            likeness = thermal.described(_WIDE_PATCH * side_px, turn) @ described.T
-            matches = match_mutually(thermal, rgb, likeness * allowed)
-            found = _fitted(H, matches, reach_px, _WIDE_TOLERANCE * side_px)
+            similarity = thermal.describe(_WIDE_PATCH * side_px, turn) @ describe.T
+            matches = match_mutually(thermal, rgb, similarity * allowed)
+            found = _fit_matches(H, matches, reach_px, _WIDE_TOLERANCE * side_px)
             if found is not None:
                 fits.append(found)
         return max(fits, key=lambda found: found.inliers.sum(), default=None)
 
-    def _matched_narrowly(self, pair: _Pair, H: np.ndarray) -> _Fit | None:
+    def _match_narrow_patches(self, pair: _WorkingPair, H: np.ndarray) -> _Fit | None:
         """Take step 3 but for Gauss-Newton, from a homography that is not far off."""
-        if geometry.check(pair.full(H), *pair.sizes):
+        if geometry.check(pair.to_full_size(H), *pair.sizes):
             return None
         side_px = pair.side_px
         margin_px = round(_GUIDED[0][0] * side_px)
         thermal, rgb = self._keypoints(pair, H, margin_px, _NARROW_BORDER)
-        likeness = (thermal.described(_NARROW_PATCH * side_px)
-                    @ rgb.described(_NARROW_PATCH * side_px).T)
-        expected_px = thermal.places_px + margin_px
+        similarity = (thermal.describe(_NARROW_PATCH * side_px)
+                      @ rgb.describe(_NARROW_PATCH * side_px).T)
+        expected_px = thermal.points_px + margin_px
         found = None
         for reach, tolerance in _GUIDED:
-            allowed = within(expected_px, rgb.places_px, reach * side_px)
-            matches = match_mutually(thermal, rgb, likeness * allowed)
-            found = _fitted(H, matches, margin_px, tolerance * side_px)
+            allowed = mask_within_radius(expected_px, rgb.points_px, reach * side_px)
+            matches = match_mutually(thermal, rgb, similarity * allowed)
+            found = _fit_matches(H, matches, margin_px, tolerance * side_px)
             if found is None:
                 break
-            expected_px = geometry.transform_points(found.step, thermal.places_px)
+            expected_px = geometry.transform_points(found.step, thermal.points_px)
         return found
 
-    def _keypoints(self, pair: _Pair, H: np.ndarray, margin_px: int,
+    def _keypoints(self, pair: _WorkingPair, H: np.ndarray, margin_px: int,
                    border: float) -> tuple[Keypoints, Keypoints]:
         """Find keypoints in the thermal image and in RGB laid onto its grid by H."""
-        rgb, seen = pair.rgb_around(H, margin_px)
+        rgb, coverage = pair.warp_rgb(H, margin_px)
         everywhere = np.ones(pair.thermal.shape, np.bool_)
-        views = (pair.structure, everywhere), (phase_structure(rgb), seen)
-        found = [find_keypoints(phases, seen, round(border * pair.side_px), _TILE * pair.side_px,
-                                self.parameters.keypoints) for phases, seen in views]
+        views = (pair.structure, everywhere), (phase_structure(rgb), coverage)
+        found = [find_keypoints(phases, coverage, round(border * pair.side_px), _TILE * pair.side_px,
+                                self.parameters.keypoints) for phases, coverage in views]
         return found[0], found[1]
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
+class _WorkingPair:
     """The thermal image at the size for work, and RGB as it was given."""
 
     thermal: np.ndarray  # (H, W) float32
@@ -180,14 +191,14 @@ class _Pair:
     thermal_size: tuple[int, int]  # as it was given
 
     @classmethod
-    def of(cls, thermal: np.ndarray, rgb: np.ndarray, side_px: int) -> _Pair | None:
+    def of(cls, thermal: np.ndarray, rgb: np.ndarray, side_px: int) -> _WorkingPair | None:
         """Return the images to work on, or None where there is nothing to see."""
-        thermal, rgb = contrast(thermal), contrast(rgb)
+        thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
         full_size = geometry.size_of(thermal)
         size = scaled(full_size, side_px / max(full_size))
         if min(size) < _MIN_SIDE_PX or not (thermal.any() and rgb.any()):
             return None
-        thermal = resized(thermal, size)
+        thermal = resize_to(thermal, size)
         return cls(thermal, phase_structure(thermal), rgb, full_size)
 
     @property
@@ -204,17 +215,17 @@ class _Pair:
     def _to_full(self) -> np.ndarray:
         return geometry.stretch(geometry.size_of(self.thermal), self.thermal_size)
 
-    def at_work(self, H: np.ndarray) -> np.ndarray:
+    def to_working_size(self, H: np.ndarray) -> np.ndarray:
         """Return H_thermal_to_rgb as it is from the thermal image at work."""
-        return geometry.normalized(H @ self._to_full)
+        return geometry.normalize_homography(H @ self._to_full)
 
-    def full(self, H: np.ndarray) -> np.ndarray:
-        """Return the inverse of ``at_work``."""
-        return geometry.normalized(H @ np.linalg.inv(self._to_full))
+    def to_full_size(self, H: np.ndarray) -> np.ndarray:
+        """Return the inverse of ``to_working_size``."""
+        return geometry.normalize_homography(H @ np.linalg.inv(self._to_full))
 
-    def rgb_around(self, H: np.ndarray, margin_px: int) -> tuple[np.ndarray, np.ndarray]:
+    def warp_rgb(self, H: np.ndarray, margin_px: int) -> tuple[np.ndarray, np.ndarray]:
         """Return RGB laid onto the thermal grid by H, with a margin, and where it was seen."""
-        return laid(self.rgb, H, geometry.size_of(self.thermal), margin_px, cv2.BORDER_REPLICATE)
+        return warp_to_grid(self.rgb, H, geometry.size_of(self.thermal), margin_px, cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,29 +238,29 @@ class _Fit:
     step: np.ndarray  # from the thermal image at work to that grid
 
 
-def _fitted(H: np.ndarray, matches: Matches, margin_px: int, tolerance_px: float) -> _Fit | None:
+def _fit_matches(H: np.ndarray, matches: Matches, margin_px: int, tolerance_px: float) -> _Fit | None:
     """Fit to matches that were found after RGB had been laid onto the thermal grid by H."""
     step, inliers = fit(matches, tolerance_px)
     if step is None:
         return None
     try:
-        moved = geometry.normalized(H @ geometry.translation(-margin_px, -margin_px) @ step)
+        moved = geometry.normalize_homography(H @ geometry.translation(-margin_px, -margin_px) @ step)
     except geometry.GeometryError:
         return None
     return _Fit(moved, matches, inliers, step)
 
 
-def _refined(pair: _Pair, H: np.ndarray, steps: int) -> np.ndarray:
+def _refine_homography(pair: _WorkingPair, H: np.ndarray, steps: int) -> np.ndarray:
     """Align the oriented gradients that ``dense`` aligns, by Gauss-Newton."""
-    if not steps or geometry.check(pair.full(H), *pair.sizes):
+    if not steps or geometry.check(pair.to_full_size(H), *pair.sizes):
         return H
     margin_px, stride_px = 4, 3
     size = scaled(geometry.size_of(pair.thermal), _SCALE_REFINED)
-    small = replace(pair, thermal=resized(pair.thermal, size))
-    H_small = small.at_work(pair.full(H))
-    image, seen = small.rgb_around(H_small, margin_px)
-    step = refine_structure(small.thermal, image, seen, margin_px, stride_px, steps)
-    return pair.at_work(small.full(H_small @ step))
+    small = replace(pair, thermal=resize_to(pair.thermal, size))
+    H_small = small.to_working_size(pair.to_full_size(H))
+    image, coverage = small.warp_rgb(H_small, margin_px)
+    step = refine_structure(small.thermal, image, coverage, margin_px, stride_px, steps)
+    return pair.to_working_size(small.to_full_size(H_small @ step))
 
 
 @dataclass(frozen=True)
@@ -262,7 +273,7 @@ class _Evidence:
     wide_share: float  # of the first matches, those that agree; few agree by chance
     step: float  # how far narrow patches moved the answer of wide ones, as a share of the width
 
-    def _marks(self) -> dict[str, float]:
+    def _scores(self) -> dict[str, float]:
         """Rate each kind of evidence from 0, as between unrelated images, to 1, convincing."""
         ranges = {'inliers': (20, 120), 'inlier_share': (0.3, 0.7), 'spread': (0.15, 0.5),
                   'wide_share': (0.03, 0.15), 'step': (0.04, 0.01)}
@@ -271,16 +282,16 @@ class _Evidence:
 
     def confidence(self) -> float:
         """Return the geometric mean of the marks, so that no kind may be missing."""
-        marks = self._marks()
-        return float(np.prod(list(marks.values())) ** (1 / len(marks)))
+        scores = self._scores()
+        return float(np.prod(list(scores.values())) ** (1 / len(scores)))
 
     def worst(self) -> str:
         """Name the kind of evidence with the lowest mark."""
-        marks = self._marks()
-        return min(marks, key=lambda name: marks[name]).replace('_', ' ')
+        scores = self._scores()
+        return min(scores, key=lambda name: scores[name]).replace('_', ' ')
 
 
-def _evidence(pair: _Pair, wide: _Fit, narrow: _Fit) -> _Evidence:
+def _evidence(pair: _WorkingPair, wide: _Fit, narrow: _Fit) -> _Evidence:
     width, height = geometry.size_of(pair.thermal)
     places = narrow.matches.from_px[narrow.inliers]
     if len(places) < MIN_MATCHES:
