@@ -48,6 +48,9 @@ def load(network: Network, path: Path) -> Network:
     """
     Read weights into a network and return it, in float32 and in evaluation mode.
 
+    A network whose layers were renamed says so in a class variable ``RENAMED_LAYERS``, old name to
+    new, so that files of before are read.
+
     Raises
     ------
     WeightsError
@@ -55,13 +58,17 @@ def load(network: Network, path: Path) -> Network:
 
     """
     with _open_weights(path) as file:
-        state = {name: file.get_tensor(name).float() for name in list(file.keys())}
+        tensors = {name: file.get_tensor(name).float() for name in list(file.keys())}
+    renamed = getattr(network, 'RENAMED_LAYERS', {})
+    state = {'.'.join(renamed.get(part, part) for part in name.split('.')): tensor
+             for name, tensor in tensors.items()}
     try:
         incompatible_keys = network.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a tensor of the same name has another shape
         raise WeightsError(f'{path} holds the weights of another network: '
                            + str(error).strip().splitlines()[-1].strip()) from None
-    missing = [name for name in incompatible_keys.missing_keys if not name.endswith('num_batches_tracked')]
+    missing = [name for name in incompatible_keys.missing_keys
+               if not name.endswith('num_batches_tracked')]
     if missing or incompatible_keys.unexpected_keys:
         first = (missing + list(incompatible_keys.unexpected_keys))[0]
         raise WeightsError(f'{path} holds the weights of another network: '
