@@ -75,7 +75,7 @@ class PerceptionInputs:
         Thermal is then not used here either.
         """
         if self.rgb is None or self.rgb.ndim != 3 or self.thermal is None \
-                or is_passed_on(self.rgb, self.fused):
+                or is_rgb_passthrough(self.rgb, self.fused):
             return (self.fused,)
         return self.rgb, self.thermal
 
@@ -152,6 +152,6 @@ def stack_channels(image: np.ndarray, thermal: np.ndarray | None, channels: int,
     return cv2.merge([bgr, thermal])
 
 
-def is_passed_on(rgb: np.ndarray, fused: np.ndarray) -> bool:
+def is_rgb_passthrough(rgb: np.ndarray, fused: np.ndarray) -> bool:
     """Tell whether a fused image ``(H, W, 3)`` is RGB alone, by every sixteenth row."""
     return fused is rgb or np.array_equal(fused[::16], rgb[::16])

@@ -71,7 +71,7 @@ def test_maps_that_are_the_same_everywhere_lose_the_logarithm_of_the_number_of_p
     assert loss == pytest.approx(np.log(81), abs=1e-4)
 
 
-@pytest.mark.parametrize('start_px, label_px, found', [
+@pytest.mark.parametrize('start_px, label_sigma_px, found', [
     ((0, 0), (8, 4), True), ((4, 8), (8, 4), True), ((4, 8), (-4, 4), False)])
 def test_a_shift_is_followed_from_where_the_search_begins(start_px, label_sigma_px, found):
     features = random_map()
