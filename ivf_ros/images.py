@@ -1,13 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Image encodings of ``sensor_msgs`` to arrays and back, without ROS.
+Conversion between the image encodings of ``sensor_msgs`` and arrays, without ROS.
 
-Gray images become ``(H, W)`` arrays in the type that they were sent in. Colour images become
-``(H, W, 3)`` arrays in BGR order, uint8, or uint16 where 16 bits were sent (``bayer_*16``,
-``rgb16``, ``bgr16``); an alpha channel is dropped. Where the bytes on the wire already are such an
-array, nothing is copied: the result is a read-only view of the buffer that was given, also when
-the rows are padded.
+Gray images become ``(H, W)`` arrays of the dtype that was sent. Colour images become
+``(H, W, 3)`` arrays in BGR order: uint8, or uint16 for 16-bit encodings (``bayer_*16``,
+``rgb16``, ``bgr16``). An alpha channel is dropped. If the message already has this layout, also
+with padded rows, nothing is copied: the result is a read-only view of the message buffer.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ import numpy as np
 
 
 class ImageError(ValueError):
-    """An image that cannot be understood: unknown encoding, or sizes that do not add up."""
+    """An image cannot be decoded or encoded: unknown encoding, or inconsistent sizes."""
 
 
 def check_8bit(image: np.ndarray, name: str, error: type[ValueError] = ImageError) -> None:
     """
-    Refuse what is neither a BGR image ``(H, W, 3)`` nor a gray image ``(H, W)``, both uint8.
+    Check that an image is BGR ``(H, W, 3)`` or gray ``(H, W)`` of uint8.
 
     Raises
     ------
     error
-        The message says what was got and what is allowed; it calls the image ``name``.
+        The image has another type, shape or dtype. The message refers to it as ``name``.
 
     """
     if not isinstance(image, np.ndarray):
@@ -42,21 +41,21 @@ def check_8bit(image: np.ndarray, name: str, error: type[ValueError] = ImageErro
 
 
 class Encoded(NamedTuple):
-    """What an ``Image`` message carries; ``is_bigendian`` is always False."""
+    """Fields of an ``Image`` message; ``is_bigendian`` is always False."""
 
     encoding: str
-    data: memoryview  # bytes, contiguous, of the image itself where its layout allows
-    step: int  # bytes in a row
+    data: memoryview  # contiguous bytes; a view of the image if its layout allows it
+    step: int  # bytes per row
 
 
 class Compressed(NamedTuple):
-    """What a ``CompressedImage`` message carries."""
+    """Fields of a ``CompressedImage`` message."""
 
     message_format: str
     data: memoryview  # bytes of the JPEG or PNG file
 
 
-# Encoding -> type of a sample, samples in a pixel, conversion to BGR. None: it is what we want.
+# Encoding -> dtype of a sample, samples per pixel, OpenCV conversion to BGR (None: not needed).
 _PLAIN: dict[str, tuple[type, int, int | None]] = {
     'mono8': (np.uint8, 1, None),
     '8UC1': (np.uint8, 1, None),
@@ -72,7 +71,7 @@ _PLAIN: dict[str, tuple[type, int, int | None]] = {
     'bgr16': (np.uint16, 3, None),
     'rgb16': (np.uint16, 3, cv2.COLOR_RGB2BGR),
 }
-# ROS names the pattern by its first row, OpenCV by the second and third pixel of the second row.
+# ROS names a pattern after its first row, OpenCV after pixels 2 and 3 of the second row.
 _BAYER = {
     'bayer_rggb': cv2.COLOR_BayerBG2BGR,
     'bayer_bggr': cv2.COLOR_BayerRG2BGR,
@@ -82,14 +81,14 @@ _BAYER = {
 _PLAIN.update((name + '8', (np.uint8, 1, code)) for name, code in _BAYER.items())
 _PLAIN.update((name + '16', (np.uint16, 1, code)) for name, code in _BAYER.items())
 
-# Two bytes a pixel, colour shared by two neighbours in a row.
+# 4:2:2, two bytes per pixel: two neighbours in a row share their chroma.
 _YUV422 = {
     'yuv422': cv2.COLOR_YUV2BGR_UYVY,
     'uyvy': cv2.COLOR_YUV2BGR_UYVY,
     'yuv422_yuy2': cv2.COLOR_YUV2BGR_YUY2,
     'yuyv': cv2.COLOR_YUV2BGR_YUY2,
 }
-# A plane of luma, then half as many rows in which colour, shared by 2x2 pixels, is interleaved.
+# 4:2:0: a luma plane, then half as many rows of interleaved chroma, one sample per 2x2 pixels.
 _YUV420 = {
     'nv12': cv2.COLOR_YUV2BGR_NV12,
     'nv21': cv2.COLOR_YUV2BGR_NV21,
@@ -97,8 +96,8 @@ _YUV420 = {
 
 ENCODINGS = tuple(_PLAIN) + tuple(_YUV422) + tuple(_YUV420)
 
-# What an array may be published as, the default first.
-_PUBLISHED: dict[tuple[type, int], tuple[str, ...]] = {
+# Encodings in which an array can be published, the default first.
+_PUBLISHED_ENCODINGS: dict[tuple[type, int], tuple[str, ...]] = {
     (np.uint8, 2): ('mono8', '8UC1'),
     (np.uint16, 2): ('mono16', '16UC1'),
     (np.float32, 2): ('32FC1',),
@@ -114,20 +113,32 @@ _PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 def decode(encoding: str, data: Any, width: int, height: int, step: int = 0,
            is_bigendian: bool | int = False) -> np.ndarray:
     """
-    Turn the fields of an ``Image`` message into an array.
+    Convert the fields of an ``Image`` message to an array.
 
-    ``data`` is bytes, bytearray, memoryview, ``array.array('B')`` or a uint8 array. ``step`` is
-    the number of bytes from one row to the next; 0 means that rows are not padded. ``height`` is
-    that of the image also for ``nv12`` and ``nv21``, whose buffer has half as many rows again.
+    Parameters
+    ----------
+    encoding:
+        One of ``ENCODINGS``.
+    data:
+        bytes, bytearray, memoryview, ``array.array('B')`` or a uint8 array.
+    width, height:
+        Size of the image in pixels. For ``nv12`` and ``nv21`` the buffer has 1.5 times as many
+        rows as the image.
+    step:
+        Bytes from one row to the next; 0 means that the rows are not padded.
+    is_bigendian:
+        Byte order of 16-bit and float samples.
 
-    Returns ``(H, W)`` or ``(H, W, 3)`` BGR in native byte order; a read-only view of ``data``
-    wherever no conversion is needed.
+    Returns
+    -------
+    np.ndarray
+        ``(H, W)`` or ``(H, W, 3)`` BGR in native byte order; a read-only view of ``data`` if no
+        conversion is needed.
 
     Raises
     ------
     ImageError
-        The encoding is unknown, or width, height, step and length of the data contradict each
-        other.
+        The encoding is unknown, or width, height, step and data length are inconsistent.
 
     """
     if encoding in _PLAIN:
@@ -142,30 +153,30 @@ def decode(encoding: str, data: Any, width: int, height: int, step: int = 0,
     else:
         raise ImageError(f"unknown image encoding '{encoding}'; known: {', '.join(ENCODINGS)}")
     _check_size(encoding, width, height)
-    wire = np.dtype(sample).newbyteorder('>' if is_bigendian else '<')
-    image = _view(encoding, data, (rows, width, channels), wire, step)
-    if not (wire.isnative and image.flags.aligned):
+    wire_dtype = np.dtype(sample).newbyteorder('>' if is_bigendian else '<')
+    image = _view(encoding, data, (rows, width, channels), wire_dtype, step)
+    if not (wire_dtype.isnative and image.flags.aligned):
         image = image.astype(sample)
     return image if code is None else _to_bgr(image, code)
 
 
 def encode(image: np.ndarray, encoding: str | None = None) -> Encoded:
     """
-    Turn an array into the fields of an ``Image`` message.
+    Convert an array to the fields of an ``Image`` message.
 
     ``image`` is ``(H, W)`` uint8, uint16, float32 or float64, or ``(H, W, 3)`` BGR uint8 or
-    uint16. The default encodings are mono8, mono16, 32FC1, 64FC1, bgr8 and bgr16; ``encoding``
-    chooses another name for the same array (8UC1, 16UC1, 8UC3) or RGB order (rgb8, rgb16). The
-    returned bytes are those of ``image`` itself unless they have to be reordered; fill a message
-    by ``a = array('B'); a.frombytes(data)``.
+    uint16. The default encodings are mono8, mono16, 32FC1, 64FC1, bgr8 and bgr16. ``encoding``
+    selects another name for the same layout (8UC1, 16UC1, 8UC3) or RGB order (rgb8, rgb16). The
+    returned bytes are a view of ``image`` unless they must be reordered. To fill a message, use
+    ``a = array('B'); a.frombytes(data)``.
 
     Raises
     ------
     ImageError
-        The shape or type cannot be published, or not in this encoding.
+        No encoding exists for this shape and dtype, or not the requested one.
 
     """
-    names = _published_as(image)
+    names = _encodings_of(image)
     name = names[0] if encoding is None else encoding
     if name not in names:
         raise ImageError(f"cannot publish {_describe(image)} as '{encoding}'; "
@@ -180,35 +191,35 @@ def encode(image: np.ndarray, encoding: str | None = None) -> Encoded:
 
 def decode_compressed(message_format: str, data: Any) -> np.ndarray:
     """
-    Turn the fields of a ``CompressedImage`` message, a JPEG or PNG file, into an array.
+    Decode the fields of a ``CompressedImage`` message, a JPEG or PNG file, to an array.
 
     ``message_format`` is what ``image_transport`` writes, such as ``'mono16; png compressed '``
-    or ``'rgb8; jpeg compressed bgr8'``, or only the name of the codec. Which codec it is, the data
-    itself tells. The first word is the encoding before compression, the last one the channel order
-    in the file: the file of a colour image without ``bgr`` there holds red and blue exchanged. A
-    mosaic (``bayer_*``) is converted to BGR.
+    or ``'rgb8; jpeg compressed bgr8'``, or only the codec name. The codec itself is detected from
+    the data. The first word is the encoding before compression. The last word is the channel
+    order in the file: if it is not ``bgr*``, red and blue are exchanged in the file of a colour
+    image. A Bayer mosaic (``bayer_*``) is converted to BGR.
 
     Returns ``(H, W)`` uint8 or uint16, or ``(H, W, 3)`` BGR uint8 or uint16.
 
     Raises
     ------
     ImageError
-        The data is empty, truncated, not a JPEG or PNG file, or ``compressedDepth``.
+        The data is empty, truncated, neither JPEG nor PNG, or a ``compressedDepth`` image.
 
     """
     original, _, codec = message_format.partition(';')
     if 'compresseddepth' in message_format.lower():
         raise ImageError(f"format '{message_format}' is a compressed depth image; use the "
                          "transport 'compressed' (PNG for 16 bit) instead of 'compressedDepth'")
-    buffer = _bytes_of(data)
-    what = f"{len(buffer)} bytes of format '{message_format}'"
-    _check_file(what, buffer)
+    buffer = _as_bytes(data)
+    description = f"{len(buffer)} bytes of format '{message_format}'"
+    _check_file(description, buffer)
     try:
         image = cv2.imdecode(np.frombuffer(buffer, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ImageError(f'cannot decode {what}: {error.err}') from error
+        raise ImageError(f'cannot decode {description}: {error.err}') from error
     if image is None:
-        raise ImageError(f'cannot decode {what}: damaged file')
+        raise ImageError(f'cannot decode {description}: the file is damaged')
     if image.ndim == 2:
         pattern = original.strip().rstrip('0123456789')
         return _to_bgr(image, _BAYER[pattern]) if pattern in _BAYER else image
@@ -221,23 +232,23 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
 def encode_compressed(image: np.ndarray, codec: str = 'png', quality: int = 90,
                       png_level: int = 1) -> Compressed:
     """
-    Turn an array into the fields of a ``CompressedImage`` message.
+    Encode an array as the fields of a ``CompressedImage`` message.
 
-    ``image`` is ``(H, W)`` or ``(H, W, 3)`` BGR; uint8, or uint16 for PNG, which loses nothing.
-    ``quality`` (0 to 100) is that of JPEG; ``png_level`` 0 (fast) to 9 (small).
+    ``image`` is ``(H, W)`` or ``(H, W, 3)`` BGR: uint8, or uint16 for PNG. PNG is lossless.
+    ``quality`` (0 to 100) applies to JPEG, ``png_level`` (0: fast, 9: small) to PNG.
 
     Raises
     ------
     ImageError
-        The codec is unknown or cannot hold such an image.
+        The codec is unknown or does not support this shape and dtype.
 
     """
-    name = _published_as(image)[0]
+    name = _encodings_of(image)[0]
     allowed = {'png': (np.uint8, np.uint16), 'jpeg': (np.uint8,)}
     if codec not in allowed:
         raise ImageError(f"unknown codec '{codec}'; known: {', '.join(allowed)}")
     if image.dtype.type not in allowed[codec]:
-        raise ImageError(f'{codec} cannot hold {_describe(image)}')
+        raise ImageError(f'{codec} does not support {_describe(image)}')
     options = {'png': [cv2.IMWRITE_PNG_COMPRESSION, png_level],
                'jpeg': [cv2.IMWRITE_JPEG_QUALITY, quality]}[codec]
     _, file = cv2.imencode('.' + codec, image, options)
@@ -247,16 +258,16 @@ def encode_compressed(image: np.ndarray, codec: str = 'png', quality: int = 90,
 
 def as_bgr8(image: np.ndarray, white_level: float = 65535.0) -> np.ndarray:
     """
-    Return what an RGB camera sent as ``(H, W, 3)`` uint8 BGR, the form that the stages want.
+    Convert an image of an RGB camera to ``(H, W, 3)`` uint8 BGR, the input of the stages.
 
-    ``image`` is ``(H, W)`` or ``(H, W, 3)``, uint8 or uint16, and is returned itself where
-    nothing has to change. Counts of a 16-bit image are scaled so that ``white_level`` becomes 255
-    (4095 for a 12-bit camera that does not shift its counts up).
+    ``image`` is ``(H, W)`` or ``(H, W, 3)``, uint8 or uint16. An image that is already uint8 BGR
+    is returned without a copy. Counts of a 16-bit image are scaled so that ``white_level``
+    becomes 255 (4095 for a 12-bit camera that does not shift its counts up).
 
     Raises
     ------
     ImageError
-        Any other shape or type.
+        The shape or dtype is another one.
 
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
@@ -277,10 +288,10 @@ def _check_size(encoding: str, width: int, height: int) -> None:
     if encoding in _YUV420 and height % 2:
         raise ImageError(f'{encoding} image of {width}x{height} pixels; the height must be even')
     if encoding.startswith('bayer_') and min(width, height) < 3:
-        raise ImageError(f'{encoding} image of {width}x{height} pixels; at least 3x3 are needed')
+        raise ImageError(f'{encoding} image of {width}x{height} pixels; the minimum is 3x3')
 
 
-def _bytes_of(data: Any) -> memoryview:
+def _as_bytes(data: Any) -> memoryview:
     try:
         view = memoryview(data)
         return view.toreadonly() if view.nbytes == 0 else view.cast('B').toreadonly()
@@ -291,14 +302,14 @@ def _bytes_of(data: Any) -> memoryview:
 
 def _view(encoding: str, data: Any, shape: tuple[int, int, int], dtype: np.dtype,
           step: int) -> np.ndarray:
-    """Return a read-only ``(rows, width[, channels])`` view of the bytes."""
-    buffer = _bytes_of(data)
+    """Return a read-only view ``(rows, width[, channels])`` of the bytes."""
+    buffer = _as_bytes(data)
     rows, width, channels = shape
     row_bytes = width * channels * dtype.itemsize
     step = step or row_bytes
     size = f'{encoding} image of {width} pixels in {rows} rows'
     if step < row_bytes:
-        raise ImageError(f'{size}: a row takes {row_bytes} bytes, but step is {step}')
+        raise ImageError(f'{size}: a row needs {row_bytes} bytes, but step is {step}')
     if buffer.nbytes != rows * step:
         raise ImageError(f'{size}: expected {rows * step} bytes ({rows} rows of {step}), '
                          f'got {buffer.nbytes}')
@@ -315,22 +326,23 @@ def _to_bgr(image: np.ndarray, code: int) -> np.ndarray:
         raise ImageError(f'cannot convert {_describe(image)} to BGR: {error.err}') from error
 
 
-def _check_file(what: str, buffer: memoryview) -> None:
-    """Refuse what is not a whole JPEG or PNG file; OpenCV would make gray areas of the rest."""
+def _check_file(description: str, buffer: memoryview) -> None:
+    """Check for a complete JPEG or PNG file; OpenCV fills missing parts with gray."""
     head = bytes(buffer[:len(_PNG_START)])
     if head.startswith(_JPEG_START):
         end = _JPEG_END
     elif head == _PNG_START:
         end = _PNG_END
     else:
-        raise ImageError(f'{what} are neither a JPEG nor a PNG file; they begin with {head!r}')
-    # Some cameras pad their files with zeros.
+        raise ImageError(f'{description} are neither a JPEG nor a PNG file; '
+                         f'they begin with {head!r}')
+    # Some cameras append zeros to the file.
     if not bytes(buffer[-4096:]).rstrip(b'\0').endswith(end):
-        raise ImageError(f'truncated file: {what} do not end with {end!r}')
+        raise ImageError(f'truncated file: {description} do not end with {end!r}')
 
 
-def _published_as(image: np.ndarray) -> tuple[str, ...]:
-    names = _PUBLISHED.get((image.dtype.type, image.ndim), ())
+def _encodings_of(image: np.ndarray) -> tuple[str, ...]:
+    names = _PUBLISHED_ENCODINGS.get((image.dtype.type, image.ndim), ())
     if not names or image.size == 0 or (image.ndim == 3 and image.shape[2] != 3):
         raise ImageError(f'cannot publish {_describe(image)}; allowed are (H, W) uint8, uint16, '
                          'float32, float64 and (H, W, 3) uint8, uint16')
@@ -338,4 +350,4 @@ def _published_as(image: np.ndarray) -> tuple[str, ...]:
 
 
 def _describe(image: np.ndarray) -> str:
-    return f'an array of shape {image.shape} and type {image.dtype}'
+    return f'an array of shape {image.shape} and dtype {image.dtype}'

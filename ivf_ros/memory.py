@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of this process: kept for the next image while at work, given back at rest."""
+"""Memory allocator settings: keep freed memory while processing, release it when idle."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import gc
 
 _LIBC = ctypes.CDLL(None)
 
-# Names in malloc.h of glibc.
+# Options of mallopt in malloc.h of glibc.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 
 def retain_freed() -> None:
     """
-    Have glibc keep its memory: it would return every image and page the next one in anew.
+    Configure glibc to keep freed memory instead of returning it to the system.
 
-    A step of training the detector took 1.85 s instead of 2.5 s on one core.
+    By default every image is returned and the next one causes new page faults. With this setting
+    a training step of the detector took 1.85 s instead of 2.5 s on one core.
     """
     if hasattr(_LIBC, 'mallopt'):
         _LIBC.mallopt(_MMAP_THRESHOLD, 128 << 20)
@@ -26,7 +27,7 @@ def retain_freed() -> None:
 
 
 def release_unused() -> None:
-    """Return to the system what nobody uses any more, as after a network was let go of."""
+    """Return unused memory to the system, for example after a network was deleted."""
     gc.collect()
     if hasattr(_LIBC, 'malloc_trim'):
         _LIBC.malloc_trim(0)

@@ -1,11 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What segmentation and detection networks are given: one image, or RGB and thermal together.
+The inputs of segmentation and detection networks: one image, or RGB and thermal.
 
-Nodes, evaluation, training and the command line choose and stack the channels here, so that a
-network is given the same arrays everywhere. How thermal becomes 8 bit on the RGB grid is the
-matter of ``thermal_on_rgb``.
+Nodes, evaluation, training and the command line select the images and stack the channels here, so
+that a network gets the same arrays everywhere. ``thermal_on_rgb`` converts thermal to 8 bit and
+warps it to the RGB grid.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import cv2
 from ivf_ros.thermal_on_rgb import ThermalOnRgb
 import numpy as np
 
-BOTH = 'rgb+thermal'  # name of the input of networks that take both cameras
+BOTH = 'rgb+thermal'  # name of the input of networks for both cameras
 SENSORS = ('rgb', 'thermal')
 
 
 @dataclass(frozen=True, eq=False)
 class AlignedPair:
     """
-    A pair on the RGB grid.
+    An RGB image and a thermal image on the RGB grid.
 
     Attributes
     ----------
     thermal:
-        ``(H, W)`` uint8, after the gain control; 0 where thermal does not reach.
+        ``(H, W)`` uint8 after the gain control; 0 where thermal does not cover the grid.
     rgb:
         ``(H, W, 3)`` uint8 BGR.
     coverage:
-        ``(H, W)`` bool, where thermal reaches.
+        ``(H, W)`` bool, the pixels that thermal covers.
 
     """
 
@@ -46,19 +46,19 @@ class AlignedPair:
 @dataclass(frozen=True, eq=False)
 class PerceptionInputs:
     """
-    What the graph knows of one moment, on the RGB grid.
+    The images of one moment on the RGB grid.
 
     Attributes
     ----------
     fused:
-        ``(H, W, 3)`` BGR uint8.
+        ``(H, W, 3)`` uint8 BGR.
     rgb:
-        ``(H, W, 3)`` BGR uint8; None where it is not wanted or missing.
+        ``(H, W, 3)`` uint8 BGR; None where it is missing or not needed.
     thermal:
-        ``(H, W)`` uint8 after the gain control; None where it is not wanted, a camera fails, or
-        nothing is registered.
+        ``(H, W)`` uint8 after the gain control; None where it is not needed, a camera fails, or
+        there is no registration.
     counts:
-        Thermal as the camera delivers it, for temperatures; None likewise.
+        Thermal in the counts of the camera, for temperatures; None likewise.
 
     """
 
@@ -69,10 +69,10 @@ class PerceptionInputs:
 
     def images(self) -> tuple[np.ndarray, ...]:
         """
-        Return RGB and thermal where both are there, the fused image otherwise.
+        Return RGB and thermal where both can be used, and the fused image otherwise.
 
-        Where fusion passes RGB on, it does not trust thermal, which is frozen or not registered.
-        Thermal is then not used here either.
+        Where the fused image is RGB unchanged, fusion has rejected thermal: it is frozen or not
+        registered. Then the fused image is returned.
         """
         if self.rgb is None or self.rgb.ndim != 3 or self.thermal is None \
                 or is_rgb_passthrough(self.rgb, self.fused):
@@ -81,7 +81,7 @@ class PerceptionInputs:
 
 
 class _GrayFuser(Protocol):
-    """Fuses 8-bit thermal with RGB; ``fusion.create`` makes one."""
+    """A fuser of 8-bit thermal and RGB, as ``fusion.create`` makes it."""
 
     def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None = None
                   ) -> np.ndarray:
@@ -92,21 +92,21 @@ class _GrayFuser(Protocol):
 def select_images(pair: AlignedPair, name: str, create_fuser: Callable[[str], _GrayFuser]
                   ) -> tuple[np.ndarray, ...]:
     """
-    Return the images that a network with the input of this name is given.
+    Return the images of a pair for a network with the input ``name``.
 
     Parameters
     ----------
     pair:
-        Both cameras.
+        The images of both cameras.
     name:
         'rgb', 'thermal', ``BOTH`` or a fusion method.
     create_fuser:
-        Makes a fuser by the name of its method.
+        Makes a fuser from the name of its method.
 
     Returns
     -------
     tuple
-        An image ``(H, W, 3)`` BGR, and thermal ``(H, W)`` where the input is ``BOTH``.
+        An image ``(H, W, 3)`` uint8 BGR, and thermal ``(H, W)`` uint8 where ``name`` is ``BOTH``.
 
     """
     if name == BOTH:
@@ -121,26 +121,28 @@ def select_images(pair: AlignedPair, name: str, create_fuser: Callable[[str], _G
 def stack_channels(image: np.ndarray, thermal: np.ndarray | None, channels: int,
                    error: type[ValueError]) -> np.ndarray:
     """
-    Return the array that a network of so many channels is given.
+    Return the input array of a network with this number of channels.
 
     Parameters
     ----------
     image:
         ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
     thermal:
-        ``(H, W)`` uint8 on the same grid; not used by a network of three channels.
+        ``(H, W)`` uint8 on the same grid; ignored where ``channels`` is 3.
     channels:
         3 or 4.
+    error:
+        The type of the error to raise.
 
     Returns
     -------
     np.ndarray
-        ``(H, W, channels)`` uint8: BGR, and thermal as the fourth channel.
+        ``(H, W, channels)`` uint8: BGR, or BGR and thermal.
 
     Raises
     ------
     error
-        The network takes thermal, and it is missing or of another size or type.
+        ``channels`` is 4, and thermal is missing or has another size or dtype.
 
     """
     bgr = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
@@ -153,5 +155,5 @@ def stack_channels(image: np.ndarray, thermal: np.ndarray | None, channels: int,
 
 
 def is_rgb_passthrough(rgb: np.ndarray, fused: np.ndarray) -> bool:
-    """Tell whether a fused image ``(H, W, 3)`` is RGB alone, by every sixteenth row."""
+    """Return whether a fused image ``(H, W, 3)`` equals RGB, compared on every 16th row."""
     return fused is rgb or np.array_equal(fused[::16], rgb[::16])

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Libraries that only some methods need: what to say where one is not installed."""
+"""Error messages for optional libraries that are not installed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager
 @contextmanager
 def explain_missing(purpose: str, error: type[Exception], packages: str = '') -> Iterator[None]:
     """
-    Turn a ``ModuleNotFoundError`` into an error of the stage that names what to install.
+    Convert a ``ModuleNotFoundError`` to a stage error that names the package to install.
 
     Parameters
     ----------
     purpose:
-        What needs the library: the name of a method, for example.
+        User of the library, for example the name of a method.
     error:
-        The type of the error.
+        Type of the stage error.
     packages:
-        What ``pip install`` is to be given; where empty, the name of the module.
+        Arguments of ``pip install``; if empty, the name of the missing module.
 
     Raises
     ------

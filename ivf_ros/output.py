@@ -1,13 +1,13 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Where results may be written, so that no command removes or overwrites what it did not make.
+Checks of output paths: no command removes or overwrites files of other origin.
 
-A folder of results carries a mark, the file ``.ivf_ros.json``, which names the command that made
-it. A command writes into a folder that is new, empty, or marked by itself. It removes only folders
-that carry a mark. Single files carry a mark too: PNG as the text 'Software', JPEG as a comment,
-models in their metadata. Any other file that exists is overwritten only where the user says so,
-and an input never.
+A result folder contains the mark file ``.ivf_ros.json`` with the name of the command that created
+it. A command writes into a folder that is new, empty, or marked by the same command. It removes
+only marked folders. Single files are marked too: PNG in the text chunk 'Software', JPEG in a
+comment, models in their metadata. An unmarked existing file is overwritten only if the user
+allows it. An input is never overwritten.
 """
 
 from __future__ import annotations
@@ -20,68 +20,69 @@ import struct
 import zlib
 
 MARK = '.ivf_ros.json'
-# What a file of ours says of itself, within its first bytes; a model says it as its producer.
+# Mark of a single file, within its first bytes; in a model it is the producer name.
 FILE_MARK = 'Made by ' + 'ivf_ros'
 _HEAD_BYTES = 4096
 
 
 class OutputError(ValueError):
-    """Results cannot be written there without a loss."""
+    """Results cannot be written to a path without loss of other data."""
 
 
 def open_folder(folder: Path, command: str, sources: Iterable[str | Path] = ()) -> None:
     """
-    Make a folder for the results of a command, or take one that the command made before.
+    Create a result folder for a command, or reuse a folder that the same command created.
 
     Parameters
     ----------
     folder:
-        Where the results go.
+        Result folder.
     command:
         Name of the command, for example ``'demo'``.
     sources:
-        What the command reads: paths, 'A,B' for two of them, or names that are no path.
+        Inputs of the command: paths, 'A,B' for two paths, or names that are not paths.
 
     Raises
     ------
     OutputError
-        A source lies in the folder, the folder holds something that the command did not make, or
-        it cannot be made.
+        A source is inside the folder, the folder has content from elsewhere, or the folder cannot
+        be created.
 
     """
     for source in sources:
-        for path in _paths_of(source):
+        for path in _existing_paths(source):
             if path.resolve().is_relative_to(folder.resolve()):
                 raise OutputError(f"the source '{path}' lies in the output folder '{folder}'; "
                                   'give another --out')
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()):
-        made_by = _read_mark(mark)
-        if made_by != command:
-            owner = f'results of ivf {made_by}' if made_by else 'something else'
-            raise OutputError(f"'{folder}' holds {owner}, which ivf {command} does not "
+        creator = _read_mark(mark)
+        if creator != command:
+            content = f'results of ivf {creator}' if creator else 'something else'
+            raise OutputError(f"'{folder}' holds {content}, which ivf {command} does not "
                               'overwrite; give another --out')
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the output folder '{folder}': {error.strerror}") from None
+        raise OutputError(f"cannot create the output folder '{folder}': "
+                          f'{error.strerror}') from None
     write_mark(folder, command)
 
 
 def write_mark(folder: Path, command: str) -> None:
-    """Mark a folder as made by a command."""
+    """Mark a folder as created by a command."""
     (folder / MARK).write_text(json.dumps({'made_by': command}) + '\n')
 
 
 def remove_marked_folder(folder: Path) -> None:
     """
-    Remove a folder of an earlier run; nothing happens where there is none.
+    Remove the result folder of an earlier run; do nothing if it does not exist.
 
     Raises
     ------
     OutputError
-        It carries no mark, so that somebody else made it.
+        The folder has no mark, so it was not created by this package.
 
     """
     if not folder.exists():
@@ -94,24 +95,24 @@ def remove_marked_folder(folder: Path) -> None:
 
 def check_file(path: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:
     """
-    Refuse to write a file where something would be lost.
+    Check that a file can be written without loss of other data.
 
     Parameters
     ----------
     path:
-        The file.
+        Output file.
     inputs:
-        Files that the command reads.
+        Input files of the command.
     overwrite:
-        Whether the user allows to overwrite a file that exists.
+        The user allows overwriting an existing file.
 
     Raises
     ------
     OutputError
-        The file is an input, is a folder, or exists, carries no mark and may not be overwritten.
+        The path is an input or a folder, or an unmarked file exists and ``overwrite`` is false.
 
     """
-    if any(path.resolve() == Path(one).expanduser().resolve() for one in inputs):
+    if any(path.resolve() == Path(source).expanduser().resolve() for source in inputs):
         raise OutputError(f"'{path}' is an input; give the output another name")
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; name a file")
@@ -121,10 +122,10 @@ def check_file(path: Path, inputs: Iterable[str | Path] = (), overwrite: bool = 
 
 
 def mark_image(encoded: bytes) -> bytes:
-    """Return an image file, PNG or JPEG, with the mark in it; other files as they are."""
+    """Insert the mark into the bytes of a PNG or JPEG file; return other files unchanged."""
     mark = FILE_MARK.encode()
     if encoded.startswith(b'\x89PNG'):
-        # A text chunk after the header, which ends with byte 33.
+        # Insert a text chunk after the header chunk, which has 33 bytes.
         chunk = b'tEXt' + b'Software\0' + mark
         return encoded[:33] + struct.pack('>I', len(chunk) - 4) + chunk \
             + struct.pack('>I', zlib.crc32(chunk)) + encoded[33:]
@@ -138,15 +139,15 @@ def _is_marked(path: Path) -> bool:
         return FILE_MARK.encode() in file.read(_HEAD_BYTES)
 
 
-def _paths_of(source: str | Path) -> list[Path]:
-    """Return the paths that a source names, of those that exist."""
+def _existing_paths(source: str | Path) -> list[Path]:
+    """Return the existing paths that a source refers to."""
     whole = Path(source).expanduser()
     parts = [whole, *(Path(part.strip()).expanduser() for part in str(source).split(','))]
     return [path for path in parts if path.exists()]
 
 
 def _read_mark(mark: Path) -> str:
-    """Return the command that marked a folder, or '' where there is no mark."""
+    """Return the command that marked a folder, or '' without a mark."""
     try:
         return str(json.loads(mark.read_text())['made_by'])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,16 +1,16 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Pairs thermal with RGB frames by time.
+Pairing of thermal and RGB frames by time.
 
-Two cameras run at rates of their own, their stamps differ by a constant offset and jitter, their
-frames arrive late, twice, out of order, or not at all. Each frame is used at most once, and one
-that finds no partner is counted under the reason.
+The two cameras run at independent rates. Their stamps differ by a constant offset and jitter, and
+their frames arrive late, duplicated, out of order, or not at all. Each frame is used at most once.
+A frame without a partner is counted under a drop reason.
 
-Which frames belong together is the stable matching: the closest two frames are a pair, then the
-closest two of the rest, and so on, as far as the tolerance reaches and pairs do not cross. (An
-earlier pair may be worse by a small slack.) A pair is handed out as soon as no frame still to come
-can change it, judging by the rates of the last frames.
+The pairs are a stable matching: the two closest frames form a pair, then the two closest of the
+remaining frames, and so on, within the tolerance and without crossing pairs. (An earlier pair may
+be worse by a small slack.) A pair is output as soon as no future frame can change it; the times
+of future frames are estimated from the recent frame intervals.
 """
 
 from __future__ import annotations
@@ -27,56 +27,60 @@ T = TypeVar('T')
 
 STREAMS = ('thermal', 'rgb')
 
-# Why a frame was dropped.
+# Reasons for a dropped frame.
 DROP_REASONS = (
-    'unmatched',  # no frame of the other camera lies within the tolerance
-    'superseded',  # the partner went to a closer frame of the same camera
-    'timeout',  # waited too long, and could not be handed out alone
-    'late',  # arrived after a later moment had been handed out without its camera
-    'out_of_order',  # arrived after a later frame of its own camera had been decided
-    'duplicate',  # had the stamp of a frame that is already here
-    'queue_full',  # too many newer frames were waiting
-    'clock_jump',  # was waiting when stamps jumped back, as when a bag starts again
+    'unmatched',  # no frame of the other camera is within the tolerance
+    'superseded',  # its partner was paired with a closer frame of the same camera
+    'timeout',  # waited too long and could not be output as a single frame
+    'late',  # arrived after a later time had been output without this camera
+    'out_of_order',  # arrived after a later frame of the same camera had been decided
+    'duplicate',  # has the stamp of an earlier frame of the same camera
+    'queue_full',  # the queue of its camera was full
+    'clock_jump',  # was waiting when the stamps jumped back, for example in a looped bag
 )
 
 
 @dataclass(frozen=True)
 class PairingParameters:
-    """Which thermal and RGB frames belong together."""
+    """Parameters of the pairing of thermal and RGB frames."""
 
     tolerance_s: float = parameter(
-        0.03, 'Greatest difference of the corrected stamps of a pair.', minimum=0.0, maximum=10.0)
+        0.03, 'Maximum difference between the corrected stamps of a pair.',
+        minimum=0.0, maximum=10.0)
     timeout_s: float = parameter(
-        0.5, 'A frame that waited this long for the other camera is handed out alone. Longer than '
-        'the period of the slower camera plus the difference of the delays.',
+        0.5, 'Waiting time after which a frame is output without a partner. It must exceed the '
+        'period of the slower camera plus the difference of the delays.',
         minimum=0.001, maximum=60.0)
     queue_size: int = parameter(
-        60, 'Most frames of one camera that wait for the other.', minimum=1, maximum=10000)
+        60, 'Maximum number of frames of one camera that wait for the other.',
+        minimum=1, maximum=10000)
     thermal_offset_s: float = parameter(
-        0.0, 'Added to thermal stamps before they are compared; -0.04 where they are 40 ms late.',
+        0.0, 'Correction added to thermal stamps before the comparison; -0.04 if they are 40 ms '
+        'late.',
         minimum=-60.0, maximum=60.0)
     rgb_offset_s: float = parameter(
-        0.0, 'Added to RGB stamps before they are compared.', minimum=-60.0, maximum=60.0)
+        0.0, 'Correction added to RGB stamps before the comparison.', minimum=-60.0, maximum=60.0)
     clock_jump_s: float = parameter(
-        1.0, 'A stamp that lies further back than this in its own stream starts everything anew.',
+        1.0, 'A stamp that jumps back by more than this within its stream resets the pairing.',
         minimum=0.0, maximum=3600.0)
     slack_s: float = parameter(
-        0.002, 'A later frame takes the partner of an earlier one only if closer by more than '
-        'this, so that jitter costs no frames where the cameras run half a period apart.',
+        0.002, 'A later frame replaces an earlier one in a pair only if it is closer to the '
+        'partner by more than this. It prevents drops by jitter between cameras half a period '
+        'apart.',
         minimum=0.0, maximum=1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Pair(Generic[T]):
     """
-    A thermal and an RGB item, or only one of them where the other camera stays away.
+    A thermal and an RGB item, or only one of them if the other camera delivers no frames.
 
     Attributes
     ----------
     thermal, rgb:
         The items as they were added; at most one is None.
     thermal_minus_rgb_s:
-        Difference of the corrected stamps; None where one is missing.
+        Difference of the corrected stamps; None if one item is missing.
 
     """
 
@@ -85,8 +89,8 @@ class Pair(Generic[T]):
     thermal_minus_rgb_s: float | None
 
 
-class _Waiting(NamedTuple):
-    """A frame in a queue. Stamps in a queue are unique, so that only they are compared."""
+class _QueuedFrame(NamedTuple):
+    """A queued frame. The stamps in a queue are unique, so sorting compares only them."""
 
     time_ns: int  # corrected stamp
     arrived_s: float
@@ -94,58 +98,58 @@ class _Waiting(NamedTuple):
 
 
 class _Decision(Enum):
-    PAIR = 0  # the oldest frames of the two streams belong together
-    SUPERSEDED = 1  # the partner of the older of them goes to a closer frame
-    WAIT = 2  # a frame still to come may decide
+    PAIR = 0  # the oldest frames of the two streams form a pair
+    SUPERSEDED = 1  # the partner of the older frame has a closer frame
+    WAIT = 2  # a future frame may change the decision
 
 
 class _Stream:
-    """What is known of one camera."""
+    """State of one camera."""
 
     def __init__(self, offset_s: float) -> None:
         self.offset_ns = round(offset_s * 1e9)
-        self.queue: list[_Waiting] = []  # by time
+        self.queue: list[_QueuedFrame] = []  # sorted by time
         self.newest_ns: int | None = None  # of all accepted frames
         self.decided_ns: int | None = None  # of all frames that left the queue
         self.intervals_ns: deque[int] = deque(maxlen=8)
-        self.last_arrival_s = 0.0  # when a frame last arrived
-        self.active_since_s = 0.0  # when the first frame after the last silence arrived
+        self.last_arrival_s = 0.0  # arrival time of the last frame
+        self.active_since_s = 0.0  # arrival time of the first frame after the last pause
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self.queue.clear()
         self.intervals_ns.clear()
         self.newest_ns = self.decided_ns = None
 
-    def take(self) -> _Waiting:
+    def pop_oldest(self) -> _QueuedFrame:
         frame = self.queue.pop(0)
         self.decided_ns = frame.time_ns
         return frame
 
     def earliest_next_ns(self) -> int:
-        """Return when the next frame can be expected at the earliest, judging by the last few."""
+        """Return the earliest expected time of the next frame, from the last few intervals."""
         assert self.newest_ns is not None
         return self.newest_ns + min(self.intervals_ns, default=1)
 
 
 class PairSynchronizer(Generic[T]):
     """
-    Pairs items of two streams by their stamps; not thread-safe.
+    Pairs the items of two streams by their stamps; not thread-safe.
 
-    Every added frame is, at any time, in exactly one place: it was handed out in a pair, handed
-    out alone, counted in ``drops``, or it is waiting::
+    Every added frame is in exactly one place: output in a pair, output as a single frame, counted
+    in ``drops``, or waiting::
 
-        added == 2 * pairs + frames handed out alone + sum(drops.values()) + waiting
+        added == 2 * pairs + single frames + sum(drops.values()) + waiting
 
-    A frame is handed out alone, at once, where its camera has spoken for the time-out and the
-    other one has been silent meanwhile, and otherwise after waiting for the time-out itself. What
-    is handed out never goes back in time: neither the frames of one camera, nor the moments of
-    the pairs, which are those of RGB, or of thermal where there is no RGB. A stamp that jumps
-    back starts everything anew.
+    A frame is output as a single frame immediately if its camera has been active for the timeout
+    and the other camera has been silent meanwhile, and otherwise after it has waited for the
+    timeout itself. The output never goes back in time, neither the frames of one camera nor the
+    times of the pairs. The time of a pair is that of RGB, or of thermal if there is no RGB. A
+    stamp that jumps back resets the synchronizer.
     """
 
     def __init__(self, parameters: PairingParameters | None = None,
                  pass_single: bool = True) -> None:
-        """Start empty; without ``pass_single`` a frame is never handed out alone, but dropped."""
+        """Start empty; if not ``pass_single``, frames without a partner are dropped."""
         self.parameters = parameters or PairingParameters()
         self._pass_single = pass_single
         self.pairs = 0
@@ -155,57 +159,57 @@ class PairSynchronizer(Generic[T]):
                          'rgb': _Stream(self.parameters.rgb_offset_s)}
         self._tolerance_ns = round(self.parameters.tolerance_s * 1e9)
         self._slack_ns = round(self.parameters.slack_s * 1e9)
-        self._last_output_ns: int | None = None  # of what was handed out last
+        self._last_output_ns: int | None = None  # time of the last output
         self._now_s: float | None = None
 
     @property
     def waiting(self) -> int:
-        """Number of frames that wait for a decision."""
+        """Return the number of frames that wait for a decision."""
         return sum(len(stream.queue) for stream in self._streams.values())
 
     def add(self, stream: str, stamp_ns: int, item: T, now_s: float) -> list[Pair[T]]:
         """
-        Add a frame and return what it decides, oldest first.
+        Add a frame and return the pairs that are now decided, oldest first.
 
-        ``stream`` is ``'thermal'`` or ``'rgb'``; ``now_s`` is the time of arrival on any clock
-        that does not depend on the stamps, such as ``time.monotonic()``.
+        ``stream`` is ``'thermal'`` or ``'rgb'``. ``now_s`` is the arrival time on any clock that
+        is independent of the stamps, such as ``time.monotonic()``.
 
         Raises
         ------
         ValueError
-            There is no such stream.
+            The stream is unknown.
 
         """
         if stream not in self._streams:
             raise ValueError(f"unknown stream '{stream}'; known: {', '.join(STREAMS)}")
         self._update_clock(now_s)
         self.added += 1
-        own = self._streams[stream]
-        # A frame that is refused still tells that its camera is there.
-        if now_s - own.last_arrival_s >= self.parameters.timeout_s:
-            own.active_since_s = now_s
-        own.last_arrival_s = now_s
-        time_ns = stamp_ns + own.offset_ns
-        if own.newest_ns is not None and \
-                own.newest_ns - time_ns > self.parameters.clock_jump_s * 1e9:
+        state = self._streams[stream]
+        # A rejected frame also shows that its camera is active.
+        if now_s - state.last_arrival_s >= self.parameters.timeout_s:
+            state.active_since_s = now_s
+        state.last_arrival_s = now_s
+        time_ns = stamp_ns + state.offset_ns
+        if state.newest_ns is not None and \
+                state.newest_ns - time_ns > self.parameters.clock_jump_s * 1e9:
             self._reset()
         reason = self._rejection_reason(stream, time_ns)
         if reason:
             self.drops[reason] += 1
             return self.poll(now_s)
-        if own.newest_ns is None:
-            own.newest_ns = time_ns
-        elif time_ns > own.newest_ns:
-            own.intervals_ns.append(time_ns - own.newest_ns)
-            own.newest_ns = time_ns
-        insort(own.queue, _Waiting(time_ns, now_s, item))
+        if state.newest_ns is None:
+            state.newest_ns = time_ns
+        elif time_ns > state.newest_ns:
+            state.intervals_ns.append(time_ns - state.newest_ns)
+            state.newest_ns = time_ns
+        insort(state.queue, _QueuedFrame(time_ns, now_s, item))
         decided = self.poll(now_s)
-        while len(own.queue) > self.parameters.queue_size:
-            self._drop(own, 'queue_full')
+        while len(state.queue) > self.parameters.queue_size:
+            self._drop(state, 'queue_full')
         return decided
 
     def poll(self, now_s: float) -> list[Pair[T]]:
-        """Return what the passing of time decides; call it a few times per time-out."""
+        """Return the pairs that a timeout decides; call it a few times per timeout."""
         self._update_clock(now_s)
         thermal, rgb = self._streams['thermal'], self._streams['rgb']
         decided: list[Pair[T]] = []
@@ -217,69 +221,69 @@ class PairSynchronizer(Generic[T]):
                 continue
             arrived_s = min(older.queue[0].arrived_s, newer.queue[0].arrived_s)
             expired = now_s - arrived_s >= self.parameters.timeout_s
-            verdict = _decide(older, newer, self._slack_ns, expired)
-            if verdict is _Decision.WAIT:
+            decision = _decide(older, newer, self._slack_ns, expired)
+            if decision is _Decision.WAIT:
                 return decided
-            if verdict is _Decision.SUPERSEDED:
+            if decision is _Decision.SUPERSEDED:
                 self._drop(older, 'superseded')
             else:
-                decided.append(self._pair())
-        for own, other in ((thermal, rgb), (rgb, thermal)):
-            decided += self._settle_alone(own, other, now_s)
+                decided.append(self._output_pair())
+        for stream, other in ((thermal, rgb), (rgb, thermal)):
+            decided += self._decide_singles(stream, other, now_s)
         return decided
 
-    def _pair(self) -> Pair[T]:
-        thermal, rgb = self._streams['thermal'].take(), self._streams['rgb'].take()
+    def _output_pair(self) -> Pair[T]:
+        thermal, rgb = self._streams['thermal'].pop_oldest(), self._streams['rgb'].pop_oldest()
         self.pairs += 1
         self._last_output_ns = rgb.time_ns
         return Pair(thermal.item, rgb.item, (thermal.time_ns - rgb.time_ns) / 1e9)
 
-    def _settle_alone(self, own: _Stream, other: _Stream, now_s: float) -> list[Pair[T]]:
-        """Decide on the frames of one stream while nothing of the other one waits."""
+    def _decide_singles(self, stream: _Stream, other: _Stream, now_s: float) -> list[Pair[T]]:
+        """Decide on the frames of one stream while no frame of the other stream waits."""
         decided: list[Pair[T]] = []
         timeout_s = self.parameters.timeout_s
-        while own.queue and not other.queue:
-            frame = own.queue[0]
+        while stream.queue and not other.queue:
+            frame = stream.queue[0]
             if other.newest_ns is not None \
                     and other.newest_ns - frame.time_ns > self._tolerance_ns:
-                self._drop(own, 'unmatched')
-            elif now_s - max(other.last_arrival_s, own.active_since_s) < timeout_s \
+                self._drop(stream, 'unmatched')
+            elif now_s - max(other.last_arrival_s, stream.active_since_s) < timeout_s \
                     and now_s - frame.arrived_s < timeout_s:
                 break
-            elif not self._pass_single or self._has_passed(frame.time_ns):
-                self._drop(own, 'timeout')
+            elif not self._pass_single or self._is_past(frame.time_ns):
+                self._drop(stream, 'timeout')
             else:
-                own.take()
+                stream.pop_oldest()
                 self._last_output_ns = frame.time_ns
-                is_thermal = own is self._streams['thermal']
+                is_thermal = stream is self._streams['thermal']
                 decided.append(Pair(frame.item if is_thermal else None,
                                     None if is_thermal else frame.item, None))
         return decided
 
-    def _has_passed(self, time_ns: int) -> bool:
+    def _is_past(self, time_ns: int) -> bool:
         return self._last_output_ns is not None and time_ns <= self._last_output_ns
 
     def _rejection_reason(self, stream: str, time_ns: int) -> str:
-        """Return why a frame that arrives cannot be used, or ''."""
-        own = self._streams[stream]
-        if time_ns == own.decided_ns or any(time_ns == frame.time_ns for frame in own.queue):
+        """Return the drop reason of a new frame, or '' if it can be used."""
+        state = self._streams[stream]
+        if time_ns == state.decided_ns or any(time_ns == frame.time_ns for frame in state.queue):
             return 'duplicate'
-        if own.decided_ns is not None and time_ns < own.decided_ns:
+        if state.decided_ns is not None and time_ns < state.decided_ns:
             return 'out_of_order'
-        return 'late' if stream == 'rgb' and self._has_passed(time_ns) else ''
+        return 'late' if stream == 'rgb' and self._is_past(time_ns) else ''
 
     def _drop(self, stream: _Stream, reason: str) -> None:
-        stream.take()
+        stream.pop_oldest()
         self.drops[reason] += 1
 
     def _reset(self) -> None:
         self.drops['clock_jump'] += self.waiting
         for stream in self._streams.values():
-            stream.forget()
+            stream.clear()
         self._last_output_ns = None
 
     def _update_clock(self, now_s: float) -> None:
-        """Begin to count silence with the first call, and again where time was set back."""
+        """Start the timeouts with the first call, and restart them if the clock was set back."""
         if self._now_s is None or now_s < self._now_s:
             for stream in self._streams.values():
                 stream.last_arrival_s = stream.active_since_s = now_s
@@ -289,17 +293,17 @@ class PairSynchronizer(Generic[T]):
 
 def _decide(older: _Stream, newer: _Stream, slack_ns: int, expired: bool) -> _Decision:
     """
-    Decide on the oldest frames of two streams, of which that of ``older`` comes first.
+    Decide on the oldest frames of two streams, of which that of ``older`` is earlier.
 
-    Only the next frame of the same stream, the rival, can be closer to the partner. Where it is,
-    and lies after the partner, the question becomes whether these two are a pair, and the answer
-    turns around. Distances shrink from step to step, so that this soon ends. ``expired`` says not
-    to wait for a rival that has not come.
+    Only the next frame of the same stream, the rival, can be closer to the partner. If the rival
+    is closer and later than the partner, the same question applies to the rival and the partner,
+    with the opposite answer. The distances shrink with each step, so the loop ends soon. If
+    ``expired``, the decision does not wait for a rival that has not arrived.
     """
     i, j, swapped = 0, 0, False
     while True:
         frame_ns, partner_ns = older.queue[i].time_ns, newer.queue[j].time_ns
-        max_distance_ns = partner_ns - frame_ns - slack_ns  # a rival must be closer than this
+        max_distance_ns = partner_ns - frame_ns - slack_ns  # limit for a rival
         if i + 1 == len(older.queue):
             if not expired and older.earliest_next_ns() - partner_ns < max_distance_ns:
                 return _Decision.WAIT

@@ -1,19 +1,19 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Parameters as frozen dataclasses: one place for each default, its meaning and its range.
+Parameters as frozen dataclasses: defaults, descriptions and limits in one place.
 
 A stage declares its parameters once::
 
     @dataclass(frozen=True)
     class AgcParameters:
-        mode: str = parameter('percentile', 'How counts become 8 bit.', choices=MODES)
-        low_percent: float = parameter(1.0, 'Share of pixels below black.', minimum=0, maximum=50)
+        mode: str = parameter('percentile', 'Mapping of counts to 8 bit.', choices=MODES)
+        low_percent: float = parameter(1.0, 'Pixels below black.', minimum=0, maximum=50)
 
-The ROS parameter descriptors, the YAML files in ``config/`` and the tables in ``docs/`` are made
-from these declarations. A field may itself be such a dataclass; its parameters are then named
-``outer.inner``. A dataclass whose parameters were renamed says so in a class variable ``RENAMED``,
-old name to new; old names are accepted with a warning.
+The ROS parameter descriptors, the YAML files in ``config/`` and the tables in ``docs/`` are
+generated from these declarations. A field may itself be such a dataclass; its parameters are
+named ``outer.inner``. If parameters of a dataclass were renamed, a class variable ``RENAMED`` maps
+the old names to the new ones. Old names are accepted with a warning.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ T = TypeVar('T')
 
 
 class ParameterError(ValueError):
-    """A parameter has an unknown name, the wrong type or a value out of range."""
+    """A parameter has an unknown name, a wrong type or a value out of range."""
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """One scalar or list parameter: its dotted name, default, meaning and limits."""
+    """One scalar or list parameter: dotted name, default, description and limits."""
 
     name: str
     default: Any
@@ -42,7 +42,7 @@ class Declaration:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
-    live: bool  # False: can be set at start only
+    live: bool  # False: can be set only at start
 
 
 def parameter(default, description: str, *, minimum: float | None = None,
@@ -60,43 +60,43 @@ def group(cls: type, description: str = '') -> Any:
 
 
 def declarations(cls: type, prefix: str = '') -> Iterator[Declaration]:
-    """Yield every parameter of a parameter dataclass, depth first, in order of declaration."""
+    """Yield all parameters of a parameter dataclass, depth first, in declaration order."""
     for spec in dataclasses.fields(cls):
         if spec.default is dataclasses.MISSING:
-            yield from declarations(_group_of(spec), f'{prefix}{spec.name}.')
+            yield from declarations(_group_class(spec), f'{prefix}{spec.name}.')
         else:
             yield Declaration(prefix + spec.name, spec.default, **spec.metadata)
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """
-    Make a parameter object from dotted names.
+    Create a parameter object from values by dotted name.
 
-    Parameters that ``values`` does not name keep their defaults.
+    Parameters that are not in ``values`` keep their defaults.
 
     Raises
     ------
     ParameterError
-        A name is unknown, a value has the wrong type or lies outside the limits.
+        A name is unknown, or a value has a wrong type or is outside the limits.
 
     """
-    known = {declared.name: declared for declared in declarations(cls)}
+    known = {declaration.name: declaration for declaration in declarations(cls)}
     checked = {}
-    for given, value in values.items():
-        name = given if given in known else _renamed(cls, given)
+    for requested, value in values.items():
+        name = requested if requested in known else _resolve_renamed(cls, requested)
         if name not in known:
-            raise unknown_parameter(given, list(known))
+            raise unknown_parameter(requested, list(known))
         checked[name] = _check_value(known[name], value)
     return _assemble(cls, checked, '')
 
 
 def current_name(cls: type, name: str) -> str:
     """
-    Return the present name of a parameter, given that or an old one.
+    Return the current name of a parameter from its current or an old name.
 
-    A name that is neither is returned as it is.
+    An unknown name is returned unchanged.
     """
-    known = {declared.name for declared in declarations(cls)}
+    known = {declaration.name for declaration in declarations(cls)}
     renames = dict(_renames(cls, ''))
     for _ in range(len(renames)):
         if name in known:
@@ -108,25 +108,25 @@ def current_name(cls: type, name: str) -> str:
     return name
 
 
-def _renamed(cls: type, given: str) -> str:
-    """Return the present name of a parameter, and warn where it was given by an old one."""
-    name = current_name(cls, given)
-    if name != given:
-        logging.getLogger(__name__).warning("parameter '%s' is now called '%s'", given, name)
+def _resolve_renamed(cls: type, requested: str) -> str:
+    """Return the current name of a parameter; warn if ``requested`` is an old name."""
+    name = current_name(cls, requested)
+    if name != requested:
+        logging.getLogger(__name__).warning("parameter '%s' is now called '%s'", requested, name)
     return name
 
 
 def _renames(cls: type, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield old and new names; those that end with a dot stand for all that begin so."""
+    """Yield old and new names; a name that ends with a dot is a prefix."""
     for old, new in getattr(cls, 'RENAMED', {}).items():
         yield prefix + old, prefix + new
     for spec in dataclasses.fields(cls):
         if spec.default is dataclasses.MISSING:
-            yield from _renames(_group_of(spec), f'{prefix}{spec.name}.')
+            yield from _renames(_group_class(spec), f'{prefix}{spec.name}.')
 
 
 def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:
-    """Return the error that names the parameter most like ``name``, or all where none is."""
+    """Return an error that suggests the most similar parameter, or else lists all."""
     close_matches = difflib.get_close_matches(name, known, 1)
     return ParameterError(f"unknown parameter '{name}'; "
                           + (f'did you mean {close_matches[0]}?' if close_matches
@@ -134,7 +134,7 @@ def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:
 
 
 def flatten(parameters: Any) -> dict[str, Any]:
-    """Return the values of a parameter object by dotted name: the inverse of ``build``."""
+    """Return the values of a parameter object by dotted name; the inverse of ``build``."""
     flat: dict[str, Any] = {}
     for spec in dataclasses.fields(parameters):
         value = getattr(parameters, spec.name)
@@ -146,13 +146,13 @@ def flatten(parameters: Any) -> dict[str, Any]:
 
 
 def replace(parameters: T, values: Mapping[str, Any]) -> T:
-    """Return a copy with some parameters, given by dotted name, changed and checked."""
+    """Return a copy with other values for some parameters, by dotted name, after checks."""
     return build(type(parameters), {**flatten(parameters), **values})
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """
-    Read ``key=value`` texts, as given on a command line, into values by dotted name.
+    Parse ``key=value`` texts from a command line to values by dotted name.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _literal(text: str) -> Any:
-    """Read numbers, true and false as such and everything else as text."""
+    """Parse a JSON literal, such as a number, true or a list; other text stays text."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
@@ -183,40 +183,40 @@ def _assemble(cls: type[T], values: Mapping[str, Any], prefix: str) -> T:
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = prefix + spec.name
         if spec.default is dataclasses.MISSING:
-            fields[spec.name] = _assemble(_group_of(spec), values, f'{name}.')
+            fields[spec.name] = _assemble(_group_class(spec), values, f'{name}.')
         elif name in values:
             fields[spec.name] = values[name]
     return cls(**fields)
 
 
-def _group_of(spec: dataclasses.Field) -> type:
-    """Return the dataclass of a field declared by ``group``."""
+def _group_class(spec: dataclasses.Field) -> type:
+    """Return the dataclass of a field declaration by ``group``."""
     return spec.default_factory  # type: ignore[return-value]
 
 
-def _check_value(declared: Declaration, value: Any) -> Any:
-    name, default = declared.name, declared.default
-    # Whole numbers may stand for floats, and lists for tuples, which are always of floats.
+def _check_value(declaration: Declaration, value: Any) -> Any:
+    name, default = declaration.name, declaration.default
+    # An int is accepted for a float. A list is accepted for a tuple, which always holds floats.
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if isinstance(default, tuple):
-        return _checked_tuple(name, value)
+        return _check_tuple(name, value)
     if type(value) is not type(default):
         raise ParameterError(f"parameter '{name}' must be {type(default).__name__}, "
                              f'got {type(value).__name__} {value!r}')
-    if declared.choices and value not in declared.choices:
-        raise ParameterError(f"parameter '{name}' must be one of {', '.join(declared.choices)}, "
-                             f"got '{value}'")
-    if declared.minimum is not None and not value >= declared.minimum:
-        raise ParameterError(f"parameter '{name}' must be at least {declared.minimum}, "
+    if declaration.choices and value not in declaration.choices:
+        raise ParameterError(f"parameter '{name}' must be one of "
+                             f"{', '.join(declaration.choices)}, got '{value}'")
+    if declaration.minimum is not None and not value >= declaration.minimum:
+        raise ParameterError(f"parameter '{name}' must be at least {declaration.minimum}, "
                              f'got {value}')
-    if declared.maximum is not None and not value <= declared.maximum:
-        raise ParameterError(f"parameter '{name}' must be at most {declared.maximum}, "
+    if declaration.maximum is not None and not value <= declaration.maximum:
+        raise ParameterError(f"parameter '{name}' must be at most {declaration.maximum}, "
                              f'got {value}')
     return value
 
 
-def _checked_tuple(name: str, value: Any) -> tuple[float, ...]:
+def _check_tuple(name: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)) \
             or any(type(item) not in (int, float) for item in value):
         raise ParameterError(f"parameter '{name}' must be a list of numbers, got {value!r}")

@@ -1,15 +1,15 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Build message packages into a virtual environment that has the ROS 2 wheels.
+Build message packages into a virtual environment with the ROS 2 wheels.
 
-``python -m ivf_ros.rosidl DIRECTORY [LOG]`` builds each package under ``DIRECTORY``, laid out as
-``<package>/msg/<Name>.msg`` and ``<package>/srv/<Name>.srv``, into the environment of the Python
-that runs it. The generators come from the wheels; a C and a C++ compiler come from the system.
-A package gets one extension module with everything in it: the C structures, their conversion
-from and to Python, the serialisation of Fast DDS, and the layout that Fast DDS announces. Packages
-that somebody else installed are left alone, and so are those that are already built from the same
-definitions.
+``python -m ivf_ros.rosidl DIRECTORY [LOG]`` builds each package under ``DIRECTORY`` into the
+environment of the running Python. The layout is ``<package>/msg/<Name>.msg`` and
+``<package>/srv/<Name>.srv``. The generators come from the wheels; a C and a C++ compiler come from
+the system. Each package gets one extension module that contains the C structures, their
+conversion from and to Python, the serialisation of Fast DDS, and the type description that Fast
+DDS announces. Packages of other origin are left unchanged, and packages that were already built
+from the same definitions are skipped.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _GENERATORS = {  # in this order, with their options
     'rosidl_typesupport_c': ['--typesupports', *_TYPESUPPORTS],
     'rosidl_generator_py': ['--typesupport-impls', 'rosidl_typesupport_c'],
 }
-STAMP = 'ivf_ros.sha256'  # in share/<package>: what it was built from, and that it is ours
+STAMP = 'ivf_ros.sha256'  # in share/<package>: fingerprint of the build, and mark of its origin
 
 
 class InterfaceError(RuntimeError):
-    """A message package could not be built."""
+    """A message package cannot be built."""
 
 
 def build(definitions: Path, log: Path) -> bool:
     """
-    Build one message package into the running environment, unless it is there already.
+    Build one message package into the running environment, unless it is already installed.
 
     Parameters
     ----------
     definitions:
-        Directory named as the package, with ``msg/*.msg`` and ``srv/*.srv``.
+        Directory with the name of the package and with ``msg/*.msg`` and ``srv/*.srv``.
     log:
-        File that takes what the generators and the compilers say.
+        File to which the output of the generators and compilers is appended.
 
     Returns
     -------
     bool
-        False where nothing had to be done.
+        False if nothing had to be done.
 
     Raises
     ------
     InterfaceError
-        A definition is wrong, or a compiler failed.
+        A definition is invalid, or a compiler failed.
 
     """
     prefix = Path(sys.prefix)
@@ -82,7 +82,7 @@ def build(definitions: Path, log: Path) -> bool:
 
 
 def fingerprint_of(definitions: Path) -> str:
-    """Return a hash of what a package is built from: definitions, this file, wheels, Python."""
+    """Return a hash of all build inputs: definitions, this file, wheels, Python."""
     site = Path(sysconfig.get_path('platlib'))
     wheels = sorted(path.name for path in site.glob('ros_*.dist-info'))
     digest = hashlib.sha256('\0'.join([sys.version, *wheels]).encode())
@@ -96,7 +96,7 @@ def _interface_files(definitions: Path) -> list[Path]:
 
 
 def _generate(definitions: Path, scratch: Path, prefix: Path, log: Path) -> Path:
-    """Write the IDL, the type descriptions, the C, C++ and Python code; return the directory."""
+    """Generate IDL, type descriptions, C, C++ and Python code; return the directory."""
     package = definitions.name
     generated = scratch / package
     files = [path.relative_to(definitions) for path in _interface_files(definitions)]
@@ -138,15 +138,15 @@ def _generate(definitions: Path, scratch: Path, prefix: Path, log: Path) -> Path
 
 
 def _output_dir(generator: str, generated: Path) -> Path:
-    """Return where a generator writes: of introspection, some files have names of others."""
+    """Return the output directory of a generator; file names of introspection collide."""
     if generator == 'rosidl_typesupport_introspection_c':
         return generated.parent / 'introspection' / generated.name
     return generated
 
 
 def _compile(package: str, generated: Path, prefix: Path, log: Path) -> None:
-    """Compile all generated sources and link them to the extension module of the package."""
-    from numpy import get_include  # here, because nothing else in this module needs NumPy
+    """Compile all generated sources and link them into the extension module of the package."""
+    from numpy import get_include  # imported here, because only this function needs NumPy
 
     headers = prefix / 'include'
     scratch = generated.parent
@@ -176,12 +176,12 @@ def _compile(package: str, generated: Path, prefix: Path, log: Path) -> None:
 
 
 def _install(definitions: Path, generated: Path, prefix: Path) -> None:
-    """Put the Python package, the interface files and the ament index markers in their places."""
+    """Install the Python package, the interface files and the ament index markers."""
     package = definitions.name
     site = Path(sysconfig.get_path('platlib'))
     share = prefix / 'share' / package
-    # An interrupted installation leaves either no Python package or one with a stamp that does
-    # not fit, and is done again in both cases.
+    # An interrupted installation leaves either no Python package or one with an invalid stamp. In
+    # both cases the next run repeats it.
     for old in (site / package, share):
         if old.exists():
             shutil.rmtree(old)
@@ -190,7 +190,7 @@ def _install(definitions: Path, generated: Path, prefix: Path) -> None:
     _copy(generated, site / package, ('.py', '.so'))
     _copy(generated, share, ('.idl', '.json'))
     _copy(definitions, share, ('.msg', '.srv'))
-    # The middleware looks for each type support in a library of its own; all are in the module.
+    # The middleware loads each type support from a separate library; all are links to the module.
     for typesupport in _TYPESUPPORTS:
         library = prefix / 'lib' / f'lib{package}__{typesupport}.so'
         library.unlink(missing_ok=True)
@@ -198,9 +198,9 @@ def _install(definitions: Path, generated: Path, prefix: Path) -> None:
     files = sorted(str(path.relative_to(share)) for path in share.glob('*/*.*')
                    if path.suffix in ('.idl', '.msg', '.srv'))
     index = prefix / 'share' / 'ament_index' / 'resource_index'
-    for kind, content in (('packages', ''), ('rosidl_interfaces', '\n'.join(files))):
-        (index / kind).mkdir(parents=True, exist_ok=True)
-        (index / kind / package).write_text(content)
+    for resource_type, content in (('packages', ''), ('rosidl_interfaces', '\n'.join(files))):
+        (index / resource_type).mkdir(parents=True, exist_ok=True)
+        (index / resource_type / package).write_text(content)
 
 
 def _extension_name(package: str) -> str:
@@ -223,7 +223,7 @@ def _run(command: Sequence[object], output, failure: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build every message package under a directory; a second argument names the log file."""
+    """Build every message package under a directory; the second argument is the log file."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     log = Path(words[1] if len(words) > 1 else Path(sys.prefix) / 'interfaces.log')
     log.unlink(missing_ok=True)

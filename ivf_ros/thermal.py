@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Thermal images: counts and temperatures, gain control, health of the sensor.
+Thermal images: radiometry, gain control, and detection of a frozen or blind sensor.
 
-A thermal image is ``(H, W)`` uint8, uint16 (counts), float32 or float64 (degrees Celsius, NaN
-where nothing was measured).
+A thermal image is ``(H, W)`` uint8, uint16 (counts), float32 or float64 (degrees Celsius). NaN
+marks float pixels without a measurement.
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ import numpy as np
 
 
 class ThermalError(ValueError):
-    """An array that is no thermal image, or a name or range that does not exist."""
+    """An array is not a thermal image, or a parameter has an invalid range."""
 
 
-_TYPES = ('uint8', 'uint16', 'float32', 'float64')
+# Standard deviation per median absolute deviation (MAD) of a normal distribution.
+SIGMA_PER_MAD = 1.4826
+_DTYPES = ('uint8', 'uint16', 'float32', 'float64')
 
 
 def check_thermal(thermal: np.ndarray, error: type[ValueError] = ThermalError) -> None:
     """
-    Refuse what is no thermal image ``(H, W)`` of uint8, uint16, float32 or float64.
+    Check that an array is a thermal image: ``(H, W)`` uint8, uint16, float32 or float64.
 
     Raises
     ------
     error
-        The message says what was got and what is allowed.
+        The array has another type, shape or dtype.
 
     """
     if not isinstance(thermal, np.ndarray):
         raise error(f'thermal must be a numpy array, got {type(thermal).__name__}')
-    if thermal.ndim != 2 or thermal.dtype.name not in _TYPES or thermal.size == 0:
-        raise error(f'thermal must be (H, W) of {", ".join(_TYPES)}, '
+    if thermal.ndim != 2 or thermal.dtype.name not in _DTYPES or thermal.size == 0:
+        raise error(f'thermal must be (H, W) of {", ".join(_DTYPES)}, '
                     f'got {thermal.shape} {thermal.dtype}')
 
 
 @dataclass(frozen=True)
 class Radiometry:
-    """Linear radiometry, ``celsius = counts * scale + offset_celsius``, with a positive scale."""
+    """Linear radiometry, ``celsius = counts * scale + offset_celsius``; the scale is positive."""
 
     scale: float  # degrees Celsius per count
     offset_celsius: float  # temperature of count 0
@@ -53,12 +55,12 @@ class Radiometry:
             raise ThermalError(f'the radiometric scale must be positive, got {self.scale}')
 
     def to_celsius(self, counts: np.ndarray) -> np.ndarray:
-        """Return the temperature of each count, float32."""
+        """Convert counts of any shape to degrees Celsius, float32 of the same shape."""
         celsius = np.multiply(counts, np.float32(self.scale), dtype=np.float32)
         return np.add(celsius, np.float32(self.offset_celsius), out=celsius)
 
 
-# TLinear output of FLIR cores: hundredths, or in low resolution 0.04, of a kelvin.
+# TLinear output of FLIR cores: 0.01 K per count, or 0.04 K in low resolution.
 TLINEAR_0_01K = Radiometry(0.01, -273.15)
 TLINEAR_0_04K = Radiometry(0.04, -273.15)
 
@@ -67,17 +69,22 @@ RADIOMETRIES = ('none', 'tlinear_0_01K', 'tlinear_0_04K', 'linear')
 
 @dataclass(frozen=True)
 class RadiometryParameters:
-    """What the counts of the thermal camera mean."""
+    """Conversion of the counts of the thermal camera to temperatures."""
 
     kind: str = parameter(
-        'none', "How counts become degrees Celsius; 'linear' takes scale and offset_celsius.",
+        'none', "Conversion of counts to degrees Celsius. 'none': counts are not temperatures; "
+        "'tlinear_0_01K', 'tlinear_0_04K': FLIR TLinear with 0.01 or 0.04 K per count; 'linear': "
+        'scale and offset_celsius apply.',
         choices=RADIOMETRIES)
-    scale: float = parameter(0.01, 'Degrees Celsius per count.', minimum=1e-6, maximum=10.0)
+    scale: float = parameter(
+        0.01, 'Degrees Celsius per count, for kind linear.',
+        minimum=1e-6, maximum=10.0)
     offset_celsius: float = parameter(
-        -273.15, 'Temperature of count 0.', minimum=-1e4, maximum=1e4)
+        -273.15, 'Temperature of count 0 in degrees Celsius, for kind linear.',
+        minimum=-1e4, maximum=1e4)
 
     def radiometry(self) -> Radiometry | None:
-        """Return the radiometry, or None where counts are only counts."""
+        """Return the radiometry, or None if counts are not temperatures."""
         return {'none': None, 'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K,
                 'linear': Radiometry(self.scale, self.offset_celsius)}[self.kind]
 
@@ -87,79 +94,86 @@ AGC_MODES = ('percentile', 'fixed_range', 'plateau', 'clahe', 'minmax')
 
 @dataclass(frozen=True)
 class AgcParameters:
-    """How a thermal image becomes 8 bit."""
+    """Gain control: conversion of a thermal image to 8 bit."""
 
     mode: str = parameter(
-        'percentile', 'percentile: linear, smoothed over time; fixed_range: linear between two '
-        'temperatures or counts; plateau: histogram equalisation with a limit, smoothed over '
-        'time; clahe: local contrast; minmax: linear, frame by frame.', choices=AGC_MODES)
+        'percentile', 'percentile: linear between two percentiles, smoothed over time; '
+        'fixed_range: linear between two fixed temperatures or counts; plateau: histogram '
+        'equalisation with a limit, smoothed over time; clahe: local contrast (CLAHE); minmax: '
+        'linear between minimum and maximum of each frame.', choices=AGC_MODES)
     low_percent: float = parameter(
-        0.5, 'Percentile of the pixels that becomes black.', minimum=0.0, maximum=49.0)
+        0.5, 'Percentile of the pixel values that is mapped to black.', minimum=0.0, maximum=49.0)
     high_percent: float = parameter(
-        99.5, 'Percentile of the pixels that becomes white.', minimum=51.0, maximum=100.0)
+        99.5, 'Percentile of the pixel values that is mapped to white.',
+        minimum=51.0, maximum=100.0)
     smoothing: float = parameter(
-        0.9, 'Weight of the past against the newest frame; 0.9 settles within a second at 30 Hz.',
+        0.9, 'Weight of the previous range in the exponential average over time; 0 disables the '
+        'smoothing, 0.9 settles within a second at 30 Hz.',
         minimum=0.0, maximum=0.999)
     minimum_span: float = parameter(
-        0.0, 'Least difference between black and white, in counts (degrees Celsius for float '
-        'images), so that noise is not stretched.', minimum=0.0, maximum=65535.0)
+        0.0, 'Minimum difference between black and white, in counts (degrees Celsius for float '
+        'images). It limits the amplification of noise.', minimum=0.0, maximum=65535.0)
     fixed_low_celsius: float = parameter(
-        0.0, 'Black of fixed_range where temperatures are known.', minimum=-273.15, maximum=5e3)
+        0.0, 'Mode fixed_range: temperature of black, for radiometric images.',
+        minimum=-273.15, maximum=5e3)
     fixed_high_celsius: float = parameter(
-        50.0, 'White of fixed_range where temperatures are known.', minimum=-273.15, maximum=5e3)
+        50.0, 'Mode fixed_range: temperature of white, for radiometric images.',
+        minimum=-273.15, maximum=5e3)
     fixed_low_counts: float = parameter(
-        0.0, 'Black of fixed_range where only counts are known.', minimum=0.0, maximum=65535.0)
+        0.0, 'Mode fixed_range: count of black, without radiometry.', minimum=0.0, maximum=65535.0)
     fixed_high_counts: float = parameter(
-        65535.0, 'White of fixed_range where only counts are known.', minimum=0.0, maximum=65535.0)
+        65535.0, 'Mode fixed_range: count of white, without radiometry.',
+        minimum=0.0, maximum=65535.0)
     plateau: float = parameter(
-        3.0, 'Most pixels that one level counts for, as a multiple of the mean; 1 gives every '
-        'occupied level the same contrast, large values equalise fully.',
+        3.0, 'Mode plateau: maximum number of pixels per level, as a multiple of the mean. 1 '
+        'gives every occupied level the same contrast; large values give full equalisation.',
         minimum=1.0, maximum=1000.0)
     clahe_clip_limit: float = parameter(
-        3.0, 'Greatest gain of local contrast.', minimum=1.0, maximum=40.0)
+        3.0, 'Mode clahe: limit of the local contrast gain.', minimum=1.0, maximum=40.0)
     clahe_tiles: int = parameter(
-        8, 'Tiles in each direction of mode clahe.', minimum=1, maximum=32)
+        8, 'Mode clahe: number of tiles in each direction.', minimum=1, maximum=32)
     stretch_8bit: bool = parameter(
-        False, 'Also stretch 8-bit images, which have been through the AGC of the camera.')
+        False, 'Also stretch 8-bit images. The AGC of the camera has already stretched them.')
 
 
 class Agc:
     """
-    Automatic gain control: any thermal image to 8 bit, steadily over time.
+    Automatic gain control (AGC): any thermal image to 8 bit, stable over time.
 
-    Within one frame every mode but clahe is monotone: a warmer pixel never becomes darker. Modes
-    percentile, plateau and clahe follow the scene by an exponential average, so that a hot object
-    that enters does not make the rest jump. They start anew with ``reset()``, when size or type
-    of the image change, and when the new range of counts and the smoothed one do not meet.
+    Within one frame every mode except clahe is monotone: a warmer pixel is never darker. Modes
+    percentile, plateau and clahe smooth their range by an exponential average, so that a hot
+    object that enters the image does not change the rest abruptly. The average restarts on
+    ``reset()``, when the size or dtype of the image changes, and when the new range and the
+    smoothed range do not overlap.
 
-    8-bit images are returned as they are in modes percentile and minmax, and are not stretched
-    before clahe, unless ``stretch_8bit`` is set. Mode plateau follows Vickers, "Plateau
+    Modes percentile and minmax return 8-bit images unchanged, and mode clahe does not stretch
+    them first, unless ``stretch_8bit`` is set. Mode plateau follows Vickers, "Plateau
     equalization algorithm for real-time display of high-quality infrared imagery", Optical
     Engineering 35(7), 1996, with the plateau relative to the mean of the occupied levels.
     """
 
     def __init__(self, parameters: AgcParameters | None = None,
                  radiometry: Radiometry | None = None) -> None:
-        """Take the parameters and, where counts are temperatures, their meaning."""
+        """Start without history; ``radiometry`` is None if counts are not temperatures."""
         self.parameters = parameters or AgcParameters()  # may be replaced between two frames
         self.radiometry = radiometry
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Discard the smoothed range."""
         self._format: tuple | None = None
         self._bounds: tuple[float, float] | None = None
-        self._curve: np.ndarray | None = None  # of mode plateau: level -> gray
-        self._float_range = (0.0, 0.0)  # what the curve covers where the image is float
+        self._curve: np.ndarray | None = None  # mode plateau: level -> gray
+        self._float_range = (0.0, 0.0)  # range of the curve for float images
 
     def __call__(self, thermal: np.ndarray) -> np.ndarray:
         """
-        Return ``thermal`` as ``(H, W)`` uint8, warm bright; NaN becomes black.
+        Convert ``thermal`` ``(H, W)`` to uint8; warm is bright, NaN becomes black.
 
         Raises
         ------
         ThermalError
-            Not a thermal image, or a fixed range that is empty.
+            The array is not a thermal image, or the fixed range is empty.
 
         """
         check_thermal(thermal)
@@ -175,25 +189,25 @@ class Agc:
             self.reset()
             self._format = thermal.shape, thermal.dtype
         low, high = self.parameters.low_percent, self.parameters.high_percent
-        measured = _percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
-        if measured is None:
+        percentiles = _percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
+        if percentiles is None:
             return np.zeros(thermal.shape, np.uint8)
-        bounds = measured if mode == 'minmax' else self._smoothed(measured)
+        bounds = percentiles if mode == 'minmax' else self._smooth_bounds(percentiles)
         bounds = self._ensure_minimum_span(bounds, thermal.dtype)
         if mode == 'plateau':
-            return self._equalized(thermal, bounds)
+            return self._equalize(thermal, bounds)
         if mode != 'clahe':
             return _stretch_to_range(thermal, *bounds, np.uint8)
         local = self._clahe().apply(_stretch_to_range(thermal, *bounds, np.uint16))
         return cv2.convertScaleAbs(local, alpha=1 / 257)
 
-    def _smoothed(self, measured: tuple[float, float]) -> tuple[float, float]:
+    def _smooth_bounds(self, bounds: tuple[float, float]) -> tuple[float, float]:
         old, smoothing = self._bounds, self.parameters.smoothing
-        if old is None or measured[0] > old[1] or measured[1] < old[0]:
-            self._bounds, self._curve = measured, None
+        if old is None or bounds[0] > old[1] or bounds[1] < old[0]:
+            self._bounds, self._curve = bounds, None
         else:
-            self._bounds = (smoothing * old[0] + (1 - smoothing) * measured[0],
-                            smoothing * old[1] + (1 - smoothing) * measured[1])
+            self._bounds = (smoothing * old[0] + (1 - smoothing) * bounds[0],
+                            smoothing * old[1] + (1 - smoothing) * bounds[1])
         return self._bounds
 
     def _fixed_bounds(self, dtype: np.dtype) -> tuple[float, float]:
@@ -209,29 +223,30 @@ class Agc:
             low, high = (low - offset) / scale, (high - offset) / scale
         return low, high
 
-    def _ensure_minimum_span(self, bounds: tuple[float, float], dtype: np.dtype) -> tuple[float, float]:
-        """Keep the span above its minimum, and above zero for a constant image."""
+    def _ensure_minimum_span(self, bounds: tuple[float, float],
+                             dtype: np.dtype) -> tuple[float, float]:
+        """Enlarge the range to the minimum span, and above zero for a constant image."""
         low, high = bounds
-        least = 1.0 if dtype.kind == 'u' else 1e-5 * max(abs(low), abs(high), 0.1)
-        missing = max(least, self.parameters.minimum_span) - (high - low)
+        min_span = 1.0 if dtype.kind == 'u' else 1e-5 * max(abs(low), abs(high), 0.1)
+        missing = max(min_span, self.parameters.minimum_span) - (high - low)
         return (low - missing / 2, high + missing / 2) if missing > 0 else (low, high)
 
     def _clahe(self) -> cv2.CLAHE:
         tiles = self.parameters.clahe_tiles
         return cv2.createCLAHE(self.parameters.clahe_clip_limit, (tiles, tiles))
 
-    def _equalized(self, thermal: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
-        levels, per_level = thermal, 1.0
+    def _equalize(self, thermal: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+        levels, level_span = thermal, 1.0
         if thermal.dtype.kind == 'f':
-            levels, per_level = self._quantized(thermal, *bounds)
+            levels, level_span = self._quantize(thermal, *bounds)
         n_levels = 2 ** (8 * levels.itemsize)
-        population = cv2.calcHist([levels], [0], None, [n_levels], [0, n_levels]).ravel()
-        mean = levels.size / np.count_nonzero(population)
-        slope = np.minimum(population, self.parameters.plateau * mean).astype(np.float64)
+        histogram = cv2.calcHist([levels], [0], None, [n_levels], [0, n_levels]).ravel()
+        mean = levels.size / np.count_nonzero(histogram)
+        slope = np.minimum(histogram, self.parameters.plateau * mean).astype(np.float64)
         slope *= 255.0 / slope.sum()
         if self.parameters.minimum_span > 0:
-            np.minimum(slope, 255.0 * per_level / self.parameters.minimum_span, out=slope)
-        curve = np.cumsum(slope) - slope / 2  # the middle of each level
+            np.minimum(slope, 255.0 * level_span / self.parameters.minimum_span, out=slope)
+        curve = np.cumsum(slope) - slope / 2  # the centre of each level
         curve += (255.0 - slope.sum()) / 2
         if self._curve is not None:
             smoothing = self.parameters.smoothing
@@ -239,25 +254,25 @@ class Agc:
         self._curve = curve
         return np.take((curve + 0.5).astype(np.uint8), levels)
 
-    def _quantized(self, thermal: np.ndarray, low: float,
-                   high: float) -> tuple[np.ndarray, float]:
-        """Return a float image in 65536 levels of a range that changes rarely, and one level."""
+    def _quantize(self, thermal: np.ndarray, low: float,
+                  high: float) -> tuple[np.ndarray, float]:
+        """Quantise a float image to 65536 levels; return them and the span of one level."""
         if self._curve is None or low < self._float_range[0] or high > self._float_range[1]:
             self._float_range, self._curve = (2 * low - high, 2 * high - low), None
         levels = _stretch_to_range(thermal, *self._float_range, np.uint16)
         return levels, (self._float_range[1] - self._float_range[0]) / 65535
 
 
-def _sample(image: np.ndarray, n_pixels: int = 16384) -> np.ndarray:
-    """Return about ``n_pixels`` pixels, evenly spread: enough for percentiles."""
+def _subsample(image: np.ndarray, n_pixels: int = 16384) -> np.ndarray:
+    """Subsample an image to about ``n_pixels`` pixels on a regular grid, for percentiles."""
     stride = max(1, int(np.sqrt(image.size / n_pixels)))
     return image[::stride, ::stride]
 
 
 def _percentiles(thermal: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
-    """Return two percentiles, exact for 0 and 100; None where no pixel is finite."""
+    """Return two percentiles, exact for 0 and 100; None if no pixel is finite."""
     exact = (low, high) == (0.0, 100.0)
-    pixels = thermal if exact else _sample(thermal)
+    pixels = thermal if exact else _subsample(thermal)
     if thermal.dtype.kind == 'f':
         pixels = pixels[np.isfinite(pixels)]
     if pixels.size == 0:
@@ -269,90 +284,94 @@ def _percentiles(thermal: np.ndarray, low: float, high: float) -> tuple[float, f
 
 
 def _stretch_to_range(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.ndarray:
-    """Map low to 0 and high to the greatest value of ``dtype``, linearly and saturating."""
-    top = np.iinfo(dtype).max
+    """Map low to 0 and high to the maximum of ``dtype`` linearly, with saturation."""
+    maximum = np.iinfo(dtype).max
     by_level = thermal.dtype.kind == 'u'
     levels = np.arange(2 ** (8 * thermal.itemsize), dtype=np.float32) if by_level else thermal
-    bounded = np.fmin(np.fmax(levels, low), high)  # these two replace NaN by low
-    # Rounding errors of a narrow range can reach beyond the ends.
-    gray = ((bounded - low) * (top / (high - low)) + 0.5).clip(0, top).astype(dtype)
+    bounded = np.fmin(np.fmax(levels, low), high)  # fmin and fmax replace NaN by low
+    # Rounding errors of a narrow range can exceed the limits.
+    gray = ((bounded - low) * (maximum / (high - low)) + 0.5).clip(0, maximum).astype(dtype)
     return np.take(gray, thermal) if by_level else gray
 
 
 class ThermalState(str, Enum):
-    """Whether the thermal image shows the present."""
+    """State of the thermal image stream."""
 
     LIVE = 'LIVE'
-    FROZEN = 'FROZEN'  # the same frame again and again, as while the shutter calibrates
-    BLIND = 'BLIND'  # nothing but noise: the closed shutter, a lens cap
+    FROZEN = 'FROZEN'  # repeated frames, for example during a shutter calibration (FFC)
+    BLIND = 'BLIND'  # only noise: closed shutter, lens cap
 
 
 @dataclass(frozen=True)
 class ThermalHealth:
     """
-    What the newest frame says about the sensor.
+    State of the thermal sensor after the newest frame.
 
-    After a shutter event all pixels may have changed alike; that is a moment for ``Agc.reset``.
+    After a shutter event all pixels may have changed by a common offset. ``Agc.reset`` is
+    appropriate then.
     """
 
     state: ThermalState
-    reason: str = ''  # why the image does not show the present, or what changed
-    frozen_s: float = 0.0  # time since a frame last differed from the one before it
+    reason: str = ''  # why the image is frozen or blind, or what changed
+    frozen_s: float = 0.0  # time since a frame last differed from its predecessor
     offset: float = 0.0  # sudden common change of all pixels since the last live frame, or 0
 
 
 @dataclass(frozen=True)
 class FreezeParameters:
-    """When a thermal sensor counts as frozen or blind."""
+    """Criteria for a frozen or blind thermal sensor."""
 
     changed_percent: float = parameter(
-        0.5, 'Share of the pixels that may change in a repeated frame; the noise of a live '
-        'sensor changes more, also in a still scene.', minimum=0.0, maximum=100.0)
+        0.5, 'Maximum percentage of pixels that differ in a repeated frame. The noise of a live '
+        'sensor changes more pixels, even in a static scene.', minimum=0.0, maximum=100.0)
     pixel_tolerance: float = parameter(
-        0.0, 'Change that a pixel may show in a repeated frame, in counts or degrees Celsius.',
+        0.0, 'Maximum change of an unchanged pixel, in counts (degrees Celsius for float images).',
         minimum=0.0, maximum=1000.0)
     minimum_duration_s: float = parameter(
-        0.2, 'Frames repeated for less than this are no freeze.', minimum=0.0, maximum=10.0)
+        0.2, 'Minimum duration of a freeze in seconds; shorter repetitions are ignored.',
+        minimum=0.0, maximum=10.0)
     minimum_repeats: int = parameter(
-        2, 'Fewer repeated frames than this are no freeze; raise it where the driver repeats '
+        2, 'Minimum number of repeated frames of a freeze. Increase it if the driver repeats '
         'frames to reach a higher rate.', minimum=1, maximum=100)
     blind_contrast: float = parameter(
-        2.0, 'Blind where areas of the image differ by less than this multiple of the mean '
-        'difference of neighbouring pixels; 0 switches it off.', minimum=0.0, maximum=10.0)
+        2.0, 'The image is blind if the range of its area means is at most this multiple of the '
+        'mean difference of neighbouring pixels (the noise). 0 disables the check.',
+        minimum=0.0, maximum=10.0)
 
 
 class FreezeDetector:
     """
-    Tell a frozen or blind thermal sensor from one that sees a still scene.
+    Distinguishes a frozen or blind thermal sensor from a live one that views a static scene.
 
-    The noise of a sensor changes each frame of a still scene; a frozen sensor repeats one pixel by
-    pixel, or nearly so after compression. An image without a scene is flat but for noise, which
-    vanishes where it is averaged over areas.
+    The noise of a live sensor changes every frame, even in a static scene. A frozen sensor
+    repeats a frame exactly, or nearly so after compression. An image without a scene contains
+    only noise, which averages out over areas.
     """
 
     def __init__(self, parameters: FreezeParameters | None = None) -> None:
-        """Start without a past."""
+        """Start without history."""
         self.parameters = parameters or FreezeParameters()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Discard the history."""
         self._format: tuple | None = None
         self._previous: np.ndarray | None = None
-        self._live: np.ndarray | None = None  # sample of the last live frame
+        self._live_sample: np.ndarray | None = None  # subsampled last live frame
         self._stamp_s = self._changed_s = -np.inf
         self._repeats = 0
 
     def update(self, thermal: np.ndarray, stamp_s: float) -> ThermalHealth:
         """
-        Judge the next frame, which is kept until the one after it and must not be written to.
+        Classify the next frame.
 
-        A clock that jumps back and a change of size or type start anew.
+        The detector keeps a reference to the frame until the next call; do not write into it. A
+        stamp that jumps back, and a change of size or dtype, reset the detector.
 
         Raises
         ------
         ThermalError
-            Not a thermal image.
+            The array is not a thermal image.
 
         """
         check_thermal(thermal)
@@ -376,8 +395,8 @@ class FreezeDetector:
                 and frozen_s >= self.parameters.minimum_duration_s):
             reason = f'the same frame for {frozen_s:.2f} s'
             return ThermalHealth(ThermalState.FROZEN, reason, frozen_s)
-        before, self._live = self._live, _sample(thermal)
-        offset = _global_offset(before, self._live)
+        previous, self._live_sample = self._live_sample, _subsample(thermal)
+        offset = _global_offset(previous, self._live_sample)
         reason = f'all pixels changed by {offset:+.3g}' if offset else ''
         return ThermalHealth(ThermalState.LIVE, reason, frozen_s, offset)
 
@@ -389,7 +408,7 @@ class FreezeDetector:
 
 
 def _contrast_and_noise(thermal: np.ndarray) -> tuple[float, float]:
-    """Return the range of area means, and the mean difference of neighbouring pixels."""
+    """Return the range of the area means and the mean difference of neighbouring pixels."""
     if thermal.dtype.kind == 'f' and not np.isfinite(thermal).all():
         finite = thermal[np.isfinite(thermal)]
         if finite.size == 0:
@@ -397,22 +416,22 @@ def _contrast_and_noise(thermal: np.ndarray) -> tuple[float, float]:
         thermal = np.where(np.isfinite(thermal), thermal, np.median(finite))
     height, width = thermal.shape
     side = min(8, max(1, min(height, width) // 8))
-    areas = cv2.resize(thermal.astype(np.float32), (width // side, height // side),
-                       interpolation=cv2.INTER_AREA)
-    areas = cv2.medianBlur(areas, 3)  # without single dead or hot pixels
+    area_means = cv2.resize(thermal.astype(np.float32), (width // side, height // side),
+                            interpolation=cv2.INTER_AREA)
+    area_means = cv2.medianBlur(area_means, 3)  # removes single dead or hot pixels
     noise = cv2.mean(cv2.absdiff(thermal[:, 1:], thermal[:, :-1]))[0] if width > 1 else 0.0
-    least = 1.0 if thermal.dtype.kind == 'u' else 0.0  # rounding may hide the noise of counts
-    return float(areas.max() - areas.min()), max(noise, least)
+    min_noise = 1.0 if thermal.dtype.kind == 'u' else 0.0  # rounding may hide the noise of counts
+    return float(area_means.max() - area_means.min()), max(noise, min_noise)
 
 
-def _global_offset(before: np.ndarray | None, now: np.ndarray) -> float:
-    """Return the median change if the changes of all pixels agree on it, else 0."""
-    if before is None:
+def _global_offset(previous: np.ndarray | None, current: np.ndarray) -> float:
+    """Return the median change if all pixels change by about the same amount, else 0."""
+    if previous is None:
         return 0.0
-    change = now.astype(np.float32) - before
+    change = current.astype(np.float32) - previous
     change = change[np.isfinite(change)]
     if change.size == 0:
         return 0.0
-    low, middle, high = np.percentile(change, (5, 50, 95))
-    # 5 % to 95 % of Gaussian noise is 3.3 sigma wide: the offset stands out by 5 sigma.
-    return float(middle) if abs(middle) > 1.5 * (high - low) else 0.0
+    low, median, high = np.percentile(change, (5, 50, 95))
+    # The 5 % to 95 % range of Gaussian noise is 3.3 sigma: the offset must exceed 5 sigma.
+    return float(median) if abs(median) > 1.5 * (high - low) else 0.0

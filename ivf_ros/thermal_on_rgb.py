@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Thermal images on the RGB grid: the one place that decides what a network sees of them.
+Gain control of thermal images and their warp to the RGB grid, the same for all stages.
 
-The order is fixed. The gain control runs first, on the pixels that the camera delivered. The
-warp comes second. An explicit mask says which RGB pixels thermal covers. Counts and temperatures
-are never interpolated with a value that no sensor measured, and no value stands for "nothing":
-0 counts and 0.0 degrees Celsius are values like all others.
+The order is fixed: the gain control runs on the original thermal pixels, and the warp follows. A
+coverage mask marks the RGB pixels that thermal covers. Counts and temperatures are never
+interpolated with values that were not measured. No value means "missing": 0 counts and 0.0 degrees
+Celsius are ordinary values.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from ivf_ros import geometry
 from ivf_ros.thermal import Agc, AgcParameters, Radiometry
 import numpy as np
 
-# Bilinear interpolation reads four pixels. Where one RGB pixel spans more thermal pixels than
-# 1 / 0.75, some are skipped, and fine structures alias; the image is then reduced by area first.
+# Bilinear interpolation reads four pixels. Where one RGB pixel spans more than 1 / 0.75 thermal
+# pixels, some are skipped and fine structures alias. The image is then reduced by area first.
 _ALIASING_SCALE = 0.75
-# The outermost pixels of an image reach half a pixel beyond their centres, as in cv2.resize.
+# The pixels at the border of an image extend half a pixel beyond their centres, as in cv2.resize.
 _OUTER_PIXEL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class ThermalOnRgb:
     """
-    One thermal image on the RGB grid.
+    A thermal image on the RGB grid.
 
     Attributes
     ----------
     image:
-        ``(H, W)``: uint8 after the gain control, or the type of the camera. Pixels that thermal
-        does not cover are 0, and NaN where the type is float.
+        ``(H, W)``, uint8 after the gain control, or of the dtype of the camera. Pixels that
+        thermal does not cover are 0, or NaN where the dtype is float.
     coverage:
         ``(H, W)`` bool, the pixels that thermal covers.
 
@@ -45,9 +45,10 @@ class ThermalOnRgb:
 
     def celsius(self, radiometry: Radiometry) -> np.ndarray:
         """
-        Return the temperature of each pixel of an image in counts: ``(H, W)`` float32.
+        Return the temperature of each pixel, ``(H, W)`` float32 in degrees Celsius.
 
-        Float images are in degrees Celsius already. Pixels that thermal does not cover are NaN.
+        The image is in counts, or, where its dtype is float, in degrees Celsius. Pixels that
+        thermal does not cover are NaN.
         """
         celsius = self.image.astype(np.float32) if self.image.dtype.kind == 'f' \
             else radiometry.to_celsius(self.image)
@@ -56,16 +57,16 @@ class ThermalOnRgb:
 
 class ThermalWarper:
     """
-    Brings the images of one thermal camera onto the RGB grid.
+    Warps the images of one thermal camera to the RGB grid.
 
-    The gain control follows the scene, so that one warper serves one camera. The coverage is
-    computed anew only when the homography or a size changes. Images that are returned may be the
-    very ones that were given, and share their coverage: nobody writes into them.
+    The gain control keeps a state over time, so a warper serves one camera only. The coverage is
+    computed again only when the homography or a size changes. A result may be the input array
+    itself, and results share their coverage mask: do not write into them.
     """
 
     def __init__(self, agc: AgcParameters | None = None, radiometry: Radiometry | None = None
                  ) -> None:
-        """Take the parameters of the gain control, and the radiometry where it is known."""
+        """Set the parameters of the gain control and, where it is known, the radiometry."""
         self.agc = Agc(agc, radiometry)
         self._key: tuple | None = None
         self._coverage = np.zeros((0, 0), np.bool_)
@@ -73,39 +74,39 @@ class ThermalWarper:
     def warp_gray(self, thermal: np.ndarray, H_thermal_to_rgb: np.ndarray,
                   rgb_size: tuple[int, int]) -> ThermalOnRgb:
         """
-        Apply the gain control, then warp.
+        Apply the gain control to a thermal image, then warp it to the RGB grid.
 
         Parameters
         ----------
         thermal:
-            ``(H, W)`` uint8, uint16, float32 or float64 on the thermal grid; NaN where nothing
-            was measured.
+            ``(H, W)`` uint8, uint16, float32 or float64 on the thermal grid; NaN where there is
+            no measurement.
         H_thermal_to_rgb:
             ``(3, 3)``, from thermal to RGB pixels.
         rgb_size:
-            Width and height in pixels.
+            Width and height of the RGB grid in pixels.
 
         Returns
         -------
         ThermalOnRgb
-            With an image of uint8.
+            Its image is uint8.
 
         Raises
         ------
         ThermalError
-            This is no thermal image.
+            The shape or the dtype is not that of a thermal image.
 
         """
         return self._warp(self.agc(thermal), thermal, H_thermal_to_rgb, rgb_size)
 
     def warp_counts(self, thermal: np.ndarray, H_thermal_to_rgb: np.ndarray,
                     rgb_size: tuple[int, int]) -> ThermalOnRgb:
-        """Warp as ``warp_gray`` does, but counts or degrees Celsius, without a gain control."""
+        """Warp counts or degrees Celsius to the RGB grid without the gain control."""
         return self._warp(thermal, thermal, H_thermal_to_rgb, rgb_size)
 
     def _warp(self, image: np.ndarray, thermal: np.ndarray, H_thermal_to_rgb: np.ndarray,
               rgb_size: tuple[int, int]) -> ThermalOnRgb:
-        """Warp ``image``, which lies on the grid of ``thermal``."""
+        """Warp ``image``, which has the grid of ``thermal``; NaN in ``thermal`` is not covered."""
         coverage = self._coverage_of(thermal, H_thermal_to_rgb, rgb_size)
         warped = _resample(image, H_thermal_to_rgb, rgb_size)
         if coverage.all():
@@ -127,13 +128,13 @@ class ThermalWarper:
         finite = np.isfinite(thermal)
         if finite.all():
             return self._coverage
-        measured = _resample(finite.astype(np.uint8) * 255, H_thermal_to_rgb, rgb_size)
-        return self._coverage & (measured == 255)
+        finite_on_rgb = _resample(finite.astype(np.uint8) * 255, H_thermal_to_rgb, rgb_size)
+        return self._coverage & (finite_on_rgb == 255)
 
 
 def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int]
               ) -> np.ndarray:
-    """Warp without aliases; beyond the border of the image its outermost pixels go on."""
+    """Warp an image without aliasing; the border is replicated."""
     size = geometry.size_of(image)
     scale = geometry.scale_at_centre(H_thermal_to_rgb, size)
     H = H_thermal_to_rgb

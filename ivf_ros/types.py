@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What travels between the stages: frames, registrations, detections, segmentations."""
+"""Data types that the stages exchange: frames, registrations, detections, segmentations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 import numpy as np
 
-# The classes of MFNet (Ha et al. 2017), which MSRS took over, by label.
+# Classes of MFNet (Ha et al. 2017) in label order; MSRS uses the same classes.
 MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
                  'color_cone', 'bump')
 
@@ -17,18 +17,18 @@ MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'gu
 @dataclass(frozen=True, eq=False)
 class Frame:
     """
-    One image as a camera, or a stage, produced it.
+    One image from a camera or a stage.
 
-    A frame is handed from node to node by reference, so nobody writes into ``image``.
+    Frames are passed between nodes by reference, so ``image`` must not be modified.
 
     Attributes
     ----------
     image:
         ``(H, W)`` or ``(H, W, 3)``; uint8, uint16, float32 or float64. Colour is BGR.
     stamp_ns:
-        Acquisition time in nanoseconds of the clock of the graph.
+        Acquisition time in nanoseconds, on the clock of the graph.
     frame_id:
-        Optical frame of the camera on whose pixel grid the image lies.
+        Optical frame of the camera that defines the pixel grid of the image.
 
     """
 
@@ -38,45 +38,45 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, the order in which OpenCV wants them."""
+        """Return width and height in pixels, in the order of OpenCV."""
         return self.image.shape[1], self.image.shape[0]
 
 
 class RegistrationState(str, Enum):
-    """Where the homography in use comes from."""
+    """Origin of the homography in use."""
 
     TRACKING = 'TRACKING'  # measured on the latest images
-    HOLDING = 'HOLDING'  # the last good measurement, ageing
-    PRIOR = 'PRIOR'  # calibration or configuration, never measured or too long ago
-    LOST = 'LOST'  # nothing trustworthy is known
+    HOLDING = 'HOLDING'  # the last accepted measurement, which ages
+    PRIOR = 'PRIOR'  # from calibration or configuration: not measured yet, or too long ago
+    LOST = 'LOST'  # no reliable homography
 
 
 @dataclass(frozen=True, eq=False)
 class Registration:
     """
-    How thermal pixels map to RGB pixels, and how far to trust it.
+    Mapping of thermal pixels to RGB pixels, and its reliability.
 
     Attributes
     ----------
     H_thermal_to_rgb:
         ``(3, 3)`` float64, ``H[2, 2] == 1``; maps homogeneous thermal pixel coordinates (x right,
-        y down, centres at integers) to RGB pixel coordinates. Always usable: in state LOST it is
-        the last known mapping, or the one that stretches the thermal image over the RGB grid.
+        y down, centres at integers) to RGB pixel coordinates. It is always usable: in state LOST
+        it is the last known mapping, or the plain resize of thermal to the RGB size.
     confidence:
         0 (worthless) to 1 (certain).
     inliers:
-        Number of local matches that agree with the homography; 0 where none were measured.
+        Number of local matches that agree with the homography; 0 without a measurement.
     state:
-        Whether this was measured, is held, or is only a prior.
+        Origin of the homography: measured, held, or a prior.
     rgb_size:
         Width and height in pixels of the RGB grid that the homography maps to.
     age_s:
-        Seconds since the homography was last measured; infinite where it never was.
+        Seconds since the last accepted measurement; infinity if there was none.
     reason:
-        Why the latest measurement was rejected; empty where it was accepted.
+        Reason for the rejection of the latest measurement; empty if it was accepted.
     corner_deviation_px:
-        How far a corner of the thermal image is expected to be off in RGB pixels, one standard
-        deviation; infinite where nobody estimates it.
+        Standard deviation of the corners of the thermal image in RGB pixels; infinity if it is
+        not estimated.
 
     """
 
@@ -98,15 +98,15 @@ class Detection:
     Attributes
     ----------
     box_xyxy_px:
-        Left, top, right, bottom edge in pixels of the image that was searched.
+        Left, top, right and bottom edge in pixels of the input image.
     class_name:
         Name of the class, for example ``'person'``.
     score:
-        0 to 1.
+        Confidence, 0 to 1.
     track_id:
-        Identity over time; empty where nobody tracks.
+        Identity over time; empty without tracking.
     median_celsius, maximum_celsius:
-        Apparent temperature within the box; None where thermal is not radiometric.
+        Apparent temperature within the box; None if thermal is not radiometric.
 
     """
 
@@ -128,7 +128,7 @@ class Segmentation:
     labels:
         ``(H, W)`` uint8, indices into ``class_names``.
     class_names:
-        Index 0 is the background.
+        Class names by label; index 0 is the background.
 
     """
 
@@ -139,16 +139,16 @@ class Segmentation:
 @dataclass(frozen=True, eq=False)
 class Truth:
     """
-    What is known to be true of one RGB frame, by a simulator or by annotation.
+    Ground truth of one RGB frame, from a simulator or from annotations.
 
     Attributes
     ----------
     H_thermal_to_rgb:
-        ``(3, 3)`` float64, or None where the true mapping is unknown or is no homography.
+        ``(3, 3)`` float64, or None if the true mapping is unknown or is not a homography.
     detections:
-        True boxes on the RGB grid, or None where nobody annotated them.
+        True boxes on the RGB grid, or None without annotations.
     segmentation:
-        True labels on the RGB grid, or None.
+        True labels on the RGB grid, or None without annotations.
 
     """
 
@@ -160,7 +160,7 @@ class Truth:
 @dataclass(frozen=True, eq=False)
 class Event:
     """
-    One frame out of a source, in the order in which the cameras delivered them.
+    One frame of a source. A source yields events in the order of delivery by the cameras.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class Event:
     frame:
         The image with its stamp.
     truth:
-        On RGB frames, what is known to be true; None on thermal frames.
+        Ground truth of an RGB frame; None for thermal frames.
 
     """
 

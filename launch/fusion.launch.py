@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Fuse registered thermal and RGB images into one.
+Fuse registered thermal and RGB images into one image.
 
     ros2 launch ivf_ros fusion.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
 """
@@ -11,5 +11,5 @@ from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start the fusion node by itself, or load it into a running container."""
-    return launching.one_node('fusion')
+    """Start the fusion node in a separate process, or load it into a running container."""
+    return launching.describe_node_launch('fusion')

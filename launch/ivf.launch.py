@@ -21,27 +21,32 @@ from launch.substitutions import (
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes in one process or in several."""
     nodes = launching.NODES.values()
-    arguments = launching.arguments(nodes, 'ivf.yaml')
-    arguments['source'] = launching.argument(
-        'source', LaunchConfiguration('bag'), 'What to replay: folder of pairs, two videos, bag, '
-        'or simulator[:key=value,...]; the cameras are waited for where empty.')
+    arguments = launching.declare_arguments(nodes, 'ivf.yaml')
+    arguments['source'] = launching.declare_argument(
+        'source', LaunchConfiguration('bag'), 'Source to replay: folder of pairs, two videos, '
+        'bag, or simulator[:key=value,...]. If empty, the nodes wait for the cameras.')
     mode, source = LaunchConfiguration('mode'), LaunchConfiguration('source')
-    # The stages run always, the replay only where there is something to replay.
-    wanted = {'replay': NotEqualsSubstitution(source, '')}
+    # The stages always start; the replay node starts only if there is a source.
+    start_conditions = {'replay': NotEqualsSubstitution(source, '')}
     return LaunchDescription([
-        launching.argument('bag', '', 'Bag to replay; see source, which takes more.'),
+        launching.declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
         *arguments.values(),
-        launching.argument('mode', 'composed', 'One process, in which frames go by reference; '
-                           'or one process a node.', ('composed', 'processes')),
-        launching.argument('rviz', False, 'Show the images in RViz; needs the package rviz2.'),
-        launching.argument('foxglove', False, 'Serve Foxglove, see config/ivf.foxglove.json; '
-                           'needs the package foxglove_bridge.'),
-        launching.shared_memory_profile(),
-        launching.container(
-            [node.component(IfCondition(wanted.get(node.name, 'true'))) for node in nodes],
+        launching.declare_argument(
+            'mode', 'composed', 'composed: one process, in which frames are passed by reference. '
+            'processes: one process per node.', ('composed', 'processes')),
+        launching.declare_argument('rviz', False,
+                                   'Show the images in RViz; requires the package rviz2.'),
+        launching.declare_argument('foxglove', False, 'Start the Foxglove bridge, see '
+                                   'config/ivf.foxglove.json; requires the package '
+                                   'foxglove_bridge.'),
+        launching.set_shared_memory_profile(),
+        launching.make_container(
+            [node.make_component(IfCondition(start_conditions.get(node.name, 'true')))
+             for node in nodes],
             IfCondition(EqualsSubstitution(mode, 'composed'))),
-        *(node.process(IfCondition(AndSubstitution(EqualsSubstitution(mode, 'processes'),
-                                                   wanted.get(node.name, 'true'))))
+        *(node.make_process(IfCondition(
+            AndSubstitution(EqualsSubstitution(mode, 'processes'),
+                            start_conditions.get(node.name, 'true'))))
           for node in nodes),
-        *launching.viewers(),
+        *launching.make_viewers(),
     ])

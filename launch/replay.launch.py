@@ -11,5 +11,5 @@ from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start the replay node by itself, or load it into a running container."""
-    return launching.one_node('replay')
+    """Start the replay node in a separate process, or load it into a running container."""
+    return launching.describe_node_launch('replay')

@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Segment the fused image, or both cameras together.
+Segment the fused image, or the images of both cameras.
 
     ros2 launch ivf_ros segmentation.launch.py rgb:=/camera/image_raw
 """
@@ -11,5 +11,5 @@ from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start the segmentation node by itself, or load it into a running container."""
-    return launching.one_node('segmentation')
+    """Start the segmentation node in a separate process, or load it into a running container."""
+    return launching.describe_node_launch('segmentation')

@@ -16,12 +16,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Each live test has a ROS domain of its own; the process id keeps parallel runs apart.
+# Each live test uses a separate ROS domain; the process id separates parallel runs.
 DOMAIN_IDS = itertools.cycle(range(1 + os.getpid() % 50, 51 + os.getpid() % 50))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the live graph; other tests that need rclpy mark themselves."""
+    """Mark all tests that use the live graph; other tests with rclpy have an explicit mark."""
     for item in items:
         if 'live_graph' in getattr(item, 'fixturenames', ()):
             item.add_marker(pytest.mark.live)
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
-    """Return the folder of real recordings, or skip the test where it is absent."""
+    """Return the folder of real recordings; skip the test if it is absent."""
     folder = Path(os.environ.get('IVF_DATA', REPOSITORY.parent / 'shared' / 'data'))
     if not (folder / 'index.csv').is_file():
         pytest.skip(f'no real recordings at {folder}; set IVF_DATA to where they are')
@@ -37,7 +37,7 @@ def shared_data() -> Path:
 
 
 class LiveGraph:
-    """Real nodes on a domain of their own, spun in the background, always torn down."""
+    """Real nodes on a separate domain, spun in a background thread; always torn down."""
 
     def __init__(self) -> None:
         import rclpy
@@ -52,20 +52,20 @@ class LiveGraph:
         self._thread.start()
 
     def add(self, make_node: Callable, *args, **kwargs):
-        """Make a node on the domain of this graph and let it run."""
+        """Create a node on the domain of this graph and spin it."""
         node = make_node(*args, context=self.context, **kwargs)
         self.nodes.append(node)
         self.executor.add_node(node)
         return node
 
     def node(self, name: str):
-        """Make a plain node, to look from outside."""
+        """Create a plain node that observes the graph."""
         from rclpy.node import Node
 
         return self.add(Node, name)
 
     def stranger(self, name: str):
-        """Make a plain node with a DDS participant of its own, as if in another process."""
+        """Create a plain node with a separate DDS participant, as in another process."""
         import rclpy
         from rclpy.node import Node
 
@@ -93,7 +93,7 @@ class LiveGraph:
 
 @pytest.fixture
 def live_graph(monkeypatch) -> Iterator[LiveGraph]:
-    """Give a test a graph of its own, or skip it where ROS is not installed."""
+    """Provide a separate graph; skip the test if ROS is not installed."""
     pytest.importorskip('rclpy', reason='live tests need rclpy')
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     graph = LiveGraph()
@@ -102,7 +102,7 @@ def live_graph(monkeypatch) -> Iterator[LiveGraph]:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    """Look again and again until ``condition()`` holds; False where it never does in time."""
+    """Poll until ``condition()`` is true; return False after the timeout."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:

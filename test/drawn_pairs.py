@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Made pairs of images of a known mapping, for tests of registration."""
+"""Synthetic pairs of images with a known homography, for registration tests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def draw_scene(seed, size=(800, 640)):
     """Draw boxes and discs of random brightness: ``(H, W)`` float32 from 0 to 1."""
     random = np.random.default_rng(seed)
     image = np.full(size[::-1], 0.5, np.float32)
-    for kind in random.integers(0, 2, 220):
+    for shape in random.integers(0, 2, 220):
         x, y = (int(v) for v in random.uniform((0, 0), size))
         w, h = (int(v) for v in random.uniform(10, 80, 2))
-        if kind:
+        if shape:
             cv2.circle(image, (x, y), w // 2, float(random.uniform()), -1)
         else:
             cv2.rectangle(image, (x, y), (x + w, y + h), float(random.uniform()), -1)
@@ -26,7 +26,7 @@ def draw_scene(seed, size=(800, 640)):
 
 
 def pair(H_thermal_to_rgb, seed=0):
-    """Return a 16-bit thermal image with inverted contrast, and RGB, of one scene."""
+    """Return a 16-bit thermal image with inverted contrast and an RGB image of one scene."""
     scene, shift = draw_scene(seed), geometry.translation(-160, -140)
     thermal = geometry.warp(1 - scene, np.linalg.inv(H_thermal_to_rgb) @ shift, SIZE)
     rgb = geometry.warp(scene, shift, SIZE)

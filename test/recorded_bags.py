@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images written into bags, as tests of recordings need them."""
+"""Helper that writes images into bags, for tests of recordings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NS_PER_S = 1_000_000_000
 
 
 def write_image(bag: BagWriter, topic: str, frame: Frame) -> None:
-    """Write a frame as ``sensor_msgs/Image``, at the time of its stamp."""
+    """Write a frame as ``sensor_msgs/Image``, with the bag time of its stamp."""
     encoding, data, step = images.encode(frame.image)
     width, height = frame.size
     types, (sec, nanosec) = _STORE.types, divmod(frame.stamp_ns, _NS_PER_S)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The walls between the rooms of the package hold."""
+"""Import rules between the subpackages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', '
        'rcl_interfaces', 'builtin_interfaces', 'vision_msgs', 'composition_interfaces', 'tf2_ros',
        'cv_bridge', 'rosgraph_msgs')
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
-# Each room may use the rooms of its own row and those above it.
+# Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing')
 
 
-def room_of(path: Path) -> str:
-    """Return the room that a module belongs to: its package, or its own name at top level."""
+def package_of(path: Path) -> str:
+    """Return the subpackage of a module, or its own name at top level."""
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
@@ -41,8 +41,8 @@ def imports_of(path: Path, *, module_level_only: bool = False) -> set[str]:
     return names
 
 
-def rooms_used_by(path: Path) -> set[str]:
-    """Return the rooms of this package that a module imports from."""
+def packages_imported_by(path: Path) -> set[str]:
+    """Return the subpackages and top-level modules of this package that a module imports."""
     return {name.split('.')[1] for name in imports_of(path)
             if name.startswith('ivf_ros.') and not name.startswith('ivf_ros.__')}
 
@@ -51,62 +51,63 @@ def identify(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) != 'nodes'], ids=identify)
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'nodes'], ids=identify)
 def test_only_nodes_import_ros(path):
     assert not {name.split('.')[0] for name in imports_of(path)} & set(ROS)
 
 
 @pytest.mark.parametrize('path', MODULES, ids=identify)
-def test_torch_is_imported_at_module_level_only_where_networks_live(path):
-    allowed = room_of(path) in ('nn', 'training') or path.stem.startswith('network')
+def test_torch_is_imported_at_module_level_only_in_network_modules(path):
+    allowed = package_of(path) in ('nn', 'training') or path.stem.startswith('network')
     used = {name.split('.')[0] for name in imports_of(path, module_level_only=True)}
     assert allowed or 'torch' not in used
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) in STAGES], ids=identify)
-def test_stages_do_not_know_each_other_nor_what_drives_them(path):
-    allowed = {*FOUNDATION, 'nn', room_of(path)}
-    assert rooms_used_by(path) <= allowed
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) in STAGES], ids=identify)
+def test_stages_import_neither_each_other_nor_higher_layers(path):
+    allowed = {*FOUNDATION, 'nn', package_of(path)}
+    assert packages_imported_by(path) <= allowed
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) in FOUNDATION], ids=identify)
-def test_the_foundation_knows_only_itself(path):
-    assert rooms_used_by(path) <= set(FOUNDATION)
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) in FOUNDATION], ids=identify)
+def test_the_foundation_imports_only_itself(path):
+    assert packages_imported_by(path) <= set(FOUNDATION)
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'nn'], ids=identify)
-def test_networks_are_shared_by_stages_that_they_do_not_know(path):
-    assert rooms_used_by(path) <= {*FOUNDATION, 'nn'}
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'nn'], ids=identify)
+def test_nn_does_not_import_the_stages(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, 'nn'}
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'data'], ids=identify)
-def test_data_knows_what_it_reads_and_writes_but_not_what_that_is_for(path):
-    assert rooms_used_by(path) <= {*FOUNDATION, 'data'}
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'data'], ids=identify)
+def test_data_imports_only_the_foundation(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, 'data'}
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'evaluation'], ids=identify)
-def test_evaluation_reaches_neither_into_the_nodes_nor_into_the_trainings(path):
-    assert not {'nodes', 'training', 'cli'} & rooms_used_by(path)
-
-
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) not in ('evaluation', 'cli')],
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'evaluation'],
                          ids=identify)
-def test_only_the_command_line_knows_the_evaluation(path):
-    assert 'evaluation' not in rooms_used_by(path)
+def test_evaluation_imports_neither_nodes_nor_training(path):
+    assert not {'nodes', 'training', 'cli'} & packages_imported_by(path)
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) != 'cli'], ids=identify)
-def test_nobody_knows_the_command_line(path):
-    assert 'cli' not in rooms_used_by(path)
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('evaluation', 'cli')], ids=identify)
+def test_only_the_command_line_imports_the_evaluation(path):
+    assert 'evaluation' not in packages_imported_by(path)
 
 
-@pytest.mark.parametrize('path', [p for p in MODULES if room_of(p) == 'nodes'], ids=identify)
-def test_nodes_know_no_training(path):
-    assert 'training' not in rooms_used_by(path)
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'cli'], ids=identify)
+def test_no_subpackage_imports_the_command_line(path):
+    assert 'cli' not in packages_imported_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'nodes'], ids=identify)
+def test_nodes_do_not_import_training(path):
+    assert 'training' not in packages_imported_by(path)
 
 
 @pytest.mark.parametrize('stage', STAGES)
-def test_the_stages_have_one_shape(stage):
+def test_all_stages_have_the_same_structure(stage):
     folder = PACKAGE / stage
     assert {'settings.py', 'stage.py', 'methods.py'} <= {path.name for path in folder.iterdir()}
     names = imports_of(folder / '__init__.py')
@@ -114,7 +115,7 @@ def test_the_stages_have_one_shape(stage):
             f'ivf_ros.{stage}.settings.{stage.capitalize()}StageParameters'} <= names
 
 
-def test_the_nodes_are_short_files_on_top_of_their_room():
+def test_node_modules_are_short():
     top = {path.stem: len(path.read_text().splitlines())
            for path in (PACKAGE / 'nodes').glob('*.py')}
     assert set(top) == {'__init__', 'component_container', 'replay_node',
@@ -122,7 +123,7 @@ def test_the_nodes_are_short_files_on_top_of_their_room():
     assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 
 
-def test_pairing_needs_nothing_but_the_standard_library():
+def test_pairing_needs_only_the_standard_library():
     used = {name.split('.')[0] for name in imports_of(PACKAGE / 'pairing.py')}
     assert used <= {*sys.stdlib_module_names, 'ivf_ros'}
 
@@ -138,7 +139,7 @@ def test_importing_loads_neither_ros_nor_torch(module):
     assert loaded.stdout.strip() == '[]'
 
 
-def test_the_command_line_is_read_without_opencv_or_numpy():
+def test_the_command_line_is_parsed_without_opencv_or_numpy():
     code = 'import sys, ivf_ros.cli; print([m for m in ("cv2", "numpy") if m in sys.modules])'
     loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                             timeout=60, check=True)
@@ -146,7 +147,7 @@ def test_the_command_line_is_read_without_opencv_or_numpy():
 
 
 @pytest.mark.parametrize('path', MODULES, ids=identify)
-def test_modules_say_who_owns_them_and_can_be_read_in_one_sitting(path):
+def test_modules_have_a_copyright_header_and_limited_length(path):
     lines = path.read_text().splitlines()
     assert lines[:2] == ['# Copyright 2026 The ivf_ros authors',
                          '# SPDX-License-Identifier: Apache-2.0']

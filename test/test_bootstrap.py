@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The set-up without ROS 2: what it does when, and what it says where it cannot."""
+"""Set-up without ROS 2: steps, repairs and error messages."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ COPIED = ('setup.py', 'setup.cfg', 'package.xml', 'ivf_ros/__init__.py', 'ivf_ro
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
-    """Give the bootstrap a copy of what it reads in the checkout."""
+    """Copy the parts of the checkout that the bootstrap reads."""
     root = tmp_path / 'checkout'
     shutil.copytree(REPOSITORY / 'resource', root / 'resource')
     (root / 'ivf_ros').mkdir()
     for name in COPIED:
         shutil.copy(REPOSITORY / name, root / name)
     monkeypatch.setattr(bootstrap, 'ROOT', root)
-    monkeypatch.setattr(bootstrap, 'missing_packages', lambda steps: [])
+    monkeypatch.setattr(bootstrap, 'find_missing_packages', lambda steps: [])
     return root
 
 
 @pytest.fixture
 def commands(monkeypatch) -> list[str]:
-    """Record what would be run instead of running it."""
+    """Record the commands instead of running them."""
     recorded: list[str] = []
 
     def run(environment, command):
@@ -52,7 +52,7 @@ def commands(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def environment(checkout, commands) -> bootstrap.Environment:
-    """Return the environment of the distribution that is taken where none is named."""
+    """Return the environment of the default distribution."""
     return bootstrap.Environment(bootstrap.DEFAULT_DISTRIBUTION)
 
 
@@ -61,7 +61,7 @@ def pending(environment: bootstrap.Environment, tests: bool = True) -> list[str]
 
 
 @pytest.mark.parametrize('module', ['__init__.py', 'bootstrap.py'])
-def test_an_old_python_can_read_the_file_that_refuses_it(module):
+def test_an_old_python_can_read_the_file(module):
     tree = ast.parse((REPOSITORY / 'ivf_ros' / module).read_text(), feature_version=(3, 6))
     imported = {node.module or '' if isinstance(node, ast.ImportFrom) else alias.name
                 for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
@@ -69,7 +69,7 @@ def test_an_old_python_can_read_the_file_that_refuses_it(module):
     assert {name.split('.')[0] for name in imported} <= sys.stdlib_module_names - {'__future__'}
 
 
-@pytest.mark.parametrize('changed, said', [
+@pytest.mark.parametrize('changed, expected', [
     ({'version': (3, 9)}, 'Python 3.10 to 3.14 is needed, this is Python 3.9'),
     ({'version': (3, 15)}, 'Python 3.10 to 3.14 is needed, this is Python 3.15'),
     ({'machine': 'aarch64'}, 'CPython on Linux aarch64 glibc'),
@@ -77,7 +77,7 @@ def test_an_old_python_can_read_the_file_that_refuses_it(module):
     ({'libc_ver': ('', '')}, 'need CPython on x86-64 Linux with glibc'),
     ({'python_implementation': 'PyPy'}, 'PyPy on Linux'),
 ])
-def test_refuses_what_the_wheels_do_not_run_on(checkout, monkeypatch, capsys, changed, said):
+def test_unsupported_platforms_are_rejected(checkout, monkeypatch, capsys, changed, expected):
     machine = {'version': (3, 12), 'machine': 'x86_64', 'system': 'Linux',
                'libc_ver': ('glibc', '2.35'), 'python_implementation': 'CPython', **changed}
     version = machine.pop('version')
@@ -86,10 +86,10 @@ def test_refuses_what_the_wheels_do_not_run_on(checkout, monkeypatch, capsys, ch
         monkeypatch.setattr(bootstrap.platform, name, lambda value=value: value)
     assert bootstrap.main(['setup']) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert expected in line
 
 
-def test_refuses_to_run_outside_a_checkout(checkout, capsys):
+def test_running_outside_a_checkout_is_rejected(checkout, capsys):
     (checkout / 'setup.cfg').unlink()
     assert bootstrap.main(['setup']) == 1
     assert 'is not a checkout of ivf_ros' in capsys.readouterr().err
@@ -99,23 +99,24 @@ def test_refuses_to_run_outside_a_checkout(checkout, capsys):
 def test_an_unknown_command_is_one_line(words, capsys):
     assert bootstrap.main(words) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert 'demo, test or setup' in line
+    assert 'demo, test, check or setup' in line
 
 
-@pytest.mark.parametrize('words, said', [
+@pytest.mark.parametrize('words, expected', [
     (['--distribution', 'humble', 'test'], "takes kilted or jazzy, not 'humble'"),
     (['--distribution', 'test'], "takes kilted or jazzy, not 'test'"),
     (['--distribution'], "takes kilted or jazzy, not ''"),
-    (['--distribution=jazzy', 'test'], "say demo, test or setup, not '--distribution=jazzy'"),
-    (['--distribution', 'jazzy'], "say demo, test or setup, not ''"),
+    (['--distribution=jazzy', 'test'],
+     "say demo, test, check or setup, not '--distribution=jazzy'"),
+    (['--distribution', 'jazzy'], "say demo, test, check or setup, not ''"),
 ])
-def test_a_wrong_distribution_is_one_line(words, said, capsys):
+def test_a_wrong_distribution_is_one_line(words, expected, capsys):
     assert bootstrap.main(words) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert expected in line
 
 
-def test_each_distribution_has_wheels_and_an_environment_of_its_own(checkout, commands, capsys):
+def test_each_distribution_has_separate_wheels_and_environment(checkout, commands, capsys):
     for distribution, folder in bootstrap.ENVIRONMENTS.items():
         count = len(commands)
         assert bootstrap.main(['--distribution', distribution, 'setup']) == 0
@@ -128,7 +129,7 @@ def test_each_distribution_has_wheels_and_an_environment_of_its_own(checkout, co
     assert len(commands) == count
 
 
-def test_git_and_flake8_leave_every_environment_alone():
+def test_git_and_flake8_ignore_every_environment():
     ignored = (REPOSITORY / '.gitignore').read_text().splitlines()
     flake8 = ConfigParser()
     flake8.read(REPOSITORY / 'setup.cfg')
@@ -136,7 +137,7 @@ def test_git_and_flake8_leave_every_environment_alone():
     assert set(bootstrap.ENVIRONMENTS.values()) <= set(flake8['flake8']['exclude'].split(','))
 
 
-def test_does_every_step_once_and_the_test_tools_only_for_tests(environment, commands):
+def test_every_step_runs_once_and_the_test_tools_only_for_tests(environment, commands):
     assert pending(environment, tests=False) == ALL_STEPS[:-1]
     environment.set_up(tests=False)
     assert pending(environment) == ['test']
@@ -183,7 +184,7 @@ def test_an_interrupted_set_up_starts_over(checkout, environment, commands, monk
     assert not pending(environment, tests=False)
 
 
-def test_leaves_an_environment_of_somebody_else_alone(checkout, environment, commands):
+def test_a_foreign_environment_is_not_touched(checkout, environment, commands):
     (checkout / '.venv' / 'bin').mkdir(parents=True)
     with pytest.raises(bootstrap.BootstrapError, match='was not made by this command'):
         environment.set_up(tests=False)
@@ -191,25 +192,25 @@ def test_leaves_an_environment_of_somebody_else_alone(checkout, environment, com
     assert not commands
 
 
-@pytest.mark.parametrize('known_to_pip', [True, False])
-def test_pytorch_comes_without_cuda(environment, commands, monkeypatch, known_to_pip):
+@pytest.mark.parametrize('pip_has_cpu_build', [True, False])
+def test_pytorch_is_installed_without_cuda(environment, commands, monkeypatch, pip_has_cpu_build):
     record = bootstrap.Environment._run
 
     def run(environment, command):
         record(environment, command)
-        wanted = ' torch==' in commands[-1]
-        return int(wanted and not known_to_pip and 'uv pip' not in commands[-1])
+        is_torch = ' torch==' in commands[-1]
+        return int(is_torch and not pip_has_cpu_build and 'uv pip' not in commands[-1])
 
     monkeypatch.setattr(bootstrap.Environment, '_run', run)
     environment.set_up(tests=False)
     tries = [command for command in commands if ' torch==' in command]
     assert tries[0].endswith('+cpu')
     assert [' --torch-backend cpu torch==' in command for command in tries[1:]] == \
-        ([] if known_to_pip else [True])
+        ([] if pip_has_cpu_build else [True])
     assert not pending(environment, tests=False)
 
 
-def test_messages_that_do_not_build_say_where_the_log_is_and_cost_nothing_else(
+def test_a_failed_message_build_names_the_log_and_repeats_no_other_step(
         checkout, environment, commands, monkeypatch, capsys):
     record = bootstrap.Environment._run
 
@@ -228,14 +229,14 @@ def test_messages_that_do_not_build_say_where_the_log_is_and_cost_nothing_else(
     assert sum('-m venv' in command for command in commands) == 1
 
 
-@pytest.mark.parametrize('absent, said', [
+@pytest.mark.parametrize('absent, expected', [
     (['ensurepip'], 'missing: python3.99-venv; run: sudo apt install python3.99-venv'),
     (['g++'], 'missing: g++; run: sudo apt install g++'),
     (['ensurepip', 'g++', 'Python.h'],
      'missing: python3.99-venv, g++, python3.99-dev; '
      'run: sudo apt install python3.99-venv g++ python3.99-dev'),
 ])
-def test_names_all_missing_system_packages_in_one_line(monkeypatch, tmp_path, absent, said):
+def test_missing_system_packages_are_named_in_one_line(monkeypatch, tmp_path, absent, expected):
     if 'Python.h' not in absent:
         (tmp_path / 'Python.h').touch()
     monkeypatch.setattr(bootstrap, 'sys', SimpleNamespace(version_info=(3, 99)))
@@ -243,11 +244,11 @@ def test_names_all_missing_system_packages_in_one_line(monkeypatch, tmp_path, ab
     monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: name not in absent or None)
     monkeypatch.setattr(bootstrap.sysconfig, 'get_paths', lambda: {'include': str(tmp_path)})
     monkeypatch.setattr(bootstrap.os, 'geteuid', lambda: 1000)
-    missing = bootstrap.missing_packages(ALL_STEPS)
-    assert bootstrap.missing_message(missing) == said
+    missing = bootstrap.find_missing_packages(ALL_STEPS)
+    assert bootstrap.describe_missing_packages(missing) == expected
 
 
-@pytest.mark.parametrize('output, said', [
+@pytest.mark.parametrize('output, expected', [
     ("WARNING: Retrying after connection broken by 'NewConnectionError'\n"
      'ERROR: No matching distribution found for pip>=25.3\n',
      'no network: pip could not fetch pip>=25.3'),
@@ -258,27 +259,27 @@ def test_names_all_missing_system_packages_in_one_line(monkeypatch, tmp_path, ab
     ('ERROR: first\nERROR: No matching distribution found for ros-x==1\n',
      'pip could not install the libraries: No matching distribution found for ros-x==1'),
 ])
-def test_says_in_one_line_why_pip_failed(output, said):
-    assert bootstrap.pip_failure(output, 'the libraries').startswith(said)
+def test_a_pip_failure_is_described_in_one_line(output, expected):
+    assert bootstrap.describe_pip_failure(output, 'the libraries').startswith(expected)
 
 
-@pytest.mark.parametrize('number, said', [
+@pytest.mark.parametrize('number, expected', [
     (errno.ENOSPC, 'the disk is full'),
     (errno.EACCES, 'the checkout is not writable'),
     (errno.EROFS, 'the checkout is not writable'),
 ])
-def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, number, said):
+def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, number, expected):
     def fail(*arguments, **options):
         raise OSError(number, os.strerror(number), str(checkout))
 
     monkeypatch.setattr(bootstrap.Environment, '_write_state', fail)
     assert bootstrap.main(['setup']) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert said in lines[-1]
+    assert expected in lines[-1]
     assert not any('Traceback' in line for line in lines)
 
 
-def test_a_disk_that_is_too_small_is_noticed_before_anything_is_installed(
+def test_insufficient_disk_space_is_reported_before_the_installation(
         checkout, environment, commands, monkeypatch):
     monkeypatch.setattr(bootstrap.shutil, 'disk_usage', lambda path: SimpleNamespace(free=10 ** 8))
     with pytest.raises(bootstrap.BootstrapError, match=r'needs 3\.0 GB .* has 0\.1 GB'):
@@ -286,7 +287,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_is_installed(
     assert not commands
 
 
-def test_no_other_ros_reaches_the_programs_of_the_environment(monkeypatch):
+def test_variables_of_another_ros_are_removed_from_the_environment(monkeypatch):
     monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/ros/jazzy')
     monkeypatch.setenv('PYTHONPATH', '/opt/ros/jazzy/lib/python3.12/site-packages')
     monkeypatch.setenv('RMW_IMPLEMENTATION', 'rmw_cyclonedds_cpp')
@@ -303,8 +304,8 @@ def test_no_other_ros_reaches_the_programs_of_the_environment(monkeypatch):
     (['--distribution', 'jazzy', 'test', '-m', 'live'],
      ['.venv-jazzy/bin/python', '-m', 'pytest', '-m', 'live']),
 ])
-def test_hands_on_to_the_program_with_all_arguments(checkout, commands, monkeypatch, words,
-                                                    replaced_by):
+def test_the_program_is_started_with_all_arguments(checkout, commands, monkeypatch, words,
+                                                   replaced_by):
     started = []
     monkeypatch.chdir(checkout)
     monkeypatch.setattr(bootstrap.os, 'execve', lambda path, argv, env: started.append(argv))
@@ -313,14 +314,14 @@ def test_hands_on_to_the_program_with_all_arguments(checkout, commands, monkeypa
     assert argv == [str(checkout / replaced_by[0]), *replaced_by[1:]]
 
 
-def test_mentions_a_sourced_ros_and_goes_on(checkout, commands, monkeypatch, capsys):
+def test_a_sourced_ros_is_reported(checkout, commands, monkeypatch, capsys):
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     monkeypatch.setattr(bootstrap.importlib.util, 'find_spec', lambda name: name == 'rclpy')
     assert bootstrap.main(['setup']) == 0
     assert 'ROS 2 jazzy is sourced' in capsys.readouterr().err
 
 
-def test_without_a_network_it_says_which_package_it_wanted(checkout):
+def test_without_a_network_the_missing_package_is_named(checkout):
     environment = {**os.environ, 'PIP_INDEX_URL': 'http://127.0.0.1:9/simple',
                    'PIP_CONFIG_FILE': os.devnull, 'PIP_FIND_LINKS': '', 'PIP_RETRIES': '0'}
     result = subprocess.run([sys.executable, '-m', 'ivf_ros.bootstrap', 'setup'], cwd=checkout,

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Homography algebra has closed-form answers."""
+"""Homography algebra against closed-form results."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ EYE = np.eye(3)
 
 @st.composite
 def homographies(draw) -> np.ndarray:
-    """Draw a mapping that moves each corner of the image by at most a sixth of its height."""
+    """Return a random homography that moves each corner by at most 8 pixels per axis."""
     moves = draw(st.lists(st.floats(-8, 8), min_size=8, max_size=8))
     return geometry.from_corners(CORNERS, CORNERS + np.reshape(moves, (4, 2)))
 
 
 def scene() -> np.ndarray:
-    """Make a smooth image with a different neighbourhood at every pixel."""
+    """Return a smooth image with a unique neighbourhood at every pixel."""
     noise = np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0])).astype(np.float32)
     return cv2.GaussianBlur(noise, (0, 0), 4.0) * 10
 
@@ -37,11 +37,11 @@ def scene() -> np.ndarray:
     (geometry.rotation(np.pi / 2, (5, 5)), (5, 5), (5, 5)),  # the centre stays
     (geometry.rotation(np.pi, (1, 2)), (0, 0), (2, 4)),
     (geometry.stretch((10, 10), (20, 30)), (0, 0), (0.5, 1)),
-    (geometry.stretch((10, 10), (20, 30)), (-0.5, -0.5), (-0.5, -0.5)),  # outer edges meet
+    (geometry.stretch((10, 10), (20, 30)), (-0.5, -0.5), (-0.5, -0.5)),  # outer edges coincide
     (geometry.stretch((10, 10), (20, 30)), (9.5, 9.5), (19.5, 29.5)),
     (np.array([[1, 0, 0], [0, 1, 0], [0.1, 0, 1]]), (10, 4), (5, 2)),  # perspective division
 ])
-def test_points_go_where_they_should(H, point, expected):
+def test_points_are_transformed(H, point, expected):
     np.testing.assert_allclose(geometry.transform_points(H, [point]), [expected], atol=1e-12)
 
 
@@ -58,7 +58,7 @@ def test_corners_are_pixel_centres_clockwise():
 @pytest.mark.parametrize('H_est, expected', [
     (EYE, 0.0),
     (geometry.translation(3, 4), 5.0),
-    (-2 * geometry.translation(3, 4), 5.0),  # scale of the matrix means nothing
+    (-2 * geometry.translation(3, 4), 5.0),  # the scale of the matrix has no effect
     # one corner stays, two move along an edge, one along the diagonal
     (geometry.scaling(2, 2), (0 + 63 + np.hypot(63, 47) + 47) / 4),
 ])
@@ -67,31 +67,31 @@ def test_corner_error_is_the_mean_distance(H_est, expected):
 
 
 @given(homographies(), st.floats(0.01, 100) | st.floats(-100, -0.01))
-def test_normalized_takes_the_scale_away(H, factor):
+def test_normalization_removes_the_scale(H, factor):
     np.testing.assert_allclose(geometry.normalize_homography(H * factor), H, atol=1e-9)
 
 
-@pytest.mark.parametrize('bad, message', [
+@pytest.mark.parametrize('matrix, message', [
     (np.eye(2), r'\(3, 3\), got \(2, 2\)'),
     (np.full((3, 3), np.nan), 'finite'),
     (np.diag([1, 1, 0]), 'origin'),
     (np.diag([1, 0, 1]), 'singular'),
     (np.ones((3, 3)), 'singular'),
 ])
-def test_what_is_no_homography_is_refused(bad, message):
+def test_invalid_homographies_are_rejected(matrix, message):
     with pytest.raises(GeometryError, match=message):
-        geometry.normalize_homography(bad)
+        geometry.normalize_homography(matrix)
 
 
-def test_points_of_a_wrong_shape_are_refused():
+def test_points_of_a_wrong_shape_are_rejected():
     with pytest.raises(GeometryError, match=r'\(N, 2\), got \(3,\)'):
         geometry.transform_points(EYE, [1, 2, 3])
 
 
 @given(homographies())
 def test_four_corners_determine_the_homography(H):
-    again = geometry.from_corners(CORNERS, geometry.transform_points(H, CORNERS))
-    np.testing.assert_allclose(again, H, atol=1e-8)
+    estimated = geometry.from_corners(CORNERS, geometry.transform_points(H, CORNERS))
+    np.testing.assert_allclose(estimated, H, atol=1e-8)
 
 
 @pytest.mark.parametrize('corners, message', [
@@ -99,15 +99,15 @@ def test_four_corners_determine_the_homography(H):
     (np.zeros((4, 2)), 'line|singular'),
     (np.array([(0, 0), (1, 0), (2, 0), (0, 1)]), 'line|singular'),
 ])
-def test_corners_that_determine_nothing_are_refused(corners, message):
+def test_degenerate_corners_are_rejected(corners, message):
     with pytest.raises(GeometryError, match=message):
         geometry.from_corners(corners, CORNERS)
 
 
 @given(homographies(), homographies())
 def test_products_compose(first, second):
-    there = geometry.transform_points(second, geometry.transform_points(first, CORNERS))
-    np.testing.assert_allclose(geometry.transform_points(second @ first, CORNERS), there,
+    expected = geometry.transform_points(second, geometry.transform_points(first, CORNERS))
+    np.testing.assert_allclose(geometry.transform_points(second @ first, CORNERS), expected,
                                atol=1e-9)
 
 
@@ -115,13 +115,13 @@ def test_products_compose(first, second):
 @given(homographies())
 def test_warp_then_inverse_is_the_identity(H):
     image = scene()
-    there = geometry.warp(image, H, SIZE, cv2.INTER_CUBIC)
-    back = geometry.warp(there, np.linalg.inv(H), SIZE, cv2.INTER_CUBIC)
-    covered = geometry.coverage(H, SIZE, SIZE).astype(np.float32)
-    kept = geometry.warp(covered, np.linalg.inv(H), SIZE) > 0.999
+    warped = geometry.warp(image, H, SIZE, cv2.INTER_CUBIC)
+    restored = geometry.warp(warped, np.linalg.inv(H), SIZE, cv2.INTER_CUBIC)
+    coverage = geometry.coverage(H, SIZE, SIZE).astype(np.float32)
+    kept = geometry.warp(coverage, np.linalg.inv(H), SIZE) > 0.999
     kept = cv2.erode(kept.astype(np.uint8), np.ones((9, 9)), borderValue=0).astype(bool)
     assert kept.any()
-    np.testing.assert_allclose(back[kept], image[kept], atol=0.1 * image.std())
+    np.testing.assert_allclose(restored[kept], image[kept], atol=0.1 * image.std())
 
 
 def test_warp_moves_pixels_and_keeps_the_type():
@@ -133,11 +133,11 @@ def test_warp_moves_pixels_and_keeps_the_type():
     assert moved[0, 0] == moved[49, 69] == 7
 
 
-def test_stretch_is_what_resize_does():
+def test_stretch_is_the_mapping_of_resize():
     image = scene()
-    stretched = geometry.warp(image, geometry.stretch(SIZE, (128, 144)), (128, 144))
+    warped = geometry.warp(image, geometry.stretch(SIZE, (128, 144)), (128, 144))
     resized = cv2.resize(image, (128, 144), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(stretched[4:-4, 4:-4], resized[4:-4, 4:-4], atol=0.05)
+    np.testing.assert_allclose(warped[4:-4, 4:-4], resized[4:-4, 4:-4], atol=0.05)
 
 
 @pytest.mark.parametrize('H, expected', [
@@ -146,20 +146,20 @@ def test_stretch_is_what_resize_does():
     (geometry.translation(0.5, 0), 63 * 48),  # a half pixel at each side lacks a neighbour
     (geometry.translation(100, 0), 0),
 ])
-def test_coverage_counts_the_pixels_that_are_seen(H, expected):
+def test_coverage_has_the_expected_area(H, expected):
     assert geometry.coverage(H, SIZE, SIZE).sum() == expected
 
 
 @given(homographies())
-def test_coverage_is_where_a_warp_leaves_no_border(H):
+def test_coverage_contains_no_border_pixels_of_a_warp(H):
     ones = np.ones((SIZE[1], SIZE[0]), np.float32)
-    seen = geometry.warp(ones, H, SIZE)
-    assert (seen[geometry.coverage(H, SIZE, SIZE)] > 0.9).all()
-    assert geometry.coverage(H, SIZE, SIZE)[seen > 0.999].mean() > 0.95
+    warped = geometry.warp(ones, H, SIZE)
+    assert (warped[geometry.coverage(H, SIZE, SIZE)] > 0.9).all()
+    assert geometry.coverage(H, SIZE, SIZE)[warped > 0.999].mean() > 0.95
 
 
 @given(homographies(), st.sampled_from([0.25, 0.5, 2.0]), st.sampled_from([0.5, 3.0]))
-def test_rescaled_follows_the_resized_images(H, thermal_scale, rgb_scale):
+def test_a_rescaled_homography_maps_between_resized_images(H, thermal_scale, rgb_scale):
     point = np.array([[20.0, 30.0]])  # in the full thermal image
     small = (point + 0.5) * thermal_scale - 0.5
     H_small = geometry.rescale_homography(H, thermal_scale, rgb_scale)
@@ -168,9 +168,10 @@ def test_rescaled_follows_the_resized_images(H, thermal_scale, rgb_scale):
 
 
 @given(homographies())
-def test_rescaled_there_and_back_is_the_identity(H):
-    there = geometry.rescale_homography(H, (0.5, 0.25), 3.0)
-    np.testing.assert_allclose(geometry.rescale_homography(there, (2.0, 4.0), 1 / 3), H, atol=1e-9)
+def test_rescaling_can_be_inverted(H):
+    rescaled = geometry.rescale_homography(H, (0.5, 0.25), 3.0)
+    np.testing.assert_allclose(geometry.rescale_homography(rescaled, (2.0, 4.0), 1 / 3), H,
+                               atol=1e-9)
 
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
@@ -190,14 +191,16 @@ def test_rig_homography_is_exact_on_its_plane(point_m):
 
 def test_rig_of_coinciding_cameras_is_the_change_of_intrinsics():
     H = geometry.from_rig(K_WIDE, K, EYE, np.zeros(3))
-    np.testing.assert_allclose(H, geometry.normalize_homography(K @ np.linalg.inv(K_WIDE)), atol=1e-12)
+    expected = geometry.normalize_homography(K @ np.linalg.inv(K_WIDE))
+    np.testing.assert_allclose(H, expected, atol=1e-12)
 
 
 def test_parallax_falls_with_distance():
     t = np.array([0.2, 0, 0])
-    at = {d: geometry.transform_points(geometry.from_rig(K, K, EYE, t, d), [(320, 240)])[0, 0]
-          for d in (2.0, 10.0, np.inf)}
-    assert at == pytest.approx({2.0: 370, 10.0: 330, np.inf: 320})  # f b / d
+    mapped_x_px = {
+        d: geometry.transform_points(geometry.from_rig(K, K, EYE, t, d), [(320, 240)])[0, 0]
+        for d in (2.0, 10.0, np.inf)}
+    assert mapped_x_px == pytest.approx({2.0: 370, 10.0: 330, np.inf: 320})  # f b / d
 
 
 @pytest.mark.parametrize('change, message', [
@@ -208,7 +211,7 @@ def test_parallax_falls_with_distance():
     ({'plane_distance_m': float('nan')}, 'positive'),
     ({'K_rgb': np.zeros((3, 3))}, 'origin'),
 ])
-def test_rigs_that_cannot_be_are_refused(change, message):
+def test_invalid_rigs_are_rejected(change, message):
     rig = {'K_thermal': K, 'K_rgb': K, 'R_thermal_to_rgb': EYE, 't_thermal_to_rgb_m': np.zeros(3)}
     with pytest.raises(GeometryError, match=message):
         geometry.from_rig(**{**rig, **change})
@@ -227,12 +230,12 @@ def test_rigs_that_cannot_be_are_refused(change, message):
     (np.full((3, 3), np.nan), 'finite'),
     (np.zeros((3, 3)), 'origin'),
 ])
-def test_implausible_views_are_named(H, reason):
-    found = geometry.check(H, SIZE, SIZE)
-    assert reason in found and bool(found) == bool(reason)
+def test_the_reason_for_an_implausible_homography_is_named(H, reason):
+    result = geometry.check(H, SIZE, SIZE)
+    assert reason in result and bool(result) == bool(reason)
 
 
-def test_scale_is_judged_against_the_sizes():
+def test_the_scale_limit_is_relative_to_the_sizes():
     small, large = (160, 120), (1920, 1080)
     assert geometry.check(geometry.stretch(small, large), small, large) == ''
 
@@ -246,13 +249,13 @@ def test_a_narrow_thermal_view_within_a_wide_one_overlaps_fully():
     (np.eye(3), 1.0),
     (geometry.scaling(2.0, 0.5), 1.0),
     (geometry.rotation(0.3, (5, 9)) @ geometry.scaling(3.0, 3.0), 3.0),
-    (7.0 * geometry.scaling(2.0, 2.0), 2.0),  # a homography has no scale of its own
+    (7.0 * geometry.scaling(2.0, 2.0), 2.0),  # the matrix scale has no effect
 ])
-def test_the_scale_in_the_middle_of_known_mappings(H, scale):
+def test_the_scale_at_the_centre_of_known_mappings(H, scale):
     assert geometry.scale_at_centre(H, (640, 480)) == pytest.approx(scale)
 
 
-def test_the_scale_in_the_middle_is_that_of_a_small_square_there():
+def test_the_scale_at_the_centre_is_that_of_a_small_square():
     H = geometry.from_corners(geometry.corners_px((480, 360)),
                               np.array([(29, 129), (366, 130), (613, 195), (96, 197)]))
     assert np.linalg.det(H[:2, :2]) < 0  # mirrored at the origin, though not in the image

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every encoding against hand-written pixels, sizes that do not add up, compressed images."""
+"""All encodings against known pixels, inconsistent sizes, compressed images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ivf_ros.images import ImageError
 import numpy as np
 import pytest
 
-BUFFERS = {  # how message data may arrive
+BUFFERS = {  # types of message data
     'bytes': bytes,
     'bytearray': bytearray,
     'memoryview': memoryview,
@@ -27,7 +27,7 @@ GRAY = {
     '32FC1': np.float32, '64FC1': np.float64,
 }
 
-# encoding -> bytes of one pixel whose red is 10, green 20, blue 30 (and alpha 99)
+# encoding -> bytes of one pixel with red 10, green 20, blue 30 (and alpha 99)
 COLOUR_PIXEL = {
     'bgr8': [30, 20, 10], '8UC3': [30, 20, 10], 'rgb8': [10, 20, 30],
     'bgra8': [30, 20, 10, 99], 'rgba8': [10, 20, 30, 99],
@@ -55,7 +55,7 @@ def test_gray_keeps_its_values_and_type(encoding, dtype, padding, bigendian):
     image = images.decode(encoding, data, 6, 4, step, bigendian)
     assert image.dtype == dtype and image.dtype.isnative
     np.testing.assert_array_equal(image, expected)
-    cv2.resize(image, (3, 2))  # OpenCV takes it as it is
+    cv2.resize(image, (3, 2))  # OpenCV accepts it
 
 
 @pytest.mark.parametrize('encoding, pixel', COLOUR_PIXEL.items())
@@ -89,7 +89,7 @@ def test_a_mosaic_of_one_colour_becomes_that_colour(pattern, bits, order):
     assert (image == [value['b'], value['g'], value['r']]).all()
 
 
-# BT.601 with limited range: red is Y 82, U 90, V 240; U and V differ, so a swap would show.
+# BT.601 with limited range: red is Y 82, U 90, V 240. U and V differ, which reveals a swap.
 RED = {'y': 82, 'u': 90, 'v': 240}
 
 
@@ -158,7 +158,7 @@ def test_a_padded_view_works_in_opencv():
     (('mono16', bytes(16), 4, 2, 7), ['8 bytes', 'step is 7']),  # step below a row
     (('mono8', bytes(11), 4, 3), ['expected 12', 'got 11']),  # truncated
     (('mono8', bytes(13), 4, 3), ['expected 12', 'got 13']),  # too long
-    (('bgr8', bytes(12), 4, 3), ['expected 36', 'got 12']),  # gray data called colour
+    (('bgr8', bytes(12), 4, 3), ['expected 36', 'got 12']),  # gray data labelled as colour
     (('mono8', bytes(0), 4, 3), ['expected 12', 'got 0']),  # empty
     (('mono8', bytes(22), 4, 3, 8), ['expected 24', '3 rows of 8', 'got 22']),  # last row unpadded
     (('yuv422', bytes(30), 5, 3), ['5x3', 'even']),  # odd width
@@ -168,7 +168,7 @@ def test_a_padded_view_works_in_opencv():
     (('mono8', [1, 2, 3, 4], 2, 2), ['list']),  # not a buffer
     (('mono8', np.zeros((4, 4), np.uint8)[:, ::2], 2, 4), ['contiguous']),  # strided buffer
 ])
-def test_what_does_not_add_up_is_refused_with_both_numbers(arguments, words):
+def test_inconsistent_messages_are_rejected_with_both_numbers(arguments, words):
     with pytest.raises(ImageError) as error:
         images.decode(*arguments)
     for word in words:
@@ -215,10 +215,10 @@ def test_encode_does_not_copy():
     (_gray(np.int32), None),  # no such encoding
     (_gray(np.uint8, (4, 6, 4)), None),  # alpha is never published
     (_gray(np.uint8, (0, 6)), None),  # empty
-    (_gray(np.uint8), 'mono16'),  # the type contradicts the name
+    (_gray(np.uint8), 'mono16'),  # the dtype contradicts the name
     (_gray(np.float32, (4, 6, 3)), None),
 ])
-def test_encode_refuses_what_has_no_encoding(image, encoding):
+def test_encode_rejects_arrays_without_an_encoding(image, encoding):
     with pytest.raises(ImageError, match='cannot publish'):
         images.encode(image, encoding)
 
@@ -233,7 +233,7 @@ def _smooth(dtype, shape, top) -> np.ndarray:
     _smooth(np.uint8, (20, 30), 250), _smooth(np.uint16, (20, 30), 60000),
     _smooth(np.uint8, (20, 30, 3), 250), _smooth(np.uint16, (20, 30, 3), 60000),
 ])
-def test_png_loses_nothing(image):
+def test_png_is_lossless(image):
     message_format, data = images.encode_compressed(image, 'png')
     message = array('B')
     message.frombytes(data)
@@ -243,7 +243,7 @@ def test_png_loses_nothing(image):
 
 
 @pytest.mark.parametrize('shape', [(40, 60), (40, 60, 3)])
-def test_jpeg_is_close_and_keeps_gray_gray(shape):
+def test_jpeg_is_close_and_preserves_gray(shape):
     image = _smooth(np.uint8, shape, 250)
     decoded = images.decode_compressed(*images.encode_compressed(image, 'jpeg', quality=95))
     assert decoded.shape == shape
@@ -254,7 +254,7 @@ BLUE = np.tile(np.array([255, 0, 0], np.uint8), (16, 16, 1))
 
 
 @pytest.mark.parametrize('message_format, blue_channel', [
-    ('jpeg', 0), ('png', 0), ('', 0),  # cameras that name only the codec
+    ('jpeg', 0), ('png', 0), ('', 0),  # cameras that state only the codec
     ('bgr8; jpeg compressed bgr8', 0), ('rgb8; jpeg compressed bgr8', 0),  # image_transport
     ('rgb8; png compressed bgr8', 0), ('bgra8; png compressed bgr8', 0),
     ('rgb8; jpeg compressed ', 2),  # the file holds red and blue exchanged
@@ -278,7 +278,7 @@ def test_a_compressed_mosaic_becomes_bgr():
     assert (images.decode_compressed('bayer_rggb8; png compressed ', data) == [30, 20, 10]).all()
 
 
-def test_zeros_after_a_jpeg_file_are_no_truncation():
+def test_zeros_after_a_jpeg_file_are_accepted():
     data = bytes(images.encode_compressed(BLUE, 'jpeg').data) + bytes(100)
     assert images.decode_compressed('jpeg', data).shape == BLUE.shape
 
@@ -306,12 +306,12 @@ def test_compressed_depth_is_refused():
 
 @pytest.mark.parametrize('image, codec', [
     (_gray(np.uint16), 'jpeg'), (_gray(np.float32), 'png'), (_gray(np.uint8), 'webp')])
-def test_encode_compressed_refuses_what_the_codec_cannot_hold(image, codec):
+def test_encode_compressed_rejects_unsupported_arrays(image, codec):
     with pytest.raises(ImageError):
         images.encode_compressed(image, codec)
 
 
-def test_as_bgr8_returns_a_bgr8_image_itself():
+def test_as_bgr8_returns_a_bgr8_image_without_a_copy():
     assert images.as_bgr8(BLUE) is BLUE
 
 
@@ -328,7 +328,7 @@ def test_as_bgr8_scales_to_8_bit(image, white_level, expected):
 
 
 @pytest.mark.parametrize('image', [_gray(np.float32), _gray(np.uint8, (4, 6, 4))])
-def test_as_bgr8_refuses_what_no_colour_camera_sends(image):
+def test_as_bgr8_rejects_other_arrays(image):
     with pytest.raises(ImageError):
         images.as_bgr8(image)
 

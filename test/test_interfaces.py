@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The messages that the wheels lack: same fields, same hashes, and they travel."""
+"""Message packages that the wheels lack: fields, type hashes and transport."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 
 DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
 HEADER = 'std_msgs/Header header'
-# Upstream's fields in upstream's order: they are what goes over the wire.
+# Fields of the upstream packages in upstream order, which defines the serialisation.
 FIELDS = {
     'vision_msgs/msg/Point2D.msg': ['float64 x', 'float64 y'],
     'vision_msgs/msg/Pose2D.msg': ['vision_msgs/Point2D position', 'float64 theta'],
@@ -44,7 +44,7 @@ FIELDS = {
     'composition_interfaces/srv/ListNodes.srv': [
         '---', 'string[] full_node_names', 'uint64[] unique_ids'],
 }
-# The hashes of the upstream packages: two processes talk to each other only if these are equal.
+# Hashes of the upstream packages: two processes can communicate only if these are equal.
 UPSTREAM_HASHES = {
     'vision_msgs/msg/Detection2DArray':
         '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
@@ -58,8 +58,8 @@ built_here = pytest.mark.skipif(
     not (SHARE / 'vision_msgs' / rosidl.STAMP).is_file(),
     reason='the message packages were not built by this package but come with ROS 2')
 
-# Runs in a process of its own: publishes until somebody closes its standard input, and answers
-# one service.
+# Runs in a separate process: publishes until its standard input is closed, and answers one
+# service.
 PEER = """
 from composition_interfaces.srv import LoadNode
 import rclpy
@@ -98,7 +98,7 @@ except rclpy.executors.ExternalShutdownException:
 
 @pytest.fixture
 def peer(live_graph, monkeypatch):
-    """Run the other process on the domain of the live graph."""
+    """Run the peer process on the domain of the live graph."""
     pytest.importorskip('vision_msgs', reason='vision_msgs is not installed')
     monkeypatch.setenv('ROS_DOMAIN_ID', str(live_graph.context.get_domain_id()))
     with subprocess.Popen([sys.executable, '-c', PEER], stdin=subprocess.PIPE) as process:
@@ -142,7 +142,7 @@ def test_the_ament_index_lists_every_definition(name):
 
 
 @built_here
-def test_nothing_is_built_twice(tmp_path):
+def test_an_existing_build_is_not_repeated(tmp_path):
     assert not rosidl.build(DEFINITIONS / 'vision_msgs', tmp_path / 'log')
     assert not (tmp_path / 'log').exists()
 
@@ -159,7 +159,7 @@ def test_a_wrong_definition_is_one_line_and_a_log(tmp_path, capfd):
     assert not (SHARE / 'wrong_msgs').exists()
 
 
-def test_a_message_travels_to_another_process_under_the_hash_of_upstream(peer):
+def test_a_message_reaches_another_process_with_the_upstream_hash(peer):
     messages = import_module('vision_msgs.msg')
     received: list = []
     from rclpy.qos import DurabilityPolicy, QoSProfile

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes and evaluation hand the networks the same arrays, from the raw counts of the camera."""
+"""Nodes and evaluation pass the same arrays to the networks, from the counts of the camera."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SIZES = [(640, 480), (320, 240), (160, 120), (80, 60)]
 TYPES = [np.uint8, np.uint16, np.float32]
 
 
-def pair_of(size, dtype):
-    """Return a night scene: thermal of this size and type, noisy RGB of 640 x 480."""
+def make_pair(size, dtype):
+    """Return a night scene: thermal of this size and dtype, and noisy RGB of 640 x 480."""
     random = np.random.default_rng(7)
     heat = cv2.resize(random.uniform(0, 1, (15, 20)).astype(np.float32), size,
                       interpolation=cv2.INTER_CUBIC)
-    heat[size[1] // 2:, size[0] // 2:size[0] // 2 + size[0] // 20] += 1.5  # somebody
+    heat[size[1] // 2:, size[0] // 2:size[0] // 2 + size[0] // 20] += 1.5  # a person
     heat += random.normal(0, 0.01, heat.shape).astype(np.float32)
     thermal = {np.uint8: lambda: np.clip(heat * 80 + 40, 0, 255).astype(np.uint8),
                np.uint16: lambda: np.clip(heat * 400 + 7300, 0, 65535).astype(np.uint16),
@@ -39,20 +39,20 @@ def pair_of(size, dtype):
     return thermal, rgb
 
 
-def homography_of(size):
-    """Return a rig that covers most of RGB: turned, shifted, scaled."""
+def make_homography(size):
+    """Return a homography with rotation, shift and scale; thermal covers most of RGB."""
     return geometry.translation(14.5, -9.25) @ geometry.rotation(0.03, (320, 240)) \
         @ geometry.stretch(size, RGB_SIZE)
 
 
-def evaluated(thermal, rgb, H) -> AlignedPair:
+def align_for_evaluation(thermal, rgb, H) -> AlignedPair:
     return read_aligned(Sample('made', '1', thermal, rgb, H_thermal_to_rgb=H))
 
 
-# What is stacked
+# Selection and stacking of images
 
 
-def test_a_network_of_three_channels_gets_the_image_and_one_of_four_thermal_too():
+def test_thermal_is_stacked_for_four_channels_only():
     bgr = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     thermal = np.full((2, 4), 9, np.uint8)
     assert stack_channels(bgr, None, 3, ValueError) is bgr
@@ -75,7 +75,7 @@ def test_each_name_of_an_input_selects_its_images():
     np.testing.assert_array_equal(fused, fusion.create('average').fuse(thermal, rgb))
 
 
-def test_both_cameras_are_used_only_where_both_are_there_and_fusion_trusts_thermal():
+def test_both_cameras_are_used_only_if_available_and_fused():
     rgb, thermal = np.full((32, 8, 3), 30, np.uint8), np.zeros((32, 8), np.uint8)
     fused = rgb + 1
     assert PerceptionInputs(fused, rgb, thermal).images() == (rgb, thermal)
@@ -86,27 +86,27 @@ def test_both_cameras_are_used_only_where_both_are_there_and_fusion_trusts_therm
         assert inputs.images() == (inputs.fused,)
 
 
-# Node and evaluation
+# Nodes and evaluation
 
 
 class Spy:
-    """A detector or segmenter that keeps what it is given."""
+    """A detector or segmenter that records its inputs."""
 
     takes_thermal = True
     weight_files = ()
 
     def __init__(self, result):
-        self.given, self._result = [], result
+        self.inputs, self._result = [], result
 
     def detect(self, *images):
-        self.given.append(images)
+        self.inputs.append(images)
         return self._result
 
     segment = detect
 
 
 def live_inputs(live_graph, thermal, rgb, H):
-    """Play a pair through the real nodes; return what the networks are given, and the fused."""
+    """Send a pair through the nodes; return the inputs of both networks and the fused image."""
     from ivf_ros.nodes.graph import messages
     from ivf_ros.nodes.detection_node import DetectionNode
     from ivf_ros.nodes.fusion_node import FusionNode
@@ -142,50 +142,50 @@ def live_inputs(live_graph, thermal, rgb, H):
                   for stream in ('thermal', 'rgb')]
     stamp_ns = 10 ** 18
 
-    def play():
+    def publish_pair():
         nonlocal stamp_ns
         stamp_ns += 100_000_000
         for publisher, image in zip(publishers, (thermal, rgb)):
             publisher.publish(messages.image_to_message(Frame(image, stamp_ns, 'optical')))
 
-    def both_had(spy):
-        return any(len(images) == 2 for images in spy.given)
+    def got_both_images(spy):
+        return any(len(images) == 2 for images in spy.inputs)
 
     for _ in range(200):
-        play()
-        if wait_until(lambda: both_had(detector) and both_had(segmenter), 0.1):
+        publish_pair()
+        if wait_until(lambda: got_both_images(detector) and got_both_images(segmenter), 0.1):
             break
-    assert both_had(detector) and both_had(segmenter)
-    return [next(images for images in spy.given if len(images) == 2)
+    assert got_both_images(detector) and got_both_images(segmenter)
+    return [next(images for images in spy.inputs if len(images) == 2)
             for spy in (detector, segmenter)], fused[-1]
 
 
 @pytest.mark.parametrize('size', SIZES)
 @pytest.mark.parametrize('dtype', TYPES)
-def test_node_and_evaluation_hand_the_network_the_same_array(live_graph, size, dtype):
-    thermal, rgb = pair_of(size, dtype)
-    H = homography_of(size)
-    expected = select_images(evaluated(thermal, rgb, H), BOTH, fusion.create)
-    given, fused = live_inputs(live_graph, thermal, rgb, H)
-    for images in given:
-        for image, same in zip(images, expected, strict=True):
-            np.testing.assert_array_equal(image, same)
+def test_nodes_and_evaluation_give_the_networks_the_same_arrays(live_graph, size, dtype):
+    thermal, rgb = make_pair(size, dtype)
+    H = make_homography(size)
+    expected = select_images(align_for_evaluation(thermal, rgb, H), BOTH, fusion.create)
+    network_inputs, fused = live_inputs(live_graph, thermal, rgb, H)
+    for images in network_inputs:
+        for image, expected_image in zip(images, expected, strict=True):
+            np.testing.assert_array_equal(image, expected_image)
     np.testing.assert_array_equal(
-        fused, select_images(evaluated(thermal, rgb, H), 'average', fusion.create)[0])
-    # The contrast that the camera delivers arrives, whatever the width of its image.
-    coverage = evaluated(thermal, rgb, H).coverage
-    assert given[0][1][coverage].std() == pytest.approx(Agc()(thermal).std(), rel=0.15)
+        fused, select_images(align_for_evaluation(thermal, rgb, H), 'average', fusion.create)[0])
+    # The contrast of the thermal image is kept at any size.
+    coverage = align_for_evaluation(thermal, rgb, H).coverage
+    assert network_inputs[0][1][coverage].std() == pytest.approx(Agc()(thermal).std(), rel=0.15)
 
 
 @pytest.mark.parametrize('mode', AGC_MODES)
-def test_every_gain_mode_is_applied_once_by_the_live_node(live_graph, mode):
+def test_the_fusion_node_applies_the_gain_control_once_in_every_mode(live_graph, mode):
     from ivf_ros.nodes.graph import messages
     from ivf_ros.nodes.fusion_node import FusionNode
     from ivf_ros.nodes.graph.messages import Homography, Stamped
     from ivf_ros.types import Frame
     from rclpy.parameter import Parameter
 
-    thermal, rgb = pair_of(RGB_SIZE, np.uint16)
+    thermal, rgb = make_pair(RGB_SIZE, np.uint16)
     agc = {'mode': mode, 'fixed_low_counts': 7200.0, 'fixed_high_counts': 8200.0}
     node = live_graph.add(FusionNode, None, parameter_overrides=[
         Parameter('fusion.method', value='average'),
@@ -209,6 +209,6 @@ def test_every_gain_mode_is_applied_once_by_the_live_node(live_graph, mode):
             Stamped(Homography(np.eye(3), RGB_SIZE), stamp_ns, 'optical')))
         for topic, image in (('thermal/image_raw', thermal), ('rgb/image_raw', rgb)):
             publishers[topic].publish(messages.image_to_message(Frame(image, stamp_ns, 'o')))
-        if wait_until(lambda: any(np.array_equal(one.image, expected) for one in fused), 0.1):
+        if wait_until(lambda: any(np.array_equal(frame.image, expected) for frame in fused), 0.1):
             break
-    assert any(np.array_equal(one.image, expected) for one in fused)
+    assert any(np.array_equal(frame.image, expected) for frame in fused)

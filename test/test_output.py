@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""No command removes or overwrites what it did not make."""
+"""No command removes or overwrites files of other origin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ivf_ros.output import OutputError
 import numpy as np
 import pytest
 
-MINE = 'written by the user'
+USER_TEXT = 'written by the user'
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def pair(tmp_path):
     return paths
 
 
-def content_of(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes()
             for path in sorted(folder.rglob('*')) if path.is_file()}
 
 
-def pairs_in(folder: Path) -> Path:
+def write_pairs(folder: Path) -> Path:
     """Write a data set of three aligned pairs."""
     random = np.random.default_rng(0)
     for stream in ('ir', 'vi'):
@@ -51,7 +51,7 @@ def pairs_in(folder: Path) -> Path:
 # Folders
 
 
-def test_a_new_or_empty_folder_is_marked_and_taken_again_by_the_same_command(tmp_path):
+def test_a_new_or_empty_folder_is_marked_and_can_be_reused_by_the_same_command(tmp_path):
     output.open_folder(tmp_path / 'a' / 'b', 'demo')
     output.open_folder(tmp_path / 'a' / 'b', 'demo')
     (tmp_path / 'empty').mkdir()
@@ -61,14 +61,14 @@ def test_a_new_or_empty_folder_is_marked_and_taken_again_by_the_same_command(tmp
 
 
 @pytest.mark.parametrize('mark', [None, '', 'no json', '[]', '{"made": 1}'])
-def test_a_folder_of_somebody_else_is_refused(mark, tmp_path):
-    (tmp_path / 'thesis.tex').write_text(MINE)
+def test_an_unmarked_folder_is_rejected(mark, tmp_path):
+    (tmp_path / 'thesis.tex').write_text(USER_TEXT)
     if mark is not None:
         (tmp_path / output.MARK).write_text(mark)
-    before = content_of(tmp_path)
+    before = read_files(tmp_path)
     with pytest.raises(OutputError, match='holds something else'):
         output.open_folder(tmp_path, 'demo')
-    assert content_of(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 @pytest.mark.parametrize('source', ['{0}', '{0}/bag', '{0}/ir,{0}/vi', '{0}/../out/bag'])
@@ -81,7 +81,7 @@ def test_a_source_inside_the_output_folder_is_refused(source, tmp_path):
         output.open_folder(out, 'demo', [source.format(out)])
 
 
-def test_a_source_beside_the_output_folder_is_none_of_its_business(tmp_path):
+def test_a_source_outside_the_output_folder_is_allowed(tmp_path):
     (tmp_path / 'data').mkdir()
     output.open_folder(tmp_path / 'data' / 'out', 'demo',
                        [tmp_path / 'data', 'simulator:seed=1', 'a,b'])
@@ -91,10 +91,10 @@ def test_only_marked_folders_are_removed(tmp_path):
     output.remove_marked_folder(tmp_path / 'nothing')
     bag = tmp_path / 'bag'
     bag.mkdir()
-    (bag / 'metadata.yaml').write_text(MINE)
+    (bag / 'metadata.yaml').write_text(USER_TEXT)
     with pytest.raises(OutputError, match='was not made by ivf'):
         output.remove_marked_folder(bag)
-    assert (bag / 'metadata.yaml').read_text() == MINE
+    assert (bag / 'metadata.yaml').read_text() == USER_TEXT
     output.write_mark(bag, 'demo')
     output.remove_marked_folder(bag)
     assert not bag.exists()
@@ -142,16 +142,16 @@ COMMANDS = tuple(file_commands('', '', ''))
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_a_file_of_the_user_is_not_overwritten_and_an_own_one_is(command, pair, tmp_path, capsys):
+def test_a_user_file_is_kept_and_a_marked_file_is_overwritten(command, pair, tmp_path, capsys):
     out = tmp_path / 'out.png'
-    out.write_text(MINE)
+    out.write_text(USER_TEXT)
     arguments = file_commands(*pair, str(out))[command]
     assert cli.main(arguments) == 1
     assert 'exists and was not made by ivf' in capsys.readouterr().err
-    assert out.read_text() == MINE
+    assert out.read_text() == USER_TEXT
     cli.main([*arguments, '--overwrite'])
     first = out.read_bytes()
-    assert first != MINE.encode()
+    assert first != USER_TEXT.encode()
     cli.main(arguments)
     assert out.read_bytes() == first
 
@@ -159,10 +159,10 @@ def test_a_file_of_the_user_is_not_overwritten_and_an_own_one_is(command, pair, 
 @pytest.mark.parametrize('command', COMMANDS)
 @pytest.mark.parametrize('overwrite', [(), ('--overwrite',)])
 def test_an_input_is_never_overwritten(command, overwrite, pair, tmp_path, capsys):
-    before = content_of(tmp_path)
+    before = read_files(tmp_path)
     assert cli.main([*file_commands(*pair, pair[1])[command], *overwrite]) == 1
     assert 'is an input' in capsys.readouterr().err
-    assert content_of(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
@@ -173,52 +173,52 @@ def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
 
 
 @pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='export needs PyTorch')
-def test_export_leaves_models_of_the_user_alone(tmp_path, capsys):
+def test_export_does_not_overwrite_models_of_the_user(tmp_path, capsys):
     out = tmp_path / 'model.onnx'
-    out.write_text(MINE)
+    out.write_text(USER_TEXT)
     assert cli.main(['export', 'detection', '--out', str(out)]) == 1
-    assert out.read_text() == MINE
+    assert out.read_text() == USER_TEXT
     assert 'exists and was not made by ivf' in capsys.readouterr().err
 
 
-def test_evaluate_leaves_what_is_in_the_folder_alone(tmp_path, capsys):
-    data, out = pairs_in(tmp_path / 'data'), tmp_path / 'out'
+def test_evaluate_does_not_touch_foreign_folders(tmp_path, capsys):
+    data, out = write_pairs(tmp_path / 'data'), tmp_path / 'out'
     arguments = ['evaluate', str(data), '--stage', 'fusion', '--methods', 'average', '--metrics',
                  'EN', '--jobs', '1', '--out']
     out.mkdir()
-    (out / 'summary.json').write_text(MINE)
+    (out / 'summary.json').write_text(USER_TEXT)
     for folder in (out, data, tmp_path):
-        before = content_of(tmp_path)
+        before = read_files(tmp_path)
         assert cli.main([*arguments, str(folder), '--restart']) == 1
-        assert content_of(tmp_path) == before
+        assert read_files(tmp_path) == before
     (out / 'summary.json').unlink()
     assert cli.main([*arguments, str(out)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='training needs PyTorch')
-def test_train_leaves_what_is_there_alone(tmp_path, capsys):
-    data, out = pairs_in(tmp_path / 'data'), tmp_path / 'out'
+def test_train_does_not_touch_foreign_files(tmp_path, capsys):
+    data, out = write_pairs(tmp_path / 'data'), tmp_path / 'out'
     weights = tmp_path / 'mine.safetensors'
-    weights.write_text(MINE)
+    weights.write_text(USER_TEXT)
     out.mkdir()
-    (out / 'checkpoint.pt').write_text(MINE)
+    (out / 'checkpoint.pt').write_text(USER_TEXT)
     arguments = ['train', 'registration-fast', '--data', str(data), '--set', 'steps=1', '--out']
     for folder in (out, data, tmp_path):
-        before = content_of(tmp_path)
+        before = read_files(tmp_path)
         assert cli.main([*arguments, str(folder)]) == 1
-        assert content_of(tmp_path) == before
+        assert read_files(tmp_path) == before
     assert cli.main([*arguments, str(tmp_path / 'new'), '--weights', str(weights)]) == 1
     assert 'exists and was not made by ivf' in capsys.readouterr().err
-    assert weights.read_text() == MINE
+    assert weights.read_text() == USER_TEXT
 
 
 @pytest.mark.live
 @pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='the demo needs rclpy')
-def test_the_demo_leaves_its_source_and_the_files_of_the_user_alone(tmp_path):
+def test_the_demo_does_not_touch_its_source_or_files_of_the_user(tmp_path):
     bag = tmp_path / 'bag'
     bag.mkdir()
-    (bag / 'metadata.yaml').write_text(MINE)
-    before = content_of(tmp_path)
+    (bag / 'metadata.yaml').write_text(USER_TEXT)
+    before = read_files(tmp_path)
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(next(DOMAIN_IDS)),
                    'PYTHONPATH': str(REPOSITORY)}
 
@@ -229,6 +229,6 @@ def test_the_demo_leaves_its_source_and_the_files_of_the_user_alone(tmp_path):
             check=False)
 
     for arguments in (('--source', 'bag', '--out', '.'), ('--out', '.'), ('--out', 'bag')):
-        ended = demo(*arguments)
-        assert ended.returncode == 1 and len(ended.stderr.strip().splitlines()) <= 2
-        assert content_of(tmp_path) == before
+        result = demo(*arguments)
+        assert result.returncode == 1 and len(result.stderr.strip().splitlines()) <= 2
+        assert read_files(tmp_path) == before

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What package.xml, setup.py and setup.cfg say agrees with each other and with the package."""
+"""Consistency of package.xml, setup.py, setup.cfg and the package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import sys
 from xml.etree import ElementTree
 
 import ivf_ros
+from ivf_ros.bootstrap import LINTERS
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MANIFEST = ElementTree.parse(REPOSITORY / 'package.xml').getroot()
@@ -22,15 +24,15 @@ SETUP_CFG.read(REPOSITORY / 'setup.cfg')
 MODULES = sorted((REPOSITORY / 'ivf_ros').rglob('*.py'))
 SOURCES = [*MODULES, *sorted((REPOSITORY / 'test').glob('*.py')),
            *sorted((REPOSITORY / 'launch').glob('*.py')), REPOSITORY / 'setup.py']
-# ROS packages whose modules a module of this package may import without a depend of their own:
-# they come with rclpy, and tf2_ros, cv_bridge are used only where they are installed.
-COME_WITH_OTHERS = {'builtin_interfaces', 'rosgraph_msgs'}
+# ROS packages that may be imported without a depend entry, because rclpy depends on them. tf2_ros
+# and cv_bridge are used only if they are installed.
+INDIRECT_DEPENDENCIES = {'builtin_interfaces', 'rosgraph_msgs'}
 ROS_MODULES = re.compile(r'rclpy|launch|launch_ros|\w+_msgs|\w+_interfaces')
 
 
 @pytest.fixture(scope='module')
 def setup_arguments(tmp_path_factory) -> dict[str, str]:
-    """Return what setup.py says about the package, as setuptools understands it."""
+    """Return the metadata in setup.py, as evaluated by setuptools."""
     fields = ['name', 'version', 'license', 'maintainer', 'maintainer-email']
     result = subprocess.run(
         [sys.executable, 'setup.py', '-q', *(f'--{field}' for field in fields)],
@@ -38,14 +40,14 @@ def setup_arguments(tmp_path_factory) -> dict[str, str]:
     return dict(zip(fields, result.stdout.strip().splitlines()[-len(fields):], strict=True))
 
 
-def depends(kind: str) -> set[str]:
-    return {element.text or '' for element in MANIFEST.findall(kind)}
+def depends(tag: str) -> set[str]:
+    return {element.text or '' for element in MANIFEST.findall(tag)}
 
 
 def entry_points() -> dict[str, str]:
     """Return the console scripts that setup.py declares."""
     script = ('import json, setuptools\n'
-              'setuptools.setup = lambda **given: print(json.dumps(given["entry_points"]))\n'
+              'setuptools.setup = lambda **options: print(json.dumps(options["entry_points"]))\n'
               'exec(open("setup.py").read())\n')
     result = subprocess.run([sys.executable, '-c', script], cwd=REPOSITORY, capture_output=True,
                             text=True, timeout=60, check=True)
@@ -78,7 +80,7 @@ def test_every_ros_package_that_is_imported_is_declared():
                 imported.update(alias.name.split('.')[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split('.')[0])
-    used = {name for name in imported if ROS_MODULES.fullmatch(name)} - COME_WITH_OTHERS
+    used = {name for name in imported if ROS_MODULES.fullmatch(name)} - INDIRECT_DEPENDENCIES
     assert used <= depends('exec_depend')
 
 
@@ -92,7 +94,7 @@ def test_every_entry_point_exists():
         assert function in functions, f'{name} needs {target}'
 
 
-def test_executables_go_where_ros2_run_looks():
+def test_executables_are_installed_for_ros2_run():
     directory = f'$base/lib/{MANIFEST.findtext("name")}'
     assert SETUP_CFG['develop']['script_dir'] == directory
     assert SETUP_CFG['install']['install_scripts'] == directory
@@ -102,7 +104,7 @@ def test_the_ament_index_marker_is_there():
     assert (REPOSITORY / 'resource' / 'ivf_ros').is_file()
 
 
-def test_what_the_fleet_relies_on_is_pinned_exactly():
+def test_wheels_and_torch_are_pinned_exactly():
     extras = SETUP_CFG['options.extras_require']
     pinned = [extras[name] for name in extras if name == 'torch' or name.startswith('wheels_')]
     for requirement in ' '.join(pinned).split():
@@ -116,13 +118,15 @@ def test_every_file_names_its_licence(path):
                          '# SPDX-License-Identifier: Apache-2.0']
 
 
-@pytest.mark.parametrize('linter, arguments', [
-    ('flake8', ['ivf_ros', 'test', 'launch', 'setup.py']),
-    ('ruff', ['check', '--no-cache', 'ivf_ros', 'test', 'launch', 'setup.py']),
-    ('mypy', ['--cache-dir', '/dev/null']),
-])
-def test_linters_find_nothing(linter, arguments):
-    pytest.importorskip(linter, reason=f'{linter} is not installed')
-    result = subprocess.run([sys.executable, '-m', linter, *arguments], cwd=REPOSITORY,
+@pytest.mark.parametrize('linter', LINTERS, ids=lambda linter: linter[0])
+def test_linters_find_nothing(linter):
+    pytest.importorskip(linter[0], reason=f'{linter[0]} is not installed')
+    result = subprocess.run([sys.executable, '-m', *linter], cwd=REPOSITORY,
                             capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_pre_commit_hook_runs_what_ci_runs():
+    config = yaml.safe_load((REPOSITORY / '.pre-commit-config.yaml').read_text())
+    hook, = config['repos'][0]['hooks']
+    assert hook['entry'] == 'python3 -m ivf_ros.bootstrap check'

@@ -13,14 +13,14 @@ import pytest
 
 @dataclass(frozen=True)
 class Inner:
-    gain: float = parameter(0.5, 'Share of the new value.', minimum=0.0, maximum=1.0)
-    mode: str = parameter('fast', 'How to do it.', choices=('fast', 'slow'))
+    gain: float = parameter(0.5, 'Weight of the new value.', minimum=0.0, maximum=1.0)
+    mode: str = parameter('fast', 'Method.', choices=('fast', 'slow'))
 
 
 @dataclass(frozen=True)
 class Outer:
-    count: int = parameter(3, 'How many.', minimum=1, live=False)
-    enabled: bool = parameter(True, 'Whether at all.')
+    count: int = parameter(3, 'Number.', minimum=1, live=False)
+    enabled: bool = parameter(True, 'Enable it.')
     corners_px: tuple = parameter((), 'Pairs of coordinates.')
     inner: Inner = group(Inner)
 
@@ -30,14 +30,14 @@ def test_declarations_come_in_order_with_dotted_names():
     assert [d.name for d in declared] == ['count', 'enabled', 'corners_px', 'inner.gain',
                                           'inner.mode']
     assert declared[0].live is False and declared[0].minimum == 1
-    assert declared[3].description == 'Share of the new value.'
+    assert declared[3].description == 'Weight of the new value.'
 
 
 def test_build_without_values_gives_the_defaults():
     assert parameters.build(Outer, {}) == Outer()
 
 
-def test_build_sets_what_is_named_and_flatten_inverts_it():
+def test_build_sets_the_named_values_and_flatten_inverts_it():
     values = {'count': 7, 'enabled': False, 'corners_px': (1.0, 2.0), 'inner.gain': 0.25,
               'inner.mode': 'slow'}
     built = parameters.build(Outer, values)
@@ -46,10 +46,10 @@ def test_build_sets_what_is_named_and_flatten_inverts_it():
 
 
 def test_replace_keeps_everything_else():
-    before = parameters.build(Outer, {'count': 7, 'inner.mode': 'slow'})
-    after = parameters.replace(before, {'inner.gain': 1})
-    assert after == Outer(7, True, (), Inner(1.0, 'slow'))
-    assert isinstance(after.inner.gain, float)
+    original = parameters.build(Outer, {'count': 7, 'inner.mode': 'slow'})
+    changed = parameters.replace(original, {'inner.gain': 1})
+    assert changed == Outer(7, True, (), Inner(1.0, 'slow'))
+    assert isinstance(changed.inner.gain, float)
 
 
 @pytest.mark.parametrize('values, message', [
@@ -61,12 +61,12 @@ def test_replace_keeps_everything_else():
     ({'inner.gain': float('nan')}, "'inner.gain' must be at least 0.0, got nan"),
     ({'inner.mode': 'Fast'}, "'inner.mode' must be one of fast, slow, got 'Fast'"),
     ({'count': 2.0}, "'count' must be int, got float 2.0"),
-    ({'count': True}, "'count' must be int, got bool True"),  # though Python counts with it
+    ({'count': True}, "'count' must be int, got bool True"),  # although bool is a subclass of int
     ({'enabled': 'yes'}, "'enabled' must be bool, got str 'yes'"),
     ({'corners_px': ('a',)}, "'corners_px' must be a list of numbers, got ('a',)"),
     ({'corners_px': 3.0}, "'corners_px' must be a list of numbers, got 3.0"),
 ])
-def test_what_does_not_fit_is_refused_with_the_reason(values, message):
+def test_invalid_values_are_rejected_with_the_reason(values, message):
     with pytest.raises(ParameterError) as error:
         parameters.build(Outer, values)
     assert message in str(error.value)
@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(values, message):
     ('key=true', True),
     ('key=slow', 'slow'),
     ('key=[1, 2]', (1, 2)),
-    ('key=a=b', 'a=b'),  # only the first sign counts
+    ('key=a=b', 'a=b'),  # only the first equals sign counts
     ('key=', ''),
 ])
 def test_settings_of_a_command_line(text, value):
@@ -86,6 +86,6 @@ def test_settings_of_a_command_line(text, value):
 
 
 @pytest.mark.parametrize('text', ['key', '=3', ''])
-def test_a_setting_without_key_or_sign_is_refused(text):
+def test_a_setting_without_key_or_equals_sign_is_rejected(text):
     with pytest.raises(ParameterError, match='key=value'):
         parameters.parse_settings([text])

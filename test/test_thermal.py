@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Temperatures, gain control, and a frozen sensor against a still scene."""
+"""Radiometry, gain control, and detection of a frozen or blind sensor."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def _scene(rng: np.random.Generator, size=(120, 160), noise=4.0) -> np.ndarray:
     (TLINEAR_0_01K, 27315, 0.0), (TLINEAR_0_01K, 31015, 37.0), (TLINEAR_0_01K, 0, -273.15),
     (TLINEAR_0_04K, 7329, 20.01), (Radiometry(0.5, 10.0), 100, 60.0)])
 def test_counts_and_celsius_are_linear(radiometry, counts, celsius):
-    there = radiometry.to_celsius(np.array([[counts]], np.uint16))
-    assert there.dtype == np.float32 and there[0, 0] == pytest.approx(celsius, abs=1e-3)
+    converted = radiometry.to_celsius(np.array([[counts]], np.uint16))
+    assert converted.dtype == np.float32 and converted[0, 0] == pytest.approx(celsius, abs=1e-3)
 
 
 @pytest.mark.parametrize('radiometry', [TLINEAR_0_01K, TLINEAR_0_04K, Radiometry(1e-3, -50.0)])
-def test_every_count_has_a_temperature_of_its_own(radiometry):
+def test_every_count_has_a_distinct_temperature(radiometry):
     counts = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     celsius = radiometry.to_celsius(counts).astype(np.float64)
     np.testing.assert_array_equal(
@@ -63,10 +63,11 @@ def test_a_scale_must_be_positive(scale):
 
 
 def test_radiometry_from_parameters():
-    made = {kind: build(RadiometryParameters, {'kind': kind, 'scale': 0.1, 'offset_celsius': -40})
-            .radiometry() for kind in RADIOMETRIES}
-    assert made == {'none': None, 'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K,
-                    'linear': Radiometry(0.1, -40.0)}
+    radiometries = {
+        kind: build(RadiometryParameters, {'kind': kind, 'scale': 0.1, 'offset_celsius': -40})
+        .radiometry() for kind in RADIOMETRIES}
+    assert radiometries == {'none': None, 'tlinear_0_01K': TLINEAR_0_01K,
+                            'tlinear_0_04K': TLINEAR_0_04K, 'linear': Radiometry(0.1, -40.0)}
 
 
 def test_centikelvin_images_show_plausible_temperatures(shared_data):
@@ -91,7 +92,7 @@ def test_any_image_becomes_8_bit_and_warmer_is_not_darker(mode, dtype, data):
     values = {'elements': st.floats(-1e3, 1e4, width=32) | st.sampled_from(
         [np.nan, np.inf, -np.inf])} if np.dtype(dtype).kind == 'f' else {}
     agc = Agc(AgcParameters(mode=mode, stretch_8bit=data.draw(st.booleans())))
-    for _ in range(2):  # the second frame meets the memory of the first
+    for _ in range(2):  # the second frame is smoothed with the first
         image = data.draw(hnp.arrays(dtype, shape, **values))
         gray = agc(image)
         assert gray.shape == image.shape and gray.dtype == np.uint8
@@ -140,10 +141,10 @@ def test_percentile_ignores_a_few_outliers():
 
 
 @pytest.mark.parametrize('mode', ['percentile', 'plateau'])
-@pytest.mark.parametrize('counts, seen', [
-    (4000, np.s_[40:80, 60:80]),  # hot: what was brightest becomes darker
-    (-4000, np.s_[:10, :50])])  # cold: what was darkest becomes brighter
-def test_the_scene_does_not_jump_when_a_hot_or_cold_object_enters(mode, counts, seen):
+@pytest.mark.parametrize('counts, area', [
+    (4000, np.s_[40:80, 60:80]),  # hot: the previously brightest area becomes darker
+    (-4000, np.s_[:10, :50])])  # cold: the previously darkest area becomes brighter
+def test_gray_levels_change_slowly_when_a_hot_or_cold_object_enters(mode, counts, area):
     rng = np.random.default_rng(0)
     agc = Agc(AgcParameters(mode=mode))
     for _ in range(10):
@@ -152,18 +153,18 @@ def test_the_scene_does_not_jump_when_a_hot_or_cold_object_enters(mode, counts, 
     changed[80:, 100:] += counts  # an eighth of the image
     changed = changed.astype(np.uint16)
     first = agc(changed)
-    jump = abs(first[seen].mean() - before[seen].mean())
+    jump = abs(first[area].mean() - before[area].mean())
     for _ in range(60):
         last = agc(changed)
-    settled = abs(last[seen].mean() - before[seen].mean())
-    assert settled > 20 and jump < settled / 3  # it does follow, but not at once
+    settled = abs(last[area].mean() - before[area].mean())
+    assert settled > 20 and jump < settled / 3  # it follows, but not immediately
     unsmoothed = Agc(AgcParameters(mode=mode))(changed)
     np.testing.assert_allclose(last, unsmoothed, atol=2)
 
 
 @pytest.mark.parametrize('mode', ['percentile', 'plateau', 'clahe'])
 @pytest.mark.parametrize('event', ['reset', 'size', 'dtype', 'other range'])
-def test_what_makes_the_gain_start_anew(mode, event):
+def test_events_that_reset_the_gain(mode, event):
     rng = np.random.default_rng(0)
     agc, image = Agc(AgcParameters(mode=mode)), _scene(rng)
     image[:, :40] //= 2
@@ -192,7 +193,7 @@ def test_fixed_range_in_counts_celsius_and_float():
     np.testing.assert_array_equal(Agc(parameters)(celsius), expected)
 
 
-def test_an_empty_fixed_range_is_refused():
+def test_an_empty_fixed_range_is_rejected():
     agc = Agc(AgcParameters(mode='fixed_range', fixed_low_celsius=50.0))
     with pytest.raises(ThermalError, match=r'50\.0 to 50\.0'):
         agc(np.zeros((2, 2), np.float32))
@@ -201,10 +202,10 @@ def test_an_empty_fixed_range_is_refused():
 def test_plateau_gives_equal_populations_equal_contrast():
     image = np.repeat(np.array([100, 110, 5000, 60000], np.uint16), 16).reshape(8, 8)
     gray = Agc(AgcParameters(mode='plateau'))(image)
-    assert sorted(set(gray.ravel())) == [32, 96, 159, 223]  # the middles of four equal parts
+    assert sorted(set(gray.ravel())) == [32, 96, 159, 223]  # the centres of four equal parts
 
 
-def test_the_plateau_limits_what_a_uniform_background_takes():
+def test_the_plateau_limits_the_range_of_a_uniform_background():
     image = np.full((100, 100), 1000, np.uint16)
     image[:10, :20] = 1000 + np.arange(1, 201).reshape(10, 20)  # small objects: 2 % of the pixels
     small, large = (np.ptp(Agc(AgcParameters(mode='plateau', plateau=plateau))(image)[:10, :20])
@@ -214,17 +215,17 @@ def test_the_plateau_limits_what_a_uniform_background_takes():
 
 @pytest.mark.parametrize('mode', ['percentile', 'minmax', 'plateau'])
 @pytest.mark.parametrize('dtype', [np.uint16, np.float32])
-def test_the_minimum_span_keeps_noise_from_being_stretched(mode, dtype):
+def test_the_minimum_span_limits_the_amplification_of_noise(mode, dtype):
     noise = (np.arange(1024).reshape(32, 32) % 5 + 8000).astype(dtype)
     stretched = Agc(AgcParameters(mode=mode))(noise)
-    gentle = Agc(AgcParameters(mode=mode, minimum_span=510.0))(noise)
+    limited = Agc(AgcParameters(mode=mode, minimum_span=510.0))(noise)
     assert np.ptp(stretched) > 150
-    assert np.ptp(gentle) <= 4
-    assert abs(gentle.mean() - 127.5) < 3
+    assert np.ptp(limited) <= 4
+    assert abs(limited.mean() - 127.5) < 3
 
 
 @pytest.mark.parametrize('mode', ['percentile', 'minmax'])
-def test_8_bit_passes_unless_stretching_is_wanted(mode):
+def test_8_bit_images_pass_unless_stretch_8bit_is_set(mode):
     image = np.linspace(100, 150, 400).reshape(20, 20).astype(np.uint8)
     assert Agc(AgcParameters(mode=mode))(image) is image
     assert np.ptp(Agc(AgcParameters(mode=mode, stretch_8bit=True))(image)) > 200
@@ -232,7 +233,7 @@ def test_8_bit_passes_unless_stretching_is_wanted(mode):
 
 def test_clahe_raises_local_contrast():
     image = _scene(np.random.default_rng(0), (240, 320), noise=2.0)
-    image[100:, 160:] += 20000  # a hot half takes the global range
+    image[100:, 160:] += 20000  # a hot half determines the global range
     corner = np.s_[:60, :80]
     assert Agc(AgcParameters(mode='clahe'))(image)[corner].std() > \
         2 * Agc(AgcParameters(mode='percentile'))(image)[corner].std()
@@ -240,10 +241,10 @@ def test_clahe_raises_local_contrast():
 
 @pytest.mark.parametrize('image', [
     np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.int32), np.zeros((0, 4), np.uint16)])
-def test_what_is_no_thermal_image_is_refused(image):
-    for judge in (Agc(), lambda frame: FreezeDetector().update(frame, 0.0)):
+def test_arrays_that_are_not_thermal_images_are_rejected(image):
+    for process in (Agc(), lambda frame: FreezeDetector().update(frame, 0.0)):
         with pytest.raises(ThermalError, match=r'\(H, W\)'):
-            judge(image)
+            process(image)
 
 
 def test_real_counts_use_the_gray_scale_in_every_mode(shared_data):
@@ -276,7 +277,7 @@ def test_a_still_scene_is_live(dtype, gain):
 
 
 @pytest.mark.parametrize('dtype', AGC_DTYPES)
-def test_a_repeated_frame_is_frozen_after_the_duration_and_live_at_once_after_it(dtype):
+def test_repeated_frames_are_frozen_after_the_duration_until_the_next_new_frame(dtype):
     rng = np.random.default_rng(0)
     frames = [(_scene(rng) / 40).astype(dtype) for _ in range(20)]
     frames[10:10] = [frames[9].copy() for _ in range(15)]
@@ -291,7 +292,7 @@ def test_a_few_pixels_that_change_do_not_hide_a_freeze():
     frame, frames = _scene(rng), []
     for i in range(20):
         frames.append(frame.copy())
-        frames[-1][0, :50] = i * 100  # an overlay with a clock: 0.3 %
+        frames[-1][0, :50] = i * 100  # a clock overlay: 0.3 %
     assert _states(frames)[-1] is ThermalState.FROZEN
 
 
@@ -320,7 +321,7 @@ def test_one_repeated_frame_after_a_pause_is_not_frozen():
 
 
 @pytest.mark.parametrize('event', ['clock jumps back', 'size', 'dtype', 'reset'])
-def test_what_makes_the_detector_start_anew(event):
+def test_events_that_reset_the_detector(event):
     frame = _scene(np.random.default_rng(0))
     detector = FreezeDetector()
     for i in range(20):
@@ -362,36 +363,36 @@ def test_a_hot_pixel_is_no_scene_but_a_warm_person_is():
     assert FreezeDetector().update(flat, 0.0).state is ThermalState.LIVE
 
 
-def test_blindness_can_be_switched_off():
+def test_the_blind_check_can_be_disabled():
     parameters = FreezeParameters(blind_contrast=0.0)
     flat = np.full((8, 8), 7, np.uint8)
     assert FreezeDetector(parameters).update(flat, 0.0).state is ThermalState.LIVE
 
 
 @pytest.mark.parametrize('offset', [-60, 35])
-def test_a_shutter_event_is_seen_as_freeze_blindness_and_offset(offset):
+def test_a_shutter_event_appears_as_freeze_blindness_and_offset(offset):
     rng = np.random.default_rng(0)
     detector, time_s = FreezeDetector(), 0.0
-    seen = []
+    results = []
 
-    def show(frame):
+    def update(frame):
         nonlocal time_s
         time_s += 1 / 30
-        seen.append(detector.update(frame, time_s))
-        return seen[-1]
+        results.append(detector.update(frame, time_s))
+        return results[-1]
 
     for _ in range(10):
         last = _scene(rng)
-        assert show(last).offset == 0
+        assert update(last).offset == 0
     for _ in range(12):
-        show(last)
-    assert seen[-1].state is ThermalState.FROZEN
+        update(last)
+    assert results[-1].state is ThermalState.FROZEN
     closed = np.rint(rng.normal(8000, 4, last.shape)).astype(np.uint16)
-    assert show(closed).state is ThermalState.BLIND
-    after = show((_scene(rng).astype(int) + offset).astype(np.uint16))
+    assert update(closed).state is ThermalState.BLIND
+    after = update((_scene(rng).astype(int) + offset).astype(np.uint16))
     assert after.state is ThermalState.LIVE
     assert after.offset == pytest.approx(offset, abs=2) and 'all pixels' in after.reason
-    assert show((_scene(rng).astype(int) + offset).astype(np.uint16)).offset == 0
+    assert update((_scene(rng).astype(int) + offset).astype(np.uint16)).offset == 0
 
 
 def test_a_moving_camera_shows_no_offset():

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m ivf_ros.cli`` is ``ivf``."""
+"""Runs ``python -m ivf_ros.cli`` as ``ivf``."""
 
 import sys
 

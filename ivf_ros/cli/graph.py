@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that run nodes: ``ivf demo`` and ``ivf replay``."""
+"""Commands ``ivf demo`` and ``ivf replay``, which run nodes."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from ivf_ros.cli.output import print_json, print_line, print_progress, read_posi
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf demo``."""
+    """Add the options of ``ivf demo``."""
     parser.add_argument('--source',
                         help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
     parser.add_argument('--seconds', type=read_positive, default=10.0,
-                        help='recorded time to play')
+                        help='duration of the recording to play, in seconds')
     parser.add_argument('--out', type=Path, default=Path('ivf_demo'),
                         help='folder for the results: new, empty, or of an earlier demo')
-    parser.add_argument('--rate', type=read_positive, default=1.0, help='speed of the replay')
+    parser.add_argument('--rate', type=read_positive, default=1.0,
+                        help='speed factor of the replay')
     parser.add_argument('--aligned', action='store_true',
-                        help='the recording is registered already: report the error against that')
+                        help='the recording is already registered; use this as ground truth')
     parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
-                        help='the files of a folder are unrelated scenes: show each for so long')
+                        help='the files of a folder are unrelated scenes; show each for S seconds')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
     parser.set_defaults(run=_demo)
 
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf replay``."""
+    """Add the options of ``ivf replay``."""
     parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
-    parser.add_argument('--rate', type=read_positive, default=1.0, help='speed of the replay')
+    parser.add_argument('--rate', type=read_positive, default=1.0,
+                        help='speed factor of the replay')
     parser.add_argument('--loop', action='store_true', help='start again at the end')
     parser.add_argument('--keep-stamps', action='store_true',
-                        help='publish the recorded stamps instead of the present time')
+                        help='publish the recorded stamps instead of the current time')
     parser.add_argument('--clock', action='store_true',
-                        help='publish recorded time on /clock, too; with --keep-stamps')
+                        help='publish the recorded time on /clock; needs --keep-stamps')
     parser.set_defaults(run=_replay)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that measure: ``ivf metrics`` and ``ivf benchmark``."""
+"""Commands ``ivf metrics`` and ``ivf benchmark``."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ import numpy as np
 
 
 def add_metrics_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf metrics``."""
+    """Add the options of ``ivf metrics``."""
     for stream in ('thermal', 'visible', 'fused'):
-        parser.add_argument(f'--{stream}', type=Path, required=True, help='an image, or a folder')
+        parser.add_argument(f'--{stream}', type=Path, required=True,
+                            help='an image or a folder of images')
     parser.add_argument('--metrics', metavar='EN,SD,...', help='some of '
                         f'{", ".join(FUSION_METRICS)} (default: all)')
     parser.set_defaults(run=_metrics)
 
 
 def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf benchmark``."""
+    """Add the options of ``ivf benchmark``."""
     parser.add_argument('--size', action='append', metavar='WxH',
-                        help='image size, may be repeated; default 640x480 and 1280x1024')
+                        help='image size; may be repeated (default: 640x480 and 1280x1024)')
     parser.add_argument('--stages', action='store_true',
-                        help='time each stage alone instead of the transport')
-    parser.add_argument('--seconds', type=read_positive, default=3.0, help='length of each run')
+                        help='measure the time of each stage instead of the transport')
+    parser.add_argument('--seconds', type=read_positive, default=3.0,
+                        help='duration of each run in seconds')
     parser.set_defaults(run=_benchmark)
 
 
 def _metrics(options: argparse.Namespace) -> int:
-    found = find_triples(options.thermal, options.visible, options.fused)
+    triples = find_triples(options.thermal, options.visible, options.fused)
     names = options.metrics.split(',') if options.metrics else None
-    values = dict(measure_triples(found, names))
-    mean = {name: float(np.mean([one[name] for one in values.values()]))
+    values = dict(measure_triples(triples, names))
+    mean = {name: float(np.mean([image_values[name] for image_values in values.values()]))
             for name in next(iter(values.values()))}
     if options.json:
-        print_json({'mean': _finite(mean),
-                    'images': {name: _finite(one) for name, one in values.items()}})
+        print_json({'mean': _to_finite(mean),
+                    'images': {name: _to_finite(image_values)
+                               for name, image_values in values.items()}})
     else:
         print_line(f'{"metric":14}{"mean":>10}   of {len(values)} image{"s" * (len(values) > 1)}')
         for name, value in mean.items():
@@ -51,8 +54,8 @@ def _metrics(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     sizes = [read_size(text) for text in options.size or ('640x480', '1280x1024')]
     if options.stages:
-        from ivf_ros.evaluation.stage_times import stage_times
-        rows = [row for size in sizes for row in stage_times(size, options.seconds)]
+        from ivf_ros.evaluation.stage_times import time_stages
+        rows = [row for size in sizes for row in time_stages(size, options.seconds)]
     else:
         from ivf_ros.nodes.demo import transport_benchmark
         rows = transport_benchmark.run(sizes, options.seconds)
@@ -64,6 +67,6 @@ def _benchmark(options: argparse.Namespace) -> int:
     return 0
 
 
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    """Replace the infinite PSNR of equal images, for which JSON has no number, by null."""
+def _to_finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Replace infinite values by null, which JSON needs; the PSNR of equal images is infinite."""
     return {name: value if np.isfinite(value) else None for name, value in values.items()}

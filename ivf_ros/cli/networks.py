@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that make networks: ``ivf train`` and ``ivf export``."""
+"""Commands ``ivf train`` and ``ivf export``."""
 
 from __future__ import annotations
 
@@ -44,44 +44,48 @@ _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': Se
 
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf train``."""
-    parser.add_argument('network', choices=(*_SETTINGS, _FUSION), help='what is trained')
+    """Add the options of ``ivf train``."""
+    parser.add_argument('network', choices=(*_SETTINGS, _FUSION), help='network to train')
     parser.add_argument('--method', choices=_FUSION_SETTINGS, default='fast',
-                        help='which network for fusion (default: fast)')
+                        help='method, for fusion (default: fast)')
     parser.add_argument('--data', type=Path, required=True,
-                        help='folder of data sets; parts of them are held back')
+                        help='folder of data sets; their held-out parts are not used')
     parser.add_argument('--out', type=Path, required=True,
-                        help='folder for checkpoint and log; an interrupted training goes on')
-    parser.add_argument('--weights', type=Path, help='weight file to write '
-                        'at the end; joint writes that of fusion, and one that ends in '
-                        '.segmentation.safetensors beside it')
+                        help='folder for checkpoint and log; an interrupted training there is '
+                        'continued')
+    parser.add_argument('--weights', type=Path, help='weight file to write at the end; joint '
+                        'writes the fusion network, and the segmentation network to a file with '
+                        'the suffix .segmentation.safetensors beside it')
     add_overwrite_option(parser)
     parser.add_argument('--overfit', action='store_true',
-                        help='see one batch again and again: the loss must fall far')
+                        help='train on a single batch, as a test: the loss must fall far')
     parser.add_argument('--set', dest='settings', action='append', default=[],
                         metavar='KEY=VALUE', help='; '.join(
-                            f'{network}: {_described(declared)}'
-                            for network, declared in {**_SETTINGS, **{
-                                f'{_FUSION} {method}': declared
-                                for method, declared in _FUSION_SETTINGS.items()}}.items()))
+                            f'{network}: {_describe_settings(settings_type)}'
+                            for network, settings_type in {**_SETTINGS, **{
+                                f'{_FUSION} {method}': settings_type
+                                for method, settings_type in _FUSION_SETTINGS.items()}}.items()))
     parser.set_defaults(run=_train)
 
 
 def add_export_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf export``."""
+    """Add the options of ``ivf export``."""
     parser.add_argument('stage', choices=('detection', 'segmentation'))
-    parser.add_argument('--out', type=Path, required=True, help='the ONNX file')
+    parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
     parser.add_argument('--both', action='store_true',
-                        help='the network for RGB and thermal, not that for a fused image')
-    parser.add_argument('--weights', type=Path, help='a weight file instead of those shipped')
-    parser.add_argument('--size', default='640x480', metavar='WxH', help='size of the images')
+                        help='export the network for RGB and thermal instead of that for one '
+                        'image')
+    parser.add_argument('--weights', type=Path,
+                        help='weight file (default: the one of the package)')
+    parser.add_argument('--size', default='640x480', metavar='WxH',
+                        help='size of the images (default: 640x480)')
     add_overwrite_option(parser)
     parser.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
     method: Any
-    try:  # PyTorch, only where it is used
+    try:  # these need PyTorch
         if options.stage == 'detection':
             from ivf_ros.detection import anchor_free as method, network_export as exporting
         else:
@@ -90,11 +94,11 @@ def _export(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise CommandError(f"export needs '{error.name}'; pip install {error.name}") from None
     if options.weights and options.both:
-        raise CommandError('--weights names the network itself: leave out --both')
-    shipped = method.RGBT_WEIGHTS if options.both else method.WEIGHTS
-    check_outputs(options, [options.out], [options.weights or shipped])
+        raise CommandError('--weights already selects the network; leave out --both')
+    weight_file = options.weights or (method.RGBT_WEIGHTS if options.both else method.WEIGHTS)
+    check_outputs(options, [options.out], [weight_file])
     size = read_size(options.size)
-    exporting.export(options.weights or shipped, options.out, size)
+    exporting.export(weight_file, options.out, size)
     report(options, {'model': str(options.out), 'size': size,
                      'bytes': options.out.stat().st_size})
     return 0
@@ -107,23 +111,23 @@ def _train(options: argparse.Namespace) -> int:
 
 def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     """
-    Train, write the weights where asked to, and say what was done.
+    Train, write the weight files if requested, and return a summary.
 
     Raises
     ------
     ParameterError
         A setting is unknown.
     SourceError
-        There is nothing to learn from.
+        There are no training data.
     OutputError
-        Something would be lost in the output folder or the weight file.
+        The output folder or the weight file holds other data, which would be lost.
 
     """
     from ivf_ros.nn import weights
 
-    declared = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
+    settings_type = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
         else _SETTINGS[options.network]
-    settings: Any = build(declared, parse_settings(options.settings))
+    settings: Any = build(settings_type, parse_settings(options.settings))
     inputs = filter(None, [getattr(settings, 'start_from', '')])
     for path in _weight_files(options):
         check_file(path, inputs, options.overwrite)
@@ -137,19 +141,19 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     network = train(scenes, options.out, settings, overfit=options.overfit)
     if options.weights:
         networks = network if options.network == _JOINT else (network,)
-        for path, one in zip(_weight_files(options), networks, strict=True):
-            weights.save(one, path, {
-                'network': type(one).__name__, 'trained_on': trained_on, 'command': command,
-                'settings': flatten(settings), 'commit': _commit()})
+        for path, trained in zip(_weight_files(options), networks, strict=True):
+            weights.save(trained, path, {
+                'network': type(trained).__name__, 'trained_on': trained_on, 'command': command,
+                'settings': flatten(settings), 'commit': _describe_commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out),
             'weights': str(options.weights or '')}
 
 
 def _record_training(options: argparse.Namespace, trained_on: dict[str, int]) -> None:
     """
-    Write down what is trained on what, or compare it with what an interrupted training did.
+    Write the network and its data to ``training.json``, or compare them with an existing file.
 
-    The settings are in the checkpoints.
+    The settings are stored in the checkpoints.
 
     Raises
     ------
@@ -161,54 +165,55 @@ def _record_training(options: argparse.Namespace, trained_on: dict[str, int]) ->
     record = {'network': options.network, 'trained_on': trained_on}
     if options.network == _FUSION:
         record['method'] = options.method
-    before = json.loads(path.read_text()) if path.is_file() else record
-    changed = [f'{name} was {before.get(name)}, is {record.get(name)}'
-               for name in dict.fromkeys((*before, *record))
-               if before.get(name) != record.get(name)]
+    stored = json.loads(path.read_text()) if path.is_file() else record
+    changed = [f'{name} was {stored.get(name)}, is {record.get(name)}'
+               for name in dict.fromkeys((*stored, *record))
+               if stored.get(name) != record.get(name)]
     if changed:
-        raise OutputError(f'{options.out} holds another training: {"; ".join(changed)}; give '
+        raise OutputError(f'{options.out} holds another training: {"; ".join(changed)}; use '
                           'another --out')
     path.write_text(json.dumps(record, indent=1) + '\n')
 
 
 def _weight_files(options: argparse.Namespace) -> list[Path]:
-    """Return the weight files that are written at the end."""
+    """Return the weight files to write at the end."""
     if not options.weights:
         return []
-    beside = [options.weights.with_suffix('.segmentation.safetensors')]
-    return [options.weights, *(beside if options.network == _JOINT else [])]
+    if options.network != _JOINT:
+        return [options.weights]
+    return [options.weights, options.weights.with_suffix('.segmentation.safetensors')]
 
 
 def _select_training(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
-    """Return what trains the network that is asked for, and on what."""
+    """Return the ``train`` function of the requested network, and its scenes."""
     if options.network in (_SEGMENTATION, _DETECTION):
-        return _perception(options, settings)
+        return _select_perception(options, settings)
     if options.network in (_FUSION, _JOINT):
-        return _fusion(options)
-    return _registration(options, settings)
+        return _select_fusion(options)
+    return _select_registration(options, settings)
 
 
-def _perception(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
-    """Return what trains a network for segmentation or detection, and on what."""
+def _select_perception(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+    """Return the ``train`` function for segmentation or detection, and its scenes."""
     from ivf_ros.training import detection, segmentation
-    from ivf_ros.training.perception_data import perception_scenes, make_views
+    from ivf_ros.training.perception_data import make_views, perception_scenes
     from ivf_ros.training.perception_windows import WindowSampler
 
-    of_segmentation = options.network == _SEGMENTATION
+    is_segmentation = options.network == _SEGMENTATION
     scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
-              if (scene.has_labels if of_segmentation else scene.has_boxes)]
+              if (scene.has_labels if is_segmentation else scene.has_boxes)]
 
     def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:
         sampler = WindowSampler(scenes, [make_views(scene, settings.given, settings.variants)
                                          for scene in scenes], settings.device)
-        train_on = segmentation.train if of_segmentation else detection.train
-        return train_on(sampler, out, settings, overfit)
+        train_perception = segmentation.train if is_segmentation else detection.train
+        return train_perception(sampler, out, settings, overfit)
 
     return train, scenes
 
 
-def _registration(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
-    """Return what trains a network for registration, and on what."""
+def _select_registration(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
+    """Return the ``train`` function for registration, and its scenes."""
     from ivf_ros.training import registration_dfa, registration_fast
     from ivf_ros.training.registration_data import training_scenes
 
@@ -217,8 +222,8 @@ def _registration(options: argparse.Namespace, settings: Any) -> tuple[Any, list
     return train, training_scenes(options.data, settings.simulated)
 
 
-def _fusion(options: argparse.Namespace) -> tuple[Any, list[Any]]:
-    """Return what trains a network for fusion, and on what."""
+def _select_fusion(options: argparse.Namespace) -> tuple[Any, list[Any]]:
+    """Return the ``train`` function for fusion, and its scenes."""
     from ivf_ros.training import fusion_cs2fusion, fusion_fast, fusion_seafusion
     from ivf_ros.training.fusion_data import fusion_scenes
 
@@ -238,18 +243,19 @@ def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dic
                for sample in dataset.for_training if sample.aligned]
     comparisons = confidence.comparisons(settings.method, samples)
     result = {'method': settings.method, 'pairs': len(samples), 'comparisons': len(comparisons),
-              'coefficients': [round(float(one), 2) for one in confidence.fit_coefficients(comparisons)]}
+              'coefficients': [round(float(coefficient), 2) for coefficient
+                               in confidence.fit_coefficients(comparisons)]}
     (options.out / 'confidence.json').write_text(json.dumps(result, indent=1) + '\n')
     return result
 
 
-def _described(declared: type) -> str:
-    return ', '.join(f'{one.name}={one.default} ({one.description})'
-                     for one in declarations(declared))
+def _describe_settings(settings_type: type) -> str:
+    return ', '.join(f'{setting.name}={setting.default} ({setting.description})'
+                     for setting in declarations(settings_type))
 
 
-def _commit() -> str:
-    """Return the commit of the checkout that this is run from, '' where it is none."""
-    found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12'],
-                           cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+def _describe_commit() -> str:
+    """Return the commit of the checkout of this package, or '' if it is not in a checkout."""
+    result = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12'],
+                            cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return result.stdout.strip()

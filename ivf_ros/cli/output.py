@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What commands share: their error, what they print, where they write, numbers that they read."""
+"""Common parts of the commands: error, output, checks of files, parsing of numbers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ivf_ros.output import check_file
 
 
 class CommandError(RuntimeError):
-    """The command cannot do its job; the message is all that the user needs to see."""
+    """The command failed; the message is all that the user needs."""
 
 
 def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--overwrite``, which ``check_outputs`` reads."""
+    """Add ``--overwrite``, which ``check_outputs`` reads."""
     parser.add_argument('--overwrite', action='store_true',
-                        help='overwrite a file that exists and was not made by ivf')
+                        help='overwrite an existing file that was not written by ivf')
 
 
 def check_outputs(options: argparse.Namespace, outputs: Sequence[Path | None],
                   inputs: Sequence[Path | None]) -> None:
     """
-    Refuse to write where something would be lost, before anything is computed.
+    Check, before any computation, that no output file overwrites other files.
 
     Raises
     ------
@@ -38,39 +38,40 @@ def check_outputs(options: argparse.Namespace, outputs: Sequence[Path | None],
         Two outputs have the same name.
 
     """
-    given = [path for path in outputs if path is not None]
-    for path in given:
-        check_file(path, [one for one in inputs if one is not None], options.overwrite)
-    if len({path.resolve() for path in given}) < len(given):
+    output_paths = [path for path in outputs if path is not None]
+    input_paths = [path for path in inputs if path is not None]
+    for path in output_paths:
+        check_file(path, input_paths, options.overwrite)
+    if len({path.resolve() for path in output_paths}) < len(output_paths):
         raise CommandError('two outputs have the same name')
 
 
 def read_positive(text: str) -> float:
-    """Read a number above 0, for ``argparse``."""
+    """Parse a number above 0, for ``argparse``."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0.0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got '{text}'")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got '{text}'")
     return value
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """Read width and height; raise CommandError where there are none."""
+    """Parse width and height; raise CommandError if the text is no size."""
     width, _, height = text.partition('x')
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise CommandError(f"a size is WIDTHxHEIGHT, got '{text}'")
+        raise CommandError(f"the size must be WIDTHxHEIGHT, got '{text}'")
     return int(width), int(height)
 
 
 def command_line(options: argparse.Namespace) -> str:
-    """Return how the user called the command, for the record."""
+    """Return the command line of the user."""
     return ' '.join(['ivf', *options.arguments])
 
 
 def report(options: argparse.Namespace, values: dict[str, Any]) -> None:
-    """Print values by name, as JSON where the user wants that."""
+    """Print values by name, or as JSON with ``--json``."""
     if options.json:
         print_json(values)
     else:
@@ -79,12 +80,12 @@ def report(options: argparse.Namespace, values: dict[str, Any]) -> None:
 
 
 def print_progress(text: str) -> None:
-    """Print what goes on, for people, on standard error."""
+    """Print a progress message on standard error."""
     sys.stderr.write(text + '\n')
 
 
 def print_json(value: Any) -> None:
-    """Print a result for machines."""
+    """Print a value as JSON on standard output."""
     print_line(json.dumps(value, indent=2))
 
 

@@ -29,92 +29,94 @@ import numpy as np
 
 
 def add_register_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf register``."""
+    """Add the options of ``ivf register``."""
     parser.add_argument('thermal', type=Path)
     parser.add_argument('rgb', type=Path)
-    _add_method(parser, registration.methods(), registration.DEFAULT_METHOD)
-    parser.add_argument('--out', type=Path, help='write thermal on the RGB grid to this file')
+    _add_method_options(parser, registration.methods(), registration.DEFAULT_METHOD)
+    parser.add_argument('--out', type=Path, help='write thermal on the RGB grid')
     add_overwrite_option(parser)
     parser.set_defaults(run=_register)
 
 
 def add_fuse_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf fuse``."""
+    """Add the options of ``ivf fuse``."""
     parser.add_argument('thermal', type=Path)
     parser.add_argument('rgb', type=Path)
-    _add_method(parser, fusion.methods(), fusion.DEFAULT_METHOD)
+    _add_method_options(parser, fusion.methods(), fusion.DEFAULT_METHOD)
     parser.add_argument('--register', action='store_true', help='register thermal onto RGB first')
-    parser.add_argument('--out', type=Path, required=True, help='the fused image')
+    parser.add_argument('--out', type=Path, required=True, help='write the fused image')
     add_overwrite_option(parser)
     parser.set_defaults(run=_fuse)
 
 
 def add_segment_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf segment``."""
+    """Add the options of ``ivf segment``."""
     parser.add_argument('image', type=Path)
-    _add_thermal(parser)
-    _add_method(parser, segmentation.methods(), 'default')
-    parser.add_argument('--out', type=Path, required=True, help='the label image')
-    parser.add_argument('--overlay', type=Path, help='labels drawn on the image')
+    _add_thermal_option(parser)
+    _add_method_options(parser, segmentation.methods(), 'default')
+    parser.add_argument('--out', type=Path, required=True, help='write the label image')
+    parser.add_argument('--overlay', type=Path, help='write the image with the labels drawn on it')
     add_overwrite_option(parser)
     parser.set_defaults(run=_segment)
 
 
 def add_detect_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ivf detect``."""
+    """Add the options of ``ivf detect``."""
     parser.add_argument('image', type=Path)
-    _add_thermal(parser)
-    _add_method(parser, detection.methods(), 'default')
-    parser.add_argument('--overlay', type=Path, help='boxes drawn on the image')
+    _add_thermal_option(parser)
+    _add_method_options(parser, detection.methods(), 'default')
+    parser.add_argument('--overlay', type=Path, help='write the image with the boxes drawn on it')
     add_overwrite_option(parser)
     parser.set_defaults(run=_detect)
 
 
-def _add_method(parser: argparse.ArgumentParser, methods: tuple[str, ...], default: str) -> None:
+def _add_method_options(parser: argparse.ArgumentParser, methods: tuple[str, ...], default: str
+                        ) -> None:
     parser.add_argument('--method', default=default, help=f'one of {", ".join(methods)}')
     parser.add_argument('--set', dest='settings', action='append', default=[], metavar='KEY=VALUE',
-                        help='a parameter of the method; may be repeated')
+                        help='parameter of the method; may be repeated')
 
 
-def _add_thermal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--thermal', type=Path, help='the image is RGB; look at this registered '
-                        'thermal image, too')
+def _add_thermal_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--thermal', type=Path, help='registered thermal image, used together '
+                        'with the image, which is RGB then')
 
 
 def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
     thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
-    found = registration.create(options.method, **_settings(options)).register(thermal, rgb)
+    registrar = registration.create(options.method, **_read_settings(options))
+    registered = registrar.register(thermal, rgb)
     if options.out:
-        warped = ThermalWarper().warp_counts(thermal, found.H_thermal_to_rgb,
+        warped = ThermalWarper().warp_counts(thermal, registered.H_thermal_to_rgb,
                                              geometry.size_of(rgb))
-        _write(options.out, warped.image)
+        _write_image(options.out, warped.image)
     if options.json:
-        print_json({'H_thermal_to_rgb': found.H_thermal_to_rgb.tolist(),
-                    'confidence': found.confidence, 'inliers': found.inliers,
-                    'state': found.state.value, 'reason': found.reason})
+        print_json({'H_thermal_to_rgb': registered.H_thermal_to_rgb.tolist(),
+                    'confidence': registered.confidence, 'inliers': registered.inliers,
+                    'state': registered.state.value, 'reason': registered.reason})
     else:
-        print_line(f'{found.state.value} confidence {found.confidence:.2f} '
-                   f'inliers {found.inliers} {found.reason}'.rstrip())
-        print_line(np.array2string(found.H_thermal_to_rgb, precision=6, suppress_small=True))
-    return _exit_code_of(found)
+        print_line(f'{registered.state.value} confidence {registered.confidence:.2f} '
+                   f'inliers {registered.inliers} {registered.reason}'.rstrip())
+        print_line(np.array2string(registered.H_thermal_to_rgb, precision=6, suppress_small=True))
+    return _exit_code(registered)
 
 
 def _fuse(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
     thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
     size = geometry.size_of(rgb)
-    fuser = fusion.create(options.method, **_settings(options))
+    fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
-        found = registration.create().register(thermal, rgb)
-        if _exit_code_of(found):
-            raise CommandError(f'not registered: {found.reason}')
+        registered = registration.create().register(thermal, rgb)
+        if _exit_code(registered):
+            raise CommandError(f'registration failed: {registered.reason}')
         warped = ThermalWarper(fuser.parameters.agc).warp_gray(
-            thermal, found.H_thermal_to_rgb, size)
+            thermal, registered.H_thermal_to_rgb, size)
         fused = fuser.fuse_gray(warped.image, rgb, warped.coverage)
     else:
         fused = fuser.fuse(thermal, rgb)
-    _write(options.out, fused)
+    _write_image(options.out, fused)
     report(options, {'fused': str(options.out), 'size': size, 'method': options.method})
     return 0
 
@@ -122,61 +124,61 @@ def _fuse(options: argparse.Namespace) -> int:
 def _segment(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out, options.overlay], [options.image, options.thermal])
     image = _read_rgb(options.image)
-    segmenter: Any = segmentation.create(options.method, **_settings(options))
-    found = segmenter.segment(image, *_thermal_beside(options, segmenter))
-    _write(options.out, found.labels)
+    segmenter: Any = segmentation.create(options.method, **_read_settings(options))
+    segmented = segmenter.segment(image, *_read_thermal(options, segmenter))
+    _write_image(options.out, segmented.labels)
     if options.overlay:
-        _write(options.overlay, segmentation.overlay(image, found))
-    counts = np.bincount(found.labels.ravel(), minlength=len(found.class_names))
-    report(options, {name: int(count) for name, count in zip(found.class_names, counts)})
+        _write_image(options.overlay, segmentation.overlay(image, segmented))
+    counts = np.bincount(segmented.labels.ravel(), minlength=len(segmented.class_names))
+    report(options, {name: int(count) for name, count in zip(segmented.class_names, counts)})
     return 0
 
 
 def _detect(options: argparse.Namespace) -> int:
     check_outputs(options, [options.overlay], [options.image, options.thermal])
     image = _read_rgb(options.image)
-    detector: Any = detection.create(options.method, **_settings(options))
-    found = detector.detect(image, *_thermal_beside(options, detector))
+    detector: Any = detection.create(options.method, **_read_settings(options))
+    boxes = detector.detect(image, *_read_thermal(options, detector))
     if options.overlay:
-        _write(options.overlay, detection.draw(image, found))
+        _write_image(options.overlay, detection.draw(image, boxes))
     if options.json:
-        print_json([dataclasses.asdict(d) for d in found])
+        print_json([dataclasses.asdict(box) for box in boxes])
     else:
-        for d in found:
-            print_line(f'{d.class_name} {d.score:.2f} '
-                       + ' '.join(f'{edge:.1f}' for edge in d.box_xyxy_px))
+        for box in boxes:
+            print_line(f'{box.class_name} {box.score:.2f} '
+                       + ' '.join(f'{edge:.1f}' for edge in box.box_xyxy_px))
     return 0
 
 
-def _exit_code_of(found: Registration) -> int:
-    return 0 if found.confidence > 0 and not found.reason else 1
+def _exit_code(registered: Registration) -> int:
+    return 0 if registered.confidence > 0 and not registered.reason else 1
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def _read_settings(options: argparse.Namespace) -> dict[str, Any]:
     return parameters.parse_settings(options.settings)
 
 
 def _read_rgb(path: Path) -> np.ndarray:
-    """Read ``(H, W)`` or ``(H, W, 3)`` BGR of 8 bits, the form that all stages take."""
+    """Read an 8-bit image ``(H, W)`` or ``(H, W, 3)`` BGR, the format that all stages take."""
     image = read_image(path)
     if image.dtype != np.uint8:
-        raise CommandError(f"'{path}' must have 8 bits a channel, got {image.dtype}")
+        raise CommandError(f"'{path}' must have 8 bits per channel, got {image.dtype}")
     return image
 
 
-def _thermal_beside(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
+def _read_thermal(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
     if options.thermal and not method.takes_thermal:
-        raise CommandError(f'{options.method} looks at one image: leave out --thermal')
+        raise CommandError(f'{options.method} takes one image; leave out --thermal')
     return (Agc()(to_single_channel(read_image(options.thermal))),) if options.thermal else ()
 
 
-def _write(path: Path, image: np.ndarray) -> None:
+def _write_image(path: Path, image: np.ndarray) -> None:
     try:
         written, encoded = cv2.imencode(path.suffix, image)
     except cv2.error:
         written = False
     if not written:
-        raise CommandError(f"cannot write '{path}': OpenCV knows no such format for "
+        raise CommandError(f"cannot write '{path}': OpenCV has no encoder of this format for "
                            f'{image.shape} {image.dtype}; use .png')
     try:
         path.write_bytes(mark_image(encoded.tobytes()))

@@ -1,3 +1,3 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where frames come from: recordings on disk and the rig simulator."""
+"""Sources of frames: recordings on disk, data sets and the rig simulator."""

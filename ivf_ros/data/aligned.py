@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Samples of a data set brought onto the RGB grid by what is known to be true of them."""
+"""Samples of a data set, warped to the RGB grid by the true homography."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from ivf_ros.thermal_on_rgb import ThermalWarper
 
 
 def explain_unaligned(sample: Sample) -> str:
-    """Return why a sample cannot be brought onto one grid, or ''."""
-    known = sample.aligned or sample.H_thermal_to_rgb is not None
-    return '' if known else 'thermal and RGB are not aligned and no homography is known'
+    """Return why a sample cannot be warped to one grid, or '' if it can."""
+    has_homography = sample.aligned or sample.H_thermal_to_rgb is not None
+    return '' if has_homography else 'thermal and RGB are not aligned and no homography is known'
 
 
 def read_aligned(sample: Sample) -> AlignedPair:
     """
-    Read a sample and bring thermal onto the RGB grid, as the nodes do.
+    Read a sample and warp thermal to the RGB grid in the same way as the nodes.
+
+    The sample must be aligned or have a homography; see ``explain_unaligned``.
 
     Raises
     ------

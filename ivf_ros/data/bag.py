@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two image topics of a rosbag2 bag as a source, read without ROS by the rosbags library."""
+"""Source of frames from two image topics of a rosbag2 bag, read by rosbags without ROS."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ else:
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 
-# What rosbags and the storage libraries under it let through when a file is damaged.
+# Exceptions of rosbags and its storage libraries for a damaged file.
 _DAMAGE = (ReaderError, OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError,
            MemoryError, OverflowError, AssertionError, struct.error, apsw.Error, ZstdError)
 
 
 class BagSource:
     """
-    Images of two topics in the order in which they were recorded.
+    Source of the images of two topics, in recording order.
 
-    Stamps are those of the headers, or the time of recording where the header has none. Thermal
-    frames are ``(H, W)`` with their depth, RGB frames ``(H, W, 3)`` uint8 BGR. Messages that do
-    not decode are left out and counted.
+    Stamps are those of the message headers, or the recording time if the header has none. Thermal
+    frames are ``(H, W)`` and keep their bit depth; RGB frames are ``(H, W, 3)`` uint8 BGR.
+    Messages that cannot be decoded are skipped and counted.
 
     Parameters
     ----------
@@ -46,20 +46,20 @@ class BagSource:
         Directory with ``metadata.yaml``, or one ``.mcap`` or ``.db3`` file.
     thermal_topic, rgb_topic:
         Topics of type Image or CompressedImage, with or without a namespace. A relative name also
-        stands for the only topic that ends in it, and for its ``/compressed``.
+        matches the only topic that ends with it, or with it and ``/compressed``.
 
     Raises
     ------
     SourceError
-        The bag is damaged, or does not hold the topics.
+        The bag is damaged or does not contain the topics.
 
     """
 
     def __init__(self, path: Path, thermal_topic: str, rgb_topic: str) -> None:
         self.name = str(path)
         self._path = path
-        self._skip = SkipCount(self.name)
-        with self._opened() as reader:
+        self._skip_count = SkipCount(self.name)
+        with self._open_reader() as reader:
             types = {name: info.msgtype for name, info in reader.topics.items()}
             counts = {name: info.msgcount for name, info in reader.topics.items()}
             span_s = reader.duration * 1e-9
@@ -73,8 +73,8 @@ class BagSource:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Return how many messages were left out, by reason, in the latest pass."""
-        return dict(self._skip.counts)
+        """Return the number of skipped messages of the latest pass, by reason."""
+        return dict(self._skip_count.counts)
 
     def events(self) -> Iterator[Event]:
         """
@@ -83,31 +83,31 @@ class BagSource:
         Raises
         ------
         SourceError
-            Not one image could be read.
+            No image could be read.
 
         """
-        self._skip.counts.clear()
+        self._skip_count.counts.clear()
         streams = {topic: stream for stream, topic in self.topics.items()}
-        store = get_typestore(Stores.LATEST)  # images are defined alike in every distribution
-        good = 0
-        with self._opened() as reader:
+        store = get_typestore(Stores.LATEST)  # image messages are the same in every distribution
+        n_decoded = 0
+        with self._open_reader() as reader:
             connections = [c for c in reader.connections if c.topic in streams]
             for connection, time_ns, data in self._messages(reader, connections):
                 try:
                     message = store.deserialize_cdr(memoryview(data), connection.msgtype)
                     event = _event(streams[connection.topic], message, time_ns)
                 except SerdeError as error:
-                    self._skip.add('message cut short', f'{connection.topic}: {error}')
+                    self._skip_count.add('message cut short', f'{connection.topic}: {error}')
                 except images.ImageError as error:
-                    self._skip.add('undecodable image', f'{connection.topic}: {error}')
+                    self._skip_count.add('undecodable image', f'{connection.topic}: {error}')
                 else:
-                    good += 1
+                    n_decoded += 1
                     yield event
-        if not good:
+        if not n_decoded:
             raise SourceError(f'{self.name}: no image can be read; skipped {self.skipped}')
 
     def _messages(self, reader: Reader, connections: list) -> Iterator[tuple[Any, int, bytes]]:
-        """Read up to the end, or to where the file is damaged."""
+        """Yield the messages up to the end of the bag or up to the first damage."""
         messages = reader.messages(connections)
         missing = sum(connection.msgcount for connection in connections)
         reason = 'the index of the bag counts more messages'
@@ -115,43 +115,43 @@ class BagSource:
             try:
                 message = next(messages, None)
             except _DAMAGE as error:
-                message, reason, missing = None, _one_line(error), max(missing, 1)
+                message, reason, missing = None, _to_single_line(error), max(missing, 1)
             if message is None:
                 break
             missing -= 1
             yield message
         if missing > 0:
-            self._skip.add('bag damaged', reason, missing)
+            self._skip_count.add('bag damaged', reason, missing)
 
     @contextmanager
-    def _opened(self) -> Iterator[Reader]:
+    def _open_reader(self) -> Iterator[Reader]:
         try:
             reader = Reader(self._path)
             reader.open()
         except _DAMAGE as error:
             raise SourceError(f'{self._path} is damaged or was not closed after recording: '
-                              f'{_one_line(error)}') from None
+                              f'{_to_single_line(error)}') from None
         try:
             yield reader
         finally:
             reader.close()
 
     def _resolve_topic(self, requested: str, types: dict[str, str | None]) -> str:
-        """Return the name in the bag of the topic that a name stands for."""
-        pictures = sorted(name for name, kind in types.items()
-                          if kind in (IMAGE, COMPRESSED_IMAGE))
-        plain = requested.strip('/')
-        for ending in (plain, f'{plain}/compressed'):
-            exact = [name for name in pictures if name.strip('/') == ending]
-            found = exact or [name for name in pictures if name.endswith(f'/{ending}')]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise SourceError(f"{self._path}: '{requested}' may be any of {', '.join(found)}; "
-                                  'give the full name')
-        held = ', '.join(pictures) or f'none among {len(types)} topics'
+        """Return the full name of the requested topic in the bag."""
+        image_topics = sorted(name for name, msgtype in types.items()
+                              if msgtype in (IMAGE, COMPRESSED_IMAGE))
+        relative = requested.strip('/')
+        for ending in (relative, f'{relative}/compressed'):
+            exact = [name for name in image_topics if name.strip('/') == ending]
+            matches = exact or [name for name in image_topics if name.endswith(f'/{ending}')]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                raise SourceError(f"{self._path}: '{requested}' may be any of "
+                                  f"{', '.join(matches)}; give the full name")
+        available = ', '.join(image_topics) or f'none among {len(types)} topics'
         raise SourceError(f"{self._path}: no image topic '{requested}'; image topics of the bag: "
-                          f'{held}')
+                          f'{available}')
 
 
 def _event(stream: str, message: Any, time_ns: int) -> Event:
@@ -167,5 +167,5 @@ def _event(stream: str, message: Any, time_ns: int) -> Event:
     return Event(stream, Frame(images.as_bgr8(image), stamp_ns, header.frame_id), Truth())
 
 
-def _one_line(error: BaseException) -> str:
+def _to_single_line(error: BaseException) -> str:
     return ' '.join(f'{error}'.split()) or type(error).__name__

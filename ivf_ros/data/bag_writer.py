@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes frames and serialised messages into a rosbag2 bag, without ROS, by rosbags."""
+"""Writer of serialised messages to a rosbag2 bag, by rosbags without ROS."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ _CHECKOUT = Path(__file__).parents[2] / 'resource' / 'interfaces'
 
 
 class BagError(RuntimeError):
-    """A bag cannot be made there, or a message does not fit into it."""
+    """A bag cannot be created, or a message cannot be written to it."""
 
 
 class BagWriter:
     """
-    Write a bag that ``ros2 bag play`` and rosbags read; use it as a context manager.
+    Writer of a bag for ``ros2 bag play`` and rosbags; use it as a context manager.
 
-    The bag is finished on leaving the context, also by an exception, so that what was recorded up
-    to then can be read. Not for use by several threads at once.
+    The bag is finished when the context is left, also by an exception, so the messages up to then
+    can be read. The writer is not thread-safe.
 
     Parameters
     ----------
     path:
-        Directory to make; it must not exist.
+        Directory of the bag; it must not exist.
     storage:
         ``'mcap'`` or ``'sqlite3'``.
     compress:
-        Compress by zstd: the chunks of mcap, the single messages of sqlite3. Writing takes two to
-        three times as long; decoded video shrinks to a third, sensor noise hardly at all.
+        Compress with zstd: chunks of mcap, single messages of sqlite3. Writing takes two to three
+        times as long. Decoded video shrinks to a third, sensor noise hardly at all.
 
     Attributes
     ----------
     counts:
-        Topic, as it is called in the bag, to number of messages written.
+        Number of written messages by topic name in the bag.
 
     Raises
     ------
     BagError
-        The directory exists or cannot be made, or the storage is unknown.
+        The directory exists or cannot be created, or the storage is unknown.
 
     """
 
@@ -67,7 +67,7 @@ class BagWriter:
         self._connections: dict[str, Connection] = {}
         self._store = get_typestore(Stores.LATEST)
         try:
-            # The newest version of the metadata that Humble's rosbag2 reads as well as Lyrical's.
+            # The newest metadata version that rosbag2 of both Humble and Lyrical can read.
             self._writer = Writer(self.path, version=8, storage_plugin=_STORAGES[storage])
             if compress:
                 mode = CompressionMode.STORAGE if storage == 'mcap' else CompressionMode.MESSAGE
@@ -77,22 +77,22 @@ class BagWriter:
             raise BagError(f'cannot write the bag: {error}') from None
 
     def __enter__(self) -> BagWriter:
-        """Return the writer itself; the bag is open from its construction."""
+        """Return the writer; the constructor has opened the bag."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+    def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         """Finish the bag."""
         self.close()
 
     def close(self) -> None:
         """
-        Write the index and ``metadata.yaml``; nothing can be written afterwards.
+        Write the index and ``metadata.yaml`` and close the bag.
 
         Raises
         ------
         BagError
-            The disk does not take it.
+            The files cannot be written, for example on a full disk.
 
         """
         if self._writer.storage is not None:
@@ -105,25 +105,25 @@ class BagWriter:
     def write_raw(self, topic: str, msgtype: str, cdr: bytes | memoryview, stamp_ns: int,
                   latched: bool = False) -> None:
         """
-        Write a message that is serialised already.
+        Write a serialised message.
 
         Parameters
         ----------
         topic:
-            Name of the topic; a relative one becomes absolute, as it is in every bag.
+            Name of the topic; a relative name becomes absolute.
         msgtype:
             For example ``'sensor_msgs/msg/Image'``.
         cdr:
-            The message with its encapsulation header, as ``rclpy.serialization`` makes it.
+            Message with its encapsulation header, as serialised by ``rclpy.serialization``.
         stamp_ns:
-            Time of the message in the bag, commonly that of its receipt.
+            Time of the message in the bag, usually the time of reception.
         latched:
-            Play it transient local; the first message of a topic decides.
+            Offer the topic with transient-local durability; the first message of a topic decides.
 
         Raises
         ------
         BagError
-            The type is unknown, the topic has another type, or the bag is closed.
+            The message type is unknown, the topic has another type, or the bag is closed.
 
         """
         topic = '/' + topic.lstrip('/')
@@ -139,10 +139,10 @@ class BagWriter:
         self.counts[topic] = self.counts.get(topic, 0) + 1
 
     def _connect(self, topic: str, msgtype: str, latched: bool) -> Connection:
-        self._define(msgtype.partition('/')[0])
+        self._register_types(msgtype.partition('/')[0])
         try:
             connection = self._writer.add_connection(topic, msgtype, typestore=self._store,
-                                                     offered_qos_profiles=[_qos(latched)])
+                                                     offered_qos_profiles=[_make_qos(latched)])
         except (KeyError, TypesysError):
             raise BagError(f"no definition of {msgtype} for '{topic}': it is no standard message "
                            'and no package with it is installed') from None
@@ -151,17 +151,17 @@ class BagWriter:
         self._connections[topic] = connection
         return connection
 
-    def _define(self, package: str) -> None:
-        """Make the messages of an installed package known, unless rosbags knows them."""
+    def _register_types(self, package: str) -> None:
+        """Register the message types of a package, unless rosbags already has them."""
         if any(name.startswith(f'{package}/') for name in self._store.fielddefs):
             return
-        for path in _message_files(package):
+        for path in _find_message_files(package):
             name = f'{package}/msg/{path.stem}'
             self._store.register(get_types_from_msg(path.read_text(), name))
 
 
-def _message_files(package: str) -> list[Path]:
-    """Return the definitions of a message package from ROS, this environment or the checkout."""
+def _find_message_files(package: str) -> list[Path]:
+    """Return the definition files of a message package: ROS, environment or checkout."""
     prefixes = [*filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)),
                 sys.prefix]
     for folder in [*(Path(prefix, 'share', package, 'msg') for prefix in prefixes),
@@ -172,7 +172,7 @@ def _message_files(package: str) -> list[Path]:
     return []
 
 
-def _qos(latched: bool) -> Qos:
+def _make_qos(latched: bool) -> Qos:
     durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
     unset = QosTime(0, 0)
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability,

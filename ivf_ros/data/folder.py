@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of image files on disk as a source."""
+"""Source of frames from pairs of image files."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ import numpy as np
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
-# How a complete file ends: decoders hand out what they could read of a truncated one.
+# End markers of complete files. Decoders return the readable part of a truncated file silently.
 _ENDINGS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND\xaeB`\x82'}
-_TRAILER = 1024  # bytes that some cameras append
+_TRAILER = 1024  # bytes; some cameras append data after the end marker
 
 
 class FolderSource:
     """
-    Pairs of images, in natural order of their names, at a steady rate.
+    Source of image pairs, in natural order of their names and at a constant rate.
 
-    Files pair up by stem, in two folders (``thermal/7.png``, ``visible/7.jpg``) or in one
-    (``7_ir.png``, ``7_vis.png``). Thermal frames keep 16 bits and float; colour is reduced to
-    luma. RGB frames are always ``(H, W, 3)`` uint8 BGR, so a grey visible image has three equal
-    channels. Both frames of a pair have the same stamp; the first is one period after 0, because
-    ROS reads 0 as 'no time'.
+    Files pair up by stem, in two folders (``thermal/7.png``, ``visible/7.jpg``) or in one folder
+    (``7_ir.png``, ``7_vis.png``). Thermal frames keep 16 bits and float; colour is converted to
+    luma. RGB frames are always ``(H, W, 3)`` uint8 BGR; a gray visible image gets three equal
+    channels. Both frames of a pair have the same stamp. The first stamp is one period, not 0,
+    because ROS treats 0 as 'no time'.
 
     Parameters
     ----------
     name:
-        What the source is called.
+        Name of the source.
     files:
-        Stream to the files of it.
+        Image files by stream name.
     rate_hz:
-        Pairs a second.
+        Pairs per second.
     aligned:
-        Whether the images of a pair show the same view, so that stretching one over the other is
-        the true homography.
+        Both images of a pair show the same view. The true homography is then the plain resize of
+        thermal to the RGB size.
     still_s:
-        How long each pair is shown, at ``rate_hz``; 0 shows it once.
+        Duration in seconds for which each pair is repeated at ``rate_hz``; 0 yields it once.
 
     Raises
     ------
     SourceError
-        No two files have the same stem, or two of one stream have.
+        No thermal and visible file have the same stem, or two files of one stream have.
 
     """
 
@@ -65,65 +65,66 @@ class FolderSource:
         self.rate_hz = rate_hz
         self.aligned = aligned
         self._repeats = max(1, round(still_s * rate_hz))
-        self._skip = SkipCount(name)
-        thermal, rgb = (_by_key(files[stream], name) for stream in ('thermal', 'rgb'))
+        self._skip_count = SkipCount(name)
+        thermal, rgb = (_map_by_key(files[stream], name) for stream in ('thermal', 'rgb'))
         keys = sorted(thermal.keys() & rgb.keys(), key=natural_key)
         if not keys:
             raise SourceError(
                 f'{name}: no thermal and visible file have the same stem; found '
-                f'{len(thermal)} thermal ({_example(thermal)}), {len(rgb)} visible '
-                f'({_example(rgb)})')
+                f'{len(thermal)} thermal ({_example_name(thermal)}), {len(rgb)} visible '
+                f'({_example_name(rgb)})')
         self.pairs = tuple((thermal[key], rgb[key]) for key in keys)
         self._unpaired = sorted(thermal.keys() ^ rgb.keys(), key=natural_key)
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Return how many files were left out, by reason, in the latest pass."""
-        return dict(self._skip.counts)
+        """Return the number of skipped files of the latest pass, by reason."""
+        return dict(self._skip_count.counts)
 
     def events(self) -> Iterator[Event]:
         """
-        Read the pairs one by one, thermal first.
+        Read the pairs in order and yield thermal, then RGB.
 
         Raises
         ------
         SourceError
-            Not one pair could be read.
+            No pair could be read.
 
         """
-        self._skip.counts.clear()
+        self._skip_count.counts.clear()
         if self._unpaired:
-            self._skip.add('no partner', self._unpaired[0], len(self._unpaired))
+            self._skip_count.add('no partner', self._unpaired[0], len(self._unpaired))
         period_ns = 1e9 / self.rate_hz
-        good = 0
+        n_read = 0
         for index, paths in enumerate(self.pairs):
             try:
                 thermal, rgb = to_single_channel(read_image(paths[0])), _read_bgr8(paths[1])
             except SourceError as error:
-                self._skip.add('unreadable', error)
+                self._skip_count.add('unreadable', error)
                 continue
-            good += 1
+            n_read += 1
             truth = Truth(geometry.stretch(geometry.size_of(thermal), geometry.size_of(rgb))
                           if self.aligned else None)
             for repeat in range(self._repeats):
                 stamp_ns = round((index * self._repeats + repeat + 1) * period_ns)
                 yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
                 yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
-        if not good:
+        if not n_read:
             raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
 
 
 def find_pairs(folder: Path) -> dict[str, list[Path]]:
     """
-    Look for the two streams of a folder of pairs.
+    Find the files of both streams in a folder of pairs.
 
-    Returns stream to files: from subfolders with a word for a stream as their name, or else from
-    files with such a word at either end of their names. Empty where there are none.
+    Returns the image files by stream name. The streams are two subfolders with a stream word as
+    their name, or else files with a stream word at the start or end of their names. The result is
+    empty if there are no pairs.
 
     Raises
     ------
     SourceError
-        Two subfolders have names for the same stream, or one of the two has no images in it.
+        Two subfolders have names for the same stream, or one of them contains no images.
 
     """
     subfolders: dict[str, Path] = {}
@@ -150,19 +151,19 @@ def find_pairs(folder: Path) -> dict[str, list[Path]]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order."""
+    """Return the image files of a folder in natural order."""
     return sorted((path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES),
                   key=lambda path: natural_key(path.name))
 
 
 def read_image(path: Path) -> np.ndarray:
     """
-    Read an image with its depth: ``(H, W)`` or ``(H, W, 3)`` BGR, any transparency dropped.
+    Read an image with its bit depth: ``(H, W)`` or ``(H, W, 3)`` BGR, without transparency.
 
     Raises
     ------
     SourceError
-        The file cannot be read, is truncated or is no image.
+        The file cannot be read, is truncated or is not an image.
 
     """
     try:
@@ -178,7 +179,7 @@ def read_image(path: Path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise SourceError(f'{path} is no image that can be decoded ({len(data)} bytes)')
+        raise SourceError(f'{path} cannot be decoded as an image ({len(data)} bytes)')
     return image
 
 
@@ -189,15 +190,15 @@ def _read_bgr8(path: Path) -> np.ndarray:
         raise SourceError(f'{path}: {error}') from None
 
 
-def _by_key(files: list[Path], name: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _map_by_key(files: list[Path], name: str) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
     for path in files:
         key = split_stem(path.stem)[1]
-        if key in found:
-            raise SourceError(f"{name}: '{found[key].name}' and '{path.name}' claim the same pair")
-        found[key] = path
-    return found
+        if key in paths:
+            raise SourceError(f"{name}: '{paths[key].name}' and '{path.name}' claim the same pair")
+        paths[key] = path
+    return paths
 
 
-def _example(files: dict[str, Path]) -> str:
+def _example_name(files: dict[str, Path]) -> str:
     return next(iter(files.values())).name if files else 'none'

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes of data sets by the names that a detector knows."""
+"""Mapping of data-set class names to the class names of a detector."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dataclasses import replace
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.types import Detection
 
-# Cars, buses and trucks are one class: those who labelled them, people and machines, often
-# disagree about which it is.
+# Cars, buses and trucks form one class, because annotators, human and machine, often disagree
+# about them.
 _SUPERCLASSES = {'car': 'vehicle', 'bus': 'vehicle', 'truck': 'vehicle', 'van': 'vehicle',
                  'bike': 'bicycle'}
 
 
-def map_class_names(boxes: Iterable[Detection], class_names: Iterable[str]) -> tuple[Detection, ...]:
+def map_class_names(boxes: Iterable[Detection],
+                    class_names: Iterable[str]) -> tuple[Detection, ...]:
     """
-    Return boxes by names that a detector knows: to one without 'car' a car is a 'vehicle'.
+    Return boxes with the class names of a detector.
 
-    Boxes of classes that it does not know at all become ``IGNORED``: it need not find them, and
-    nothing is said against what it finds there.
+    A class that the detector lacks is replaced by its superclass: 'car' becomes 'vehicle'. If the
+    detector lacks the superclass too, the box becomes ``IGNORED``: a detection of it counts
+    neither as correct nor as wrong.
     """
     known = (*class_names, IGNORED)
-    named = []
+    mapped = []
     for box in boxes:
-        merged = _SUPERCLASSES.get(box.class_name)
+        superclass = _SUPERCLASSES.get(box.class_name)
         name = box.class_name if box.class_name in known else \
-            merged if merged in known else IGNORED
-        named.append(replace(box, class_name=name))
-    return tuple(named)
+            superclass if superclass in known else IGNORED
+        mapped.append(replace(box, class_name=name))
+    return tuple(mapped)

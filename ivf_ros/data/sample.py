@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One pair of a data set and what is known about it; nothing is read before it is asked for."""
+"""One pair of a data set with its annotations; files are read only on request."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ import numpy as np
 
 T = TypeVar('T')
 
-IGNORED = 'ignore'  # class name of a box whose object counts neither as found nor as missed
+IGNORED = 'ignore'  # class name of a box that counts neither as detected nor as missed
 
 
 class Origin(str, Enum):
-    """Who says so; what a machine said is no truth to measure accuracy against."""
+    """Origin of an annotation; machine annotations are not a ground truth for accuracy."""
 
     EXACT = 'exact'  # known by construction: a simulator, a synthetic warp
     HUMAN = 'human'
-    MEASURED = 'measured'  # found on a calibration target, to within the error of the detector
+    MEASURED = 'measured'  # detected on a calibration target, within the error of the detector
     MACHINE = 'machine'  # another network
 
 
 @dataclass(frozen=True, eq=False)
 class Annotation(Generic[T]):
     """
-    Something known about a sample.
+    One annotation of a sample.
 
     Attributes
     ----------
     read:
-        Reads it from disk; can be pickled, so a ``functools.partial`` and no lambda.
+        Reads the annotation from disk. It must be picklable: ``functools.partial``, not a lambda.
     origin:
-        Who says so.
+        Origin of the annotation.
     complete:
-        Everything there is was annotated; otherwise, as in a tracking data set, other objects
-        of the same class may be there too.
+        All objects are annotated. If false, as in a tracking data set, the image may show other
+        objects of the same class.
 
     """
 
@@ -56,12 +56,13 @@ class Annotation(Generic[T]):
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """
-    Points of the scene that both images show.
+    Scene points that are visible in both images.
 
     Attributes
     ----------
     thermal_px, rgb_px:
-        ``(N, 2)`` float64, x right, y down, pixel centres at integers; row by row the same point.
+        ``(N, 2)`` float64, x right, y down, pixel centres at integers. Row ``i`` of both arrays is
+        the same scene point.
 
     """
 
@@ -72,33 +73,32 @@ class Landmarks:
 @dataclass(frozen=True, eq=False)
 class Sample:
     """
-    One thermal and one RGB image that belong together.
+    A pair of one thermal and one RGB image.
 
     Attributes
     ----------
     dataset:
-        Name of the data set, with its split where it has one: ``'llvip/train'``.
+        Name of the data set, with its split if it has one: ``'llvip/train'``.
     name:
         Unique within the data set.
     thermal, rgb:
-        The file, the frame of a video, or the image where it comes from a stream.
+        Image file, video frame, or the image itself if it comes from a stream.
     scene:
-        The same for frames that resemble each other: a sequence, a place; empty where unknown.
+        Common to similar frames, for example of one sequence or place; empty if unknown.
     light:
-        ``'day'``, ``'night'`` or empty where unknown.
+        ``'day'``, ``'night'``, or empty if unknown.
     aligned:
-        The images show the same view to within about three pixels, once stretched to one size.
+        The images show the same view within about three pixels after a plain resize to one size.
     alignment_px:
-        How far apart the two views of an aligned pair typically still are, in pixels of the
-        thermal image, where somebody measured it. It is the error of the homography that follows
-        from ``aligned``.
+        Typical residual misalignment of an aligned pair in thermal pixels, if it was measured. It
+        is the error of the homography that follows from ``aligned``.
     H_thermal_to_rgb:
-        ``(3, 3)`` float64 where one was measured; None where it is unknown, is no homography, or
+        ``(3, 3)`` float64 if it was measured; None if it is unknown, is not a homography, or
         follows from ``aligned``: see ``true_H_thermal_to_rgb``.
     landmarks, detections, segmentation:
-        None where nobody annotated them; no boxes means that there are no objects. Boxes and
-        labels lie on the RGB grid. The edges of a box are those of the pixels, so that pixel 0
-        reaches from 0 to 1; boxes of class ``IGNORED`` and the label 255 are to be ignored.
+        None without annotations; an empty tuple of boxes means that there are no objects. Boxes
+        and labels are on the RGB grid. Box edges are pixel edges: pixel 0 extends from 0 to 1.
+        Boxes of class ``IGNORED`` and the label 255 are to be ignored.
 
     """
 
@@ -116,11 +116,11 @@ class Sample:
     segmentation: Annotation[Segmentation] | None = None
 
     def read_thermal(self) -> np.ndarray:
-        """Return ``(H, W)``, of the depth of the file; raise SourceError where unreadable."""
+        """Return ``(H, W)`` with the depth of the file; raise SourceError if unreadable."""
         return to_single_channel(read_pixels(self.thermal))
 
     def read_rgb(self) -> np.ndarray:
-        """Return ``(H, W, 3)`` uint8 BGR; raise SourceError where unreadable."""
+        """Return ``(H, W, 3)`` uint8 BGR; raise SourceError if unreadable."""
         try:
             return images.as_bgr8(read_pixels(self.rgb))
         except images.ImageError as error:
@@ -129,10 +129,10 @@ class Sample:
     def true_H_thermal_to_rgb(self, thermal_size: tuple[int, int],
                               rgb_size: tuple[int, int]) -> np.ndarray | None:
         """
-        Return the homography between images of these sizes in pixels, width first.
+        Return the homography between images of these sizes ``(width, height)`` in pixels.
 
-        It is the one that was measured, or the one that stretches one image over the other where
-        the pair is aligned; None where neither is known.
+        It is the measured homography, or for an aligned pair the plain resize of thermal to the
+        RGB size. It is None if neither is known.
         """
         if self.H_thermal_to_rgb is None and self.aligned:
             return geometry.stretch(thermal_size, rgb_size)
@@ -149,9 +149,9 @@ class Dataset:
     name:
         As in ``Sample.dataset``.
     layout:
-        The layout that was recognised, for example ``'MSRS'``.
+        Name of the recognised layout, for example ``'MSRS'``.
     root:
-        Where it was found.
+        Folder of the data set.
 
     """
 
@@ -162,23 +162,23 @@ class Dataset:
 
     @property
     def held_back(self) -> tuple[Sample, ...]:
-        """Return every fourth block of 14 neighbours: what is measured on, and never learned."""
+        """Return the evaluation samples, never used in training: each fourth block of 14."""
         return tuple(sample for index, sample in enumerate(self.samples) if _is_held_back(index))
 
     @property
     def for_training(self) -> tuple[Sample, ...]:
-        """Return all others."""
+        """Return the training samples: all that are not held back."""
         return tuple(sample for index, sample in enumerate(self.samples)
                      if not _is_held_back(index))
 
 
 def read_pixels(image: Path | VideoFrame | np.ndarray) -> np.ndarray:
-    """Return an image of a sample as it was stored; raise SourceError where unreadable."""
+    """Return an image of a sample as it is stored; raise SourceError if unreadable."""
     if isinstance(image, Path):
         return read_image(image)
     return image.read() if isinstance(image, VideoFrame) else image
 
 
 def _is_held_back(index: int) -> bool:
-    # Neighbours are alike, so they are held back together.
+    # Neighbouring samples are similar, so a whole block is held back.
     return index // 14 % 4 == 3

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal and RGB frames from a folder, videos, a bag or the simulator, by one call."""
+"""One entry point for all frame sources: folder, videos, bag or simulator."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ DEFAULT_RATE_HZ = 10.0  # of image files, which have no clock
 
 class Source(Protocol):
     """
-    Where frames come from.
+    A source of thermal and RGB frames.
 
     Attributes
     ----------
     name:
-        What to call it in logs and reports.
+        Name in logs and reports.
     rate_hz:
-        Thermal frames a second.
+        Thermal frames per second.
     skipped:
-        How many frames could not be read, by reason, in the latest pass.
+        Number of unreadable frames of the latest pass, by reason.
 
     """
 
@@ -42,61 +42,66 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Return how many frames were left out, by reason."""
+        """Return the number of skipped frames, by reason."""
 
     def events(self) -> Iterator[Event]:
-        """Yield the frames from the start, in the order in which the cameras delivered them."""
+        """Yield all frames from the start, in the order of delivery by the cameras."""
 
 
 def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
                 rgb_topic: str = 'rgb/image_raw', rate_hz: float | None = None,
                 aligned: bool = False, still_s: float = 0.0) -> Source:
     """
-    Open a source of thermal and RGB frames; what kind it is shows from what is there.
+    Open a source of thermal and RGB frames; the type of the source is detected.
 
-    What cannot be read is left out, counted in ``skipped`` and said in the log; the source fails
-    only where nothing remains. RGB frames are ``(H, W, 3)`` uint8 BGR, thermal frames ``(H, W)``
-    with the depth that was recorded.
+    Unreadable frames are skipped, counted in ``skipped`` and logged. The source fails only if no
+    frame remains. RGB frames are ``(H, W, 3)`` uint8 BGR, thermal frames ``(H, W)`` with the
+    recorded depth.
 
     Parameters
     ----------
     spec:
-        ``'simulator'`` or ``'simulator:condition=night,seed=3'``; a folder with subfolders of
-        pairs, with pairs that differ in ``_ir`` and ``_vis``, or with two videos; a rosbag2 bag,
-        as its directory or its ``.mcap`` or ``.db3`` file; or two folders or videos ``'A,B'``,
-        thermal first. Thermal goes by the names thermal, ir, infrared, lwir, tir, inf and visible
-        by rgb, visible, vis, vi, visual, in any case.
+        One of:
+
+        - ``'simulator'`` or ``'simulator:condition=night,seed=3'``;
+        - a folder with two subfolders of pairs, with pairs that differ in ``_ir`` and ``_vis``,
+          or with two videos;
+        - a rosbag2 bag: its directory or its ``.mcap`` or ``.db3`` file;
+        - two folders or videos ``'A,B'``, thermal first.
+
+        Thermal folders and files are named thermal, ir, infrared, lwir, tir or inf, visible ones
+        rgb, visible, vis, vi or visual, in upper or lower case.
     thermal_topic, rgb_topic:
         Image topics of a bag.
     rate_hz:
-        Pairs a second of image files (default 10), or of videos instead of what they say.
+        Pairs per second of image files (default 10), or of videos instead of the stated rate.
     aligned:
-        The two images of a pair in files show the same view: each RGB frame then has the
-        homography that stretches one over the other as its truth.
+        Both images of a pair of files show the same view. The true homography of each RGB frame is
+        then the plain resize of thermal to the RGB size.
     still_s:
-        Image files are stills of unrelated scenes: each pair is shown for so long, as a live
-        graph needs time to register it. 0 takes them for the frames of a sequence.
+        Duration in seconds for which each pair of image files is repeated. Use it for unrelated
+        scenes, because a live graph needs time to register each one. 0 treats the files as the
+        frames of a sequence.
 
     Raises
     ------
     SourceError
-        Nothing there can be used; the message says what was looked for and what was found.
+        No usable source exists; the message states what was expected and what was found.
     ParameterError
-        A setting of the simulator that is not key=value, an unknown one, or a value that it does
-        not take.
+        A setting of the simulator is not key=value, is unknown, or has an invalid value.
 
     """
     if rate_hz is not None and not rate_hz > 0:
         raise SourceError(f'rate_hz must be positive, got {rate_hz}')
     text = str(spec)
-    kind, _, settings = text.partition(':')
-    if kind == 'simulator':
-        return _simulator(settings)
+    scheme, _, settings = text.partition(':')
+    if scheme == 'simulator':
+        return _make_simulator(settings)
     path = Path(spec).expanduser()
     if path.is_dir():
-        return _from_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s)
+        return _open_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s)
     if path.is_file():
-        return _from_file(path, thermal_topic, rgb_topic)
+        return _open_file(path, thermal_topic, rgb_topic)
     if text.count(',') == 1:
         thermal, rgb = (Path(part.strip()).expanduser() for part in text.split(','))
         if thermal.is_dir() and rgb.is_dir():
@@ -106,29 +111,29 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
     raise SourceError(f"no such source: '{text}' is no file and no folder")
 
 
-def _from_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
+def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
                     aligned: bool, still_s: float) -> Source:
     entries = sorted(path.iterdir())
     if (path / 'metadata.yaml').is_file():
-        return _bag(path, thermal_topic, rgb_topic)
+        return _open_bag(path, thermal_topic, rgb_topic)
     bags = [entry for entry in entries if entry.suffix in BAG_SUFFIXES]
     if len(bags) == 1:
-        return _bag(bags[0], thermal_topic, rgb_topic)
+        return _open_bag(bags[0], thermal_topic, rgb_topic)
     if bags:
         raise SourceError(f'{path}: {len(bags)} bag files but no metadata.yaml; name one of them, '
                           'or run ros2 bag reindex on the folder')
-    recording = _pairs_in(path, rate_hz, aligned, still_s)
+    recording = _open_pairs(path, rate_hz, aligned, still_s)
     if recording is not None:
         return recording
-    # Data sets often keep the two folders one level further down: in 'input', 'train', 'test'.
-    below = [found for entry in entries
-             if entry.is_dir()
-             and (found := _pairs_in(entry, rate_hz, aligned, still_s)) is not None]
-    if len(below) == 1:
-        return below[0]
-    if below:
+    # Data sets often have the two folders one level deeper: in 'input', 'train', 'test'.
+    nested = [source for entry in entries
+              if entry.is_dir()
+              and (source := _open_pairs(entry, rate_hz, aligned, still_s)) is not None]
+    if len(nested) == 1:
+        return nested[0]
+    if nested:
         raise SourceError(f'{path}: several folders hold pairs, name one of them: '
-                          + ', '.join(found.name for found in below))
+                          + ', '.join(source.name for source in nested))
     shown = [entry.name + '/' * entry.is_dir() for entry in entries[:6]]
     if len(entries) > len(shown):
         shown.append(f'... ({len(entries)} entries)')
@@ -138,8 +143,8 @@ def _from_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
         f'found {", ".join(shown) or "an empty folder"}')
 
 
-def _pairs_in(folder: Path, rate_hz: float | None, aligned: bool,
-              still_s: float) -> Source | None:
+def _open_pairs(folder: Path, rate_hz: float | None, aligned: bool,
+                still_s: float) -> Source | None:
     files = find_pairs(folder)
     if files:
         return FolderSource(str(folder), files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s)
@@ -149,18 +154,19 @@ def _pairs_in(folder: Path, rate_hz: float | None, aligned: bool,
     return None
 
 
-def _from_file(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
+def _open_file(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
     suffix = path.suffix.lower()
     if suffix in BAG_SUFFIXES:
-        return _bag(path, thermal_topic, rgb_topic)
+        return _open_bag(path, thermal_topic, rgb_topic)
     if suffix == '.bag':
         raise SourceError(f'{path} is a ROS 1 bag; convert it with rosbags-convert')
     if suffix in VIDEO_SUFFIXES:
         raise SourceError(f"{path} is one video; give two, as 'thermal.mp4,visible.mp4'")
-    raise SourceError(f"{path}: a file can be a bag ({', '.join(BAG_SUFFIXES)}), got '{suffix}'")
+    raise SourceError(f"{path}: a source file must be a bag ({', '.join(BAG_SUFFIXES)}), "
+                      f"got '{suffix}'")
 
 
-def _bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
+def _open_bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
     try:
         from ivf_ros.data.bag import BagSource
     except ModuleNotFoundError as error:
@@ -169,7 +175,7 @@ def _bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
     return BagSource(path, thermal_topic, rgb_topic)
 
 
-def _simulator(settings: str) -> Source:
-    """Make the simulator from ``key=value,key=value``; a list is written ``[1, 2]``."""
+def _make_simulator(settings: str) -> Source:
+    """Create the simulator from ``key=value,key=value``; a list is written ``[1, 2]``."""
     values = parse_settings(re.split(r',(?![^\[]*\])', settings) if settings else ())
     return RigSimulator(build(SimulatorParameters, values))

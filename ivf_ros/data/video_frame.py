@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One frame of a video, named by its number and decoded only when it is asked for."""
+"""One frame of a video, identified by its number and decoded on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ivf_ros.data.recording import SourceError
 from ivf_ros.data.video import open_video
 import numpy as np
 
-_OPEN_VIDEOS = 8  # kept open: the two of a pair, for some sequences read in turns
+_OPEN_VIDEOS = 8  # cached: two per sequence, for several sequences that are read alternately
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,16 @@ class VideoFrame:
     """
     A frame of a video file.
 
-    Frames are reached by decoding forward from the latest one, because seeking in compressed video
-    is not exact everywhere. Read in order, each frame is decoded once; going back starts anew.
+    A frame is reached by decoding forward from the latest one, because seeking in compressed
+    video is not always exact. In ascending order each frame is decoded once. A step back restarts
+    the decoding at frame 0.
 
     Attributes
     ----------
     path:
-        The video.
+        Video file.
     index:
-        Number of the frame, from 0.
+        Number of the frame, starting at 0.
 
     """
 
@@ -39,13 +40,13 @@ class VideoFrame:
     index: int
 
     def read(self) -> np.ndarray:
-        """Decode it: ``(H, W, 3)`` BGR uint8; raise SourceError where that is impossible."""
+        """Decode the frame to ``(H, W, 3)`` BGR uint8; raise SourceError if that fails."""
         with _lock:
-            return _video(self.path).frame(self.index)
+            return _get_video(self.path).read_frame(self.index)
 
 
 class _Video:
-    """An open video and where it stands."""
+    """An open video and its read position."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,7 +54,7 @@ class _Video:
         self._next = 0
         self._latest: np.ndarray | None = None
 
-    def frame(self, index: int) -> np.ndarray:
+    def read_frame(self, index: int) -> np.ndarray:
         if self._latest is not None and index == self._next - 1:
             return self._latest.copy()
         if index < self._next:
@@ -62,8 +63,8 @@ class _Video:
         while self._next <= index and self._capture.grab():
             self._next += 1
         if self._next == index + 1:
-            good, image = self._capture.retrieve()
-            if good:
+            decoded, image = self._capture.retrieve()
+            if decoded:
                 self._latest = image
                 return image.copy()
         self.close()
@@ -75,20 +76,20 @@ class _Video:
         self._latest = None
 
 
-# By process, as a forked one shares the position in an open file with its parent.
+# The key contains the process, because a forked process shares the file position of its parent.
 _videos: OrderedDict[tuple[int, Path], _Video] = OrderedDict()
 _lock = threading.Lock()
 
 
 def frame_count(path: Path) -> int:
-    """Return how many frames a video says that it has, without decoding any."""
+    """Return the number of frames that a video states, without decoding."""
     capture = open_video(path)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     return max(count, 0)
 
 
-def _video(path: Path) -> _Video:
+def _get_video(path: Path) -> _Video:
     key = os.getpid(), path
     if key not in _videos:
         _videos[key] = _Video(path)

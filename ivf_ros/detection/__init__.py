@@ -1,14 +1,14 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Detection of objects in a fused image, or in any other."""
+"""Detection, tracking and temperatures of objects in fused, RGB or thermal images."""
 
 from __future__ import annotations
 
 from ivf_ros.detection.anchor_free import AnchorFreeDetector, AnchorFreeParameters
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.drawing import draw
+from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.hog import HogDetector, HogParameters
-from ivf_ros.detection.inputs import DetectionError
 from ivf_ros.detection.methods import create, create_from, Detector, methods
 from ivf_ros.detection.onnx import OnnxDetector, OnnxParameters
 from ivf_ros.detection.settings import (
@@ -20,8 +20,8 @@ from ivf_ros.detection.stage import DetectionStage
 from ivf_ros.detection.temperature import add_temperatures
 from ivf_ros.detection.tracking import Tracker, TrackingParameters
 
-__all__ = ['AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES', 'create', 'create_from',
-           'DEFAULT_METHOD', 'DetectionError', 'DetectionParameters', 'DetectionStage',
-           'DetectionStageParameters', 'Detector', 'draw', 'HogDetector', 'HogParameters',
-           'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker', 'TrackingParameters',
-           'add_temperatures']
+__all__ = ['add_temperatures', 'AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES',
+           'create', 'create_from', 'DEFAULT_METHOD', 'DetectionError', 'DetectionParameters',
+           'DetectionStage', 'DetectionStageParameters', 'Detector', 'draw', 'HogDetector',
+           'HogParameters', 'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker',
+           'TrackingParameters']

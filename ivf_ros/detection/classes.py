@@ -1,5 +1,5 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the trained detector tells apart."""
+"""The classes of the trained detector."""
 
 CLASS_NAMES = ('person', 'vehicle', 'bicycle')

@@ -17,16 +17,16 @@ import numpy as np
 
 class Detector(Protocol):
     """
-    A method: finds objects in one image and remembers nothing.
+    A detection method; it keeps no state from one image to the next.
 
-    ``parameters`` are those of the method; they may be replaced between two images.
+    ``parameters`` are those of the method. They may be replaced between two images.
     """
 
     parameters: Any
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Return the names of what it can find."""
+        """Return the names of the classes that it detects."""
         ...
 
     @property
@@ -36,14 +36,14 @@ class Detector(Protocol):
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
-        Find objects, best first.
+        Find objects, highest score first.
 
         Parameters
         ----------
         image:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
         thermal:
-            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and not fused.
+            ``(H, W)`` uint8 on the same grid; only if ``image`` is RGB, not a fused image.
 
         Returns
         -------
@@ -53,21 +53,21 @@ class Detector(Protocol):
         Raises
         ------
         DetectionError
-            Shapes or types are not these, or thermal is given to a method that takes none, or
-            missing for one that needs it.
+            A shape or dtype is wrong, the method needs thermal and it is None, or the method
+            takes one image and thermal is not None.
 
         """
         ...
 
 
 def methods() -> tuple[str, ...]:
-    """Return the names that ``create`` takes; 'default' stands for the best one there is."""
+    """Return the names that ``create`` accepts; 'default' is the best method."""
     return METHODS
 
 
 def create(method: str = 'default', **parameters: Any) -> Detector:
     """
-    Make a detector; ``parameters`` are those of ``DetectionParameters`` by dotted name.
+    Create a detector; ``parameters`` are those of ``DetectionParameters`` by dotted name.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def create(method: str = 'default', **parameters: Any) -> Detector:
 
 
 def create_from(parameters: DetectionParameters) -> Detector:
-    """Make the detector that the parameters choose; see ``create``."""
+    """Create the detector of the given parameters; see ``create``."""
     if parameters.method == 'hog':
         return HogDetector(parameters.hog)
     if parameters.method == 'onnx':

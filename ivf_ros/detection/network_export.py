@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The trained detector as an ONNX file, in the layout of YOLOv8, which method ``onnx`` reads."""
+"""Export of the trained detector to ONNX in the layout of YOLOv8, which method ``onnx`` reads."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from torch import nn, Tensor
 
 
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
-    """Write a detector from ``images`` to ``(1, 4 + K, N)``; see ``nn.export.export``."""
+    """Write a detector of K classes as an ONNX model with the output ``(1, 4 + K, N)``."""
     nn_export.export(weights, path, size, make_network=partial(DetectionNetwork, len(CLASS_NAMES)),
-                     wrap_for_export=_AsYolov8, output='output0', class_names=CLASS_NAMES)
+                     wrap_for_export=_Yolov8Output, output_name='output0',
+                     class_names=CLASS_NAMES)
 
 
-class _AsYolov8(nn.Module):
-    """Middle, width and height of each box, and the score of each class."""
+class _Yolov8Output(nn.Module):
+    """Centre, width and height of each box, and the score of each class."""
 
     def __init__(self, network: DetectionNetwork) -> None:
         super().__init__()
@@ -29,6 +30,7 @@ class _AsYolov8(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         logits, boxes_px = self.network(nn_export.rgb_to_bgr(images))
-        from_px, to_px = boxes_px[..., :2], boxes_px[..., 2:]
-        return torch.cat([(from_px + to_px) / 2, to_px - from_px, logits.sigmoid()],
+        top_left_px, bottom_right_px = boxes_px[..., :2], boxes_px[..., 2:]
+        centres_px = (top_left_px + bottom_right_px) / 2
+        return torch.cat([centres_px, bottom_right_px - top_left_px, logits.sigmoid()],
                          -1).transpose(1, 2)

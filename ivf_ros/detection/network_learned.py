@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The trained detector at work: 8-bit images of any size in, boxes out."""
+"""Inference with the trained detection network: 8-bit images in, boxes out."""
 
 from __future__ import annotations
 
@@ -10,38 +10,22 @@ from pathlib import Path
 import cv2
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn.inference import load_network, prepare_for_inference, to_tensor
+from ivf_ros.nn.inference import TrainedNetwork
 import numpy as np
 import torch
 
 
-class LearnedDetection:
-    """
-    One trained network.
-
-    Parameters
-    ----------
-    path:
-        Its weight file.
-    precision:
-        ``'bfloat16'`` or ``'float32'``.
-
-    Raises
-    ------
-    WeightsError
-        The weight file is missing, damaged, or of another network.
-
-    """
+class LearnedDetection(TrainedNetwork[DetectionNetwork]):
+    """``DetectionNetwork`` with trained weights; see ``TrainedNetwork`` for path and precision."""
 
     def __init__(self, path: Path, precision: str) -> None:
-        network = load_network(partial(DetectionNetwork, len(CLASS_NAMES)), path)
-        self.channels = network.channels
-        self._network = prepare_for_inference(network, precision)
+        super().__init__(partial(DetectionNetwork, len(CLASS_NAMES)), path, precision,
+                         cv2.BORDER_CONSTANT)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
-        Search ``(H, W, channels)`` uint8.
+        Search an image ``(H, W, channels)`` uint8 of any size.
 
         Returns
         -------
@@ -51,5 +35,5 @@ class LearnedDetection:
             ``(cells, 4)`` float32.
 
         """
-        logits, boxes_px = self._network(to_tensor(self._network, image, cv2.BORDER_CONSTANT))
+        logits, boxes_px = self._network(self.to_tensor(image))
         return torch.sigmoid(logits)[0].numpy(), boxes_px[0].numpy()

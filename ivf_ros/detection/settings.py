@@ -21,10 +21,10 @@ DEFAULT_METHOD = 'anchor_free'
 
 @dataclass(frozen=True)
 class DetectionParameters:
-    """What finds the objects."""
+    """The detection method and its parameters."""
 
     method: str = parameter(
-        'default', f"The detector; 'default' is the best one there is, now '{DEFAULT_METHOD}'.",
+        'default', f"The detector; 'default' is the best one, currently '{DEFAULT_METHOD}'.",
         choices=METHODS, live=False)
     network: NetworkParameters = group(NetworkParameters)
     anchor_free: AnchorFreeParameters = group(AnchorFreeParameters)
@@ -36,13 +36,13 @@ class DetectionParameters:
 
     @property
     def of_method(self) -> Any:
-        """The parameters of the method."""
+        """The parameters of the selected method."""
         return getattr(self, DEFAULT_METHOD if self.method == 'default' else self.method)
 
 
 @dataclass(frozen=True)
 class DetectionStageParameters:
-    """How objects are found, followed, and measured."""
+    """Parameters of detection, tracking and temperatures."""
 
     detection: DetectionParameters = group(DetectionParameters)
     tracking: TrackingParameters = group(TrackingParameters)

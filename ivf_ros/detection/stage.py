@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the detection node drives: inputs of one moment in, objects with identities out."""
+"""The detection stage: images of one moment in, tracked objects with temperatures out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from ivf_ros.types import Detection
 
 class DetectionStage:
     """
-    Finds objects, follows them over time, and says how warm they are.
+    Detects objects, tracks them over time and measures their temperatures.
+
+    Attributes
+    ----------
+    method:
+        The detector in use.
 
     Raises
     ------
     DetectionError, WeightsError
-        See ``detection.create``.
+        See ``detection.create`` and ``Tracker``.
 
     """
 
@@ -30,24 +35,24 @@ class DetectionStage:
 
     @property
     def needs_counts(self) -> bool:
-        """Whether thermal in counts is used: where they are temperatures."""
+        """Whether ``step`` uses thermal in counts: only where the radiometry is known."""
         return self._parameters.radiometry.radiometry() is not None
 
     def step(self, inputs: PerceptionInputs, stamp_ns: int) -> list[Detection]:
         """
-        Find the objects of one moment.
+        Detect the objects of one moment.
 
         Parameters
         ----------
         inputs:
-            What the graph knows of it.
+            The images of the moment.
         stamp_ns:
-            When it was.
+            Their time stamp.
 
         Raises
         ------
         DetectionError
-            A shape or type is wrong.
+            A shape or dtype is wrong.
 
         """
         detections = self.method.detect(*inputs.images())
@@ -59,14 +64,24 @@ class DetectionStage:
         return add_temperatures(detections, inputs.counts.celsius(radiometry))
 
     def prepare(self, requested: DetectionStageParameters) -> Detector:
-        """Build what these parameters ask for, beside what is in use; raise as ``create``."""
-        before, has_subscribers = self._parameters.detection, requested.detection
-        if (has_subscribers.method, has_subscribers.network) == (before.method, before.network):
+        """
+        Return a detector for these parameters, without using it yet.
+
+        It is the present one where method, weights and precision stay the same.
+
+        Raises
+        ------
+        DetectionError, WeightsError
+            See ``detection.create``.
+
+        """
+        before, after = self._parameters.detection, requested.detection
+        if (after.method, after.network) == (before.method, before.network):
             return self.method
-        return create_from(has_subscribers)
+        return create_from(after)
 
     def apply(self, parameters: DetectionStageParameters, prepared: Detector) -> None:
-        """Use these parameters from the next image on; tracks go on."""
+        """Use these parameters from the next image on; the tracks are kept."""
         prepared.parameters = parameters.detection.of_method
         self.method = prepared
         self._tracker.parameters = parameters.tracking

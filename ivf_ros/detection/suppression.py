@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Of many boxes around each object, the best one."""
+"""Non-maximum suppression of overlapping boxes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from ivf_ros.types import Detection
 import numpy as np
 
 
-def non_maximum_suppression(scores: np.ndarray, boxes_xyxy_px: np.ndarray, class_names: Sequence[str],
-                            size: tuple[int, int], min_score: float, nms_iou: float) -> list[Detection]:
+def non_maximum_suppression(scores: np.ndarray, boxes_xyxy_px: np.ndarray,
+                            class_names: Sequence[str], size: tuple[int, int],
+                            min_score: float, nms_iou: float) -> list[Detection]:
     """
-    Return the boxes that no better one of the same class covers, best first.
+    Return the boxes that no box of the same class with a higher score overlaps, best first.
 
     Parameters
     ----------
     scores:
-        ``(N, classes)`` from 0 to 1; of each box its best class counts.
+        ``(N, classes)`` from 0 to 1; each box gets the class with the highest score.
     boxes_xyxy_px:
         ``(N, 4)`` left, top, right, bottom edges.
     class_names:
-        In the order of the scores.
+        In the order of the columns of ``scores``.
     size:
-        Width and height of the image, to which boxes are clipped.
+        Width and height of the image in pixels; boxes are clipped to it.
     min_score:
-        Boxes below are dropped.
+        Boxes with a lower score are dropped.
     nms_iou:
-        Of two boxes of one class that overlap by more than this the better one stays.
+        If two boxes of one class have a larger IoU, the one with the lower score is dropped.
 
     """
     best = scores.max(axis=1)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How warm what was found looks."""
+"""Apparent temperatures of detected objects."""
 
 from __future__ import annotations
 
@@ -14,24 +14,30 @@ import numpy as np
 
 def add_temperatures(detections: Sequence[Detection], celsius: np.ndarray) -> list[Detection]:
     """
-    Return detections with the median and the highest apparent temperature within their boxes.
+    Return detections with the median and the maximum apparent temperature within their boxes.
 
-    Apparent: as if all were black bodies at the distance that the camera was set to. The median
-    is that of the box, which on a slim object is largely background; the maximum is the object's.
+    An apparent temperature assumes a black body at the distance that is set in the camera. The
+    median includes the background in the box, which is most of the box around a slim object. The
+    maximum is that of the object.
 
     Parameters
     ----------
+    detections:
+        Detections in the image.
     celsius:
-        ``(H, W)`` float on the grid of the image that was searched; NaN where thermal does not
-        reach. A box without any pixel of it gets no temperature.
+        ``(H, W)`` float on the grid of the searched image; NaN where thermal does not cover it.
+        A box without a measured pixel gets no temperature.
 
     """
-    found = []
-    for one in detections:
-        left, top, right, bottom = one.box_xyxy_px
-        region = celsius[max(0, math.floor(top)):max(0, math.ceil(bottom)),
-                         max(0, math.floor(left)):max(0, math.ceil(right))]
-        known = region[np.isfinite(region)]
-        found.append(replace(one, median_celsius=float(np.median(known)),
-                             maximum_celsius=float(known.max())) if known.size else one)
-    return found
+    return [_add_temperature(detection, celsius) for detection in detections]
+
+
+def _add_temperature(detection: Detection, celsius: np.ndarray) -> Detection:
+    left, top, right, bottom = detection.box_xyxy_px
+    region = celsius[max(0, math.floor(top)):max(0, math.ceil(bottom)),
+                     max(0, math.floor(left)):max(0, math.ceil(right))]
+    measured = region[np.isfinite(region)]
+    if not measured.size:
+        return detection
+    return replace(detection, median_celsius=float(np.median(measured)),
+                   maximum_celsius=float(measured.max()))

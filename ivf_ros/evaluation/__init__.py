@@ -1,3 +1,3 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recording what the stages make, showing it, and scoring it."""
+"""Evaluation of the stages on data sets: metrics, results and report."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of results that an evaluation makes of its rows, at the end."""
+"""The result files of an evaluation, computed from its rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ivf_ros.data.recording import natural_key
 from ivf_ros.evaluation.results import (
     EvaluationError,
     FORMAT,
-    frames_csv,
+    format_frames_csv,
     json_bytes,
     Row,
     Stage,
@@ -24,7 +24,7 @@ import numpy as np
 
 
 def write_results(out: Path, stages_measured: Sequence[Stage], names: Sequence[str],
-                  rows: list[Row], unsuitable: dict[str, dict[str, int]], command: str
+                  rows: list[Row], skipped: dict[str, dict[str, int]], command: str
                   ) -> dict[str, Any]:
     """
     Write ``frames.csv``, ``summary.json`` and ``timings.json``, and return the summary.
@@ -34,13 +34,13 @@ def write_results(out: Path, stages_measured: Sequence[Stage], names: Sequence[s
     out:
         The folder.
     stages_measured, names:
-        What was measured, on which sources.
+        The stages, and the names of the sources.
     rows:
-        All rows there are, in any order.
-    unsuitable:
-        Stage to reason to the number of samples that were left out.
+        All rows, in any order; they are sorted in place.
+    skipped:
+        Stage to reason to number of skipped samples.
     command:
-        How the user asked for the evaluation, for the record.
+        Command line of the user, stored in the summary.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def write_results(out: Path, stages_measured: Sequence[Stage], names: Sequence[s
         There is no row.
 
     """
-    # Sorted before anything is added up, so that sums come out the same to the last digit.
-    order = {stage.name: (index, {method: place for place, method in enumerate(stage.methods)})
+    # Sorting before summation makes the sums equal to the last digit in every run.
+    order = {stage.name: (index, {method: rank for rank, method in enumerate(stage.methods)})
              for index, stage in enumerate(stages_measured)}
     rows.sort(key=lambda row: (order[row.stage][0], order[row.stage][1][row.method],
                                natural_key(row.dataset), natural_key(row.case), row.variant))
@@ -58,34 +58,35 @@ def write_results(out: Path, stages_measured: Sequence[Stage], names: Sequence[s
     columns: dict[str, None] = {}  # an ordered set
     empty_stages = []
     for stage in stages_measured:
-        own = [row for row in rows if row.stage == stage.name]
-        left_out = unsuitable[stage.name]
-        if not own:
-            reasons = '; '.join(f'{reason} ({count})' for reason, count in left_out.items())
-            empty_stages.append(f'no sample for {stage.name}: {reasons or "there are none"}')
+        stage_rows = [row for row in rows if row.stage == stage.name]
+        reasons = skipped[stage.name]
+        if not stage_rows:
+            text = '; '.join(f'{reason} ({count})' for reason, count in reasons.items())
+            empty_stages.append(f'no sample for {stage.name}: '
+                                f'{text or "the sources have no samples"}')
             continue
-        stages[stage.name] = summarize_stage(stage, own, several_datasets=several)
+        stages[stage.name] = summarize_stage(stage, stage_rows, several_datasets=several)
         stages[stage.name]['notes'] += [f'{count} samples left out: {reason}.'
-                                        for reason, count in left_out.items()]
+                                        for reason, count in reasons.items()]
         columns.update(dict.fromkeys(stages[stage.name]['metrics']))
     if not stages:
         raise EvaluationError('; '.join(empty_stages))
-    for summarised_stage in stages.values():
-        summarised_stage['notes'] += [f'{sentence}.' for sentence in empty_stages]
+    for stage_summary in stages.values():
+        stage_summary['notes'] += [f'{sentence}.' for sentence in empty_stages]
     summary = {'format': FORMAT, 'version': ivf_ros.__version__, 'sources': list(names),
                'command': command, 'stages': stages}
     write_atomically(out / 'frames.csv',
-                     frames_csv(rows, list(columns), several_datasets=several).encode())
+                     format_frames_csv(rows, list(columns), several_datasets=several).encode())
     write_atomically(out / 'summary.json', json_bytes(summary))
-    write_atomically(out / 'timings.json', json_bytes(_timings(rows)))
+    write_atomically(out / 'timings.json', json_bytes(_compute_timings(rows)))
     return summary
 
 
-def _timings(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Return stage to method to the median of the processor time in milliseconds."""
-    spent: dict[str, dict[str, list[float]]] = {}
+def _compute_timings(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Return stage to method to median processor time in milliseconds."""
+    times_ms: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         if row.cpu_s:
-            spent.setdefault(row.stage, {}).setdefault(row.method, []).append(1e3 * row.cpu_s)
+            times_ms.setdefault(row.stage, {}).setdefault(row.method, []).append(1e3 * row.cpu_s)
     return {stage: {method: round(float(np.median(values)), 3)
-                    for method, values in methods.items()} for stage, methods in spent.items()}
+                    for method, values in methods.items()} for stage, methods in times_ms.items()}

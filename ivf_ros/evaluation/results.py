@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation measured: rows on disk, and the summary of them."""
+"""The results of an evaluation: rows, and their summary."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ KEY_COLUMNS = ('stage', 'method', 'dataset', 'case', 'group', 'set', 'error')
 
 
 class EvaluationError(ValueError):
-    """An evaluation that cannot be run, or a folder that holds another one."""
+    """The evaluation cannot be run, or the folder holds another one."""
 
 
 @dataclass(frozen=True)
 class Row:
     """
-    One method on one case.
+    Result of one method on one case.
 
     Attributes
     ----------
     stage, method:
-        What was measured.
+        Names of the stage and of the method.
     dataset, case, light:
-        On what: see ``Sample``.
+        The sample: see ``Sample``.
     variant:
-        Variant of the case, such as the set of misalignments; empty where there is one only.
+        Variant of the case, such as the set of misalignments; empty if there is only one.
     values:
         Metric to value; NaN where it is not defined.
     error:
-        Why the method has no result here; empty where it has one.
+        Reason why the method has no result for this case; empty if it has one.
     cpu_s:
-        Processor time that the method took; no part of what has to be the same in each run.
+        Processor time of the method in seconds. It need not be equal in each run.
     evidence:
-        What metrics over all cases need, as JSON takes it: boxes, counts of pixels.
+        Input of the metrics over all cases, as JSON values: boxes, counts of pixels.
 
     """
 
@@ -61,21 +61,21 @@ class Row:
     evidence: Any = None
 
     def with_values(self, values: dict[str, float], cpu_s: float, evidence: Any = None) -> Row:
-        """Return the row with what was measured."""
+        """Return a copy of the row with the measured values."""
         return replace(self, values=values, cpu_s=cpu_s, evidence=evidence)
 
     def failed(self, error: Exception | str) -> Row:
-        """Return the row of a method that has no result here, with the reason in one line."""
+        """Return a copy of the row with the reason of the failure, in one line."""
         return replace(self, error=' '.join(str(error).split()) or type(error).__name__)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row as JSON takes it: null for NaN, text for infinity."""
+        """Return the row as JSON values: null for NaN, text for infinity."""
         return {**asdict(self), 'values': {name: _json_number(value)
                                            for name, value in self.values.items()}}
 
     @staticmethod
     def from_json(record: dict[str, Any]) -> Row:
-        """Return the row that ``to_json`` described."""
+        """Return the row of a record made by ``to_json``."""
         values = {name: math.nan if value is None else float(value)
                   for name, value in record['values'].items()}
         return Row(**{**record, 'values': values})
@@ -83,16 +83,17 @@ class Row:
 
 class Stage(Protocol):
     """
-    How one stage of the graph is measured; it must be picklable, as worker processes need it.
+    Measures one stage of the graph. It must be picklable, because worker processes receive it.
 
     Attributes
     ----------
     name:
-        ``'fusion'``, ``'registration'``, ``'tracking'``, ``'segmentation'`` or ``'detection'``.
+        ``'fusion'``, ``'registration'``, ``'tracking'``, ``'flicker'``, ``'segmentation'``,
+        ``'detection'`` or ``'pipeline'``.
     methods:
         Names in the results, in the order of the tables.
     metrics:
-        Of each case.
+        Metrics of each case.
     notes:
         Sentences that a reader of the results must know.
 
@@ -110,25 +111,25 @@ class Stage(Protocol):
     @property
     def notes(self) -> tuple[str, ...]: ...
 
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
+    def skip_reason(self, sample: Sample) -> str:
+        """Return the reason why the stage skips a sample, or ''."""
 
     def measure(self, sample: Sample) -> SampleResult:
         """Run all methods on one sample."""
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
-        """Return metrics that exist only over many cases, for the rows of one method."""
+        """Return the metrics over all cases, from the rows of one method."""
 
 
 @dataclass(frozen=True, eq=False)
 class SampleResult:
     """
-    What came of one sample.
+    Results of one sample.
 
     Attributes
     ----------
     rows:
-        One a method and variant.
+        One row for each method and variant.
     pictures:
         ``(method, or 'thermal' or 'rgb'; variant)`` to ``(H, W)`` or ``(H, W, 3)`` BGR uint8.
 
@@ -138,92 +139,97 @@ class SampleResult:
     pictures: dict[tuple[str, str], np.ndarray]
 
 
-def groups_of(row: Row, *, several_datasets: bool) -> tuple[str, ...]:
-    """Return the subsets that a row belongs to, besides 'all'."""
+def list_groups(row: Row, *, several_datasets: bool) -> tuple[str, ...]:
+    """Return the subsets that a row belongs to, in addition to 'all'."""
     dataset = row.dataset if several_datasets else ''
-    both = f'{row.variant} {row.light}' if row.variant and row.light else ''
-    return tuple(filter(None, (dataset, row.variant, row.light, both)))
+    variant_and_light = f'{row.variant} {row.light}' if row.variant and row.light else ''
+    return tuple(filter(None, (dataset, row.variant, row.light, variant_and_light)))
 
 
-def frames_csv(rows: Iterable[Row], metrics: Sequence[str], *, several_datasets: bool) -> str:
-    """Return the rows as CSV; an empty cell was not measured or is not defined."""
+def format_frames_csv(rows: Iterable[Row], metrics: Sequence[str], *, several_datasets: bool
+                      ) -> str:
+    """Return the rows as CSV. A cell is empty if its value was not measured or is not defined."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')
     writer.writerow([*KEY_COLUMNS, *metrics])
     for row in rows:
-        group = ';'.join(groups_of(row, several_datasets=several_datasets))
+        group = ';'.join(list_groups(row, several_datasets=several_datasets))
         writer.writerow([row.stage, row.method, row.dataset, row.case, group, row.variant,
-                         row.error, *(_cell(row.values.get(name, math.nan)) for name in metrics)])
+                         row.error, *(_format_cell(row.values.get(name, math.nan))
+                                      for name in metrics)])
     return out.getvalue()
 
 
-def summarize_stage(stage: Stage, rows: Sequence[Row], *, several_datasets: bool) -> dict[str, Any]:
+def summarize_stage(stage: Stage, rows: Sequence[Row], *, several_datasets: bool
+                    ) -> dict[str, Any]:
     """
     Return the part of ``summary.json`` about one stage; see docs/evaluation.md.
 
-    Metrics that no row has a value of are left out.
+    Metrics that have no value in any row are left out.
     """
     groups: dict[str, list[Row]] = {'all': list(rows)}
     for row in rows:
-        for group in groups_of(row, several_datasets=several_datasets):
+        for group in list_groups(row, several_datasets=several_datasets):
             groups.setdefault(group, []).append(row)
     measured = [info for info in stage.metrics
                 if any(not math.isnan(row.values.get(info.name, math.nan)) for row in rows)]
     table, infos = {}, {}
     for group, members in groups.items():
-        table[group], found = _table(stage, members, measured)
-        infos.update(found)
+        table[group], overall_infos = _make_table(stage, members, measured)
+        infos.update(overall_infos)
     return {
         'methods': list(stage.methods),
-        'metrics': {info.name: _described(info) for info in measured},
+        'metrics': {info.name: _info_to_json(info) for info in measured},
         'groups': {group: len({(row.dataset, row.case, row.variant) for row in members})
                    for group, members in groups.items()},
         'notes': list(stage.notes),
         'table': table,
-        'overall': {name: _described(info) for name, info in infos.items()},
+        'overall': {name: _info_to_json(info) for name, info in infos.items()},
     }
 
 
-def _table(stage: Stage, rows: Sequence[Row], measured: Sequence[MetricInfo]
-           ) -> tuple[dict[str, dict[str, Any]], dict[str, MetricInfo]]:
-    """Return method to its statistics over one group, and the overall metrics there are."""
+def _make_table(stage: Stage, rows: Sequence[Row], measured: Sequence[MetricInfo]
+                ) -> tuple[dict[str, dict[str, Any]], dict[str, MetricInfo]]:
+    """Return method to its statistics over one group, and the infos of the overall metrics."""
     table: dict[str, dict[str, Any]] = {}
     infos: dict[str, MetricInfo] = {}
     for method in stage.methods:
-        own = [row for row in rows if row.method == method]
-        overall = stage.overall(own) if own else {}
+        method_rows = [row for row in rows if row.method == method]
+        overall = stage.overall(method_rows) if method_rows else {}
         infos.update({name: info for name, (info, _) in overall.items()})
         table[method] = {
-            'cases': len(own),
-            'failed': sum(bool(row.error) for row in own),
-            'values': {info.name: _statistics([row.values[info.name] for row in own
-                                               if info.name in row.values])
+            'cases': len(method_rows),
+            'failed': sum(bool(row.error) for row in method_rows),
+            'values': {info.name: _compute_statistics([row.values[info.name]
+                                                       for row in method_rows
+                                                       if info.name in row.values])
                        for info in measured},
             'overall': {name: _json_number(value) if math.isfinite(value) else None
                         for name, (_, value) in overall.items()},
         }
-    _rank(table, measured)
+    _add_ranks(table, measured)
     return table, infos
 
 
-def _statistics(values: Sequence[float]) -> dict[str, float | None]:
+def _compute_statistics(values: Sequence[float]) -> dict[str, float | None]:
     defined = np.array([value for value in values if not math.isnan(value)])
     if not defined.size:
         return {'mean': None, 'sd': None, 'median': None}
     with np.errstate(invalid='ignore'):  # the spread of infinite values is not defined
-        found = {'mean': defined.mean(), 'sd': defined.std(), 'median': np.median(defined)}
-    return {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+        statistics = {'mean': defined.mean(), 'sd': defined.std(), 'median': np.median(defined)}
+    return {name: float(value) if np.isfinite(value) else None
+            for name, value in statistics.items()}
 
 
-def _rank(table: dict[str, dict[str, Any]], metrics: Sequence[MetricInfo]) -> None:
-    """Add the rank of each mean, 1 the best, equal means sharing one, and the mean rank."""
+def _add_ranks(table: dict[str, dict[str, Any]], metrics: Sequence[MetricInfo]) -> None:
+    """Add the rank of each mean, and the mean rank; 1 is the best, equal means share a rank."""
     ranks: dict[str, list[float]] = {method: [] for method in table}
     for info in metrics:
         means = {method: entry['values'][info.name]['mean'] for method, entry in table.items()}
-        known = sorted((mean for mean in means.values() if mean is not None),
-                       reverse=info.better == 'higher')
+        ordered = sorted((mean for mean in means.values() if mean is not None),
+                         reverse=info.better == 'higher')
         for method, mean in means.items():
-            rank = None if mean is None else known.index(mean) + 1
+            rank = None if mean is None else ordered.index(mean) + 1
             table[method]['values'][info.name]['rank'] = rank
             if rank is not None:
                 ranks[method].append(rank)
@@ -231,7 +237,7 @@ def _rank(table: dict[str, dict[str, Any]], metrics: Sequence[MetricInfo]) -> No
         entry['mean_rank'] = float(np.mean(ranks[method])) if ranks[method] else None
 
 
-def _described(info: MetricInfo) -> dict[str, str]:
+def _info_to_json(info: MetricInfo) -> dict[str, str]:
     return {'better': info.better, 'unit': info.unit, 'about': info.about}
 
 
@@ -241,17 +247,17 @@ def _json_number(value: float) -> float | str | None:
     return value if math.isfinite(value) else str(value)
 
 
-def _cell(value: float) -> str:
+def _format_cell(value: float) -> str:
     return '' if math.isnan(value) else repr(float(value))
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return readable JSON; NaN and infinity, which JSON lacks, are errors."""
+    """Return readable JSON. NaN and infinity, which JSON lacks, raise ValueError."""
     return (json.dumps(value, indent=1, allow_nan=False) + '\n').encode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never a part."""
+    """Write a file atomically: if the process is killed, the old or the new file is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.part')
     temporary.write_bytes(data)

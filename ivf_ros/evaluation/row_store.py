@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of an evaluation on disk, and the plan that they belong to."""
+"""The rows of an evaluation on disk, and the plan of the evaluation that they belong to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class RowStore:
     Attributes
     ----------
     done:
-        Keys of the tasks that are there.
+        Keys of the tasks whose rows are stored.
 
     Raises
     ------
     EvaluationError
-        The folder holds an evaluation of something else.
+        The folder holds another evaluation.
 
     """
 
@@ -35,10 +35,10 @@ class RowStore:
         self._path = out / 'rows.jsonl'
         plan_path = out / 'plan.json'
         if plan_path.is_file() and not restart:
-            changed = _changed(json.loads(plan_path.read_text()), plan)
+            changed = _list_changes(json.loads(plan_path.read_text()), plan)
             if changed:
                 raise EvaluationError(f'{out} holds another evaluation: {", ".join(changed)} '
-                                      'changed; give another --out, or --restart')
+                                      'changed; use another --out, or --restart')
         elif self._path.exists():
             self._path.unlink()
         write_atomically(plan_path, json_bytes(plan))
@@ -46,7 +46,7 @@ class RowStore:
         self.done = set(self._lines)
 
     def add(self, key: str, rows: Sequence[Row]) -> None:
-        """Keep what came of a task, on disk before this returns."""
+        """Store the rows of a task. They are on disk when this returns."""
         rows_as_json = [row.to_json() for row in rows]
         record = {'task': key, 'rows': rows_as_json}
         with self._path.open('a') as file:
@@ -56,28 +56,28 @@ class RowStore:
         self._lines[key] = rows_as_json
 
     def rows(self) -> list[Row]:
-        """Return all rows there are."""
+        """Return all stored rows."""
         return [Row.from_json(record) for records in self._lines.values() for record in records]
 
     def _read(self) -> dict[str, list[dict[str, Any]]]:
         if not self._path.is_file():
             return {}
         lines: dict[str, list[dict[str, Any]]] = {}
-        whole = 0
+        complete_bytes = 0
         data = self._path.read_bytes()
         for line in data.splitlines(keepends=True):
             if not line.endswith(b'\n'):
-                break  # the kill came while it was written
+                break  # the process was killed while it wrote this line
             record = json.loads(line)
             lines[record['task']] = record['rows']
-            whole += len(line)
-        if whole < len(data):
+            complete_bytes += len(line)
+        if complete_bytes < len(data):
             with self._path.open('r+b') as file:
-                file.truncate(whole)
+                file.truncate(complete_bytes)
         return lines
 
 
-def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     names = {'code': 'the package itself'}
     return [names.get(name, name) for name in new if old.get(name) != new[name]]
 

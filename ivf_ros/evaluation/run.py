@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Runs an evaluation: in parallel, and so that a kill loses next to nothing.
+Runs an evaluation in parallel and continues an interrupted one.
 
-Each sample is one task of each stage. What came of a task is one line of ``rows.jsonl``, written
-at once; a second run of the same evaluation in the same folder does what is not there yet. The
-other files are made from these lines at the end, in an order of their own, so that they do not
-depend on how many processes there were or how often they were killed.
+A task is one sample of one stage. The result of each task is written at once, as one line of
+``rows.jsonl``. A second run of the same evaluation in the same folder runs only the missing tasks.
+The other files are computed from these lines at the end, in a fixed order. So they do not depend
+on the number of processes or on interruptions.
 """
 
 from __future__ import annotations
@@ -22,37 +22,38 @@ from ivf_ros.evaluation.result_files import write_results
 from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stage
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
 from ivf_ros.evaluation.samples import SampleList
-from ivf_ros.evaluation.tasks import list_tasks, perform_tasks
+from ivf_ros.evaluation.tasks import list_tasks, run_tasks
 from ivf_ros.output import open_folder
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """
-    What is evaluated, and where the results go.
+    Settings of an evaluation.
 
     Attributes
     ----------
     sources:
         See ``SampleList``.
     stages:
-        Each with its methods.
+        Stages to measure; each holds its methods.
     out:
-        Folder for the results, or the one of an evaluation that was interrupted.
+        Folder for the results. If it holds the same evaluation, interrupted, this run continues
+        it.
     jobs:
-        Processes.
+        Number of processes.
     every, limit:
-        Of each data set or stream: every so many pairs, at most so many.
+        Of each data set or stream: use every n-th pair; maximum number of pairs.
     held_back:
-        Take only pairs that no training has seen.
+        Use only pairs that no training has used.
     aligned:
-        Take all pairs for aligned.
+        Treat all pairs as aligned.
     machine_labels:
-        Take machine-made labels instead of human ones.
+        Use machine-made labels instead of human ones.
     pictures:
-        Keep pictures of the outputs, which the report shows.
+        Store pictures of the outputs for the report.
     restart:
-        Forget what is in ``out``.
+        Discard the results in ``out``.
 
     """
 
@@ -71,49 +72,50 @@ class EvaluationSettings:
 
 def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     """
-    Measure what is not measured yet and write ``frames.csv``, ``summary.json``, ``timings.json``.
+    Run the missing tasks and write ``frames.csv``, ``summary.json`` and ``timings.json``.
 
     Parameters
     ----------
     settings:
-        What to do.
+        Settings of the evaluation.
     command:
-        How the user said so, for the record.
+        Command line of the user, stored in the summary.
 
     Returns
     -------
     dict
-        What ``summary.json`` holds, see docs/evaluation.md.
+        Content of ``summary.json``, see docs/evaluation.md.
 
     Raises
     ------
     EvaluationError
-        The folder holds another evaluation, no sample suits a stage, or a process was killed.
+        The folder holds another evaluation, no sample suits any stage, or a worker process was
+        killed.
     SourceError
-        A source cannot be used.
+        A source cannot be read.
     OutputError
-        The folder holds something that is no evaluation, or one of the sources.
+        The folder holds other files, or it is one of the sources.
 
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
                          machine_labels=settings.machine_labels)
     open_folder(settings.out, 'evaluate', settings.sources)
-    store = RowStore(settings.out, _plan_of(settings), settings.restart)
-    unsuitable: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
-    tasks = list_tasks(samples, settings.stages, store.done, unsuitable)
+    store = RowStore(settings.out, _make_plan(settings), settings.restart)
+    skipped: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
+    tasks = list_tasks(samples, settings.stages, store.done, skipped)
     pictures = settings.out / 'pictures' if settings.pictures else None
-    with _progress(samples.total, len(settings.stages)) as bar:
-        for task, rows in perform_tasks(tasks, settings.stages, settings.jobs, pictures):
+    with _make_progress_bar(samples.total, len(settings.stages)) as bar:
+        for task, rows in run_tasks(tasks, settings.stages, settings.jobs, pictures):
             if rows:
                 store.add(task.key, rows)
             bar.update()
-    return write_results(settings.out, settings.stages, samples.names, store.rows(), unsuitable,
+    return write_results(settings.out, settings.stages, samples.names, store.rows(), skipped,
                          command)
 
 
-def _plan_of(settings: EvaluationSettings) -> dict[str, Any]:
-    """Return all that the results depend on."""
+def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
+    """Return everything that the results depend on."""
     plan = {
         'format': FORMAT,
         'sources': list(settings.sources),
@@ -126,12 +128,12 @@ def _plan_of(settings: EvaluationSettings) -> dict[str, Any]:
     return json.loads(json_bytes(plan))
 
 
-def _progress(total: int | None, stages: int) -> Any:
+def _make_progress_bar(total: int | None, stages: int) -> Any:
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
         raise EvaluationError("evaluate needs 'tqdm'; pip install tqdm") from None
-    watched = sys.stderr.isatty()
+    is_terminal = sys.stderr.isatty()
     return tqdm(total=None if total is None else total * stages, unit='case', leave=False,
-                mininterval=0.2 if watched else 30.0, maxinterval=0.2 if watched else 30.0,
+                mininterval=0.2 if is_terminal else 30.0, maxinterval=0.2 if is_terminal else 30.0,
                 file=sys.stderr)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Samples to evaluate, out of data sets on disk or out of any source of frames."""
+"""Samples to evaluate, read from data sets on disk or from any source of frames."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ class SampleList:
     Attributes
     ----------
     names:
-        What the sources are called.
-    total:
-        How many samples there are; None where a stream among them does not say.
+        Names of the sources.
 
     """
 
@@ -45,23 +43,24 @@ class SampleList:
         Parameters
         ----------
         specs:
-            Folders that ``find_datasets`` knows, or what ``open_source`` takes: bags, pairs of
-            videos, 'simulator:condition=night'.
+            Folders that ``find_datasets`` reads, or sources that ``open_source`` opens: bags,
+            pairs of videos, 'simulator:condition=night'.
         every:
-            Take every so many pairs of each data set or stream.
+            Use every n-th pair of each data set or stream.
         limit:
-            Take at most so many of each.
+            Maximum number of pairs of each data set or stream.
         held_back:
-            Take only those that no training of this package has seen; of streams that is all.
+            Use only the samples that no training of this package has used. Streams are used
+            completely.
         aligned:
-            Take all pairs for aligned, also where the data set does not say so.
+            Treat all pairs as aligned, also where the data set does not say so.
         machine_labels:
-            Take machine-made labels instead of human ones.
+            Use machine-made labels instead of human ones.
 
         Raises
         ------
         SourceError
-            A source does not exist or is of no known kind.
+            A source does not exist or has an unknown format.
 
         """
         self._parts: list[Dataset | Source] = []
@@ -77,34 +76,36 @@ class SampleList:
 
     @property
     def total(self) -> int | None:
-        """Return the number of samples, or None where a stream does not say."""
+        """Return the number of samples, or None if a source is a stream of unknown length."""
         total = 0
         for part in self._parts:
             if not isinstance(part, Dataset):
                 return None
-            total += len(list(self._chosen(self._of(part))))
+            total += len(list(self._select(self._dataset_samples(part))))
         return total
 
     def __iter__(self) -> Iterator[Sample]:
         """
-        Yield the samples; those of streams hold their images, those of data sets files.
+        Yield the samples. Samples of streams hold images, samples of data sets hold file paths.
 
-        Their names can be names of files: slashes and blanks have become underscores.
+        Characters of the names that are not allowed in file names are replaced by underscores.
         """
         for part in self._parts:
-            samples = self._of(part) if isinstance(part, Dataset) else _samples_of(part)
-            for sample in self._chosen(samples):
-                yield replace(sample, dataset=_safe(sample.dataset), name=_safe(sample.name),
+            samples = self._dataset_samples(part) if isinstance(part, Dataset) \
+                else _read_stream(part)
+            for sample in self._select(samples):
+                yield replace(sample, dataset=_to_file_name(sample.dataset),
+                              name=_to_file_name(sample.name),
                               aligned=sample.aligned or self._aligned)
 
-    def _of(self, dataset: Dataset) -> Iterable[Sample]:
+    def _dataset_samples(self, dataset: Dataset) -> Iterable[Sample]:
         return dataset.held_back if self._held_back else dataset.samples
 
-    def _chosen(self, samples: Iterable[T]) -> Iterator[T]:
+    def _select(self, samples: Iterable[T]) -> Iterator[T]:
         return islice(islice(samples, 0, None, self._every), self._limit)
 
 
-def _safe(name: str) -> str:
+def _to_file_name(name: str) -> str:
     return _UNSAFE.sub('_', name).strip('._') or '_'
 
 
@@ -116,16 +117,16 @@ def _is_stream(spec: str) -> bool:
                                                      for file in path.iterdir())
 
 
-def _samples_of(source: Source) -> Iterator[Sample]:
+def _read_stream(source: Source) -> Iterator[Sample]:
     light = 'night' if 'night' in source.name else 'day' if ' day ' in source.name else ''
-    complete = ((pair.thermal, pair.rgb) for pair in _pairs_of(source))
-    frames = ((thermal, rgb) for thermal, rgb in complete if thermal and rgb)
-    for index, (thermal, rgb) in enumerate(frames):
-        yield _sample(source.name, index, thermal, rgb, light)
+    pairs = ((pair.thermal, pair.rgb) for pair in _pair_frames(source))
+    complete = ((thermal, rgb) for thermal, rgb in pairs if thermal and rgb)
+    for index, (thermal, rgb) in enumerate(complete):
+        yield _make_sample(source.name, index, thermal, rgb, light)
 
 
-def _pairs_of(source: Source) -> Iterator[Pair[Event]]:
-    """Pair the frames of a stream by time, as the nodes do; its stamps are the clock."""
+def _pair_frames(source: Source) -> Iterator[Pair[Event]]:
+    """Pair the frames of a stream by time, as the nodes do. The stamps replace the clock."""
     synchronizer: PairSynchronizer[Event] = PairSynchronizer()
     now_s = 0.0
     for event in source.events():
@@ -134,18 +135,19 @@ def _pairs_of(source: Source) -> Iterator[Pair[Event]]:
     yield from synchronizer.poll(now_s + synchronizer.parameters.timeout_s)
 
 
-def _sample(dataset: str, index: int, thermal: Event, rgb: Event, light: str) -> Sample:
+def _make_sample(dataset: str, index: int, thermal: Event, rgb: Event, light: str) -> Sample:
     truth = rgb.truth or Truth()
     return Sample(
         dataset, f'{index:06d}', thermal.frame.image, rgb.frame.image, scene=dataset, light=light,
         H_thermal_to_rgb=truth.H_thermal_to_rgb,
-        detections=None if truth.detections is None else _exact(truth.detections),
-        segmentation=None if truth.segmentation is None else _exact(truth.segmentation))
+        detections=None if truth.detections is None else _exact_annotation(truth.detections),
+        segmentation=None if truth.segmentation is None else _exact_annotation(truth.segmentation))
 
 
-def _exact(value: T) -> Annotation[T]:
-    return Annotation(partial(_itself, value), Origin.EXACT)
+def _exact_annotation(value: T) -> Annotation[T]:
+    return Annotation(partial(_identity, value), Origin.EXACT)
 
 
-def _itself(value: T) -> T:
+def _identity(value: T) -> T:
+    """Return the argument; in contrast to a lambda, it can be pickled."""
     return value

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long the stages take for one image, by the clock on the wall and with all cores."""
+"""Wall-clock time of the stages for one image, on all cores."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
-_WARM_UP = 5  # runs before any is counted
+_WARM_UP_RUNS = 5  # not counted
 
 
-def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
+def time_stages(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
     """
     Time the default method of each stage on a simulated street at night.
 
-    The memory of the process is kept from then on, as that of the nodes is.
+    The process keeps freed memory from then on, as the nodes do.
 
     Parameters
     ----------
     size:
         Width and height in pixels of both images.
     seconds:
-        How long each is run.
+        Duration of the runs of each stage.
 
     Returns
     -------
@@ -37,11 +37,11 @@ def stage_times(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
 
     """
     memory.retain_freed()
-    return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_timed(work, seconds)}
-            for name, work in _stages(size)]
+    return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_time_calls(call, seconds)}
+            for name, call in _prepare_calls(size)]
 
 
-def _stages(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _prepare_calls(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     thermal_frame, rgb_frame, _ = simulator.pair(60)
     registered = ThermalWarper().warp_gray(thermal_frame.image, simulator.H_thermal_to_rgb,
@@ -59,14 +59,14 @@ def _stages(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield 'detection, rgb+thermal', lambda: detector.detect(rgb, thermal)
 
 
-def _timed(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
-    for _ in range(_WARM_UP):
-        work()
+def _time_calls(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
+    for _ in range(_WARM_UP_RUNS):
+        call()
     times_ms: list[float] = []
     end_s = time.perf_counter() + seconds
     while time.perf_counter() < end_s or not times_ms:
         start_s = time.perf_counter()
-        work()
+        call()
         times_ms.append(1e3 * (time.perf_counter() - start_s))
     return {'runs': len(times_ms), 'median_ms': round(float(np.median(times_ms)), 1),
             'p95_ms': round(float(np.percentile(times_ms, 95)), 1)}

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks of an evaluation, done by worker processes: one sample of one stage each."""
+"""The tasks of an evaluation, run by worker processes: one sample of one stage each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PICTURE_QUALITY = 80
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One sample for one stage; None where it was done in an earlier run or does not suit."""
+    """One sample for one stage; None if an earlier run did it or the stage skips it."""
 
     stage_index: int
     stage_name: str
@@ -33,18 +33,18 @@ class Task:
 
 
 def list_tasks(samples: Iterable[Sample], stages: Sequence[Stage], done: set[str],
-               unsuitable: dict[str, dict[str, int]]) -> Iterator[Task]:
+               skipped: dict[str, dict[str, int]]) -> Iterator[Task]:
     """
     Yield a task for each sample and stage.
 
     Parameters
     ----------
     samples, stages:
-        What is measured how.
+        All combinations are tasks.
     done:
-        Keys of the tasks that an earlier run did.
-    unsuitable:
-        Stage to reason to the number of samples that it does not measure; counted up here.
+        Keys of the tasks that an earlier run has done.
+    skipped:
+        Stage to reason to number of samples that the stage skips; this function counts them.
 
     Raises
     ------
@@ -52,34 +52,35 @@ def list_tasks(samples: Iterable[Sample], stages: Sequence[Stage], done: set[str
         Two samples have the same name.
 
     """
-    seen: set[str] = set()
+    keys: set[str] = set()
     for sample in samples:
         for index, stage in enumerate(stages):
             key = f'{stage.name}/{sample.dataset}/{sample.name}'
-            if key in seen:
-                raise EvaluationError(f"two samples are called '{sample.dataset}/{sample.name}'")
-            seen.add(key)
-            reason = stage.unsuitable(sample)
+            if key in keys:
+                raise EvaluationError('two samples have the same name '
+                                      f"'{sample.dataset}/{sample.name}'")
+            keys.add(key)
+            reason = stage.skip_reason(sample)
             if reason:
-                counts = unsuitable[stage.name]
+                counts = skipped[stage.name]
                 counts[reason] = counts.get(reason, 0) + 1
-            waits = not reason and key not in done
-            yield Task(index, stage.name, sample if waits else None, key)
+            is_pending = not reason and key not in done
+            yield Task(index, stage.name, sample if is_pending else None, key)
 
 
-def perform_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
-                  pictures: Path | None) -> Iterator[tuple[Task, list[Row]]]:
+def run_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
+              pictures: Path | None) -> Iterator[tuple[Task, list[Row]]]:
     """
-    Do the tasks, by so many processes; the order in which they end is that of chance.
+    Run the tasks in parallel and yield each with its rows, in the order in which they finish.
 
     Parameters
     ----------
     tasks:
-        Those without a sample come back with no rows.
+        A task without a sample is yielded with no rows.
     stages:
         By their index in the tasks.
     jobs:
-        Number of processes; 1 does all in this one.
+        Number of processes; with 1 all tasks run in this process.
     pictures:
         Folder for pictures of the outputs, or None.
 
@@ -105,23 +106,23 @@ def perform_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
                     continue
                 running[pool.submit(_run_task, task)] = task
                 if len(running) >= 2 * jobs:
-                    yield from _completed(running)
+                    yield from _collect_completed(running)
             while running:
-                yield from _completed(running)
+                yield from _collect_completed(running)
         except BrokenProcessPool:
-            raise EvaluationError('a worker process was killed, perhaps for lack of memory; the '
-                                  'same command goes on where it stopped') from None
+            raise EvaluationError('a worker process was killed, possibly for lack of memory; run '
+                                  'the same command again to continue') from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _completed(running: dict[Future, Task]) -> Iterator[tuple[Task, list[Row]]]:
-    ended, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in ended:
+def _collect_completed(running: dict[Future, Task]) -> Iterator[tuple[Task, list[Row]]]:
+    completed, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in completed:
         yield running.pop(future), future.result()
 
 
-# What a worker process needs for every task; set once, as it starts.
+# State of a worker process, set once at its start.
 _stages: Sequence[Stage] = ()
 _pictures: Path | None = None
 
@@ -131,13 +132,13 @@ def _start_worker(stages: Sequence[Stage], pictures: Path | None,
     global _stages, _pictures  # noqa: PLW0603 -- the only state of a worker
     _stages, _pictures = stages, pictures
     cv2.setNumThreads(1)  # the processes share the cores
-    os.environ['OMP_NUM_THREADS'] = '1'  # for PyTorch, which methods load when they are made
+    os.environ['OMP_NUM_THREADS'] = '1'  # for PyTorch, which is imported later by the methods
     if parent_pid is not None:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of the parent: a pool does not notice that it was killed."""
+def _exit_with_parent() -> None:
+    """Exit when the parent process ends; the pool does not notice if the parent is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -148,17 +149,17 @@ def _run_task(task: Task) -> list[Row]:
     stage, sample = _stages[task.stage_index], task.sample
     assert sample is not None
     try:
-        measured = stage.measure(sample)
+        result = stage.measure(sample)
     except SourceError as error:  # the file cannot be read: no method has a result
         return [Row(stage.name, method, sample.dataset, sample.name, sample.light).failed(error)
                 for method in stage.methods]
     if _pictures is not None:
-        _keep_pictures(_pictures / stage.name, sample, measured)
-    return measured.rows
+        _write_pictures(_pictures / stage.name, sample, result)
+    return result.rows
 
 
-def _keep_pictures(folder: Path, sample: Sample, measured: SampleResult) -> None:
-    for (method, variant), image in measured.pictures.items():
+def _write_pictures(folder: Path, sample: Sample, result: SampleResult) -> None:
+    for (method, variant), image in result.pictures.items():
         width = min(_PICTURE_WIDTH_PX, image.shape[1])
         size = width, max(1, round(image.shape[0] * width / image.shape[1]))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal, visible and fused images on disk that belong together, and their measures."""
+"""Triples of thermal, visible and fused images on disk, and their fusion metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ivf_ros.evaluation import metrics
 
 @dataclass(frozen=True)
 class Triple:
-    """The files of one scene, named by what their names share."""
+    """The files of one scene. The name is the stem that the files have in common."""
 
     name: str
     thermal: Path
@@ -30,7 +30,7 @@ def find_triples(thermal: Path, visible: Path, fused: Path) -> list[Triple]:
     Raises
     ------
     SourceError
-        Something does not exist, files and folders are mixed, or no stem is in all three.
+        A path does not exist, files and folders are mixed, or no stem is in all three folders.
 
     """
     paths = {'thermal': thermal, 'visible': visible, 'fused': fused}
@@ -40,30 +40,31 @@ def find_triples(thermal: Path, visible: Path, fused: Path) -> list[Triple]:
     if all(path.is_file() for path in paths.values()):
         return [Triple(fused.stem, thermal, visible, fused)]
     if not all(path.is_dir() for path in paths.values()):
-        raise SourceError('give three files or three folders, got '
+        raise SourceError('thermal, visible and fused must be three files or three folders, got '
                           + ', '.join(f'{path} ({"folder" if path.is_dir() else "file"})'
                                       for path in paths.values()))
-    found = {stream: {file.stem: file for file in image_files(path)}
-             for stream, path in paths.items()}
-    shared = set.intersection(*(set(files) for files in found.values()))
-    if not shared:
-        raise SourceError('no image has the same stem in all three folders; found '
-                          + ', '.join(f'{len(files)} {stream}' for stream, files in found.items()))
-    return [Triple(stem, *(found[stream][stem] for stream in paths))
-            for stem in sorted(shared, key=natural_key)]
+    images = {stream: {file.stem: file for file in image_files(path)}
+              for stream, path in paths.items()}
+    common = set.intersection(*(set(files) for files in images.values()))
+    if not common:
+        counts = ', '.join(f'{len(files)} {stream}' for stream, files in images.items())
+        raise SourceError('no image has the same stem in all three folders; the folders hold '
+                          f'{counts} images')
+    return [Triple(stem, *(images[stream][stem] for stream in paths))
+            for stem in sorted(common, key=natural_key)]
 
 
 def measure_triples(triples: list[Triple], names: Sequence[str] | None = None
                     ) -> Iterator[tuple[str, dict[str, float]]]:
     """
-    Yield the name and the fusion metrics of each triple; colour is reduced to luma.
+    Yield the name and the fusion metrics of each triple. Colour images are converted to luma.
 
-    ``names`` are those of ``metrics.FUSION_METRICS`` to compute, all by default.
+    ``names`` selects metrics of ``metrics.FUSION_METRICS``; the default is all.
 
     Raises
     ------
     SourceError, MetricError
-        An image cannot be read, or the three do not fit together; the message names the triple.
+        An image cannot be read, or the sizes of a triple differ; the message names the triple.
 
     """
     for triple in triples:

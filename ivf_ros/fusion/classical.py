@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Published fusion rules, with the constants of their papers, to compare against.
+Published fusion rules with the constants of their papers, as baselines.
 
-A rule takes thermal and the luma of RGB, ``(H, W)`` uint8 both, and returns a new ``(H, W)`` uint8
-image. It knows neither colour nor where thermal ends: ``Fuser`` sees to both.
+A rule takes thermal and the luma of RGB, both ``(H, W)`` uint8, and returns a new ``(H, W)`` uint8
+image. ``Fuser`` handles colour and the pixels that thermal does not cover.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fuse one thermal image with one RGB image of the same pixel grid."""
+"""Fusion of one thermal image with one RGB image on the same pixel grid."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _WEIGHTS = Path(__file__).parent / 'weights'
 
 
 class FusionError(ValueError):
-    """Images that cannot be fused."""
+    """Images cannot be fused, or a fusion method is not available."""
 
 
 class Fuser:
     """
-    One fusion method with its colour rule and the gain control of thermal.
+    A fusion method with its colour rule and the gain control of thermal.
 
-    The gain control follows the scene, so one fuser serves one pair of cameras.
+    The gain control keeps a state over time, so a fuser serves one pair of cameras only.
 
     Raises
     ------
@@ -41,14 +41,14 @@ class Fuser:
 
     def __init__(self, parameters: FusionParameters | None = None,
                  radiometry: Radiometry | None = None) -> None:
-        """Take the parameters and, where thermal counts are temperatures, their meaning."""
+        """Set the parameters and, where thermal counts are temperatures, the radiometry."""
         self._parameters = parameters or FusionParameters()
         self._rule = _make_rule(self._parameters)
-        self._agc = Agc(self._parameters.agc, radiometry)  # of ``fuse``
+        self._agc = Agc(self._parameters.agc, radiometry)  # used by ``fuse`` only
 
     @property
     def parameters(self) -> FusionParameters:
-        """The parameters in force; may be replaced between two frames."""
+        """The current parameters; they may be replaced between two frames."""
         return self._parameters
 
     @parameters.setter
@@ -61,36 +61,36 @@ class Fuser:
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """The file of the network, where the method is one."""
+        """The path of the weight file where the method is a network, else nothing."""
         learned = self._parameters.method in LEARNED
         return (str(_weight_file(self._parameters)),) if learned else ()
 
     def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
              coverage: np.ndarray | None = None) -> np.ndarray:
         """
-        Apply the gain control to thermal, then fuse; neither image is written to.
+        Apply the gain control to thermal, then fuse; the inputs are not modified.
 
         Parameters
         ----------
         thermal:
             ``(H, W)`` uint8 or uint16 (counts), float32 or float64 (degrees Celsius, NaN where
-            nothing was measured), already on the pixel grid of ``rgb``.
+            there is no measurement), on the pixel grid of ``rgb``.
         rgb:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
         coverage:
-            ``(H, W)`` bool, where thermal covers the grid; elsewhere the result is ``rgb``. None
-            where thermal covers all of it.
+            ``(H, W)`` bool, the pixels that thermal covers; the result equals ``rgb`` elsewhere.
+            None if thermal covers all pixels.
 
         Returns
         -------
         np.ndarray
-            Of the shape of ``rgb``, uint8; colour keeps the chroma of ``rgb``, see
+            uint8, of the shape of ``rgb``. A colour image keeps the chroma of ``rgb``, see
             ``color.replace_luma``.
 
         Raises
         ------
         FusionError
-            Shapes or types are not these.
+            A shape or dtype is wrong.
 
         """
         check_thermal(thermal, FusionError)
@@ -107,14 +107,15 @@ class Fuser:
     def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray,
                   coverage: np.ndarray | None = None) -> np.ndarray:
         """
-        Fuse thermal that has been through a gain control: ``(H, W)`` uint8, used as it is.
+        Fuse thermal after the gain control, ``(H, W)`` uint8; it is used without changes.
 
-        For all else see ``fuse``. The stage calls this one, for it has a gain control of its own.
+        ``FusionStage`` calls this method, as it has its own gain control. See ``fuse`` for the
+        other parameters and the result.
 
         Raises
         ------
         FusionError
-            Shapes or types are not these.
+            A shape or dtype is wrong.
 
         """
         if gray.ndim != 2 or gray.dtype != np.uint8:
@@ -129,7 +130,7 @@ class Fuser:
 
     def _blend(self, gray: np.ndarray, rgb: np.ndarray,
                coverage: np.ndarray | None) -> np.ndarray:
-        weight = None if coverage is None else self._weight_of(coverage)
+        weight = None if coverage is None else self._feather(coverage)
         luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
         if self._rule is None:
             fused = laplacian.fuse_luma(gray, luma, weight, self.parameters.laplacian)
@@ -139,18 +140,22 @@ class Fuser:
             fused = cv2.blendLinear(fused, luma, weight, 1 - weight)
         return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)
 
-    def _weight_of(self, coverage: np.ndarray) -> np.ndarray:
-        """Return 0 outside of thermal, 1 inside, with a ramp along the inner border."""
-        inside_px = cv2.distanceTransform(coverage.astype(np.uint8), cv2.DIST_L2, 3)
-        return np.minimum(inside_px / np.float32(self.parameters.feather_px), 1)
+    def _feather(self, coverage: np.ndarray) -> np.ndarray:
+        """Return the weight of thermal: 0 outside, 1 inside, with a ramp at the inner border."""
+        distance_px = cv2.distanceTransform(coverage.astype(np.uint8), cv2.DIST_L2, 3)
+        return np.minimum(distance_px / np.float32(self.parameters.feather_px), 1)
 
 
 def _make_rule(parameters: FusionParameters
                ) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
-    """Return what fuses two gray images; None for ``laplacian``, which also takes parameters."""
+    """
+    Return the function that fuses two gray images.
+
+    It is None for ``laplacian``, which also needs its parameters.
+    """
     if parameters.method not in LEARNED:
         return RULES.get(parameters.method)
-    with explain_missing(parameters.method, FusionError):  # PyTorch, only where it is used
+    with explain_missing(parameters.method, FusionError):  # imports PyTorch
         from ivf_ros.fusion.network_learned import LearnedFusion
     return LearnedFusion(parameters.method, _weight_file(parameters), parameters.network.precision)
 
@@ -160,13 +165,13 @@ def _weight_file(parameters: FusionParameters) -> Path:
 
 
 def fill_uncovered(thermal: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Return a copy with the median of thermal, about, where thermal does not cover the grid."""
+    """Return a copy of thermal with its approximate median in the pixels without coverage."""
     stride = max(1, min(thermal.shape) // 128)
     sample = thermal[::stride, ::stride][coverage[::stride, ::stride]]
     median = np.median(sample if sample.size else thermal[coverage])
-    fill_invalid = thermal.copy()
-    fill_invalid[~coverage] = median
-    return fill_invalid
+    filled = thermal.copy()
+    filled[~coverage] = median
+    return filled
 
 
 def _check_grid(thermal: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None) -> None:

@@ -12,13 +12,13 @@ from ivf_ros.parameters import build
 
 
 def methods() -> tuple[str, ...]:
-    """Return the names that ``create`` takes."""
+    """Return the names that ``create`` accepts."""
     return METHODS
 
 
 def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Fuser:
     """
-    Make a fuser; ``parameters`` are those of ``FusionParameters`` by dotted name.
+    Create a fuser; ``parameters`` are those of ``FusionParameters`` by dotted name.
 
     Raises
     ------

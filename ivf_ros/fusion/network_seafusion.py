@@ -4,9 +4,9 @@
 The network of SeAFusion.
 
 Tang, Yuan and Ma, "Image fusion in the loop of high-level vision tasks: a semantic-aware
-real-time infrared and visible image fusion network", Information Fusion 82, 2022. Both cameras
-have a branch of a convolution and two gradient residual dense blocks; four convolutions make the
-fused image of both. Widths are 16, 32 and 48; nothing is ever made smaller.
+real-time infrared and visible image fusion network", Information Fusion 82, 2022. Each camera has
+a branch of a convolution and two gradient residual dense blocks, with 16, 32 and 48 channels. Four
+convolutions compute the fused image from both branches. All layers work at the full size.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-_SLOPE = 0.2
-_BLOCK_SLOPE = 0.1
-CHANNELS = (16, 32, 48)
+_SLOPE = 0.2  # negative slope of the leaky ReLUs
+_BLOCK_SLOPE = 0.1  # the same at the outputs of the blocks
+CHANNELS = (16, 32, 48)  # after the convolution and the two blocks of a branch
 
 
 class SobelMagnitude(nn.Module):
-    """|Sobel x| + |Sobel y| of each channel: fixed weights, zeros beyond the border."""
+    """|Sobel x| + |Sobel y| of each channel, with fixed weights and zero padding."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class SobelMagnitude(nn.Module):
             self.register_buffer(name, kernel.repeat(channels, 1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One output a group, as processors have a fast way for that alone.
+        # One output per group: CPUs have a fast implementation for this case only.
         along_x, along_y = (F.conv2d(x, self.get_buffer(name).to(x.dtype), padding=1,
                                      groups=x.shape[1]) for name in ('along_x', 'along_y'))
         return along_x.abs() + along_y.abs()
@@ -38,9 +38,10 @@ class SobelMagnitude(nn.Module):
 
 class GradientResidualDenseBlock(nn.Module):
     """
-    Fig. 3 of the paper: two densely connected convolutions, and the gradient as the residual.
+    The gradient residual dense block of Fig. 3 of the paper.
 
-    The main stream carries features on, the other one the fine detail that a deep network loses.
+    The main path has two densely connected convolutions. The residual path has the gradient
+    magnitude and keeps the fine details that a deep network loses.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -67,7 +68,8 @@ class SeaFusionNetwork(nn.Module):
             GradientResidualDenseBlock(CHANNELS[0], CHANNELS[1]),
             GradientResidualDenseBlock(CHANNELS[1], CHANNELS[2])) for _ in range(2))
         self.reconstruction = nn.Sequential(
-            _convolution(2 * CHANNELS[2], 2 * CHANNELS[1]), _convolution(2 * CHANNELS[1], 2 * CHANNELS[0]),
+            _convolution(2 * CHANNELS[2], 2 * CHANNELS[1]),
+            _convolution(2 * CHANNELS[1], 2 * CHANNELS[0]),
             _convolution(2 * CHANNELS[0], CHANNELS[0]))
         self.last = nn.Conv2d(CHANNELS[0], 1, 3, padding=1)
 

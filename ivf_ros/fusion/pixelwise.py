@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion rules that weigh each pixel without its neighbours."""
+"""Fusion rules that use each pixel without its neighbours."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 
 def average(thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
-    """Return the mean of both, ``(H, W)`` uint8; a half rounds to the even neighbour."""
+    """Return the mean of both, ``(H, W)`` uint8; halves are rounded to the even level."""
     return cv2.addWeighted(thermal, 0.5, luma, 0.5, 0.0)
 
 
 def maximum(thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
-    """Return the brighter of both at each pixel, ``(H, W)`` uint8."""
+    """Return the maximum of both at each pixel, ``(H, W)`` uint8."""
     return np.maximum(thermal, luma)
 
 
 def pca(thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
     """
-    Weigh the two images by their first principal component.
+    Return the sum of the two images, weighted by their first principal component.
 
     Naidu and Raol, "Pixel-level image fusion using wavelets and principal component analysis",
     Defence Science Journal 58(3), 2008: F = w_T T + w_V V, with one weight for each image, see
-    ``principal_weights``. The image with more contrast counts for more.
+    ``principal_weights``. The image with more contrast has the larger weight.
 
-    Takes and returns ``(H, W)`` uint8.
+    The images and the result are ``(H, W)`` uint8.
     """
     T, V = thermal.astype(np.float32), luma.astype(np.float32)
     w_T, w_V = principal_weights(T, V)
@@ -35,13 +35,13 @@ def pca(thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
 
 def principal_weights(T: np.ndarray, V: np.ndarray) -> tuple[float, float]:
     """
-    Return the components of the first eigenvector of the covariance of two images, of sum 1.
+    Return the components of the first eigenvector of the covariance of two images, with sum 1.
 
-    With variances a and b and covariance c their squares are as r + d to r - d, where
-    d = (a - b) / 2 and r = sqrt(d^2 + c^2). Where c < 0 their signs differ: the published division
-    by their sum would subtract one image from the other, without bound as a nears b. Here they
-    count without their signs, so that both weights are from 0 to 1, and those of two constant
-    images are equal. Where c >= 0 they are the published ones.
+    With the variances a and b and the covariance c, the ratio of their squares is r + d to r - d,
+    where d = (a - b) / 2 and r = sqrt(d^2 + c^2). If c < 0, their signs differ: the published
+    division by their sum would subtract one image from the other, without a limit as a approaches
+    b. Here the absolute values are used, so that both weights are from 0 to 1. The weights of two
+    constant images are equal. If c >= 0, the weights are the published ones.
     """
     covariance = np.cov(T.ravel(), V.ravel(), bias=True)
     d = (covariance[0, 0] - covariance[1, 1]) / 2
@@ -54,5 +54,5 @@ def principal_weights(T: np.ndarray, V: np.ndarray) -> tuple[float, float]:
 
 
 def to_gray8(levels: np.ndarray) -> np.ndarray:
-    """Round float gray levels, ``(H, W)``, to uint8; what lies outside of 0 to 255 saturates."""
+    """Round float gray levels ``(H, W)`` to uint8, with saturation at 0 and 255."""
     return cv2.convertScaleAbs(np.maximum(levels, 0))

@@ -12,7 +12,10 @@ from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import AgcParameters, FreezeParameters, RadiometryParameters
 
-LEARNED = ('fast', 'seafusion', 'cs2fusion')
+# Method to the class of its network, in the module network_<method>.
+NETWORKS = {'fast': 'FastFusionNetwork', 'seafusion': 'SeaFusionNetwork',
+            'cs2fusion': 'Cs2FusionNetwork'}
+LEARNED = tuple(NETWORKS)
 METHODS = (*LEARNED, 'laplacian', *RULES)
 DEFAULT_METHOD = 'fast'
 LOST_POLICIES = ('rgb', 'fuse', 'thermal')
@@ -20,45 +23,49 @@ LOST_POLICIES = ('rgb', 'fuse', 'thermal')
 
 @dataclass(frozen=True)
 class LaplacianParameters:
-    """How the pyramid weighs thermal against RGB; gray levels are those of 8 bit."""
+    """Weights of thermal and RGB in the pyramid; gray levels are those of 8 bit."""
 
     coarsest_px: int = parameter(
-        16, 'Shorter side, about, of the coarsest level of the pyramid.', minimum=2, maximum=256)
+        16, 'Approximate shorter side of the coarsest level of the pyramid.',
+        minimum=2, maximum=256)
     noise_levels: float = parameter(
-        8.0, 'Contrast in gray levels below which a source says nothing about the brightness of a '
-        'region, and no pixel is hot.', minimum=0.1, maximum=128.0)
+        8.0, 'Noise in gray levels. A smaller contrast neither decides the brightness of a region '
+        'nor makes a pixel hot.', minimum=0.1, maximum=128.0)
     darkening: float = parameter(
-        0.5, 'How far cold thermal regions may darken RGB where RGB shows nothing, as in smoke; 0 '
-        'never, 1 as far as warm ones brighten it.', minimum=0.0, maximum=1.0)
+        0.5, 'How much cold thermal regions darken RGB where RGB has no contrast, as in smoke: 0 '
+        'is not at all, 1 is as much as warm regions brighten it.', minimum=0.0, maximum=1.0)
     hot_from_sigmas: float = parameter(
-        1.0, 'A pixel that exceeds the median of the thermal image by this multiple of its robust '
-        'standard deviation starts to be kept bright.', minimum=0.0, maximum=20.0)
+        1.0, 'A pixel that exceeds the median of the thermal image by this multiple of the robust '
+        'standard deviation begins to be raised to its thermal brightness.',
+        minimum=0.0, maximum=20.0)
     hot_to_sigmas: float = parameter(
-        2.5, 'From this multiple on a pixel is at least as bright as in the thermal image.',
+        2.5, 'From this multiple on, a pixel is at least as bright as in the thermal image.',
         minimum=0.1, maximum=20.0)
 
 
 @dataclass(frozen=True)
 class FusionParameters:
-    """What is fused, how, and when one camera is passed on alone."""
+    """The fusion method, and when the output shows only one camera."""
 
-    method: str = parameter(DEFAULT_METHOD, 'How luma and thermal become one.', choices=METHODS)
+    method: str = parameter(
+        DEFAULT_METHOD, 'Method that fuses thermal and the luma of RGB.', choices=METHODS)
     feather_px: float = parameter(
-        32.0, 'Width of the seam along the border of the thermal image.',
+        32.0, 'Width in pixels of the blending zone at the border of the thermal image.',
         minimum=1.0, maximum=500.0)
     lost_policy: str = parameter(
-        'rgb', 'What to show while thermal is not registered: RGB alone, both by the last '
-        'homography (shows every object twice), or thermal alone.', choices=LOST_POLICIES)
+        'rgb', 'Output while the registration is lost: rgb for RGB alone, fuse for both with the '
+        'last homography (every object appears twice), thermal for thermal alone.',
+        choices=LOST_POLICIES)
     min_confidence: float = parameter(
-        0.0, 'A registration less confident than this counts as lost.', minimum=0.0, maximum=1.0)
+        0.0, 'A registration with a lower confidence counts as lost.', minimum=0.0, maximum=1.0)
     dark_luma: float = parameter(
-        16.0, 'RGB is dark where 99 of 100 pixels are at most this bright; thermal is then shown '
-        'alone.', minimum=0.0, maximum=255.0)
+        16.0, 'RGB is dark if the luma of 99 % of its pixels is at most this. The output is then '
+        'thermal alone.', minimum=0.0, maximum=255.0)
     saturated_percent: float = parameter(
-        90.0, 'RGB is blind where at least this share of the pixels is saturated.',
+        90.0, 'RGB is blind if at least this percentage of its pixels is saturated.',
         minimum=1.0, maximum=100.0)
     flat_levels: float = parameter(
-        2.0, 'RGB is blind where its luma has less standard deviation than this.',
+        2.0, 'RGB is blind if the standard deviation of its luma is below this.',
         minimum=0.0, maximum=128.0)
     network: NetworkParameters = group(NetworkParameters)
     laplacian: LaplacianParameters = group(LaplacianParameters)
@@ -69,10 +76,10 @@ class FusionParameters:
 
 @dataclass(frozen=True)
 class FusionStageParameters:
-    """What the fusion stage knows of its cameras, and how it fuses them."""
+    """Parameters of the fusion stage: registration timeout, fusion and thermal camera."""
 
     homography_timeout_s: float = parameter(
-        10.0, 'A homography older than this counts as lost; 0 trusts the last one for ever.',
+        10.0, 'An older homography counts as lost; 0 means no timeout.',
         minimum=0.0, maximum=86400.0)
     fusion: FusionParameters = group(FusionParameters)
     radiometry: RadiometryParameters = group(RadiometryParameters)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What fusion shows when a camera is missing, frozen or blind, or nothing is registered."""
+"""The fusion stage: its output when a camera or the registration fails."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
 
 _SATURATED_LUMA = 250
-_SAMPLE_PX = 160  # shorter side, about, of the sample by which RGB is judged
+_SAMPLE_PX = 160  # approximate shorter side of the subsampled image for ``assess_rgb``
 
 
 class FusionMode(str, Enum):
-    """What the output image shows."""
+    """Content of the output image."""
 
     FUSED = 'FUSED'
     RGB_ONLY = 'RGB_ONLY'
     THERMAL_ONLY = 'THERMAL_ONLY'
-    NOTHING = 'NOTHING'  # there is no image that shows the present
+    NOTHING = 'NOTHING'  # no current image is available
 
 
 class RgbState(str, Enum):
-    """What the RGB image is good for."""
+    """Usability of the RGB image."""
 
     LIVE = 'LIVE'
     DARK = 'DARK'  # too little light
-    BLIND = 'BLIND'  # saturated, or without any contrast
+    BLIND = 'BLIND'  # saturated, or without contrast
     MISSING = 'MISSING'
 
 
@@ -46,21 +46,21 @@ class FusionResult:
     Attributes
     ----------
     image:
-        ``(H, W, 3)`` BGR or, where RGB is gray, ``(H, W)``, uint8; in mode RGB_ONLY the very
-        array that came in; None in mode NOTHING.
+        ``(H, W, 3)`` BGR or, if RGB is gray, ``(H, W)``, uint8. In mode RGB_ONLY it is the input
+        array itself, and in mode NOTHING it is None.
     mode:
-        What it shows.
+        Content of the image.
     reason:
-        Why it is not problems cameras fused, or what else is wrong; empty where all is well.
+        Why the two cameras are not fused, or another problem; '' if there is none.
     rgb_state:
-        Whether RGB is dark or blind.
+        Usability of the RGB image.
     on_rgb_grid:
-        False where thermal is passed on and no homography has ever been known: the image then
-        lies on the grid of the thermal camera.
+        False if the image is thermal and there has been no homography yet: the image is then on
+        the grid of the thermal camera.
     stamp_ns, frame_id:
         Of the image; set by ``step``.
     thermal_state:
-        Whether thermal shows the present: one of ``ThermalState``, or MISSING; set by ``step``.
+        A value of ``ThermalState``, or MISSING; set by ``step``.
 
     """
 
@@ -76,7 +76,7 @@ class FusionResult:
 
 @dataclass(frozen=True, eq=False)
 class _Homography:
-    """A homography, the size of the RGB grid that it maps to, and when it was measured."""
+    """A homography, the size of its RGB grid, and the time of its measurement."""
 
     H_thermal_to_rgb: np.ndarray
     rgb_size: tuple[int, int]
@@ -85,18 +85,21 @@ class _Homography:
 
 class FusionStage:
     """
-    Fuses what is there, and go on with one camera when the other fails.
+    Fuses thermal and RGB, and shows one camera alone where the other one fails.
 
-    In this order: a missing camera leaves the other one; thermal that is frozen (the shutter) or
-    blind leaves RGB, as the past must not be drawn over the present; RGB that is dark or blind
-    leaves thermal, moved to the RGB grid by the last homography; a lost registration leaves what
-    ``lost_policy`` says. By default that is RGB: thermal in the wrong place shows every person
-    twice, and a robot would brake for the ghost.
+    The first of these rules that applies selects the output:
+
+    1. A camera is missing: the other one.
+    2. Thermal is frozen (by the shutter) or blind: RGB, so that no old image is drawn over a
+       current one.
+    3. RGB is dark or blind: thermal, warped to the RGB grid by the last homography.
+    4. The registration is lost: as ``lost_policy`` defines. The default is RGB, as with a wrong
+       homography every person appears twice, and a robot would brake for the false one.
     """
 
     def __init__(self, parameters: FusionStageParameters = FusionStageParameters()) -> None:
         """
-        Build the fuser.
+        Create the fuser.
 
         Raises
         ------
@@ -114,27 +117,27 @@ class FusionStage:
 
     def update_homography(self, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int],
                           stamp_ns: int) -> None:
-        """Use this homography from the next frame on; its stamp says when it was measured."""
+        """Use this homography from the next frame on; the stamp is that of its measurement."""
         self._homography = _Homography(H_thermal_to_rgb, rgb_size, stamp_ns)
 
     def step(self, thermal: Frame | None, rgb: Frame | None) -> FusionResult:
         """
-        Make one output image out of what there is.
+        Return the output image of one moment.
 
         Parameters
         ----------
         thermal, rgb:
-            The frames of one moment as the cameras delivered them; None where one is missing.
+            The original frames of the cameras; None where one is missing.
 
         Returns
         -------
         FusionResult
-            With stamp and frame of RGB, or of thermal where there is no RGB.
+            With stamp and frame of RGB, or of thermal if RGB is missing.
 
         Raises
         ------
         FusionError
-            A shape or type is none that cameras deliver.
+            A shape or dtype is wrong.
 
         """
         leading = rgb or thermal
@@ -154,21 +157,23 @@ class FusionStage:
 
     def prepare(self, requested: FusionStageParameters) -> Fuser:
         """
-        Build what these parameters ask for, beside what is in use.
+        Return a fuser for these parameters, without using it yet.
+
+        It is the present one where method, weights and precision stay the same.
 
         Raises
         ------
         FusionError, WeightsError
-            They cannot be used.
+            See ``fusion.create``.
 
         """
-        before, has_subscribers = self._parameters.fusion, requested.fusion
-        if (has_subscribers.method, has_subscribers.network) == (before.method, before.network):
+        before, after = self._parameters.fusion, requested.fusion
+        if (after.method, after.network) == (before.method, before.network):
             return self.method
-        return Fuser(has_subscribers)
+        return Fuser(after)
 
     def apply(self, parameters: FusionStageParameters, prepared: Fuser) -> None:
-        """Use these parameters from the next frame on; the gain control keeps its memory."""
+        """Use these parameters from the next frame on; the gain control keeps its state."""
         prepared.parameters = parameters.fusion
         self.method = prepared
         self._warper.agc.parameters = parameters.fusion.agc
@@ -177,14 +182,14 @@ class FusionStage:
         self._parameters = parameters
 
     def _registration(self, stamp_ns: int) -> Registration | None:
-        """Return the latest homography as a registration; one that is too old counts as lost."""
-        known = self._homography
-        if known is None:
+        """Return the latest homography as a registration; after the timeout it is lost."""
+        latest = self._homography
+        if latest is None:
             return None
-        age_s = max(0.0, (stamp_ns - known.stamp_ns) * 1e-9)
+        age_s = max(0.0, (stamp_ns - latest.stamp_ns) * 1e-9)
         expired = 0.0 < self._parameters.homography_timeout_s < age_s
-        return Registration(known.H_thermal_to_rgb, confidence=0.0 if expired else 1.0, inliers=0,
-                            rgb_size=known.rgb_size, age_s=age_s,
+        return Registration(latest.H_thermal_to_rgb, confidence=0.0 if expired else 1.0, inliers=0,
+                            rgb_size=latest.rgb_size, age_s=age_s,
                             state=RegistrationState.LOST if expired else RegistrationState.HOLDING,
                             reason=f'no homography for {age_s:.1f} s' if expired else '')
 
@@ -192,29 +197,29 @@ class FusionStage:
              registration: Registration | None,
              health: ThermalHealth | None = None) -> FusionResult:
         """
-        Fuse images where registration and health of the sensor are known.
+        Fuse images with a given registration and health of the thermal camera.
 
         Parameters
         ----------
         thermal:
-            ``(H, W)`` uint8, uint16, float32 or float64 on the thermal grid; None where missing.
+            ``(H, W)`` uint8, uint16, float32 or float64 on the thermal grid; None if missing.
         rgb:
-            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8; None where missing.
+            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8; None if missing.
         registration:
-            The latest one; None where there has been none.
+            The latest one; None if there has been none.
         health:
-            Whether ``thermal`` shows the present; None where nobody looked.
+            State of the thermal camera; None if it is unknown, which counts as live.
 
         Raises
         ------
         FusionError
-            A shape or type is none of these.
+            A shape or dtype is wrong.
 
         """
         if thermal is not None:
             check_thermal(thermal, FusionError)
         if health is not None and health.offset:
-            self._warper.agc.reset()  # the shutter moved all counts: the old range is void
+            self._warper.agc.reset()  # the shutter changed all counts: the old range is invalid
         rgb_state = self.assess_rgb(rgb)
         thermal_problem = _thermal_problem(thermal, health)
         rgb_problem = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
@@ -241,7 +246,7 @@ class FusionStage:
         return FusionResult(fused, FusionMode.FUSED, lost_reason)
 
     def assess_rgb(self, rgb: np.ndarray | None) -> RgbState:
-        """Tell a dark or blind RGB image from a useful one, by a sample of its pixels."""
+        """Return whether RGB is usable, dark or blind, from a subsampled image."""
         if rgb is None:
             return RgbState.MISSING
         images.check_8bit(rgb, 'rgb', FusionError)
@@ -251,14 +256,14 @@ class FusionStage:
             luma = cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY)
         if np.percentile(luma, 99) <= self._parameters.fusion.dark_luma:
             return RgbState.DARK
-        saturated = 100.0 * np.count_nonzero(luma >= _SATURATED_LUMA) / luma.size
-        if saturated >= self._parameters.fusion.saturated_percent \
+        saturated_percent = 100.0 * np.count_nonzero(luma >= _SATURATED_LUMA) / luma.size
+        if saturated_percent >= self._parameters.fusion.saturated_percent \
                 or luma.std() < self._parameters.fusion.flat_levels:
             return RgbState.BLIND
         return RgbState.LIVE
 
     def _lost_reason(self, rgb: np.ndarray, registration: Registration | None) -> str:
-        """Return why thermal must not be drawn over RGB, or an empty string."""
+        """Return why the registration cannot be used for fusion, or ''."""
         if registration is None:
             return 'no registration yet'
         if registration.rgb_size != geometry.size_of(rgb):
@@ -287,7 +292,7 @@ class FusionStage:
 
     def _warp(self, thermal: np.ndarray, registration: Registration,
               size: tuple[int, int]) -> ThermalOnRgb:
-        """Return thermal as 8 bit on the RGB grid of this size."""
+        """Return thermal after the gain control on the RGB grid of this size."""
         H = registration.H_thermal_to_rgb
         if registration.rgb_size != size:
             H = geometry.stretch(registration.rgb_size, size) @ H
@@ -295,6 +300,7 @@ class FusionStage:
 
 
 def _thermal_problem(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:
+    """Return why thermal cannot be used for fusion, or ''."""
     if thermal is None:
         return 'thermal MISSING'
     if health is None or health.state is ThermalState.LIVE:

@@ -1,11 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Trained networks, loaded and prepared for inference on a processor.
+Trained networks, loaded and prepared for inference on a CPU.
 
-Preparation changes no answer but for rounding: batch normalisation is folded into the convolution
-before it, the branches of two cameras become grouped convolutions, weights take the number format
-and the memory layout that are fastest, and convolutions are packed.
+Preparation changes the outputs only by rounding. Batch normalisation is folded into the preceding
+convolution, the branches of two cameras become grouped convolutions, weights are converted to the
+number format and the memory layout of inference, and convolutions are packed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 import copy
 from pathlib import Path
-from typing import cast, TypeVar
+from typing import cast, Generic, TypeVar
 
 import cv2
 from ivf_ros.nn.encoder import Encoder, PerCamera, SIZE_MULTIPLE_PX
-from ivf_ros.nn.packed import packed
+from ivf_ros.nn.packed import pack_convolutions
 from ivf_ros.nn.weights import load, read_shapes, WeightsError
 import numpy as np
 import torch
@@ -28,9 +28,59 @@ Network = TypeVar('Network', bound=Encoder)
 AnyNetwork = TypeVar('AnyNetwork', bound=nn.Module)
 
 
+class TrainedNetwork(Generic[Network]):
+    """
+    A trained network, loaded from a weight file and prepared for inference on 8-bit images.
+
+    Parameters
+    ----------
+    make_network:
+        Makes the network from the number of its input channels.
+    path:
+        The weight file.
+    precision:
+        ``'bfloat16'`` or ``'float32'``.
+    border_type:
+        How OpenCV pads images to multiples of 32 pixels, for example ``cv2.BORDER_REPLICATE``.
+
+    Attributes
+    ----------
+    channels:
+        Input channels of the network: 3, or 4 with thermal.
+
+    Raises
+    ------
+    WeightsError
+        The weight file is missing, damaged, or of another network.
+
+    """
+
+    def __init__(self, make_network: Callable[[int], Network], path: Path, precision: str,
+                 border_type: int) -> None:
+        network = load_network(make_network, path)
+        self.channels = network.channels
+        self._network = prepare_for_inference(network, precision)
+        self._dtype = next(self._network.parameters()).dtype
+        self._border_type = border_type
+
+    def to_tensor(self, image: np.ndarray) -> Tensor:
+        """
+        Return an image ``(H, W, channels)`` uint8 as the input of the network.
+
+        The tensor is ``(1, channels, H', W')`` from 0 to 1, of the dtype of the weights. H' and
+        W' are the next multiples of 32; the padding is at the right and at the bottom.
+        """
+        height, width = image.shape[:2]
+        padded = cv2.copyMakeBorder(image, 0, -height % SIZE_MULTIPLE_PX,
+                                    0, -width % SIZE_MULTIPLE_PX, self._border_type)
+        return torch.from_numpy(padded).permute(2, 0, 1)[None].to(self._dtype).div_(255)
+
+
 def load_network(make_network: Callable[[int], Network], path: Path) -> Network:
     """
-    Return the network of a weight file, which ``make_network`` makes for so many channels.
+    Return the network of a weight file, in float32 and in evaluation mode.
+
+    ``make_network`` makes it from the number of its input channels.
 
     Raises
     ------
@@ -42,49 +92,45 @@ def load_network(make_network: Callable[[int], Network], path: Path) -> Network:
 
 
 def prepare_for_inference(network: Network, precision: str) -> Network:
-    """Return a trained network as fast as it gets, for inference only; see ``convert_for_inference``."""
-    return packed(convert_for_inference(group_convolutions(network), precision))
-
-
-def to_tensor(network: Encoder, image: np.ndarray, border_type: int) -> Tensor:
     """
-    Return an image ``(H, W, channels)`` uint8 as a network at work is given it.
+    Optimise a trained network for inference on a CPU, in place, and return it.
 
-    It becomes ``(1, channels, H', W')`` from 0 to 1 of the type of the weights, whose sides are
-    multiples of 32; what is added at the right and the bottom is ``border_type``, a border of OpenCV.
+    ``precision`` is as in ``convert_for_inference``.
     """
-    height, width = image.shape[:2]
-    padded = cv2.copyMakeBorder(image, 0, -height % SIZE_MULTIPLE_PX, 0, -width % SIZE_MULTIPLE_PX, border_type)
-    dtype = next(network.parameters()).dtype
-    return torch.from_numpy(padded).permute(2, 0, 1)[None].to(dtype).div_(255)
+    return pack_convolutions(convert_for_inference(group_convolutions(network), precision))
 
 
 def group_convolutions(network: Network) -> Network:
     """
-    Return a trained network that looks at both cameras at once, for inference only; in place.
+    Merge the branches of two cameras of a trained network, in place, and return the network.
 
-    What it says stays the same: each convolution of one camera and that of the other become one
-    in two groups, which takes less time than two.
+    For inference only. Each pair of convolutions becomes one convolution with two groups, which
+    is faster than two. The outputs stay the same.
     """
     for name in ('stem', 'eighth'):
         layers = getattr(network, name)
         if isinstance(layers, PerCamera):
-            setattr(network, name, _merged(list(fold_batch_norm(layers))))
+            setattr(network, name, _merge_layers(list(fold_batch_norm(layers))))
     return network
 
 
-def _merged(layers: list[nn.Module]) -> nn.Module:
-    """Return layers of the same kind as one that works on their channels side by side."""
+def _merge_layers(layers: list[nn.Module]) -> nn.Module:
+    """Merge layers of one type into one layer that works on their concatenated channels."""
     if isinstance(layers[0], nn.Conv2d):
         return _merge_convolutions(cast(list[nn.Conv2d], layers))
     merged = copy.copy(layers[0])
-    merged._modules = {name: _merged([layer.get_submodule(name) for layer in layers])
+    merged._modules = {name: _merge_layers([layer.get_submodule(name) for layer in layers])
                        for name, _ in layers[0].named_children()}
     return merged
 
 
 def _merge_convolutions(layers: list[nn.Conv2d]) -> nn.Conv2d:
-    """Return one convolution, in groups where all have as many channels, else with zeros."""
+    """
+    Merge convolutions into one.
+
+    It has a group for each convolution where all have the same number of input channels, and a
+    block-diagonal weight otherwise.
+    """
     same_in_channels = len({layer.in_channels for layer in layers}) == 1
     merged = nn.utils.skip_init(
         nn.Conv2d, sum(layer.in_channels for layer in layers),
@@ -98,11 +144,11 @@ def _merge_convolutions(layers: list[nn.Conv2d]) -> nn.Conv2d:
 
 
 def _block_diagonal(weights: list[Tensor]) -> Tensor:
-    """Return ``(sum out, sum in, k, k)`` in which no output sees the inputs of another."""
-    wide = sum(weight.shape[1] for weight in weights)
+    """Return a weight ``(sum out, sum in, k, k)`` that is zero outside the given blocks."""
+    in_channels = sum(weight.shape[1] for weight in weights)
     rows, before = [], 0
     for weight in weights:
-        after = wide - before - weight.shape[1]
+        after = in_channels - before - weight.shape[1]
         rows.append(F.pad(weight, (0, 0, 0, 0, before, after)))
         before += weight.shape[1]
     return torch.cat(rows)
@@ -110,12 +156,12 @@ def _block_diagonal(weights: list[Tensor]) -> Tensor:
 
 def read_in_channels(path: Path) -> int:
     """
-    Return how many channels the network of a weight file looks at.
+    Return the number of input channels of the network of a weight file.
 
     Raises
     ------
     WeightsError
-        The file is missing, damaged, or of a network without this way down.
+        The file is missing, damaged, or of a network without this encoder.
 
     """
     first = 'stem.0.0.weight', *(f'stem.{camera}.0.0.weight' for camera in range(2))
@@ -127,9 +173,9 @@ def read_in_channels(path: Path) -> int:
 
 def fold_batch_norm(network: AnyNetwork) -> AnyNetwork:
     """
-    Return the network with each batch normalisation merged into the convolution before it.
+    Fold each batch normalisation into the preceding convolution, in place.
 
-    In place; for inference only. The two are the same linear map: ``y = g (W x - m) / s + b``.
+    For inference only. The two are one linear map: ``y = g (W x - m) / s + b``.
     """
     for child in network.children():
         if isinstance(child, nn.Sequential) and len(child) > 1 \
@@ -142,9 +188,10 @@ def fold_batch_norm(network: AnyNetwork) -> AnyNetwork:
 
 def convert_for_inference(network: AnyNetwork, precision: str) -> AnyNetwork:
     """
-    Return a trained network as fast as it gets on a processor, for inference only; in place.
+    Convert a trained network to the fastest format for a CPU, in place, and return it.
 
-    Batch normalisation is folded, weights are ``'bfloat16'`` or ``'float32'``, channels last.
+    For inference only. Batch normalisation is folded, weights become ``'bfloat16'`` or
+    ``'float32'``, and their memory layout is channels last.
     """
     dtype = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
     network = fold_batch_norm(network).to(dtype)

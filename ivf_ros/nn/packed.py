@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Convolutions as fast as oneDNN computes them, for inference on processors.
+Convolutions in the packed format of oneDNN, for inference on a CPU.
 
-A convolution of PyTorch lays its weights out anew for each image, and what follows it, a rectifier
-or the sum of a residual block, passes over the whole output once more. Here weights are laid out
-once for a size of image, and what follows is part of the convolution. The operators are those that
-``torch.compile`` makes use of; they need no compiler, but PyTorch does not document them.
+A convolution of PyTorch reorders its weights for each image, and the following activation or
+residual sum reads and writes the whole output again. Here the weights are reordered once for each
+image size, and the following operation is a part of the convolution. The operators are those that
+``torch.compile`` uses. They need no compiler, but PyTorch does not document them.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Activation = Literal['none', 'relu']
 _ONEDNN = torch.ops.mkldnn
 
 
-def packed(network: Network) -> Network:
+def pack_convolutions(network: Network) -> Network:
     """
-    Return a network, batch normalisation folded, with packed convolutions; in place.
+    Pack the convolutions of a network with folded batch normalisation, in place.
 
-    What it says stays the same but for rounding. Where PyTorch was built without oneDNN, or the
-    processor has no instructions for the type of the weights, nothing is changed.
+    The outputs change only by rounding. The network is returned unchanged where PyTorch was built
+    without oneDNN, or where the CPU has no instructions for the dtype of the weights.
 
     Raises
     ------
     ValueError
-        A convolution takes something else than zeros for what lies beyond the border.
+        A convolution has a padding mode other than 'zeros'.
 
     """
     if onednn_supports(next(network.parameters()).dtype):
@@ -42,7 +42,7 @@ def packed(network: Network) -> Network:
 
 
 def onednn_supports(dtype: torch.dtype) -> bool:
-    """Tell whether oneDNN computes in this type here."""
+    """Return whether oneDNN is available and computes in this dtype on this CPU."""
     return torch.backends.mkldnn.is_available() \
         and (dtype == torch.float32 or _ONEDNN._is_mkldnn_bf16_supported())
 
@@ -60,7 +60,7 @@ def _pack(module: nn.Module) -> None:
 
 
 def _is_conv_relu(module: nn.Module) -> bool:
-    """Tell whether this is a convolution and a rectifier, with nothing but a fold between."""
+    """Return whether the module is a convolution and a ReLU; identities do not count."""
     layers = [type(layer) for layer in module.children() if not isinstance(layer, nn.Identity)]
     return isinstance(module, nn.Sequential) and layers == [nn.Conv2d, nn.ReLU]
 
@@ -71,44 +71,51 @@ def _get_convolution(layers: nn.Module) -> nn.Conv2d:
 
 class PackedConvolution(nn.Module):
     """
-    A convolution of ``(B, C, H, W)``, and what is done to its output.
+    A convolution of ``(B, C, H, W)`` and the activation that follows it.
 
     Parameters
     ----------
     convolution:
-        With parameters of the type that it is to compute in.
+        Its parameters have the dtype of the computation.
     activation:
-        ``'relu'``, or ``'none'``.
+        ``'relu'`` or ``'none'``.
 
     Raises
     ------
     ValueError
-        The convolution takes something else than zeros for what lies beyond the border.
+        The convolution has a padding mode other than 'zeros'.
 
     """
 
     def __init__(self, convolution: nn.Conv2d, activation: Activation = 'none') -> None:
         super().__init__()
         if convolution.padding_mode != 'zeros':
-            raise ValueError("a packed convolution knows padding_mode 'zeros' only, got "
+            raise ValueError("a packed convolution supports padding_mode 'zeros' only, got "
                              f"'{convolution.padding_mode}'")
         self.convolution = convolution
         self._activation = activation
         self._packed_weight: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor, accumulate_into: Tensor | None = None) -> Tensor:
-        """Return the output; with ``accumulate_into``, of the same shape, added to that, in place."""
+        """
+        Return the activation of the convolution.
+
+        The convolution is first added, in place, to ``accumulate_into`` of the same shape, where
+        that is given.
+        """
         conv = self.convolution
         weight = self._weight_for(x.shape)
-        shape = conv.padding, conv.stride, conv.dilation, conv.groups
+        options = conv.padding, conv.stride, conv.dilation, conv.groups
         if accumulate_into is None:
-            return _ONEDNN._convolution_pointwise(x, weight, conv.bias, *shape, self._activation, [], '')
+            return _ONEDNN._convolution_pointwise(x, weight, conv.bias, *options,
+                                                  self._activation, [], '')
         return _ONEDNN._convolution_pointwise_(
-            accumulate_into, x, weight, conv.bias, *shape, 'add', 1.0, self._activation, [], '')
+            accumulate_into, x, weight, conv.bias, *options, 'add', 1.0, self._activation, [], '')
 
     def _weight_for(self, size: torch.Size) -> Tensor:
-        """Return the weight as is best for images of this size, which seldom changes."""
-        cached = self._packed_weight  # its own name, as another thread may lay out for another size
+        """Return the weight in the best order for inputs of this size, which seldom changes."""
+        # A local reference, as another thread may replace the attribute for another size.
+        cached = self._packed_weight
         if cached is None or cached[0] != size:
             conv = self.convolution
             cached = self._packed_weight = size, _ONEDNN._reorder_convolution_weight(
@@ -117,7 +124,7 @@ class PackedConvolution(nn.Module):
 
 
 class PackedResidualBlock(nn.Module):
-    """A residual block that does not keep what it is given: the sum may be made in there."""
+    """A residual block for inference; it may write the sum into its input."""
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()

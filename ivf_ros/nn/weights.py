@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weight files: safetensors that say what they are, what they learned from, and how well."""
+"""Weight files: safetensors whose metadata state network, training data and scores."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Network = TypeVar('Network', bound=nn.Module)
 
 
 class WeightsError(RuntimeError):
-    """A weight file that is missing, damaged, or of another network."""
+    """A weight file is missing, damaged, or of another network."""
 
 
 def save(network: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
     """
-    Write the weights as float16, and the metadata as JSON texts beside them.
+    Write the weights as float16, and the metadata as JSON strings, to one file.
 
     Parameters
     ----------
     network:
-        Its state is stored; counters of batches are left out.
+        Its state dict is stored without the batch counters.
     path:
-        The file.
+        The file to write.
     metadata:
-        Name to anything JSON takes: ``network``, ``trained_on``, ``command``, ``commit``,
-        ``scores``.
+        Values that can be written as JSON, by name: ``network``, ``trained_on``, ``command``,
+        ``commit``, ``scores``.
 
     """
     state = {name: (value.half() if value.is_floating_point() else value).contiguous()
@@ -46,15 +46,16 @@ def save(network: nn.Module, path: Path, metadata: dict[str, Any]) -> None:
 
 def load(network: Network, path: Path) -> Network:
     """
-    Read weights into a network and return it, in float32 and in evaluation mode.
+    Load weights into a network and return it, in float32 and in evaluation mode.
 
-    A network whose layers were renamed says so in a class variable ``RENAMED_LAYERS``, old name to
-    new, so that files of before are read.
+    A network with renamed layers maps the old names to the new ones in a class variable
+    ``RENAMED_LAYERS``. It applies to every part of the dotted names of the tensors, so that older
+    files can still be loaded.
 
     Raises
     ------
     WeightsError
-        The file is missing, damaged, or does not fit the network.
+        The file is missing, damaged, or of another network.
 
     """
     with _open_weights(path) as file:
@@ -64,7 +65,7 @@ def load(network: Network, path: Path) -> Network:
              for name, tensor in tensors.items()}
     try:
         incompatible_keys = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # a tensor of the same name has another shape
+    except RuntimeError as error:  # a tensor has another shape than the layer of its name
         raise WeightsError(f'{path} holds the weights of another network: '
                            + str(error).strip().splitlines()[-1].strip()) from None
     missing = [name for name in incompatible_keys.missing_keys
@@ -78,7 +79,7 @@ def load(network: Network, path: Path) -> Network:
 
 def metadata(path: Path) -> dict[str, Any]:
     """
-    Return what a weight file says of itself.
+    Return the metadata of a weight file.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def metadata(path: Path) -> dict[str, Any]:
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
-    Return the shapes of the tensors of a weight file, by their names.
+    Return the shapes of the tensors of a weight file, by name.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 @contextmanager
 def _open_weights(path: Path) -> Iterator[Any]:
-    """Open a weight file; what is wrong with it is a ``WeightsError``."""
+    """Open a weight file; raise ``WeightsError`` where that is not possible."""
     try:
         with safe_open(path, framework='pt') as file:
             yield file

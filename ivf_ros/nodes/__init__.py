@@ -1,3 +1,3 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that knows ROS: lifecycle nodes, transport, messages, parameters, the container."""
+"""The ROS 2 part of the package: lifecycle nodes, transport, messages, component container."""

@@ -1,18 +1,18 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-One process that hosts nodes, loads and unloads them at run time; frames go by reference.
+A component container: one process that loads and unloads nodes at run time.
 
-It speaks the protocol of composition_interfaces, which rclpy has lacked, so that
-``ros2 component`` and launch_ros's ComposableNodeContainer and LoadComposableNodes work with
-Python nodes::
+The nodes pass frames by reference. The container implements the protocol of
+composition_interfaces, which rclpy lacks, so that ``ros2 component`` and
+ComposableNodeContainer and LoadComposableNodes of launch_ros work with Python nodes::
 
     ros2 run ivf_ros component_container
     ros2 component load /component_container ivf_ros ivf_ros::FusionNode -p fusion.method:=average
 
-A component is a node class under the entry-point group ``rclpy_components``, of this package or of
-any other, named ``<package>::<class>`` and made with the options of ``rclpy.node.Node``. Stages
-can be named on the command line, too, and are loaded before anybody asks::
+A component is a node class of any package under the entry-point group ``rclpy_components``. Its
+name is ``<package>::<class>``, and it accepts the options of ``rclpy.node.Node``. Stages on the
+command line are loaded at start::
 
     component_container registration fusion detection --ros-args --params-file ivf.yaml
 """
@@ -44,15 +44,23 @@ _STAGES = tuple(NODE_PARAMETERS)
 
 
 class ComponentError(RuntimeError):
-    """A node cannot be loaded or unloaded; the message says why."""
+    """A node cannot be loaded or unloaded; the message contains the reason."""
 
 
 class ComponentManager(Node):
     """
-    Loads, lists and unloads the nodes of this process, by service.
+    Loads, lists and unloads the nodes of this process through services.
 
-    Its services run in an executor of their own, so that the nodes at work, which ``executor``
-    turns, do not wait while a network is being loaded.
+    The services need a separate executor, so that loading a network does not block the loaded
+    nodes.
+
+    Parameters
+    ----------
+    executor:
+        Spins the loaded nodes, not this node.
+    node_options:
+        Options of ``rclpy.node.Node``.
+
     """
 
     def __init__(self, executor: Executor, **node_options: Any) -> None:
@@ -61,52 +69,55 @@ class ComponentManager(Node):
         self._hub = Hub()
         self._loaded: dict[int, Node] = {}
         self._last_id = 0
-        for service, name, answer in ((LoadNode, 'load_node', self._on_load),
-                                      (UnloadNode, 'unload_node', self._on_unload),
-                                      (ListNodes, 'list_nodes', self._on_list)):
-            self.create_service(service, f'~/_container/{name}', answer)
+        for service, name, callback in ((LoadNode, 'load_node', self._on_load),
+                                        (UnloadNode, 'unload_node', self._on_unload),
+                                        (ListNodes, 'list_nodes', self._on_list)):
+            self.create_service(service, f'~/_container/{name}', callback)
 
     def load(self, plugin: str, *, name: str = '', namespace: str = '',
              remap_rules: Sequence[str] = (), by_reference: bool = True, log_level: int = 0,
              use_global_arguments: bool = True, **node_options: Any) -> int:
         """
-        Make a node, let it run and, where it is a stage that starts by itself, start it.
+        Create a node, add it to the executor and, if its ``autostart`` is set, activate it.
 
         Parameters
         ----------
         plugin:
             Name of the component, such as ``ivf_ros::FusionNode``.
-        name, namespace:
-            Of the node; where empty, the name that its class gives it, the namespace of this node.
+        name:
+            Name of the node; if empty, the default name of its class.
+        namespace:
+            Namespace of the node; if empty, the namespace of the container.
         remap_rules:
-            Such as ``rgb/image_raw:=/front/image_raw``.
+            Remappings, such as ``rgb/image_raw:=/front/image_raw``.
         by_reference:
-            Whether a stage hands frames to its neighbours here by reference.
+            Whether a stage passes frames to other stages of this process by reference.
         log_level:
-            Least severity that it logs; 0 for that of the process.
+            Minimum severity of log messages; 0 for that of the process.
         use_global_arguments:
-            Whether the arguments of the process hold for the node, too.
+            Whether the ROS arguments of the process also apply to the node.
         node_options:
             Further options of ``rclpy.node.Node``.
 
         Returns
         -------
         int
-            The id by which it is unloaded.
+            The id of the node, for ``unload``.
 
         Raises
         ------
         ComponentError
-            There is no such component, it refuses what it was given, or its name is taken.
+            The component is unknown, cannot be created, or its name is already used.
 
         """
-        cls = component_class(plugin)
+        cls = load_component_class(plugin)
         if issubclass(cls, StageNode):
             node_options['hub'] = self._hub if by_reference else Hub()
             name = name or cls.default_name
         if not namespace:
             namespace = self.get_namespace() if use_global_arguments else '/'
-        # Before it is made: a second node of a name takes the first one out of the ROS graph.
+        # Checked before creation: a second node of the same name removes the first one from the
+        # ROS graph.
         full_name = f'{namespace.rstrip("/")}/{name}'
         for id_, other in self._loaded.items():
             if other.get_fully_qualified_name() == full_name:
@@ -116,7 +127,7 @@ class ComponentManager(Node):
             node = cls(context=self.context, use_global_arguments=use_global_arguments,
                        cli_args=['--ros-args', *(word for rule in rules for word in ('-r', rule))],
                        **node_options)
-        except Exception as error:  # whatever it is, the one who asked has to hear it
+        except Exception as error:  # any error must reach the caller of the service
             raise ComponentError(f'{plugin}: {error}') from error
         if log_level:
             node.get_logger().set_level(LoggingSeverity(log_level))
@@ -131,7 +142,7 @@ class ComponentManager(Node):
 
     def unload(self, id_: int) -> None:
         """
-        End a node and free what it held.
+        Destroy a node and free its resources.
 
         Raises
         ------
@@ -140,8 +151,8 @@ class ComponentManager(Node):
 
         """
         if id_ not in self._loaded:
-            known = ', '.join(map(str, self._loaded)) or 'none'
-            raise ComponentError(f'no node has the id {id_}; loaded: {known}')
+            loaded = ', '.join(map(str, self._loaded)) or 'none'
+            raise ComponentError(f'no node has the id {id_}; loaded: {loaded}')
         node = self._loaded.pop(id_)
         name = node.get_fully_qualified_name()
         self._nodes_executor.remove_node(node)
@@ -149,22 +160,22 @@ class ComponentManager(Node):
         self.get_logger().info(f'unloaded {name}')
 
     def unload_all(self) -> None:
-        """End all nodes, the last one first."""
-        # Else those that are still at work would slow down the one that is waited for.
+        """Destroy all nodes in reverse order."""
+        # All workers are stopped first; otherwise they slow down the node that is being joined.
         for node in self._loaded.values():
             if isinstance(node, StageNode):
-                node.stop_soon()
+                node.request_stop()
         for id_ in reversed(list(self._loaded)):
             self.unload(id_)
 
     def node(self, id_: int) -> Node:
-        """Return a node that runs here."""
+        """Return a loaded node by its id."""
         return self._loaded[id_]
 
     def _on_load(self, request: LoadNode.Request, response: LoadNode.Response
                  ) -> LoadNode.Response:
         try:
-            response.unique_id = self.load(request.plugin_name, **_options(request))
+            response.unique_id = self.load(request.plugin_name, **_read_request(request))
         except ComponentError as error:
             response.error_message = to_single_line(str(error))
             self.get_logger().error(response.error_message)
@@ -191,38 +202,41 @@ class ComponentManager(Node):
         return response
 
     def destroy_node(self) -> None:
-        """End all nodes, then this one."""
+        """Destroy all nodes, then the container."""
         self.unload_all()
         super().destroy_node()
 
 
-def component_class(plugin: str) -> type[Node]:
+def load_component_class(plugin: str) -> type[Node]:
     """
     Import the class of a component.
 
     Raises
     ------
     ComponentError
-        No installed package has it, or it cannot be imported.
+        No installed package provides the component, or it cannot be imported.
 
     """
-    known = {point.name: point for point in metadata.entry_points(group=_ENTRY_POINTS)}
-    if plugin not in known:
-        raise ComponentError(f"no component '{plugin}'; known: {', '.join(sorted(known))}")
+    entry_points = {entry_point.name: entry_point
+                    for entry_point in metadata.entry_points(group=_ENTRY_POINTS)}
+    if plugin not in entry_points:
+        raise ComponentError(f"no component '{plugin}'; "
+                             f"known: {', '.join(sorted(entry_points))}")
     try:
-        return known[plugin].load()
+        return entry_points[plugin].load()
     except (ImportError, AttributeError) as error:
         raise ComponentError(f'{plugin} cannot be imported: {error}') from error
 
 
-def _options(request: LoadNode.Request) -> dict[str, Any]:
-    """Return what a request to load asks for, as keyword arguments of ``load``."""
+def _read_request(request: LoadNode.Request) -> dict[str, Any]:
+    """Return the keyword arguments of ``load`` for a request."""
     extra = {'use_intra_process_comms': True, 'forward_global_arguments': True}
-    for asked in map(Parameter.from_parameter_msg, request.extra_arguments):
-        if asked.name not in extra or not isinstance(asked.value, bool):
-            raise ComponentError(f"extra argument '{asked.name}' = {asked.value!r}; known are "
-                                 f'true or false for {" and ".join(extra)}')
-        extra[asked.name] = asked.value
+    for argument in map(Parameter.from_parameter_msg, request.extra_arguments):
+        if argument.name not in extra or not isinstance(argument.value, bool):
+            raise ComponentError(
+                f"extra argument '{argument.name}' = {argument.value!r} is not supported; allowed "
+                f'are true or false for {" and ".join(extra)}')
+        extra[argument.name] = argument.value
     return {
         'name': request.node_name,
         'namespace': request.node_namespace,
@@ -230,49 +244,53 @@ def _options(request: LoadNode.Request) -> dict[str, Any]:
         'log_level': request.log_level,
         'by_reference': extra['use_intra_process_comms'],
         'use_global_arguments': extra['forward_global_arguments'],
-        'parameter_overrides': [Parameter.from_parameter_msg(one) for one in request.parameters],
+        'parameter_overrides': [Parameter.from_parameter_msg(message)
+                                for message in request.parameters],
     }
 
 
-def _shared(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments that also hold for the nodes in the container: not its own name."""
+def _remove_node_name(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that also apply to the loaded nodes: without the container name."""
     kept = list(arguments)
-    for at in range(len(kept) - 1, 0, -1):
-        if kept[at].startswith(('__node:=', '__name:=')) and kept[at - 1] in ('-r', '--remap'):
-            del kept[at - 1:at + 1]
+    for index in range(len(kept) - 1, 0, -1):
+        if kept[index].startswith(('__node:=', '__name:=')) \
+                and kept[index - 1] in ('-r', '--remap'):
+            del kept[index - 1:index + 1]
     return kept
 
 
 def main(arguments: list[str] | None = None) -> int:
     """
-    Host nodes until SIGINT, SIGTERM or a shutdown.
+    Run the container until SIGINT, SIGTERM or a shutdown.
 
     Returns
     -------
     int
-        0, or 1 where a stage named here could not be made. One that was made and does not start,
-        as without its weight file, stays, and can be configured again.
+        The exit code: 1 if a stage on the command line cannot be created, else 0. A stage that
+        cannot be configured, for example without its weight file, stays loaded and can be
+        configured again.
 
     """
     arguments = list(sys.argv) if arguments is None else ['component_container', *arguments]
     parser = argparse.ArgumentParser(prog='component_container',
-                                     description='Host nodes in one process.')
+                                     description='Load and run nodes in one process.')
     parser.add_argument('stages', nargs='*', metavar='stage',
-                        help=f'loaded at start, any of {", ".join(_STAGES)}; default: none')
+                        help=f'stages to load at start: {", ".join(_STAGES)}; default: none')
     try:
         stages = parser.parse_args(remove_ros_args(arguments)[1:]).stages
         unknown = [name for name in stages if name not in _STAGES]
         if unknown:
             parser.error(f"unknown stage '{unknown[0]}'; known: {', '.join(_STAGES)}")
-        process.init(_shared(arguments))
+        process.init(_remove_node_name(arguments))
     except process.RCL_ERRORS as error:
-        return process.fail(error)
+        return process.report_failure(error)
     process.configure_process(n_stages=len(_STAGES))
     with process.stop_on_signals() as stop_requested:
         nodes_executor, service_executor = SingleThreadedExecutor(), SingleThreadedExecutor()
         manager = ComponentManager(nodes_executor, cli_args=arguments)
         service_executor.add_node(manager)
-        spin_thread = threading.Thread(target=_spin, args=(nodes_executor, stop_requested), name='nodes')
+        spin_thread = threading.Thread(target=_spin, args=(nodes_executor, stop_requested),
+                                       name='nodes')
         spin_thread.start()
         try:
             for name in stages:
@@ -280,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
             while rclpy.ok() and not stop_requested.is_set():
                 service_executor.spin_once(timeout_sec=0.5)
         except ComponentError as error:
-            return process.fail(error)
+            return process.report_failure(error)
         finally:
             stop_requested.set()
             spin_thread.join()

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finds objects in the fused image, or in both cameras together."""
+"""The detection node: detects objects in the fused image, or in both cameras."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ivf_ros.types import Frame
 
 class DetectionNode(StageNode):
     """
-    Publishes ``detections`` with the header of the image that was searched.
+    Publishes ``detections`` with the header of the source image.
 
-    Where thermal counts are temperatures, ``detections/temperatures`` says how warm they are.
+    If the thermal camera is radiometric, ``detections/temperatures`` contains the temperatures.
     """
 
     default_name = 'detection'
@@ -44,28 +44,30 @@ class DetectionNode(StageNode):
 
     def activate(self) -> None:
         """Subscribe to the images."""
-        self._detecting = self.start_worker(self._detect, lambda: self.statistics.drop('busy'))
-        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_image,
-                                           wants_both=self._uses_both,
-                                           wants_counts=lambda: self.stage.needs_counts)
+        self._worker = self.start_worker(self._detect,
+                                         lambda: self.statistics.count_drop('busy'))
+        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_fused,
+                                           uses_both=self._uses_both,
+                                           uses_counts=lambda: self.stage.needs_counts)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Tell by what the objects are found."""
+        """Return a warning about the input, and the device and weight files."""
         return self._input.find_problem(), describe_backend(self.stage.method)
 
     def _has_subscribers(self) -> bool:
-        return self._detections.has_subscribers or self._overlay.has_subscribers or self._temperatures.has_subscribers
+        return self._detections.has_subscribers or self._overlay.has_subscribers \
+            or self._temperatures.has_subscribers
 
     def _uses_both(self) -> bool:
         return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
-    def _on_image(self, frame: Frame) -> None:
+    def _on_fused(self, frame: Frame) -> None:
         if self._has_subscribers() and self._pace.is_due(self.parameters.max_rate_hz):
-            self._detecting.put(frame)
+            self._worker.put(frame)
 
     def _detect(self, frame: Frame) -> None:
         with self.statistics.measure_latency():
-            detections = self.stage.step(self._input.at(frame), frame.stamp_ns)
+            detections = self.stage.step(self._input.collect(frame), frame.stamp_ns)
         self._temperatures.publish(Stamped(detections, frame.stamp_ns, frame.frame_id))
         self._detections.publish(Stamped(detections, frame.stamp_ns, frame.frame_id))
         if self._overlay.has_subscribers:
@@ -74,5 +76,5 @@ class DetectionNode(StageNode):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node in a process of its own."""
+    """Run the node in a separate process."""
     return run_node(DetectionNode, arguments)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fuses thermal and RGB by the latest homography, and goes on when a camera fails."""
+"""The fusion node: fuses thermal and RGB, and continues if a camera fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo
 
 
 class FusionNode(StageNode):
-    """Publishes ``fused/image`` with stamp and frame of the RGB image."""
+    """Publishes ``fused/image`` with the stamp and the frame of the RGB image."""
 
     default_name = 'fusion'
     stage: FusionStage
@@ -43,7 +43,8 @@ class FusionNode(StageNode):
 
     def activate(self) -> None:
         """Subscribe to the cameras and to the homography."""
-        self._worker = self.start_worker(self._fuse, lambda: self.statistics.drop('busy'))
+        self._worker = self.start_worker(self._fuse,
+                                         lambda: self.statistics.count_drop('busy'))
         self._input = PairedInput(self, self.parameters.pairing, self._on_pair,
                                   thermal_transport=self.parameters.thermal_transport,
                                   rgb_transport=self.parameters.rgb_transport)
@@ -51,7 +52,7 @@ class FusionNode(StageNode):
         self.subscribe(messages.CAMERA_INFO, 'rgb/camera_info', self._on_camera_info)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Tell what the fused image shows, and why where it is not both cameras."""
+        """Return the cameras in the fused image, and a warning if one of them is missing."""
         values: dict[str, object] = {
             **self._input.diagnostics(),
             **describe_backend(self.stage.method),
@@ -86,5 +87,5 @@ class FusionNode(StageNode):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node in a process of its own."""
+    """Run the node in a separate process."""
     return run_node(FusionNode, arguments)

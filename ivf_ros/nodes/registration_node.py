@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Registers thermal onto RGB: measures the homography at its own rate, warps every frame."""
+"""The registration node: measures the homography at its own rate and warps every frame."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ivf_ros.types import Frame, RegistrationState
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-# How soon it is seen that tf knows the rig.
+# Period of the lookups in tf.
 _RIG_PERIOD_S = 0.5
 
 
 class RegistrationNode(StageNode):
     """
-    Publishes ``registration/homography`` and, where has_subscribers, thermal on the RGB grid.
+    Publishes ``registration/homography`` and, if they have subscribers, images on the RGB grid.
 
-    ``thermal_registered/image`` is in the counts of the camera, ``thermal_registered/image_8bit``
-    has been through the gain control, as networks want it, and ``thermal_registered/mask`` says
-    which pixels thermal covers. What calibration says is published before anything is measured,
-    as soon as the size of RGB is known.
+    ``thermal_registered/image`` contains the counts of the camera,
+    ``thermal_registered/image_8bit`` the input of networks after gain control, and
+    ``thermal_registered/mask`` is 255 where thermal covers the pixel. The homography of the
+    calibration is published before the first measurement, as soon as the RGB size is known.
     """
 
     default_name = 'registration'
@@ -57,8 +57,9 @@ class RegistrationNode(StageNode):
 
     def activate(self) -> None:
         """Subscribe to the cameras."""
-        self._measuring = self.start_worker(self._measure)
-        pair_worker = self.start_worker(self._process_pair, lambda: self.statistics.drop('busy'))
+        self._measurement_worker = self.start_worker(self._measure)
+        pair_worker = self.start_worker(self._process_pair,
+                                        lambda: self.statistics.count_drop('busy'))
 
         def on_pair(pair: Pair[Frame]) -> None:
             if pair.thermal is not None and pair.rgb is not None:
@@ -74,17 +75,17 @@ class RegistrationNode(StageNode):
         self.call_every(_RIG_PERIOD_S, self._look_up_rig)
 
     def apply(self, prepared: Any) -> None:
-        """Use the new settings; the rig may complete a new calibration."""
+        """Apply the new parameters and complete a new calibration."""
         super().apply(prepared)
-        self.stage.calibrate(self._rig.calibration(self.parameters.registration.calibrated))
+        self._calibrate()
 
     def cleanup(self) -> None:
-        """Cease to listen to tf."""
+        """Unsubscribe from tf."""
         self._rig.destroy()
         del self._rig
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Tell the state of the registration."""
+        """Return a warning about input, rig and registration, and the state of the stage."""
         latest = self.stage.latest
         warning = self._input.find_problem() or self._rig.find_problem()
         if latest is not None and latest.state is RegistrationState.LOST:
@@ -93,11 +94,11 @@ class RegistrationNode(StageNode):
                          **self.stage.status()}
 
     def _process_pair(self, pair: tuple[Frame, Frame]) -> None:
-        """Warp every pair; now and then have the homography measured."""
+        """Warp a pair, and request a measurement of the homography if it is due."""
         thermal, rgb = pair
         request = self.stage.follow(thermal, rgb)
         if request is not None:
-            self._measuring.put(request)
+            self._measurement_worker.put(request)
         if self._registered_8bit.has_subscribers:
             gray = self.stage.warp_gray(thermal.image, rgb.size)
             if gray is not None:
@@ -117,21 +118,27 @@ class RegistrationNode(StageNode):
             self.stage.measure(request)
 
     def _publish_homography(self, result: RegistrationResult) -> None:
-        answer = result.registration
-        self._homography.publish(Stamped(Homography(answer.H_thermal_to_rgb, answer.rgb_size),
-                                         result.stamp_ns, result.frame_id))
+        registration = result.registration
+        self._homography.publish(Stamped(
+            Homography(registration.H_thermal_to_rgb, registration.rgb_size),
+            result.stamp_ns, result.frame_id))
 
     def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
         if self._rig.update_camera_info(stream, item):
             self._rig.look_up_extrinsics()
-            self._rig_changed()
+            self._update_prior()
 
     def _look_up_rig(self) -> None:
         if self._rig.look_up_extrinsics():
-            self._rig_changed()
+            self._update_prior()
 
-    def _rig_changed(self) -> None:
-        self.stage.calibrate(self._rig.calibration(self.parameters.registration.calibrated))
+    def _calibrate(self) -> None:
+        self.stage.calibrate(
+            self._rig.complete_calibration(self.parameters.registration.calibrated))
+
+    def _update_prior(self) -> None:
+        """Calibrate the stage with the changed rig and publish the prior if the size is known."""
+        self._calibrate()
         thermal, rgb = self._rig.camera_infos['thermal'], self._rig.camera_infos['rgb'].value
         if rgb.width and rgb.height:
             self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,
@@ -139,5 +146,5 @@ class RegistrationNode(StageNode):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node in a process of its own."""
+    """Run the node in a separate process."""
     return run_node(RegistrationNode, arguments)

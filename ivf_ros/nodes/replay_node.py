@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes recorded or simulated frames as two cameras would."""
+"""The replay node: publishes recorded or simulated frames as two cameras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Callable
 from ivf_ros import dds
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.graph.image_transport import ImageOutput
-from ivf_ros.nodes.graph.messages import header_of
+from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.graph.playhead import Playhead
 from ivf_ros.nodes.graph.process import run_node
@@ -32,11 +32,25 @@ _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 class ReplayNode(StageNode):
     """
-    Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, in time.
+    Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, at the recorded intervals.
 
-    ``rate`` and ``paused`` may be changed while it plays. With ``clock`` it is also the clock of
-    nodes that run by ``use_sim_time``: ``/clock`` then tells recorded time, stands still in a
-    pause and starts again with each loop.
+    ``rate`` and ``paused`` can be changed during playback. With ``clock`` the node also publishes
+    the recorded time on ``/clock`` for nodes with ``use_sim_time``. ``/clock`` does not advance in
+    a pause and jumps back with each loop.
+
+    Parameters
+    ----------
+    hub:
+        Connects the node to the other nodes of the process.
+    source:
+        Replaces the source of the parameters.
+    on_published:
+        Called with each frame before it is published.
+    finished:
+        Event that is set at the end of the replay.
+    node_options:
+        Options of ``rclpy.node.Node``.
+
     """
 
     default_name = 'replay'
@@ -54,8 +68,8 @@ class ReplayNode(StageNode):
     def configure(self) -> None:
         """Open the source."""
         if self.parameters.clock and self.parameters.restamp:
-            raise ParameterError("'clock' publishes recorded time, 'restamp' gives frames the "
-                                 'present: got both, choose one')
+            raise ParameterError("'clock' publishes recorded time, 'restamp' stamps frames with "
+                                 'the present time: got both, set one of them to false')
         self._source = self._preset_source or open_source(self.parameters.source)
         self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
                          'rgb': ImageOutput(self, 'rgb/image_raw')}
@@ -63,33 +77,33 @@ class ReplayNode(StageNode):
             if self.parameters.clock else None
 
     def cleanup(self) -> None:
-        """Let go of the source."""
+        """Release the source and the clock publisher."""
         del self._source
         if self._clock_publisher is not None:
             self.destroy_publisher(self._clock_publisher)
 
     def activate(self) -> None:
-        """Start to publish."""
+        """Start the replay."""
         self._stopping.clear()
         self.finished.clear()
         self.start_worker(self._replay).put(None)
 
     def interrupt_workers(self) -> None:
-        """End the replay, wherever it is."""
+        """Stop the replay."""
         self._stopping.set()
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Tell what is replayed."""
+        """Return the source and the playback position."""
         return '', {'source': self._source.name, 'finished': self.finished.is_set(),
                     'position_s': self._position_s, 'loops': self._loops}
 
     def _replay(self, _: None) -> None:
         try:
             self._wait_for_subscribers()
-            self._publish_once()
+            self._play_once()
             while self.parameters.loop and not self._stopping.is_set():
                 self._loops += 1
-                self._publish_once()
+                self._play_once()
         finally:
             self.finished.set()
 
@@ -99,7 +113,7 @@ class ReplayNode(StageNode):
             if all(publisher.has_subscribers for publisher in self._cameras.values()):
                 return
 
-    def _publish_once(self) -> None:
+    def _play_once(self) -> None:
         first_stamp_ns = None
         for event in self._source.events():
             frame = event.frame
@@ -120,7 +134,7 @@ class ReplayNode(StageNode):
 
     def _wait_until_due(self, playhead: Playhead, position_s: float,
                         first_stamp_ns: int) -> float | None:
-        """Turn the clock up to a position; return when it was due, None where all shall end."""
+        """Wait for a position and publish the clock; return its due time, None if stopped."""
         while True:
             now_s = time.monotonic()
             playhead.change(self.parameters.rate, self.parameters.paused, now_s)
@@ -128,7 +142,7 @@ class ReplayNode(StageNode):
             self._position_s = min(position_s, playhead.position_s(now_s))
             if self._clock_publisher is not None and not self.parameters.paused:
                 stamp_ns = first_stamp_ns + round(self._position_s * 1e9)
-                self._clock_publisher.publish(Clock(clock=header_of(stamp_ns, '').stamp))
+                self._clock_publisher.publish(Clock(clock=make_header(stamp_ns, '').stamp))
             if due_s <= now_s:
                 return due_s
             if self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S)):
@@ -137,7 +151,7 @@ class ReplayNode(StageNode):
 
 def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
     """
-    Replay one source in this process until its end; returns the exit code.
+    Replay one source in this process until its end; return the exit code.
 
     Raises
     ------
@@ -156,5 +170,5 @@ def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node in a process of its own."""
+    """Run the node in a separate process."""
     return run_node(ReplayNode, arguments)

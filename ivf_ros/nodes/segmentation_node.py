@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels every pixel of the fused image, seen in it or in both cameras together."""
+"""The segmentation node: labels each pixel of the fused image, or of both cameras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ivf_ros.types import Frame
 
 
 class SegmentationNode(StageNode):
-    """Publishes ``segmentation/labels`` with the header of the image, and what they mean."""
+    """Publishes ``segmentation/labels`` with the header of the image, and the class names."""
 
     default_name = 'segmentation'
     stage: SegmentationStage
@@ -39,15 +39,16 @@ class SegmentationNode(StageNode):
         self._overlay = ImageOutput(self, 'segmentation/overlay')
 
     def activate(self) -> None:
-        """Subscribe to the images and say what the labels mean."""
-        self._segmenting = self.start_worker(self._segment, lambda: self.statistics.drop('busy'))
-        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_image,
-                                           wants_both=self._uses_both, wants_counts=lambda: False)
+        """Subscribe to the images and publish the class names."""
+        self._worker = self.start_worker(self._segment,
+                                         lambda: self.statistics.count_drop('busy'))
+        self._input = PerceptionSubscriber(self, self._has_subscribers, self._on_fused,
+                                           uses_both=self._uses_both, uses_counts=lambda: False)
         self._info.publish(Stamped(self.stage.method.class_names,
                                    self.get_clock().now().nanoseconds, ''))
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Tell by what the image is labelled."""
+        """Return a warning about the input, and the device and weight files."""
         return self._input.find_problem(), describe_backend(self.stage.method)
 
     def _has_subscribers(self) -> bool:
@@ -56,19 +57,19 @@ class SegmentationNode(StageNode):
     def _uses_both(self) -> bool:
         return self.parameters.looks_at != 'fused' and self.stage.method.takes_thermal
 
-    def _on_image(self, frame: Frame) -> None:
+    def _on_fused(self, frame: Frame) -> None:
         if self._has_subscribers() and self._pace.is_due(self.parameters.max_rate_hz):
-            self._segmenting.put(frame)
+            self._worker.put(frame)
 
     def _segment(self, frame: Frame) -> None:
         with self.statistics.measure_latency():
-            found = self.stage.step(self._input.at(frame))
-        self._labels.publish(Stamped(found, frame.stamp_ns, frame.frame_id))
+            result = self.stage.step(self._input.collect(frame))
+        self._labels.publish(Stamped(result, frame.stamp_ns, frame.frame_id))
         if self._overlay.has_subscribers:
-            self._overlay.publish(Frame(segmentation.overlay(frame.image, found),
+            self._overlay.publish(Frame(segmentation.overlay(frame.image, result),
                                         frame.stamp_ns, frame.frame_id))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node in a process of its own."""
+    """Run the node in a separate process."""
     return run_node(SegmentationNode, arguments)

@@ -4,11 +4,11 @@
 Registration: how thermal pixels map to RGB pixels.
 
 >>> registrar = create()                               # doctest: +SKIP
->>> answer = registrar.register(thermal, rgb)          # doctest: +SKIP
->>> cv2.warpPerspective(thermal, answer.H_thermal_to_rgb, answer.rgb_size)  # doctest: +SKIP
+>>> result = registrar.register(thermal, rgb)          # doctest: +SKIP
+>>> cv2.warpPerspective(thermal, result.H_thermal_to_rgb, result.rgb_size)  # doctest: +SKIP
 
-A method measures one pair and remembers nothing; ``RegistrationTracker`` makes of it an answer
-that holds over time.
+A method measures one pair of images and has no memory. ``RegistrationTracker`` filters its
+measurements over time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ivf_ros.registration.calibrated import CalibratedParameters, CalibratedRegi
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
 from ivf_ros.registration.dfa.registrar import DfaParameters, DfaRegistrar
 from ivf_ros.registration.fast import FastParameters, FastRegistrar
-from ivf_ros.registration.inputs import RegistrationError
+from ivf_ros.registration.inputs import Registrar, RegistrationError
 from ivf_ros.registration.methods import create, create_from, methods
 from ivf_ros.registration.rift.registrar import RiftParameters, RiftRegistrar
 from ivf_ros.registration.settings import (
@@ -26,7 +26,7 @@ from ivf_ros.registration.settings import (
     RegistrationStageParameters,
 )
 from ivf_ros.registration.stage import RegistrationResult, RegistrationStage
-from ivf_ros.registration.tracking import Registrar, RegistrationTracker, TrackerParameters
+from ivf_ros.registration.tracking import RegistrationTracker, TrackerParameters
 
 __all__ = ['CalibratedParameters', 'CalibratedRegistrar', 'create', 'create_from',
            'DEFAULT_METHOD', 'DenseParameters', 'DenseRegistrar', 'DfaParameters', 'DfaRegistrar',

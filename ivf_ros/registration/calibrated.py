@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Registration that is known beforehand: from calibration, or from a given matrix."""
+"""Registration from a calibration: a configured homography, or intrinsics and extrinsics."""
 
 from __future__ import annotations
 
@@ -16,53 +16,57 @@ import numpy as np
 @dataclass(frozen=True)
 class CalibratedParameters:
     """
-    What is known about the rig: a matrix, or intrinsics and extrinsics.
+    Calibration of the rig: a homography, or intrinsics and extrinsics.
 
-    Each list is row-major and empty where unknown. A node fills the intrinsics in from CameraInfo
-    and the extrinsics from tf.
+    Matrices are row-major lists. An empty list means that the matrix is unknown. A node sets the
+    intrinsics from CameraInfo and the extrinsics from tf.
     """
 
     H_thermal_to_rgb: tuple = parameter(
-        (), 'Nine numbers: the homography itself, before all else.')
-    K_thermal: tuple = parameter((), 'Nine numbers: pinhole matrix of the thermal image.')
-    K_rgb: tuple = parameter((), 'Nine numbers: pinhole matrix of the RGB image.')
+        (), 'Nine numbers, row by row: the homography. It replaces all other calibration.')
+    K_thermal: tuple = parameter(
+        (), 'Nine numbers, row by row: pinhole camera matrix of the thermal image.')
+    K_rgb: tuple = parameter(
+        (), 'Nine numbers, row by row: pinhole camera matrix of the RGB image.')
     R_thermal_to_rgb: tuple = parameter(
         (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
-        'Nine numbers: rotation from the thermal to the RGB optical frame.')
+        'Nine numbers, row by row: rotation from the thermal to the RGB optical frame.')
     t_thermal_to_rgb_m: tuple = parameter(
-        (0.0, 0.0, 0.0), 'Three numbers: translation from the thermal to the RGB optical frame.')
+        (0.0, 0.0, 0.0),
+        'Three numbers: translation from the thermal to the RGB optical frame, in metres.')
     plane_distance_m: float = parameter(
-        float('inf'), 'Distance at which the images shall coincide.', minimum=1e-3)
+        float('inf'), 'Distance of the scene plane that the homography aligns, in metres.',
+        minimum=1e-3)
 
 
 class CalibratedRegistrar:
     """
-    Answers what ``CalibratedParameters`` say and never looks at the pixels.
+    Returns the homography of the calibration and does not use the pixels.
 
     Attributes
     ----------
     H_thermal_to_rgb:
-        ``(3, 3)`` float64, or None where nothing is calibrated.
+        ``(3, 3)`` float64, or None without calibration.
 
     Raises
     ------
     RegistrationError
-        A list has the wrong length, only one of the intrinsics is given, or what is given makes
-        no homography.
+        A list has the wrong length, only one camera matrix is set, or the values give no
+        homography.
 
     """
 
     def __init__(self, parameters: CalibratedParameters = CalibratedParameters()) -> None:
         self.parameters = parameters
-        self.H_thermal_to_rgb = homography_of(parameters)
+        self.H_thermal_to_rgb = make_homography(parameters)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
         """
         Return the calibrated homography, always in state PRIOR.
 
-        Without calibration it is ``prior``; without that the stretch of the thermal image over
-        the RGB grid, with confidence 0 and the reason.
+        Without calibration, return ``prior``. Without both, return the plain resize of thermal to
+        the RGB size, with confidence 0 and a reason.
 
         Raises
         ------
@@ -71,27 +75,27 @@ class CalibratedRegistrar:
 
         """
         check_pair(thermal, rgb)
-        known = self.H_thermal_to_rgb
-        if known is None:
-            known = check_prior(prior)
+        H = self.H_thermal_to_rgb
+        if H is None:
+            H = check_prior(prior)
         sizes = geometry.size_of(thermal), geometry.size_of(rgb)
-        if known is None:
+        if H is None:
             return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.PRIOR,
                                 sizes[1], reason='not calibrated')
-        reason = geometry.check(known, *sizes)
-        return Registration(known, 0.0 if reason else 0.5, 0, RegistrationState.PRIOR, sizes[1],
+        reason = geometry.check(H, *sizes)
+        return Registration(H, 0.0 if reason else 0.5, 0, RegistrationState.PRIOR, sizes[1],
                             reason=f'implausible: {reason}' if reason else '')
 
 
-def homography_of(calibrated: CalibratedParameters) -> np.ndarray | None:
+def make_homography(calibrated: CalibratedParameters) -> np.ndarray | None:
     """
-    Return H_thermal_to_rgb ``(3, 3)`` float64, or None where nothing is calibrated.
+    Return H_thermal_to_rgb ``(3, 3)`` float64, or None without calibration.
 
     Raises
     ------
     RegistrationError
-        A list has the wrong length, only one of the intrinsics is given, or what is given makes
-        no homography.
+        A list has the wrong length, only one camera matrix is set, or the values give no
+        homography.
 
     """
     p = calibrated
@@ -101,7 +105,7 @@ def homography_of(calibrated: CalibratedParameters) -> np.ndarray | None:
         if not p.K_thermal and not p.K_rgb:
             return None
         if len(p.t_thermal_to_rgb_m) != 3:
-            raise RegistrationError('t_thermal_to_rgb_m has 3 numbers, '
+            raise RegistrationError('t_thermal_to_rgb_m must have 3 numbers (x, y, z), '
                                     f'got {len(p.t_thermal_to_rgb_m)}')
         return geometry.from_rig(_matrix('K_thermal', p.K_thermal), _matrix('K_rgb', p.K_rgb),
                                  _matrix('R_thermal_to_rgb', p.R_thermal_to_rgb),
@@ -112,5 +116,5 @@ def homography_of(calibrated: CalibratedParameters) -> np.ndarray | None:
 
 def _matrix(name: str, numbers: tuple) -> np.ndarray:
     if len(numbers) != 9:
-        raise RegistrationError(f'{name} has 9 numbers, row by row, got {len(numbers)}')
+        raise RegistrationError(f'{name} must have 9 numbers, row by row, got {len(numbers)}')
     return np.array(numbers, dtype=np.float64).reshape(3, 3)

@@ -1,9 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-From where two feature maps roughly lie to where they lie, level by level, and what speaks for it.
+Coarse-to-fine registration of two feature maps, and the evidence for its result.
 
-``dense`` and ``fast`` differ in the features; what is done with them is here.
+The methods ``dense`` and ``fast`` share these steps and use different features.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from ivf_ros.registration.matching import Blocks, correlate_blocks, fit, MIN_BLO
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
-# What is fitted to the blocks of a level, and how far in pixels they may still be off.
+# The model that is fitted to the blocks of a level, and the prior standard deviation in pixels of
+# a displacement around the current homography.
 COARSE_STAGES = (('affine', 8.0), ('homography', 4.0), ('homography', 2.0))
 MEDIUM_STAGES = (('affine', 5.0), ('affine', 3.0), ('homography', 3.0), ('homography', 2.0))
 FINE_STAGES = (('homography', 3.0), ('homography', 2.0), ('homography', 1.5))
 
-_MIN_SIDE_PX = 16  # of the coarse level; there is no structure in less
-_INLIER_PX = 1.5  # of the level of the evidence: a block within this agrees
+_MIN_SIDE_PX = 16  # of the coarse level; smaller images have no usable structure
+_INLIER_PX = 1.5  # of the level of the evidence: largest displacement of an inlier block
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
     """
-    The features of both images at one scale, and how blocks are matched at that scale.
+    The features of both images at one scale, and the parameters of block matching there.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Level:
     reach_px, cell_px, block_cells:
         See ``correlate_blocks``.
     oriented:
-        Whether the features are orientations, which turn with the image.
+        Whether the features are orientations, which rotate with the image.
 
     """
 
@@ -56,16 +57,17 @@ class Level:
     oriented: bool
 
     def warp_rgb(self, H: np.ndarray, margin_px: int) -> np.ndarray:
-        """Return the RGB features laid onto the thermal grid by H, with a margin around it."""
+        """Return the RGB features warped onto the thermal grid by H, with a margin around it."""
         width, height = geometry.size_of(self.thermal)
         H_level = geometry.rescale_homography(H, _scale(self.thermal, self.thermal_size),
                                               _scale(self.rgb, self.rgb_size))
         to_grid = geometry.translation(margin_px, margin_px) @ np.linalg.inv(H_level)
-        grid = (width + 2 * margin_px, height + 2 * margin_px)
-        laid = cv2.warpPerspective(self.rgb, to_grid, grid)
+        grid_size = (width + 2 * margin_px, height + 2 * margin_px)
+        warped = cv2.warpPerspective(self.rgb, to_grid, grid_size)
         if not self.oriented:
-            return laid
-        return rotate_features(laid, -_rotation_rad(H_level, ((width - 1) / 2, (height - 1) / 2)))
+            return warped
+        return rotate_features(warped,
+                               -_rotation_rad(H_level, ((width - 1) / 2, (height - 1) / 2)))
 
     def correlate(self, search_region: np.ndarray) -> Blocks:
         """Correlate the blocks of the thermal features with the RGB features around them."""
@@ -73,19 +75,20 @@ class Level:
                                 self.block_cells)
 
     def compose(self, H: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """Return H after a step that was found in thermal pixels of this level."""
+        """Return H after a step, a homography in thermal pixels of this level."""
         x, y = _scale(self.thermal, self.thermal_size)
-        back = (1 / x, 1 / y)
-        return geometry.normalize_homography(H @ geometry.rescale_homography(step, back, back))
+        inverse = (1 / x, 1 / y)
+        return geometry.normalize_homography(
+            H @ geometry.rescale_homography(step, inverse, inverse))
 
 
 def structure_levels(thermal: np.ndarray, rgb: np.ndarray, thermal_size: tuple[int, int],
                      rgb_size: tuple[int, int]) -> tuple[Level, Level, Level] | None:
-    """Return the fine, middle and coarse level of ``structure``; None where images are tiny."""
+    """Return fine, middle and coarse level of ``structure`` features; None for tiny images."""
     levels = []
-    # how blocks are matched: reach, cell, cells a block
-    for shrink, matching in ((1, (4, 8, 6)), (2, (5, 8, 4)), (4, (6, 4, 6))):
-        small, small_rgb = downsample(thermal, shrink), downsample(rgb, shrink)
+    # block matching: reach in pixels, cell size in pixels, block size in cells
+    for factor, matching in ((1, (4, 8, 6)), (2, (5, 8, 4)), (4, (6, 4, 6))):
+        small, small_rgb = downsample(thermal, factor), downsample(rgb, factor)
         if min(small.shape[:2] + small_rgb.shape[:2]) < _MIN_SIDE_PX:
             return None
         levels.append(Level(small, small_rgb, thermal_size, rgb_size, *matching, oriented=True))
@@ -94,18 +97,18 @@ def structure_levels(thermal: np.ndarray, rgb: np.ndarray, thermal_size: tuple[i
 
 def fit_at_level(hypotheses: list[np.ndarray], level: Level,
                  stages: tuple[tuple[str, float], ...]) -> list[np.ndarray]:
-    """Fit the blocks of a level from each homography; return where that leads."""
-    arrived = []
+    """Match blocks of a level from each homography; return the homographies that were fitted."""
+    fitted = []
     for H in hypotheses:
         step = fit(level.correlate(level.warp_rgb(H, level.reach_px)), stages)
         if step is not None:
-            arrived.append(level.compose(H, step))
-    return arrived
+            fitted.append(level.compose(H, step))
+    return fitted
 
 
 def refine_to_fine(hypotheses: list[np.ndarray], middle: Level, fine: Level, rounds: int
                    ) -> list[np.ndarray]:
-    """Follow homographies through the middle level, then so many rounds at the fine one."""
+    """Fit homographies three times at the middle level, then ``rounds`` times at the fine one."""
     for stages in (MEDIUM_STAGES, FINE_STAGES, FINE_STAGES):
         hypotheses = fit_at_level(hypotheses, middle, stages)
     for _ in range(rounds):
@@ -114,7 +117,7 @@ def refine_to_fine(hypotheses: list[np.ndarray], middle: Level, fine: Level, rou
 
 
 def keep_most_similar(hypotheses: list[np.ndarray], level: Level, count: int) -> list[np.ndarray]:
-    """Return the homographies under which the features of a level look most alike."""
+    """Return the ``count`` homographies with the most similar features at a level, best first."""
     if len(hypotheses) <= 1:
         return hypotheses
     return sorted(hypotheses, key=lambda H: -_similarity(level, H))[:count]
@@ -122,21 +125,21 @@ def keep_most_similar(hypotheses: list[np.ndarray], level: Level, count: int) ->
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a homography, judged at the middle level."""
+    """Evidence for a homography, measured at one level."""
 
-    inliers: int  # blocks that on their own, too, lie best where the homography puts them
-    inlier_ratio: float  # share of the blocks that these are
-    coverage: float  # share of the patches of a grid of 4 x 4 that have one
-    correlation_gain: float  # correlation of the features over that of slightly shifted ones
-    residual_shift: float  # by how much one more fit moves the corners, as a share of the width
-    jackknife_scatter: float  # by how much they scatter if a quarter of the blocks is left out, the same
+    inliers: int  # blocks whose best displacement without prior agrees with the homography
+    inlier_ratio: float  # inliers over all blocks
+    coverage: float  # fraction of the tiles of a 4 x 4 grid that contain an inlier
+    correlation_gain: float  # correlation of the features minus that of shifted features
+    residual_shift: float  # mean shift of the corners in one more fit, over the image width
+    jackknife_scatter: float  # of the corners, if a quarter of the blocks is left out, over width
 
 
 ScoredRegistration = tuple[Registration, Evidence | None]
 
 
-def evidence(level: Level, H: np.ndarray) -> Evidence:
-    """Return what speaks for a homography at a level."""
+def collect_evidence(level: Level, H: np.ndarray) -> Evidence:
+    """Return the evidence for a homography at a level."""
     reach = level.reach_px
     width, height = geometry.size_of(level.thermal)
     search_region = level.warp_rgb(H, reach)
@@ -147,96 +150,113 @@ def evidence(level: Level, H: np.ndarray) -> Evidence:
     inlier_mask = np.square(blocks.displacement_px()).sum(1) < _INLIER_PX ** 2
     shifted = [_correlation(level.thermal, search_region[y:y + height, x:x + width])
                for x, y in ((0, reach), (2 * reach, reach), (reach, 0), (reach, 2 * reach))]
-    moved_px = geometry.corner_error_px(step, np.eye(3), (width, height))
+    shift_px = geometry.corner_error_px(step, np.eye(3), (width, height))
     return Evidence(
         int(inlier_mask.sum()), float(inlier_mask.sum() / blocks.n_searched),
-        len(np.unique(_patches(blocks.centres_px[inlier_mask], width, height), axis=0)) / 16,
-        _similarity(level, H) - float(np.mean(shifted)), min(moved_px / width, 1.0),
-        min(_scatter_px(blocks, width, height) / width, 1.0))
+        len(np.unique(_tiles(blocks.centres_px[inlier_mask], width, height), axis=0)) / 16,
+        _similarity(level, H) - float(np.mean(shifted)), min(shift_px / width, 1.0),
+        min(_jackknife_scatter_px(blocks, width, height) / width, 1.0))
 
 
-def confidence(evidence: Evidence, coefficients: Sequence[float]) -> float:
+def estimate_confidence(evidence: Evidence, coefficients: Sequence[float]) -> float:
     """
-    Return the probability that a homography repeats.
+    Return the probability that a homography repeats, a logistic function of the evidence.
 
-    That is, that a registration of the same scene from another angle lies within 3 px of 640: a
-    logistic function of the features. The coefficients are found by ``training.confidence``.
+    A homography repeats if a registration of the same scene from another angle agrees within 3 px
+    of an image 640 wide. ``training.confidence`` fits the coefficients.
     """
     if evidence.inliers < MIN_BLOCKS:
         return 0.0
-    return float(1 / (1 + np.exp(-features(evidence) @ coefficients)))
+    return float(1 / (1 + np.exp(-evidence_features(evidence) @ coefficients)))
 
 
-def accept_or_reject(request: RegistrationRequest, H_thermal_to_rgb: np.ndarray, level: Level, H_level: np.ndarray,
-                     coefficients: Sequence[float], min_confidence: float) -> ScoredRegistration:
-    """Answer with a homography, ``H_level`` between the images of ``level``, or refuse it."""
+def accept_or_reject(request: RegistrationRequest, H_thermal_to_rgb: np.ndarray, level: Level,
+                     H_level: np.ndarray, coefficients: Sequence[float],
+                     min_confidence: float) -> ScoredRegistration:
+    """
+    Accept a homography, or reject it as implausible or as too uncertain.
+
+    ``H_level`` is the same homography between the images of ``level``, where the evidence is
+    collected.
+    """
     reason = request.check(H_thermal_to_rgb)
     if reason:
         return request.reject(f'implausible: {reason}'), None
-    found = evidence(level, H_level)
-    probability = confidence(found, coefficients)
-    if probability < min_confidence:
-        return request.reject(f'low confidence: {probability:.2f}'), found
-    return request.accept(H_thermal_to_rgb, probability, found.inliers), found
+    evidence = collect_evidence(level, H_level)
+    confidence = estimate_confidence(evidence, coefficients)
+    if confidence < min_confidence:
+        return request.reject(f'low confidence: {confidence:.2f}'), evidence
+    return request.accept(H_thermal_to_rgb, confidence, evidence.inliers), evidence
 
 
-def search_near_then_globally(request: RegistrationRequest, mode: str, near: Callable[[], ScoredRegistration],
-                              far: Callable[[], ScoredRegistration]) -> ScoredRegistration:
-    """Look near a prior, then everywhere where it does not hold; ``mode`` is global_search."""
-    if mode == 'never' or (mode == 'auto' and request.prior is not None):
-        answer = near()
-        if answer[0].state is RegistrationState.TRACKING or mode == 'never':
-            return answer
-    return far()
+def search_near_then_globally(request: RegistrationRequest, global_search: str,
+                              search_near: Callable[[], ScoredRegistration],
+                              search_far: Callable[[], ScoredRegistration]
+                              ) -> ScoredRegistration:
+    """
+    Search near the initial homography, and globally if that is rejected.
+
+    ``global_search`` is the parameter of the method: ``'auto'`` searches near only with a prior,
+    ``'always'`` never searches near, and ``'never'`` never searches globally.
+    """
+    if global_search == 'never' or (global_search == 'auto' and request.prior is not None):
+        scored = search_near()
+        if scored[0].state is RegistrationState.TRACKING or global_search == 'never':
+            return scored
+    return search_far()
 
 
-def first_accepted(request: RegistrationRequest, answer_from: Callable[[np.ndarray], ScoredRegistration]) -> ScoredRegistration:
-    """Answer from the first of the starts that leads to a believed answer, else the last."""
-    for initial_homography in request.initial_homographies:
-        answer = answer_from(initial_homography)
-        if answer[0].state is RegistrationState.TRACKING:
+def first_accepted(request: RegistrationRequest,
+                   register_from: Callable[[np.ndarray], ScoredRegistration]
+                   ) -> ScoredRegistration:
+    """Register from each initial homography until a result is accepted; return the last result."""
+    for H_initial in request.initial_homographies:
+        scored = register_from(H_initial)
+        if scored[0].state is RegistrationState.TRACKING:
             break
-    return answer
+    return scored
 
 
-def features(evidence: Evidence) -> np.ndarray:
-    """Return ``(6,)`` float64: one, and what speaks for a homography on scales to be added."""
+def evidence_features(evidence: Evidence) -> np.ndarray:
+    """Return the inputs ``(6,)`` float64 of the logistic function: 1 and the evidence."""
     return np.array([1.0, evidence.inlier_ratio, evidence.coverage, evidence.correlation_gain,
-                     np.log(640 * evidence.residual_shift + 0.3), np.log(640 * evidence.jackknife_scatter + 0.3)])
+                     np.log(640 * evidence.residual_shift + 0.3),
+                     np.log(640 * evidence.jackknife_scatter + 0.3)])
 
 
-def _patches(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return column and row ``(N, 2)`` of the patch of a grid of 4 x 4 that pixels lie in."""
-    return (pixels // (width / 4, height / 4)).astype(int)
+def _tiles(points_px: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return column and row ``(N, 2)`` of the tile of a 4 x 4 grid that contains each point."""
+    return (points_px // (width / 4, height / 4)).astype(int)
 
 
-def _scatter_px(blocks: Blocks, width: int, height: int) -> float:
+def _jackknife_scatter_px(blocks: Blocks, width: int, height: int) -> float:
     """
-    Return how far corners lie from their mean over fits that leave out a quarter of the blocks.
+    Return the RMS distance of the corners from their mean over four fits.
 
-    The patches of a grid of 4 x 4 are dealt out to the quarters like the four colours of a tile
-    of 2 x 2, so that each fit still sees the whole image. Infinite where a fit fails.
+    Each fit leaves out a quarter of the blocks. The tiles of a 4 x 4 grid are assigned to the
+    quarters in a repeating pattern of 2 x 2, so that each fit still covers the whole image.
+    Infinite if a fit fails.
     """
-    column, row = _patches(blocks.centres_px, width, height).T
+    column, row = _tiles(blocks.centres_px, width, height).T
     quarter = (column % 2) + 2 * (row % 2)
     corners_px = geometry.corners_px((width, height))
-    found = []
+    fitted_px = []
     for left_out in range(4):
-        rest = quarter != left_out
-        step = fit(Blocks(blocks.centres_px[rest], blocks.correlation[rest], blocks.n_searched),
+        kept = quarter != left_out
+        step = fit(Blocks(blocks.centres_px[kept], blocks.correlation[kept], blocks.n_searched),
                    FINE_STAGES[-1:])
         if step is None:
             return float('inf')
-        found.append(geometry.transform_points(step, corners_px))
-    off_px = np.array(found) - np.mean(found, axis=0)
-    return float(np.sqrt(np.square(off_px).sum(2).mean()))
+        fitted_px.append(geometry.transform_points(step, corners_px))
+    residual_px = np.array(fitted_px) - np.mean(fitted_px, axis=0)
+    return float(np.sqrt(np.square(residual_px).sum(2).mean()))
 
 
 def _similarity(level: Level, H: np.ndarray) -> float:
-    """Return the correlation of the features where both see, less where that is little."""
-    search_region = level.warp_rgb(H, 0)
-    valid = (np.square(search_region).sum(2) > 1e-3).astype(np.uint8)
-    return _correlation(cv2.copyTo(level.thermal, valid), search_region) * float(np.sqrt(valid.mean()))
+    """Return the correlation of the features in the overlap, times the root of its fraction."""
+    warped = level.warp_rgb(H, 0)
+    valid = (np.square(warped).sum(2) > 1e-3).astype(np.uint8)
+    return _correlation(cv2.copyTo(level.thermal, valid), warped) * float(np.sqrt(valid.mean()))
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -250,7 +270,7 @@ def _scale(image: np.ndarray, full_size: tuple[int, int]) -> tuple[float, float]
 
 
 def _rotation_rad(H: np.ndarray, point_px: tuple[float, float]) -> float:
-    """Return by how much H turns the surroundings of a point."""
+    """Return the local rotation of H at a point."""
     x, y = point_px
     here, right, down = geometry.transform_points(H, np.array([(x, y), (x + 1, y), (x, y + 1)]))
     (a, b), (c, d) = right - here, down - here

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The mapping near the identity that fits points best: a weighted direct linear transform."""
+"""Weighted direct linear transform: an affine mapping or homography near the identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ivf_ros import geometry
 import numpy as np
 
 _ENTRIES = np.eye(8)
-# Columns: the directions in which the eight entries of a homography near the identity may go.
+# Columns: the free directions of the eight entries of a homography near the identity.
 _MODELS = {
     'affine': _ENTRIES[:, :6],
     'homography': _ENTRIES,
@@ -18,36 +18,38 @@ _MODELS = {
 def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
                   model: str) -> np.ndarray | None:
     """
-    Solve the weighted direct linear transform, in coordinates of the order of one.
+    Fit a mapping to point pairs by a weighted direct linear transform.
+
+    Points are normalised to coordinates of the order of one.
 
     Parameters
     ----------
     from_px, to_px:
-        ``(N, 2)`` float64.
+        ``(N, 2)`` float64: the points and their positions in the other image.
     weights:
-        ``(N, 3)`` of each point, along x, across and along y.
+        ``(N, 3)``: entries xx, xy and yy of the 2 x 2 weight matrix of each point.
     model:
         ``'affine'`` or ``'homography'``.
 
     Returns
     -------
     ndarray or None
-        ``(3, 3)`` float64; None where the points do not determine it.
+        ``(3, 3)`` float64; None if the points do not determine the mapping.
 
     """
-    centre, spread = from_px.mean(0), from_px.std() + 1e-9
-    (x, y), (u, v) = (((points - centre) / spread).T for points in (from_px, to_px))
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    # The unknowns are what is added to the identity, so that leaving some out means no change.
-    for_u = _MODELS[model].T @ np.stack([x, y, one, zero, zero, zero, -x * u, -y * u])
-    for_v = _MODELS[model].T @ np.stack([zero, zero, zero, x, y, one, -x * v, -y * v])
+    centre, scale = from_px.mean(0), from_px.std() + 1e-9
+    (x, y), (u, v) = (((points - centre) / scale).T for points in (from_px, to_px))
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    # The unknowns are the differences from the identity: an omitted unknown means no change.
+    design_u = _MODELS[model].T @ np.stack([x, y, ones, zeros, zeros, zeros, -x * u, -y * u])
+    design_v = _MODELS[model].T @ np.stack([zeros, zeros, zeros, x, y, ones, -x * v, -y * v])
     xx, xy, yy = weights.T
-    weighted_u, weighted_v = xx * for_u + xy * for_v, xy * for_u + yy * for_v
+    weighted_u, weighted_v = xx * design_u + xy * design_v, xy * design_u + yy * design_v
     try:
-        unknown = np.linalg.solve(weighted_u @ for_u.T + weighted_v @ for_v.T,
-                                  weighted_u @ (u - x) + weighted_v @ (v - y))
+        solution = np.linalg.solve(weighted_u @ design_u.T + weighted_v @ design_v.T,
+                                   weighted_u @ (u - x) + weighted_v @ (v - y))
     except np.linalg.LinAlgError:
         return None
-    H = np.eye(3) + np.append(_MODELS[model] @ unknown, 0.0).reshape(3, 3)
-    normalize = geometry.scaling(1 / spread, 1 / spread) @ geometry.translation(*-centre)
+    H = np.eye(3) + np.append(_MODELS[model] @ solution, 0.0).reshape(3, 3)
+    normalize = geometry.scaling(1 / scale, 1 / scale) @ geometry.translation(*-centre)
     return geometry.normalize_homography(np.linalg.inv(normalize) @ H @ normalize)

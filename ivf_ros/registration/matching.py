@@ -1,11 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Local search: where each block of one feature map may lie in another, and what fits the blocks.
+Block matching: displacements of blocks between two feature maps, and a homography fitted to them.
 
-A block on its own often looks like several places, above all where the cameras see different
-edges. So no block decides for itself: the places that a mapping gives to the blocks attract them,
-weakly at first, and the mapping is fitted again to where they then lie best.
+A single block is often similar to several places, above all where the cameras show different
+edges. So the displacement of a block is not selected from its correlation alone: displacements far
+from the current mapping are penalised, weakly at first. The mapping is then fitted to the selected
+displacements, and both steps are repeated.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ import numpy as np
 
 MIN_BLOCKS = 12
 
-_PRIOR_STRENGTH = 0.3  # of correlation, about what a peak rises above its surroundings
+_PRIOR_STRENGTH = 0.3  # of correlation; about the height of a peak above its surroundings
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """
-    Blocks of a feature map and how they correlate with another map around them.
+    Blocks of a feature map and their correlation with another map around them.
 
     Attributes
     ----------
     centres_px:
-        ``(N, 2)`` float64.
+        ``(N, 2)`` float64, x and y.
     correlation:
         ``(N, side, side)`` float32: normalised, at each displacement from -reach to reach along y
         and x.
-    looked_for:
-        How many blocks there are, with those that show nothing.
+    n_searched:
+        Number of all blocks, including those without texture.
 
     """
 
@@ -46,16 +47,16 @@ class Blocks:
     def best(self, expected_px: np.ndarray,
              sigma_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """
-        Return where each block lies best, given where it is expected.
+        Return the best displacement of each block, with a prior around the expected one.
 
-        Correlation counts less far from the displacement that is expected ``(N, 2)``, by
-        ``_PRIOR_STRENGTH / 2`` at ``sigma_px`` and with the square of the distance.
+        The penalty on the correlation grows with the square of the distance from the expected
+        displacement ``(N, 2)``. It is ``_PRIOR_STRENGTH / 2`` at a distance of ``sigma_px``.
 
         Returns
         -------
         displacement_px, correlation, curvature
-            ``(N, 2)``, ``(N,)`` and ``(N, 3)``, the last along x, across and along y: how sharply
-            the peak says where the block lies. Along an edge it says little.
+            ``(N, 2)``, ``(N,)`` and ``(N, 3)``. The curvature of the peak has the entries xx, xy
+            and yy. It is small along an edge.
 
         """
         count, side, _ = self.correlation.shape
@@ -68,7 +69,7 @@ class Blocks:
         y, x = np.divmod(penalized.reshape(count, side * side).argmax(1), side)
         correlation = self.correlation[block, y, x]
 
-        # The vertex of the paraboloid through the peak and what surrounds it.
+        # The vertex of the paraboloid through the peak and its eight neighbours.
         x, y = np.clip(x, 1, side - 2), np.clip(y, 1, side - 2)
         near = [[penalized[block, y + dy, x + dx] for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]
         slope_x, slope_y = (near[1][2] - near[1][0]) / 2, (near[2][1] - near[0][1]) / 2
@@ -82,7 +83,7 @@ class Blocks:
                 np.stack([xx, xy, yy], 1))
 
     def displacement_px(self) -> np.ndarray:
-        """Return where each block lies best on its own: ``(N, 2)`` whole pixels."""
+        """Return the displacement of the highest correlation of each block: ``(N, 2)`` pixels."""
         count, side, _ = self.correlation.shape
         y, x = np.divmod(self.correlation.reshape(count, side * side).argmax(1), side)
         return np.stack([x, y], 1) - side // 2
@@ -100,9 +101,9 @@ def correlate_blocks(features: np.ndarray, search_region: np.ndarray, reach_px: 
     search_region:
         ``(H + 2 reach, W + 2 reach, C)``: the other map on the same grid, with a margin.
     reach_px:
-        Greatest displacement, along x and along y.
+        Largest displacement, along x and along y.
     cell_px, block_cells:
-        Blocks of ``block_cells`` by ``block_cells`` cells, one starting at each cell.
+        Side of a cell in pixels and side of a block in cells. A block starts at each cell.
 
     """
     height, width = features.shape[:2]
@@ -112,30 +113,33 @@ def correlate_blocks(features: np.ndarray, search_region: np.ndarray, reach_px: 
     if not (rows and columns):
         return Blocks(np.zeros((0, 2)), np.zeros((0, side, side), np.float32), 0)
     inside = np.s_[half:half + rows, half:half + columns]
-    # Energy changes slowly over the image: that of the undisplaced block serves all of them.
-    correlation, here, there = (
+    # The energy changes slowly over the image: all displacements use that of displacement zero.
+    correlation, block_energy, region_energy = (
         cv2.blur(cells, (block_cells, block_cells))[inside]
         for cells in (correlate_cells(features, search_region, reach_px, cell_px),
                       _energy(features, cell_px), _energy(middle, cell_px)))
-    energy = here * there
+    energy = block_energy * region_energy
     correlation = correlation / np.sqrt(np.maximum(energy, 1e-2 * energy.max()) + 1e-9)[..., None]
     row, column = np.mgrid[:rows, :columns]
     centres = (np.stack([column.ravel(), row.ravel()], 1) + block_cells / 2) * cell_px - 0.5
     is_textured = energy.ravel() > 2e-2 * energy.max()
-    return Blocks(centres[is_textured], correlation.reshape(-1, side, side)[is_textured], len(is_textured))
+    return Blocks(centres[is_textured], correlation.reshape(-1, side, side)[is_textured],
+                  len(is_textured))
 
 
 def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | None:
     """
-    Return the homography ``(3, 3)`` near the identity that best moves the blocks, or None.
+    Fit a homography ``(3, 3)`` near the identity to the displacements of the blocks.
+
+    Returns None for fewer than ``MIN_BLOCKS`` blocks, and if the blocks do not determine it.
 
     Parameters
     ----------
     blocks:
-        At least ``MIN_BLOCKS``, or nothing is fitted.
+        Blocks with their correlation.
     stages:
-        One after the other: the model ``'affine'`` or ``'homography'``, and how far in pixels
-        blocks may go from where the mapping so far puts them, as a standard deviation.
+        Fits in turn: the model ``'affine'`` or ``'homography'``, and the standard deviation in
+        pixels of a block from the position that the previous fit predicts.
 
     """
     if len(blocks.centres_px) < MIN_BLOCKS:
@@ -147,45 +151,46 @@ def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | N
         displacement, correlation, curvature = blocks.best(expected, sigma_px)
         squared = np.square(displacement - expected).sum(1)
         weights = np.maximum(correlation - base, 1e-6) / (1 + squared / sigma_px ** 2) ** 2
-        fitted = least_squares(blocks.centres_px, blocks.centres_px + displacement,
-                               curvature * weights[:, None], model)
-        if fitted is None:
+        estimate = least_squares(blocks.centres_px, blocks.centres_px + displacement,
+                                 curvature * weights[:, None], model)
+        if estimate is None:
             return None
-        H = fitted
+        H = estimate
     return H
 
 
 def correlate_cells(features: np.ndarray, search_region: np.ndarray, reach_px: int,
                     cell_px: int) -> np.ndarray:
     """
-    Correlate every cell with what lies at every displacement from it.
+    Correlate every cell with the search region at every displacement.
 
-    The products of all pixels of a few cells with all pixels they may meet are one product of
-    matrices; of these only the diagonals are needed, and yet it is the fastest way.
+    One matrix product multiplies all pixels of a few cells with all pixels in their reach. Only
+    its diagonals are used, but this is the fastest way.
 
-    Returns ``(rows, columns, side * side)`` float32: the sum over each cell.
+    Returns ``(rows, columns, side * side)`` float32: the sum of products over each cell.
     """
     side, channels = 2 * reach_px + 1, features.shape[2]
     rows, columns = features.shape[0] // cell_px, features.shape[1] // cell_px
-    # columns first, so that the rows of a cell follow each other
+    # columns first, so that the rows of a cell are contiguous
     features = np.ascontiguousarray(features.transpose(1, 0, 2))
     search_region = np.ascontiguousarray(search_region.transpose(1, 0, 2))
-    joined = next(count for count in (4, 3, 2, 1) if columns % count == 0)
-    width = joined * cell_px
+    n_joined = next(count for count in (4, 3, 2, 1) if columns % count == 0)
+    width = n_joined * cell_px
     x, y, item = features.strides
-    x_around, y_around, _ = search_region.strides
-    few = np.lib.stride_tricks.as_strided(
-        features, (columns // joined, rows, 1, width, cell_px * channels),
+    x_region, y_region, _ = search_region.strides
+    cells = np.lib.stride_tricks.as_strided(
+        features, (columns // n_joined, rows, 1, width, cell_px * channels),
         (width * x, cell_px * y, 0, x, item), writeable=False)
-    met = np.lib.stride_tricks.as_strided(
-        search_region, (columns // joined, rows, side, cell_px * channels, width + 2 * reach_px),
-        (width * x_around, cell_px * y_around, y_around, item, x_around), writeable=False)
-    products = few @ met
+    regions = np.lib.stride_tricks.as_strided(
+        search_region,
+        (columns // n_joined, rows, side, cell_px * channels, width + 2 * reach_px),
+        (width * x_region, cell_px * y_region, y_region, item, x_region), writeable=False)
+    products = cells @ regions
     outer, (down, across) = products.strides[:3], products.strides[3:]
     diagonals = np.lib.stride_tricks.as_strided(
-        products, (*products.shape[:3], joined, cell_px, side),
+        products, (*products.shape[:3], n_joined, cell_px, side),
         (*outer, cell_px * (down + across), down + across, across), writeable=False)
-    # columns/joined, rows, dy, joined, dx -> rows, columns, dy and dx
+    # columns / n_joined, rows, dy, n_joined, dx -> rows, columns, dy and dx
     return diagonals.sum(4).transpose(1, 0, 3, 2, 4).reshape(rows, columns, side * side)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -12,13 +13,23 @@ from ivf_ros.registration.calibrated import CalibratedRegistrar
 from ivf_ros.registration.dense import DenseRegistrar
 from ivf_ros.registration.dfa.registrar import DfaRegistrar
 from ivf_ros.registration.fast import FastRegistrar
+from ivf_ros.registration.inputs import Registrar
 from ivf_ros.registration.rift.registrar import RiftRegistrar
 from ivf_ros.registration.settings import DEFAULT_METHOD, METHODS, RegistrationParameters
-from ivf_ros.registration.tracking import Registrar
+
+# Method to its class, which takes the parameters of the method.
+_REGISTRARS: dict[str, Callable[..., Registrar]] = {
+    'calibrated': CalibratedRegistrar,
+    'dense': DenseRegistrar,
+    'fast': FastRegistrar,
+    'dfa': DfaRegistrar,
+    'rift': RiftRegistrar,
+}
+_WITH_NETWORK = ('fast', 'dfa')  # these take the parameters of a network, too
 
 
 def methods() -> tuple[str, ...]:
-    """Return the names that ``create`` takes."""
+    """Return the method names that ``create`` accepts."""
     return METHODS
 
 
@@ -31,35 +42,28 @@ def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Registrar:
     method:
         One of ``methods()``.
     parameters:
-        Those of ``RegistrationParameters`` by dotted name. Fields of the parameter class of the
-        method, and ``weights`` and ``precision`` of its network, may be named alone.
+        Parameters of ``RegistrationParameters`` by dotted name. The fields of the parameter class
+        of the method, and ``weights`` and ``precision`` of its network, need no prefix.
 
     Raises
     ------
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
     RegistrationError
-        The method is a network, and PyTorch or safetensors is not installed.
+        The method needs PyTorch and safetensors, and one of them is not installed.
     WeightsError
-        A weight file is missing, damaged, or of another network.
+        A weight file is missing, damaged, or belongs to another network.
 
     """
-    chosen = build(RegistrationParameters, {'method': method})
-    short = {field.name: f'{group}.{field.name}' for group in ('network', method)
-             for field in dataclasses.fields(getattr(chosen, group))}
+    defaults = build(RegistrationParameters, {'method': method})
+    dotted = {field.name: f'{group}.{field.name}' for group in ('network', method)
+              for field in dataclasses.fields(getattr(defaults, group))}
     return create_from(build(RegistrationParameters, {
-        'method': method, **{short.get(name, name): value
+        'method': method, **{dotted.get(name, name): value
                              for name, value in parameters.items()}}))
 
 
 def create_from(parameters: RegistrationParameters) -> Registrar:
-    """Make the registrar that the parameters choose; see ``create``."""
-    if parameters.method == 'calibrated':
-        return CalibratedRegistrar(parameters.calibrated)
-    if parameters.method == 'dense':
-        return DenseRegistrar(parameters.dense)
-    if parameters.method == 'rift':
-        return RiftRegistrar(parameters.rift)
-    if parameters.method == 'dfa':
-        return DfaRegistrar(parameters.dfa, parameters.network)
-    return FastRegistrar(parameters.fast, parameters.network)
+    """Make the registrar of ``parameters.method``; see ``create``."""
+    network = [parameters.network] if parameters.method in _WITH_NETWORK else []
+    return _REGISTRARS[parameters.method](parameters.of_method, *network)

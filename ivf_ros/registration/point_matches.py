@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which homography fits points that were found in both images, most of them rightly."""
+"""Point matches with outliers, and a robust fit of a homography to them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MIN_MATCHES = 12
 @dataclass(frozen=True, eq=False)
 class Matches:
     """
-    Points of one image that were found again in the other.
+    Points of one image and their matches in the other.
 
     Attributes
     ----------
     from_px, to_px:
         ``(N, 2)`` float64.
     distinctiveness:
-        ``(N,)`` how much better the match is than others would be: 0 (ambiguous) to 1.
-    looked_for:
-        How many points were looked for.
+        ``(N,)``, from 0 (ambiguous) to 1: how much better the match is than the alternatives.
+    n_searched:
+        Number of points that were searched, with those without a match.
 
     """
 
@@ -38,22 +38,23 @@ class Matches:
 
 def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.ndarray]:
     """
-    Fit a homography to most of the matches, robustly, then to all of them by their weight.
+    Fit a homography to matches with outliers.
 
-    It is found by MAGSAC++ (Barath et al., CVPR 2020). The matches are then weighted by how
-    distinct they are and how well they agree (Geman-McClure), with a narrowing tolerance.
+    MAGSAC++ (Barath et al., CVPR 2020) gives the first estimate. Five weighted fits to all matches
+    follow. The weight of a match is its distinctiveness times a Geman-McClure weight of its
+    residual, with a decreasing tolerance.
 
     Parameters
     ----------
     matches:
-        At least ``MIN_MATCHES``, or no_fit is fitted.
+        Fewer than ``MIN_MATCHES`` give no homography.
     tolerance_px:
-        How far residual_px a match may lie and still agree.
+        Largest residual of an inlier.
 
     Returns
     -------
     H, inliers
-        ``(3, 3)`` float64 or None, and ``(N,)`` bool.
+        ``(3, 3)`` float64 or None without a fit, and ``(N,)`` bool.
 
     """
     no_fit = None, np.zeros(len(matches.distinctiveness), bool)
@@ -66,8 +67,9 @@ def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.nd
         return no_fit
     for narrowing in (1.0, 0.7, 0.5, 0.35, 0.35):
         residual_px = _residual_px(H, matches)
-        weights = matches.distinctiveness / (1 + (residual_px / (narrowing * tolerance_px)) ** 2) ** 2
-        # The same along x and along y.
+        relative = residual_px / (narrowing * tolerance_px)
+        weights = matches.distinctiveness / (1 + relative ** 2) ** 2
+        # isotropic weights
         H = least_squares(matches.from_px, matches.to_px, np.outer(weights, (1, 0, 1)),
                           'homography')
         if H is None:
@@ -76,4 +78,5 @@ def fit(matches: Matches, tolerance_px: float) -> tuple[np.ndarray | None, np.nd
 
 
 def _residual_px(H: np.ndarray, matches: Matches) -> np.ndarray:
+    """Return the distances ``(N,)`` of the mapped points from their matches."""
     return np.linalg.norm(geometry.transform_points(H, matches.from_px) - matches.to_px, axis=1)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Refinement: Gauss-Newton on the difference of two feature maps."""
+"""Refinement: Gauss-Newton alignment of two feature maps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MIN_PIXELS = 100
 def refine(features: np.ndarray, search_region: np.ndarray, margin_px: int, cell_px: int,
            iterations: int) -> np.ndarray:
     """
-    Return the homography near the identity that best lays one feature map over another.
+    Return the homography ``(3, 3)`` near the identity that aligns two feature maps.
 
     Inverse compositional alignment (Baker and Matthews, Lucas-Kanade 20 Years On, IJCV 2004,
-    section 3.2) of all channels, with a Cauchy weight a pixel, since a part of the edges is seen
-    by one camera only.
+    section 3.2) of all channels. Each pixel has a Cauchy weight, because some edges are visible to
+    one camera only.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def refine(features: np.ndarray, search_region: np.ndarray, margin_px: int, cell
     search_region:
         ``(H + 2 margin, W + 2 margin, C)``: the other map on the same grid, with a margin.
     cell_px:
-        Of each square of so many pixels the one with the strongest feature is used.
+        Side of a cell. The pixel with the strongest feature of each cell is used.
     iterations:
-        At most so many steps.
+        Maximum number of Gauss-Newton steps.
 
     """
     height, width = features.shape[:2]
@@ -42,24 +42,25 @@ def refine(features: np.ndarray, search_region: np.ndarray, margin_px: int, cell
     y_slope = 0.5 * (features[rows + 1, columns] - features[rows - 1, columns])
     pixels = np.stack([columns, rows], 1).astype(np.float64)
 
-    # Coordinates from -1 to 1, in which the eight unknowns are of the same order.
+    # In coordinates from -1 to 1 the eight unknowns are of the same order.
     centre, half = ((width - 1) / 2, (height - 1) / 2), width / 2
     normalize = geometry.scaling(1 / half, 1 / half) @ geometry.translation(-centre[0], -centre[1])
     denormalize = np.linalg.inv(normalize)
     x, y = ((pixels - centre) / half).T.astype(np.float32)[..., None]
     x_slope, y_slope = x_slope * half, y_slope * half
     outward = x * x_slope + y * y_slope
-    # the unknowns first, so that each is one run of memory
+    # the unknowns are the first axis, so that each is contiguous in memory
     jacobian = np.stack([x * x_slope, y * x_slope, x_slope, x * y_slope, y * y_slope, y_slope,
                          -x * outward, -y * outward])
 
     H = np.eye(3)
     for _ in range(iterations):
         sample_px = (geometry.transform_points(H, pixels) + margin_px).astype(np.float32)
-        seen = cv2.remap(search_region, sample_px[:, None, 0], sample_px[:, None, 1], cv2.INTER_LINEAR)[:, 0]
-        residual = seen - values
+        sampled = cv2.remap(search_region, sample_px[:, None, 0], sample_px[:, None, 1],
+                            cv2.INTER_LINEAR)[:, 0]
+        residual = sampled - values
         squared = np.square(residual).sum(1)
-        valid = np.square(seen).sum(1) > 1e-2
+        valid = np.square(sampled).sum(1) > 1e-2
         if valid.sum() < _MIN_PIXELS:
             break
         weight = valid / (1 + squared / (np.median(squared[valid]) + 1e-9))
@@ -74,26 +75,27 @@ def refine(features: np.ndarray, search_region: np.ndarray, margin_px: int, cell
     return H
 
 
-def refine_structure(thermal: np.ndarray, rgb: np.ndarray, seen: np.ndarray, margin_px: int,
+def refine_structure(thermal: np.ndarray, rgb: np.ndarray, coverage: np.ndarray, margin_px: int,
                      cell_px: int, iterations: int) -> np.ndarray:
     """
-    Return what ``refine`` finds by the oriented gradients of two images.
+    Return the result of ``refine`` for the structure features of two gray images.
 
-    ``rgb`` and ``seen``, where it is_textured anything, are ``margin_px`` larger to each side.
+    ``rgb`` and ``coverage``, bool where ``rgb`` is valid, have a margin of ``margin_px`` on each
+    side.
     """
-    # a gradient takes 3 pixels
-    inner = cv2.erode(seen.astype(np.float32), np.ones((3, 3)), borderValue=0)
+    # the gradient filter covers 3 x 3 pixels
+    inner = cv2.erode(coverage.astype(np.float32), np.ones((3, 3)), borderValue=0)
     return refine(structure(thermal), structure(rgb) * inner[..., None], margin_px, cell_px,
                   iterations)
 
 
 def _strongest(features: np.ndarray, cell_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column of the strongest pixel of each cell; there is none at the border."""
+    """Return row and column of the strongest pixel of each textured cell, without the border."""
     rows, columns = ((length - 2) // cell_px for length in features.shape[:2])
     inner = features[1:1 + rows * cell_px, 1:1 + columns * cell_px]
     strength = np.square(inner).sum(2).reshape(rows, cell_px, columns, cell_px)
-    best = strength.swapaxes(1, 2).reshape(rows, columns, cell_px ** 2)
-    y, x = np.divmod(best.argmax(2), cell_px)
+    strength_in_cell = strength.swapaxes(1, 2).reshape(rows, columns, cell_px ** 2)
+    y, x = np.divmod(strength_in_cell.argmax(2), cell_px)
     row, column = np.mgrid[:rows, :columns]
-    is_textured = best.max(2) > 0.05
+    is_textured = strength_in_cell.max(2) > 0.05
     return (1 + row * cell_px + y)[is_textured], (1 + column * cell_px + x)[is_textured]

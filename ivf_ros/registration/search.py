@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Global search: feature correlation over a grid of scales and rotations and every shift."""
+"""Global search: feature correlation over scales, rotations and all shifts."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from ivf_ros import geometry
 from ivf_ros.registration.features import rotate_features
 import numpy as np
 
-_PEAK_RADIUS_PX = 4  # two peaks of one correlation are two answers from here on
+_PEAK_RADIUS_PX = 4  # peaks of one correlation are farther apart than this
 
 
-def search(features: np.ndarray, search_region: np.ndarray, margin_px: int, scales: Iterable[float],
-           angles_rad: Iterable[float], max_shift_px: int, count: int,
+def search(features: np.ndarray, search_region: np.ndarray, margin_px: int,
+           scales: Iterable[float], angles_rad: Iterable[float], max_shift_px: int, count: int,
            oriented: bool = True) -> list[np.ndarray]:
     """
-    Find the similarities under which the thermal features look most like the RGB features.
+    Find the similarity transforms with the highest correlation of thermal and RGB features.
 
     Each hypothesis of scale and rotation is correlated with the RGB features over all shifts at
-    once, in the frequency domain; the score is the normalised correlation over the footprint.
+    once, in the frequency domain. The score is the normalised correlation over the footprint.
 
     Parameters
     ----------
     features:
         ``(H, W, C)`` float32, thermal, small; C is even.
     search_region:
-        ``(H + 2 margin, W + 2 margin, C)`` RGB features laid onto the thermal grid by the prior,
-        with a margin; zero where RGB sees nothing.
+        ``(H + 2 margin, W + 2 margin, C)`` RGB features warped onto the thermal grid by the prior,
+        with a margin; zero where RGB covers nothing.
     scales, angles_rad, max_shift_px:
-        What is searched, about the centre of the image.
+        The search range: scales and rotations about the centre of the image, and the largest shift
+        along x and y.
     count:
-        How many answers to return, best first, each well apart from the better ones.
+        Maximum number of results, best first. Their corners differ by more than 5 % of the width.
     oriented:
-        Whether the features are orientations, which turn with the image.
+        Whether the features are orientations, which rotate with the image.
 
     Returns
     -------
     list of ``(3, 3)`` float64
-        Homographies from thermal pixels to RGB laid onto the thermal grid (without the margin).
+        Homographies from thermal pixels to the warped RGB (in pixels without the margin).
 
     """
     width, height = size = geometry.size_of(features)
@@ -49,7 +50,7 @@ def search(features: np.ndarray, search_region: np.ndarray, margin_px: int, scal
     to_centre = geometry.translation(-centre[0], -centre[1])
     spectra = _spectra(search_region)
     energy = np.square(search_region).sum(2)
-    found = []
+    scored = []
     for scale in scales:
         footprint = cv2.boxFilter(energy, -1, (round(scale * width), round(scale * height)),
                                   normalize=False, borderType=cv2.BORDER_CONSTANT)
@@ -65,14 +66,14 @@ def search(features: np.ndarray, search_region: np.ndarray, margin_px: int, scal
                 moved = rotate_features(moved, angle_rad)
             match = _correlation(spectra, _spectra(moved), max_shift_px)
             score = match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
-            found += [(value, geometry.translation(dx, dy) @ similarity)
-                      for value, dx, dy in _peaks(score, max_shift_px)]
-    found.sort(key=lambda item: -item[0])
-    return _distinct([similarity for _, similarity in found], size, count)
+            scored += [(value, geometry.translation(dx, dy) @ similarity)
+                       for value, dx, dy in _peaks(score, max_shift_px)]
+    scored.sort(key=lambda item: -item[0])
+    return _distinct([similarity for _, similarity in scored], size, count)
 
 
 def _spectra(features: np.ndarray) -> list[np.ndarray]:
-    """Return the spectrum of each two channels, taken as one complex number."""
+    """Return the spectra of pairs of channels, each pair as one complex channel."""
     height, width, channels = features.shape
     pairs = features.reshape(height, width, channels // 2, 2)
     return [cv2.dft(np.ascontiguousarray(pairs[:, :, pair])) for pair in range(channels // 2)]
@@ -81,16 +82,16 @@ def _spectra(features: np.ndarray) -> list[np.ndarray]:
 def _correlation(spectra: list[np.ndarray], others: list[np.ndarray], reach: int) -> np.ndarray:
     """Return the correlation ``(side, side)`` at shifts from -reach to reach."""
     product = np.zeros_like(spectra[0])
-    for one, other in zip(spectra, others):
-        product += cv2.mulSpectrums(one, other, 0, conjB=True)
-    # The real part of a product of complex numbers, one conjugate, is that of vectors.
-    agreement = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
-    near = np.arange(-reach, reach + 1)  # it is circular
-    return agreement[near[:, None], near]
+    for spectrum, other in zip(spectra, others):
+        product += cv2.mulSpectrums(spectrum, other, 0, conjB=True)
+    # The real part of a b* is the scalar product of the vectors a and b.
+    correlation = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
+    shifts = np.arange(-reach, reach + 1)  # the correlation is circular
+    return correlation[shifts[:, None], shifts]
 
 
 def _peaks(score: np.ndarray, reach: int) -> list[tuple[float, int, int]]:
-    """Return value and shift of the two highest peaks."""
+    """Return value and shift x and y of the two highest peaks; overwrites ``score`` near them."""
     peaks = []
     for _ in range(2):
         y, x = (int(index) for index in np.unravel_index(score.argmax(), score.shape))
@@ -102,11 +103,12 @@ def _peaks(score: np.ndarray, reach: int) -> list[tuple[float, int, int]]:
 
 def _distinct(similarities: list[np.ndarray], size: tuple[int, int],
               count: int) -> list[np.ndarray]:
-    chosen: list[np.ndarray] = []
+    """Return the first ``count`` similarities that differ from all better ones."""
+    distinct: list[np.ndarray] = []
     for candidate in similarities:
         if all(geometry.corner_error_px(candidate, better, size) > 0.05 * size[0]
-               for better in chosen):
-            chosen.append(candidate)
-            if len(chosen) == count:
+               for better in distinct):
+            distinct.append(candidate)
+            if len(distinct) == count:
                 break
-    return chosen
+    return distinct

@@ -23,10 +23,9 @@ DEFAULT_METHOD = 'fast'
 
 @dataclass(frozen=True)
 class RegistrationParameters:
-    """How the homography is measured."""
+    """The registration method and the parameters of all methods."""
 
-    method: str = parameter(DEFAULT_METHOD, 'How the homography is measured.', choices=METHODS,
-                            live=False)
+    method: str = parameter(DEFAULT_METHOD, 'Registration method.', choices=METHODS, live=False)
     network: NetworkParameters = group(NetworkParameters)
     calibrated: CalibratedParameters = group(CalibratedParameters)
     dense: DenseParameters = group(DenseParameters)
@@ -39,16 +38,16 @@ class RegistrationParameters:
 
     @property
     def of_method(self) -> Any:
-        """The parameters of the method."""
+        """Parameters of the selected method."""
         return getattr(self, self.method)
 
 
 @dataclass(frozen=True)
 class RegistrationStageParameters:
-    """What the registration stage does with measurements, and how often it measures."""
+    """Parameters of the registration stage: method, rate, tracker and freeze detector."""
 
     max_rate_hz: float = parameter(
-        2.0, 'Most measurements a second; frames in between use the latest one.',
+        2.0, 'Maximum measurements per second. Frames between them use the latest result.',
         minimum=0.01, maximum=1000.0)
     registration: RegistrationParameters = group(RegistrationParameters)
     tracker: TrackerParameters = group(TrackerParameters)

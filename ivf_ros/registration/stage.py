@@ -1,11 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the registration node drives: pairs of frames in, homographies and registered thermal out.
+The registration stage without ROS: it takes pairs of frames and gives homographies and warps.
 
-Measuring takes longer than a frame period, so it runs beside what every pair needs, in another
-thread and on the newest pair. ``follow`` does what call_every pair needs and says when to measure;
-``measure`` measures; the warps use the latest answer.
+A measurement takes longer than a frame period. So it runs in a second thread, on the newest pair.
+``follow`` processes every pair and returns the pairs that are due for a measurement. ``measure``
+measures a pair. The warps use the latest result.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import threading
 from typing import Any
 
 from ivf_ros.pace import Pace
-from ivf_ros.registration.calibrated import CalibratedParameters, homography_of
+from ivf_ros.registration.calibrated import CalibratedParameters, make_homography
+from ivf_ros.registration.inputs import Registrar
 from ivf_ros.registration.methods import create_from
 from ivf_ros.registration.settings import RegistrationStageParameters
-from ivf_ros.registration.tracking import Registrar, RegistrationTracker
+from ivf_ros.registration.tracking import RegistrationTracker
 from ivf_ros.thermal import FreezeDetector, ThermalState
 from ivf_ros.thermal_on_rgb import ThermalOnRgb, ThermalWarper
 from ivf_ros.types import Frame, Registration, RegistrationState
@@ -29,9 +30,9 @@ import numpy as np
 @dataclass(frozen=True, eq=False)
 class RegistrationResult:
     """
-    An answer, with the header of the thermal image that its homography was measured on.
+    A registration with the header of the thermal image of its measurement.
 
-    A homography that is held keeps the header of its measurement.
+    A held homography keeps the header of its measurement.
     """
 
     registration: Registration
@@ -41,7 +42,7 @@ class RegistrationResult:
 
 @dataclass(frozen=True, eq=False)
 class MeasurementRequest:
-    """A pair that is to be measured, and whether its thermal image shows the present."""
+    """A pair to measure, and whether its thermal image is live."""
 
     thermal: Frame
     rgb: Frame
@@ -58,26 +59,26 @@ class _Method:
 
 class RegistrationStage:
     """
-    Measures the homography at its own rate and holds the best answer.
+    Measures the homography at its own rate and keeps the latest result of the tracker.
 
-    ``follow`` and the warps are called from one thread, ``measure`` from another one at most.
+    Call ``follow`` and the warps from one thread, and ``measure`` from at most one other thread.
 
     Parameters
     ----------
     publish:
-        Is called with each new answer that is not LOST, one call at a time and in order.
+        Called with each new result that is not LOST, one call at a time and in order.
 
     Attributes
     ----------
     latest:
-        The latest answer; None before the first one.
+        The latest registration; None before the first one.
     thermal_state:
-        Whether the latest thermal image shows the present.
+        State of the latest thermal image.
 
     Raises
     ------
     RegistrationError, WeightsError
-        See ``registration.create``, and ``calibrated.homography_of``.
+        See ``registration.create``, and ``calibrated.make_homography``.
 
     """
 
@@ -87,40 +88,40 @@ class RegistrationStage:
         self._publish = publish
         self.latest: Registration | None = None
         self.thermal_state = ThermalState.LIVE
-        self._measured_header = (0, '')  # stamp and frame
-        self._publish_lock = threading.Lock()  # a late prior must not follow a measurement
+        self._measured_header = (0, '')  # stamp_ns and frame_id of the latest measurement
+        self._publish_lock = threading.Lock()  # a prior must not be published after a measurement
         self._pace = Pace()
         self._freeze = FreezeDetector(parameters.freeze)
-        self._warper = ThermalWarper()  # with the gain control that all networks learned with
-        self._H_calibrated = homography_of(parameters.registration.calibrated)
+        self._warper = ThermalWarper()  # its gain control is that of the training of all networks
+        self._H_calibrated = make_homography(parameters.registration.calibrated)
         self._method = self._build(parameters, None)
         self._use_prior()
 
     @property
     def method(self) -> Registrar:
-        """What measures."""
+        """The registrar in use."""
         return self._method.registrar
 
     @property
     def tracker(self) -> RegistrationTracker:
-        """What makes answers of the measurements."""
+        """The tracker in use."""
         return self._method.tracker
 
     def calibrate(self, calibrated: CalibratedParameters) -> None:
         """
-        Take in what is known of the rig by now; it becomes the prior.
+        Use a calibration of the rig as the prior.
 
         Raises
         ------
         RegistrationError
-            It makes no homography.
+            The values give no homography.
 
         """
-        self._H_calibrated = homography_of(calibrated)
+        self._H_calibrated = make_homography(calibrated)
         self._use_prior()
 
     def answer_by_prior(self, rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
-        """Publish what calibration says, while nothing has been measured yet."""
+        """Publish the prior, if one is known and the tracker holds no measurement."""
         with self._publish_lock:
             if self.latest is not None and self.latest.state in (RegistrationState.TRACKING,
                                                                  RegistrationState.HOLDING):
@@ -132,7 +133,9 @@ class RegistrationStage:
 
     def follow(self, thermal: Frame, rgb: Frame) -> MeasurementRequest | None:
         """
-        Do what every pair needs; return what is to be measured where that is due.
+        Process a pair; return a request for ``measure`` if a measurement is due, or None.
+
+        It publishes the prior before the first measurement and updates the thermal state.
 
         Raises
         ------
@@ -145,14 +148,14 @@ class RegistrationStage:
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         self.thermal_state = health.state
         if health.offset:
-            self._warper.agc.reset()  # the shutter moved all counts: the old range is void
+            self._warper.agc.reset()  # the shutter shifted all counts: the old range is invalid
         if not self._pace.is_due(self._parameters.max_rate_hz):
             return None
         return MeasurementRequest(thermal, rgb, health.state is ThermalState.LIVE)
 
     def measure(self, request: MeasurementRequest) -> Registration:
         """
-        Measure a pair, publish the answer unless it is LOST, and return it.
+        Measure a pair, publish the filtered result unless it is LOST, and return it.
 
         Raises
         ------
@@ -161,63 +164,63 @@ class RegistrationStage:
 
         """
         thermal, rgb = request.thermal, request.rgb
-        answer = self.tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
-                                     request.thermal_live)
-        if answer.age_s == 0 or answer.state is RegistrationState.PRIOR:
+        registration = self.tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
+                                           request.thermal_live)
+        if registration.age_s == 0 or registration.state is RegistrationState.PRIOR:
             self._measured_header = thermal.stamp_ns, thermal.frame_id
         with self._publish_lock:
-            self.latest = answer
-            if answer.state is not RegistrationState.LOST:
-                self._publish(RegistrationResult(answer, *self._measured_header))
-        return answer
+            self.latest = registration
+            if registration.state is not RegistrationState.LOST:
+                self._publish(RegistrationResult(registration, *self._measured_header))
+        return registration
 
     def is_registered(self) -> bool:
-        """Return whether there is an answer that is not LOST."""
+        """Return whether there is a registration that is not LOST."""
         return self.latest is not None and self.latest.state is not RegistrationState.LOST
 
     def warp_gray(self, thermal: np.ndarray, rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
-        """Return thermal on the RGB grid after the gain control; None while LOST."""
+        """Return thermal after gain control, warped to the RGB grid; None while LOST."""
         return self._warp(self._warper.warp_gray, thermal, rgb_size)
 
     def warp_counts(self, thermal: np.ndarray, rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
-        """Return thermal on the RGB grid as the camera delivers it; None while LOST."""
+        """Return thermal counts, warped to the RGB grid; None while LOST."""
         return self._warp(self._warper.warp_counts, thermal, rgb_size)
 
     def prepare(self, requested: RegistrationStageParameters) -> _Method:
         """
-        Build what these parameters ask for, beside what is in use.
+        Build registrar and tracker for new parameters; ``apply`` puts them into use.
 
         Raises
         ------
         RegistrationError, WeightsError
-            They cannot be used.
+            The parameters cannot be used.
 
         """
-        homography_of(requested.registration.calibrated)
+        make_homography(requested.registration.calibrated)
         return self._build(requested, self._method)
 
     def apply(self, parameters: RegistrationStageParameters, prepared: _Method) -> None:
-        """Use these parameters from now on; a new tracker knows nothing but the prior."""
+        """Put new parameters into use; a new tracker starts with the prior only."""
         calibrated = parameters.registration.calibrated
         if calibrated != self._parameters.registration.calibrated:
-            self._H_calibrated = homography_of(calibrated)
+            self._H_calibrated = make_homography(calibrated)
         self._parameters, self._method = parameters, prepared
         self.method.parameters = parameters.registration.of_method
         self._freeze.parameters = parameters.freeze
         self._use_prior()
 
-    def _build(self, requested: RegistrationStageParameters, present: _Method | None) -> _Method:
-        """Return registrar and tracker for these parameters, those in use where they fit."""
-        before, has_subscribers = self._parameters.registration, requested.registration
-        # A calibrated registrar is its parameters; the others take new ones as they are.
-        fits = (before.method, before.network) == (has_subscribers.method, has_subscribers.network) \
-            and (has_subscribers.method != 'calibrated' or before.calibrated == has_subscribers.calibrated)
-        if present is None or not fits:
-            registrar = create_from(has_subscribers)
+    def _build(self, requested: RegistrationStageParameters, current: _Method | None) -> _Method:
+        """Return registrar and tracker for these parameters; reuse current ones if possible."""
+        old, new = self._parameters.registration, requested.registration
+        # Only the calibrated registrar cannot take new parameters while it is in use.
+        reusable = (old.method, old.network) == (new.method, new.network) \
+            and (new.method != 'calibrated' or old.calibrated == new.calibrated)
+        if current is None or not reusable:
+            registrar = create_from(new)
             return _Method(registrar, RegistrationTracker(registrar, requested.tracker))
         if self._parameters.tracker == requested.tracker:
-            return present
-        return _Method(present.registrar, RegistrationTracker(present.registrar,
+            return current
+        return _Method(current.registrar, RegistrationTracker(current.registrar,
                                                               requested.tracker))
 
     def _use_prior(self) -> None:
@@ -226,7 +229,7 @@ class RegistrationStage:
 
     def _warp(self, warp: Callable[..., ThermalOnRgb], thermal: np.ndarray,
               rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
-        latest = self.latest  # its own name: another thread replaces it
+        latest = self.latest  # a local copy, because another thread replaces the attribute
         if latest is None or latest.state is RegistrationState.LOST:
             return None
         return warp(thermal, latest.H_thermal_to_rgb, rgb_size)
@@ -237,7 +240,7 @@ class RegistrationStage:
             'thermal_state': self.thermal_state.value,
             **{f'state_count.{state.value}': self.tracker.states[state.value]
                for state in RegistrationState},
-            **{f'rejected.{why}': n for why, n in self.tracker.rejections.items()}}
+            **{f'rejected.{reason}': n for reason, n in self.tracker.rejections.items()}}
         if self.latest is not None:
             values.update(
                 state=self.latest.state.value, confidence=self.latest.confidence,

@@ -1,20 +1,21 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Registration over time: single measurements become an answer that holds.
+Registration over time: a tracker filters single measurements.
 
-A rig moves rarely and slowly, while a single measurement may be noisy, wrong or impossible. So
-measurements pass a gate and a filter (``CornerFilter``); those beyond the gate are believed only
-when several of them, over some time, say the same. Between them the last good measurement is held.
+A rig moves rarely and slowly. A single measurement may be noisy, wrong or impossible. So
+measurements pass a gate and a filter (``CornerFilter``). Outliers are accepted only if several of
+them agree over some time. Between measurements the last accepted state is held.
 
-    state     entered when                                           H_thermal_to_rgb
-    TRACKING  measurements are believed, the last one lately         filtered measurements
-    HOLDING   none was for ``fresh_s``                               the same, ageing
-    PRIOR     none was for ``hold_s``, or ever; a prior is known     the prior
-    LOST      the same without a prior                               the last known, or the stretch
+    state     condition                                              H_thermal_to_rgb
+    TRACKING  a measurement was accepted within ``fresh_s``          filtered measurements
+    HOLDING   none was accepted within ``fresh_s``                   the same
+    PRIOR     none within ``hold_s``, or never; a prior is known     the prior
+    LOST      the same, without a prior                              last known, or plain resize
 
-A rejected measurement between good ones changes no state, nor does a good one between rejected
-ones: back from HOLDING to TRACKING it takes ``acquire_count`` in a row.
+A rejected measurement between accepted ones does not end TRACKING. An accepted measurement between
+rejected ones does not end HOLDING: ``acquire_count`` accepted measurements in a row are needed to
+return to TRACKING.
 """
 
 from __future__ import annotations
@@ -22,78 +23,63 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 import math
-from typing import Any, Protocol
 
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.corner_filter import CornerFilter
-from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError
+from ivf_ros.registration.inputs import check_pair, check_prior, Registrar, RegistrationError
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
-_WIDTH_PX = 640  # of the RGB image in whose pixels corners are filtered
-
-
-class Registrar(Protocol):
-    """
-    A method: measures the homography of one pair of images and remembers nothing.
-
-    ``parameters`` are those of the method; they may be replaced between two pairs.
-    """
-
-    parameters: Any
-
-    def register(self, thermal: np.ndarray, rgb: np.ndarray,
-                 prior: np.ndarray | None = None) -> Registration:
-        """Return what one pair of images says."""
-        ...
+_WIDTH_PX = 640  # width of the RGB image in whose pixels the corners are filtered
 
 
 @dataclass(frozen=True)
 class TrackerParameters:
-    """When a measurement is believed, how far, and for how long; px of RGB 640 wide."""
+    """Filter, gate and state machine of the tracker. Lengths are px of an RGB image 640 wide."""
 
     drift_px: float = parameter(
-        0.8, 'By how much a corner coordinate may wander in a minute (1 sigma, px of 640).',
+        0.8, 'Random walk of a corner coordinate in one minute (1 sigma, px at 640 width).',
         minimum=0.001, maximum=1e4)
     correlation_s: float = parameter(
-        1.0, 'Seconds in which the error of a measurement fades to 37 %; sooner ones add little.',
-        minimum=0.0, maximum=60.0)
+        1.0, 'Seconds in which the correlation of measurement errors decays to 37 %. Measurements '
+        'in quicker succession have less weight.', minimum=0.0, maximum=60.0)
     prior_px: float = parameter(
-        10.0, 'By how much a corner coordinate of the prior, or of what was known before LOST, '
-        'may be off (1 sigma, px of 640).',
+        10.0, 'Error of a corner coordinate of the prior, or of the last known homography after '
+        'LOST (1 sigma, px at 640 width).',
         minimum=0.01, maximum=640.0)
     gate: float = parameter(
-        26.1, 'Squared Mahalanobis distance of the corners beyond which a measurement is an '
-        'outlier; one in 1000 is (chi-square, 8 degrees of freedom).', minimum=1.0, maximum=1e4)
+        26.1, 'Largest squared Mahalanobis distance of an accepted measurement. The default '
+        'rejects one in 1000 (chi-square, 8 degrees of freedom).', minimum=1.0, maximum=1e4)
     max_jump_px: float = parameter(
-        16.0, 'Displacement of a corner from what is tracked beyond which it is an outlier too '
-        '(px of 640).',
+        16.0, 'A measurement with a larger corner displacement from the filter state is an '
+        'outlier too (px at 640 width).',
         minimum=0.0, maximum=640.0)
     agreement_px: float = parameter(
-        10.0, 'Measurements whose corners differ less agree (px of 640).',
+        10.0, 'Largest corner distance between measurements that agree (px at 640 width).',
         minimum=0.0, maximum=640.0)
     acquire_count: int = parameter(
-        2, 'Measurements in a row that must agree before the first is believed, or be believed '
-        'before HOLDING becomes TRACKING again.', minimum=1, maximum=100)
+        2, 'Measurements in a row that must agree for the first lock, and accepted measurements '
+        'in a row for the change from HOLDING to TRACKING.', minimum=1, maximum=100)
     relock_count: int = parameter(
-        5, 'Outliers in a row that must agree before they are believed.',
+        5, 'Outliers in a row that must agree to be accepted.',
         minimum=1, maximum=100)
     relock_s: float = parameter(
-        2.0, 'Seconds over which they must agree.', minimum=0.0, maximum=3600.0)
+        2.0, 'Minimum time in seconds that these outliers span.', minimum=0.0, maximum=3600.0)
     fresh_s: float = parameter(
-        2.0, 'Seconds for which a measurement counts as tracking.', minimum=0.0, maximum=3600.0)
+        2.0, 'Seconds after an accepted measurement in which the state is TRACKING.',
+        minimum=0.0, maximum=3600.0)
     hold_s: float = parameter(
-        10.0, 'Seconds for which a measurement is held before it is given up.',
+        10.0, 'Seconds after an accepted measurement in which its homography is held.',
         minimum=0.0, maximum=86400.0)
     decay_s: float = parameter(
-        5.0, 'Seconds in which the confidence of a held measurement falls to 37 %.',
+        5.0, 'Seconds in which the confidence of a held measurement decays to 37 %.',
         minimum=0.01, maximum=86400.0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pending:
-    """A measurement that is not believed yet."""
+    """A measurement that is not accepted yet."""
 
     corners_px: np.ndarray
     confidence: float
@@ -102,23 +88,23 @@ class _Pending:
 
 class RegistrationTracker:
     """
-    Filters the measurements of one registrar; not safe to call from several threads at once.
+    Filters the measurements of one registrar; not thread safe.
 
     Parameters
     ----------
     registrar:
-        What measures, for example ``create('dense')``.
+        The method, for example ``create('dense')``.
     parameters:
         See ``TrackerParameters``.
     prior:
-        ``(3, 3)`` H_thermal_to_rgb from calibration, for the sizes of the images to come.
+        ``(3, 3)`` H_thermal_to_rgb from calibration, for the image sizes of the first ``update``.
 
     Attributes
     ----------
     states:
-        How often each state was the measurement of ``update``, by name.
+        Number of results of ``update`` by name of their state.
     rejections:
-        How many pairs were not believed, by reason (without its details).
+        Number of rejected pairs by reason (without its details).
 
     """
 
@@ -129,29 +115,29 @@ class RegistrationTracker:
         self.rejections: Counter[str] = Counter()
         self._registrar = registrar
         self._prior = check_prior(prior)
-        self._thermal_size = (0, 0)  # none seen yet
+        self._thermal_size = (0, 0)  # unknown before the first pair
         self._rgb_size = (0, 0)
         self.reset()
 
     def reset(self) -> None:
-        """Forget every measurement; the prior and the counts stay."""
+        """Discard all measurements; keep the prior and the counters."""
         self._filter = CornerFilter(self.parameters.drift_px, self.parameters.correlation_s)
-        self._last_accepted: Registration | None = None  # the latest that was believed
+        self._last_accepted: Registration | None = None
         self._last_accepted_s = -math.inf
-        self._consecutive_accepted = 0  # believed
+        self._consecutive_accepted = 0
         self._holding = False
-        self._pending: list[_Pending] = []  # in a row, agreeing, not yet believed
+        self._pending: list[_Pending] = []  # consecutive measurements that agree
         self._latest_s = -math.inf
         self._reason = ''
 
     def set_prior(self, H_thermal_to_rgb: np.ndarray | None) -> None:
         """
-        Replace the prior, for the present image sizes; what is being tracked goes on.
+        Replace the prior, for the current image sizes; the filter state does not change.
 
         Raises
         ------
         RegistrationError
-            It is no homography.
+            The prior is not a homography.
 
         """
         self._prior = check_prior(H_thermal_to_rgb)
@@ -159,19 +145,19 @@ class RegistrationTracker:
     def update(self, thermal: np.ndarray, rgb: np.ndarray, stamp_s: float,
                thermal_live: bool = True) -> Registration:
         """
-        Measure one pair of images and return the best answer.
+        Measure one pair of images and return the filtered registration.
 
-        A stamp earlier than the last one (a looped bag) resets; a new image size rescales what is
-        known, unless the aspect ratio changed, which resets.
+        A stamp before the previous one (a looped bag) resets the tracker. A new image size
+        rescales its state. A new aspect ratio resets it and discards the prior.
 
         Parameters
         ----------
         thermal, rgb:
             As for ``register``.
         stamp_s:
-            When they were taken, in seconds.
+            Time of the pair in seconds.
         thermal_live:
-            False while the thermal image is frozen, as by the shutter: nothing is measured.
+            False while the thermal image is frozen, as by the shutter. The pair is not measured.
 
         Raises
         ------
@@ -201,34 +187,35 @@ class RegistrationTracker:
 
     def current(self, stamp_s: float) -> Registration:
         """
-        Return the best answer at a time, without measuring.
+        Return the filtered registration at a time, without a measurement.
 
         Raises
         ------
         RegistrationError
-            No pair of images has been seen, so that the sizes are unknown.
+            ``update`` was never called, so the image sizes are unknown.
 
         """
         if not self._rgb_size[0]:
-            raise RegistrationError('no pair of images has been seen yet')
+            raise RegistrationError('no pair of images yet; call update first')
         p, rgb_size = self.parameters, self._rgb_size
         age_s = max(stamp_s - self._last_accepted_s, 0.0)
         if self._last_accepted is not None and age_s <= p.hold_s:
-            tracks = age_s <= p.fresh_s and not self._holding
-            state = RegistrationState.TRACKING if tracks else RegistrationState.HOLDING
+            is_tracking = age_s <= p.fresh_s and not self._holding
+            state = RegistrationState.TRACKING if is_tracking else RegistrationState.HOLDING
             confidence = self._last_accepted.confidence * math.exp(-age_s / p.decay_s)
             deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX
-            return Registration(self._filtered_homography(), confidence, self._last_accepted.inliers, state,
-                                rgb_size, age_s, self._reason, deviation_px)
+            return Registration(self._filtered_homography(), confidence,
+                                self._last_accepted.inliers, state, rgb_size, age_s, self._reason,
+                                deviation_px)
         prior = self.prior_registration(rgb_size)
         if prior is not None:
             return replace(prior, age_s=age_s, reason=self._reason)
-        last = geometry.stretch(self._thermal_size, rgb_size) if self._last_accepted is None \
+        H = geometry.stretch(self._thermal_size, rgb_size) if self._last_accepted is None \
             else self._filtered_homography()
-        return Registration(last, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, self._reason)
+        return Registration(H, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, self._reason)
 
     def prior_registration(self, rgb_size: tuple[int, int]) -> Registration | None:
-        """Return what is known of RGB of this size before any measurement, or None."""
+        """Return the prior as a registration for RGB of this size, or None without a prior."""
         prior = self._prior
         if prior is None:
             return None
@@ -237,11 +224,11 @@ class RegistrationTracker:
                             corner_deviation_px=deviation_px)
 
     def _search_prior(self, stamp_s: float) -> np.ndarray | None:
-        """Return where the registrar shall look first."""
+        """Return the prior for the registrar."""
         return self._filtered_homography() if self._is_held(stamp_s) else self._fallback()
 
     def _fallback(self) -> np.ndarray | None:
-        """Return what speaks where nothing is held: the prior, or else what was known last."""
+        """Return the prior, the last known homography without one, or None without both."""
         if self._prior is None and self._last_accepted is not None:
             return self._filtered_homography()
         return self._prior
@@ -250,39 +237,47 @@ class RegistrationTracker:
         return stamp_s - self._last_accepted_s <= self.parameters.hold_s
 
     def _gate(self, measurement: Registration, stamp_s: float) -> str:
-        """Take a measurement in, or return why not."""
+        """Accept a measurement and return '', or return the reason of the rejection."""
         if measurement.state is RegistrationState.PRIOR and not measurement.reason:
-            self._prior = measurement.H_thermal_to_rgb  # the method is a calibration
+            self._prior = measurement.H_thermal_to_rgb  # from the method ``calibrated``
             return ''
         if measurement.state is not RegistrationState.TRACKING:
             return measurement.reason
         corners_px = self._corners_px(measurement.H_thermal_to_rgb)
         if self._is_held(stamp_s):
-            outlier = self._outlier(corners_px, measurement.confidence, stamp_s)
-            if not outlier:
+            outlier_reason = self._check_outlier(corners_px, measurement.confidence, stamp_s)
+            if not outlier_reason:
                 self._filter.update(corners_px, measurement.confidence, stamp_s)
                 self._accept(measurement, stamp_s)
                 return ''
-            return self._confirm_pending(corners_px, measurement, stamp_s, outlier)
+            return self._confirm_pending(corners_px, measurement, stamp_s, outlier_reason)
         fallback = self._fallback()
         if fallback is None:
             return self._confirm_pending(corners_px, measurement, stamp_s, 'acquiring')
         self._filter.start_at_prior(self._corners_px(fallback), self.parameters.prior_px, stamp_s)
-        mahalanobis_squared = self._filter.mahalanobis_squared(corners_px, measurement.confidence, stamp_s)
-        return self._confirm_pending(corners_px, measurement, stamp_s, 'outlier'
-                                     if mahalanobis_squared > self.parameters.gate else 'acquiring')
+        squared_distance = self._filter.mahalanobis_squared(corners_px, measurement.confidence,
+                                                            stamp_s)
+        return self._confirm_pending(
+            corners_px, measurement, stamp_s,
+            'outlier' if squared_distance > self.parameters.gate else 'acquiring')
 
-    def _outlier(self, corners_px: np.ndarray, confidence: float, stamp_s: float) -> str:
-        """Return why a measurement contradicts what is tracked, or ''; learn of its noise."""
-        if _max_corner_distance_px(corners_px, self._filter.corners_px) > self.parameters.max_jump_px:
+    def _check_outlier(self, corners_px: np.ndarray, confidence: float, stamp_s: float) -> str:
+        """Return the reason if a measurement is an outlier, or ''; learn noise without jumps."""
+        distance_px = _max_corner_distance_px(corners_px, self._filter.corners_px)
+        if distance_px > self.parameters.max_jump_px:
             return 'jump'
-        mahalanobis_squared = self._filter.mahalanobis_squared(corners_px, confidence, stamp_s)
+        squared_distance = self._filter.mahalanobis_squared(corners_px, confidence, stamp_s)
         self._filter.learn_noise(corners_px, confidence, stamp_s)
-        return 'outlier' if mahalanobis_squared > self.parameters.gate else ''
+        return 'outlier' if squared_distance > self.parameters.gate else ''
 
     def _confirm_pending(self, corners_px: np.ndarray, measurement: Registration, stamp_s: float,
                          reason: str) -> str:
-        """Believe a measurement that enough before it agree with, or return why not yet."""
+        """
+        Accept a measurement if enough pending ones agree with it, or return the reason why not.
+
+        ``reason`` is ``'acquiring'``, ``'outlier'`` or ``'jump'``. The last two need
+        ``relock_count`` measurements over ``relock_s``.
+        """
         p = self.parameters
         agree = all(_max_corner_distance_px(corners_px, other.corners_px) <= p.agreement_px
                     for other in self._pending)
@@ -313,31 +308,32 @@ class RegistrationTracker:
                                      self._filter.corners_px * self._rgb_size[0] / _WIDTH_PX)
 
     def _corners_px(self, H: np.ndarray) -> np.ndarray:
-        """Return where the corners of thermal lie in an RGB image 640 wide."""
+        """Return the corners of thermal ``(4, 2)`` in pixels of an RGB image 640 wide."""
         corners_px = geometry.transform_points(H, geometry.corners_px(self._thermal_size))
         return corners_px * _WIDTH_PX / self._rgb_size[0]
 
     def _resize(self, thermal_size: tuple[int, int], rgb_size: tuple[int, int]) -> None:
-        """Carry what is known over to new image sizes."""
+        """Rescale prior and filter state to new image sizes; reset for a new aspect ratio."""
         old, new = (self._thermal_size, self._rgb_size), (thermal_size, rgb_size)
         if not self._rgb_size[0] or new == old:
             self._thermal_size, self._rgb_size = new
             return
         (tx, ty), (rx, ry) = ((n[0] / o[0], n[1] / o[1]) for n, o in zip(new, old))
         if max(abs(tx / ty - 1), abs(rx / ry - 1)) < 0.02:
-            tracked, self._prior = (
+            filtered = None if self._last_accepted is None else self._filtered_homography()
+            filtered, self._prior = (
                 None if H is None else geometry.rescale_homography(H, (tx, ty), (rx, ry))
-                for H in (None if self._last_accepted is None else self._filtered_homography(), self._prior))
+                for H in (filtered, self._prior))
             self._thermal_size, self._rgb_size = new
-            if tracked is not None:
-                self._filter.corners_px = self._corners_px(tracked)
+            if filtered is not None:
+                self._filter.corners_px = self._corners_px(filtered)
             self._pending = []
-        else:  # another crop: nothing that is known says where it lies
+        else:  # another crop, at an unknown position
             self._thermal_size, self._rgb_size = new
             self.reset()
             self._prior = None
 
 
 def _max_corner_distance_px(corners_px: np.ndarray, others_px: np.ndarray) -> float:
-    """Return the greatest displacement of a corner."""
+    """Return the largest distance of a corner between two sets ``(4, 2)``."""
     return float(np.linalg.norm(corners_px - others_px, axis=1).max())

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation: a class for each pixel of a fused image."""
+"""Segmentation: a class for each pixel of a fused, RGB or thermal image."""
 
 from __future__ import annotations
 

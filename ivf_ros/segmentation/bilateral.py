@@ -18,32 +18,31 @@ from ivf_ros.types import MFNET_CLASSES, Segmentation
 import numpy as np
 
 _FOLDER = Path(__file__).parent / 'weights'
-# Of an image alone, be it fused, RGB or thermal, and of RGB and thermal together.
+# For one image, and for RGB and thermal together; see ``nn.network_selector``.
 WEIGHTS = _FOLDER / 'bilateral.safetensors'
 RGBT_WEIGHTS = _FOLDER / 'bilateral_both.safetensors'
 
 
 @dataclass(frozen=True)
 class BilateralParameters:
-    """At which size images are segmented."""
+    """The size at which images are segmented."""
 
     longer_side_px: int = parameter(
-        640, 'Images are brought to this size before they are looked at, small ones to no more '
-        'than twice their own; time grows with its square.', minimum=64, maximum=4096)
+        640, 'Images are resized so that their longer side has this length; small images are '
+        'enlarged by no more than 2. The computing time grows with its square.',
+        minimum=64, maximum=4096)
 
 
 class BilateralSegmenter:
     """
-    ``SegmentationNetwork`` with trained weights.
+    ``SegmentationNetwork`` with trained weights; see ``nn.network_selector`` for their selection.
 
-    Where thermal is given beside RGB, a network that was trained on both looks at the two; it is
-    better than any that looks at a fused image. ``parameters`` may be replaced between two images;
-    weights and precision then stay as they are.
+    ``parameters`` may be replaced between two images.
 
     Attributes
     ----------
     takes_thermal, weight_files:
-        Those of ``NetworkSelector``.
+        As in ``NetworkSelector``.
 
     """
 
@@ -63,7 +62,7 @@ class BilateralSegmenter:
 
         """
         self.parameters = parameters
-        with explain_missing('bilateral', SegmentationError):  # PyTorch, only where it is used
+        with explain_missing('bilateral', SegmentationError):  # imports PyTorch
             from ivf_ros.segmentation.network_learned import LearnedSegmentation
         load = partial(LearnedSegmentation, precision=network.precision)
         self._networks = NetworkSelector(load, network.weights, WEIGHTS, RGBT_WEIGHTS)
@@ -79,22 +78,24 @@ class BilateralSegmenter:
         image:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
         thermal:
-            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and not fused.
+            ``(H, W)`` uint8 on the same grid; only if ``image`` is RGB, not a fused image.
 
         Returns
         -------
         Segmentation
-            ``(H, W)`` uint8 labels of ``MFNET_CLASSES``.
+            ``(H, W)`` uint8 labels, indices into ``MFNET_CLASSES``.
 
         Raises
         ------
         SegmentationError
-            Shapes or types are not these, or the weights need thermal and there is none.
+            A shape or dtype is wrong, or the weights need thermal and it is None.
+        WeightsError
+            See ``NetworkSelector.select``.
 
         """
         check_images(image, thermal)
-        network = self._networks.network(thermal)
-        stacked = resize_longer_side(stack_channels(image, thermal, network.channels, SegmentationError),
-                                     self.parameters.longer_side_px)
+        network = self._networks.select(thermal)
+        stacked = stack_channels(image, thermal, network.channels, SegmentationError)
+        resized = resize_longer_side(stacked, self.parameters.longer_side_px)
         height, width = image.shape[:2]
-        return Segmentation(network(stacked, (width, height)), self.class_names)
+        return Segmentation(network(resized, (width, height)), self.class_names)

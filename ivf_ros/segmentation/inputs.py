@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be segmented."""
+"""Checks of the input images of the segmentation stage."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ import numpy as np
 
 
 class SegmentationError(ValueError):
-    """Images that cannot be segmented, or a segmenter that is not there."""
+    """Images cannot be segmented, or a segmenter is not available."""
 
 
 def check_images(image: np.ndarray, thermal: np.ndarray | None) -> None:
     """
-    Refuse what is no image ``(H, W, 3)`` or ``(H, W)`` uint8 with thermal, if any, on its grid.
+    Check shape and dtype of an image, and of thermal on the same grid.
+
+    Parameters
+    ----------
+    image:
+        ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
+    thermal:
+        ``(H, W)`` uint8, uint16, float32 or float64, or None.
 
     Raises
     ------
     SegmentationError
-        The message says what was got and what is allowed.
+        A shape or dtype is wrong.
 
     """
     images.check_8bit(image, 'image', SegmentationError)

@@ -16,16 +16,16 @@ import numpy as np
 
 class Segmenter(Protocol):
     """
-    A method: labels the pixels of one image and remembers nothing.
+    A segmentation method; it keeps no state from one image to the next.
 
-    ``parameters`` are those of the method; they may be replaced between two images.
+    ``parameters`` are those of the method. They may be replaced between two images.
     """
 
     parameters: Any
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Return the names of the labels; 0 is the background."""
+        """Return the names of the labels; label 0 is the background."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Segmenter(Protocol):
         image:
             ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
         thermal:
-            ``(H, W)`` uint8 on the same grid, where ``image`` is RGB and not fused.
+            ``(H, W)`` uint8 on the same grid; only if ``image`` is RGB, not a fused image.
 
         Returns
         -------
@@ -52,20 +52,20 @@ class Segmenter(Protocol):
         Raises
         ------
         SegmentationError
-            Shapes or types are not these, or the method needs thermal and there is none.
+            A shape or dtype is wrong, or the method needs thermal and it is None.
 
         """
         ...
 
 
 def methods() -> tuple[str, ...]:
-    """Return the names that ``create`` takes; 'default' stands for the best one there is."""
+    """Return the names that ``create`` accepts; 'default' is the best method."""
     return METHODS
 
 
 def create(method: str = 'default', **parameters: Any) -> Segmenter:
     """
-    Make a segmenter; ``parameters`` are those of ``SegmentationParameters`` by dotted name.
+    Create a segmenter; ``parameters`` are those of ``SegmentationParameters`` by dotted name.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def create(method: str = 'default', **parameters: Any) -> Segmenter:
 
 
 def create_from(parameters: SegmentationParameters) -> Segmenter:
-    """Make the segmenter that the parameters choose; see ``create``."""
+    """Create the segmenter of the given parameters; see ``create``."""
     if parameters.method == 'thermal_saliency':
         return ThermalSaliency(parameters.thermal_saliency)
     return BilateralSegmenter(parameters.bilateral, parameters.network)

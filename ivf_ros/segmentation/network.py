@@ -3,26 +3,29 @@
 """
 A small network that labels the pixels of a fused image, or of RGB and thermal together.
 
-Two branches, in the spirit of the bilateral attention decoder (Peng et al., "Bilateral attention
+It has two branches, following the bilateral attention decoder (Peng et al., "Bilateral attention
 decoder: a lightweight decoder for real-time semantic segmentation", Neural Networks 137, 2021)
-that SeAFusion trains with: one keeps the detail at 1/4 of the size, the other goes down to 1/32
-and sees what a thing is. On the way back each join lets the two speak to each other: what the
-scene is says which channels of the detail count, and the detail says where the context counts.
+that SeAFusion trains with. The detail branch keeps the features at 1/4 of the size. The context
+branch goes down to 1/32, where the features describe whole objects. The decoder joins the two with
+attention in both directions: the context weights the channels of the detail, and the detail
+weights the pixels of the context.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from ivf_ros.nn.blocks import ConvBnRelu, upsample2x
 from ivf_ros.nn.encoder import Encoder, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
 import torch
 from torch import nn, Tensor
 
-_DETAIL_CHANNELS, _CONTEXT_CHANNELS = 32, 64  # channels at 1/4 and 1/8 of the size, on the way back
+_DETAIL_CHANNELS, _CONTEXT_CHANNELS = 32, 64  # of the decoder at 1/4 and 1/8 of the size
 
 
 class SegmentationNetwork(Encoder):
     """
-    Make logits of the classes of ``(B, channels, H, W)`` from 0 to 1; sides: multiples of 32.
+    Segment images ``(B, channels, H, W)`` from 0 to 1; H and W are multiples of 32.
 
     The channels are BGR, or BGR and thermal.
 
@@ -31,15 +34,18 @@ class SegmentationNetwork(Encoder):
     logits
         ``(B, classes, H / 4, W / 4)``.
     auxiliary
-        ``(B, classes, H / 8, W / 8)``; they help the context to learn.
+        ``(B, classes, H / 8, W / 8)``, for an auxiliary loss on the context in training.
 
     """
+
+    RENAMED_LAYERS: ClassVar = {
+        'which': 'channel_gate', 'where': 'spatial_gate', 'narrowed': 'reduce', 'joined': 'fuse'}
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__(channels)
         self.detail = ConvBnRelu(self.quarter_channels, _DETAIL_CHANNELS)
-        # Two cameras side by side are wider than the context that they are joined with.
-        self.narrowed = nn.Identity() if self.eighth_channels == _CONTEXT_CHANNELS \
+        # The features of two cameras have more channels than the context that they join.
+        self.reduce = nn.Identity() if self.eighth_channels == _CONTEXT_CHANNELS \
             else ConvBnRelu(self.eighth_channels, _CONTEXT_CHANNELS, kernel_size=1)
         self.join_sixteenth = BilateralAttention(THIRTYSECOND_CHANNELS, SIXTEENTH_CHANNELS)
         self.join_eighth = BilateralAttention(SIXTEENTH_CHANNELS, _CONTEXT_CHANNELS)
@@ -52,25 +58,26 @@ class SegmentationNetwork(Encoder):
         return self.head(quarter), self.auxiliary(eighth)
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the joined features at 1/4 and at 1/8 of the size."""
-        pyramid = self.way_down(image)
+        """Return the features of the decoder at 1/4 and at 1/8 of the size."""
+        pyramid = self.encode(image)
         context = self.join_sixteenth(pyramid.thirtysecond, pyramid.sixteenth)
-        context = self.join_eighth(context, self.narrowed(pyramid.eighth))
+        context = self.join_eighth(context, self.reduce(pyramid.eighth))
         return self.join_quarter(context, self.detail(pyramid.quarter)), context
 
 
 class BilateralAttention(nn.Module):
-    """Join context with detail of twice its size: each weighs the other."""
+    """Join context with detail of twice its size; each is weighted by attention from the other."""
 
     def __init__(self, context_channels: int, detail_channels: int) -> None:
         super().__init__()
-        self.narrowed = nn.Conv2d(context_channels, detail_channels, 1)
-        self.which = nn.Conv2d(detail_channels, detail_channels, 1)  # channels of the detail
-        self.where = nn.Conv2d(detail_channels, 1, 1)  # pixels of the context
-        self.joined = ConvBnRelu(detail_channels, detail_channels)
+        self.reduce = nn.Conv2d(context_channels, detail_channels, 1)
+        self.channel_gate = nn.Conv2d(detail_channels, detail_channels, 1)  # from the context
+        self.spatial_gate = nn.Conv2d(detail_channels, 1, 1)  # from the detail
+        self.fuse = ConvBnRelu(detail_channels, detail_channels)
 
     def forward(self, context: Tensor, detail: Tensor) -> Tensor:
-        context = self.narrowed(context)
-        which = torch.sigmoid(self.which(context.mean((2, 3), keepdim=True)))
-        where = torch.sigmoid(self.where(detail))
-        return self.joined(torch.addcmul(detail * which, upsample2x(context), where))
+        context = self.reduce(context)
+        channel_weights = torch.sigmoid(self.channel_gate(context.mean((2, 3), keepdim=True)))
+        pixel_weights = torch.sigmoid(self.spatial_gate(detail))
+        return self.fuse(torch.addcmul(detail * channel_weights, upsample2x(context),
+                                       pixel_weights))

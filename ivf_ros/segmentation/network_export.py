@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The trained segmenter as an ONNX file."""
+"""Export of the trained segmenter to ONNX."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import torch.nn.functional as F
 
 
 def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
-    """Write a segmenter from ``images`` to ``(1, H, W)`` labels; see ``nn.export.export``."""
+    """Write a segmenter as an ONNX model with the output ``labels``, ``(1, H, W)`` int64."""
     nn_export.export(weights, path, size,
                      make_network=partial(SegmentationNetwork, len(MFNET_CLASSES)),
-                     wrap_for_export=_Labels, output='labels', class_names=MFNET_CLASSES)
+                     wrap_for_export=_LabelsOutput, output_name='labels',
+                     class_names=MFNET_CLASSES)
 
 
-class _Labels(nn.Module):
+class _LabelsOutput(nn.Module):
     """The most likely class of each pixel, int64."""
 
     def __init__(self, network: SegmentationNetwork) -> None:

@@ -18,11 +18,11 @@ DEFAULT_METHOD = 'bilateral'
 
 @dataclass(frozen=True)
 class SegmentationParameters:
-    """What tells the classes apart."""
+    """The segmentation method and its parameters."""
 
     method: str = parameter(
-        'default', "The segmenter; 'default' is the best one there is, now "
-        f"'{DEFAULT_METHOD}'.", choices=METHODS, live=False)
+        'default', f"The segmenter; 'default' is the best one, currently '{DEFAULT_METHOD}'.",
+        choices=METHODS, live=False)
     network: NetworkParameters = group(NetworkParameters)
     bilateral: BilateralParameters = group(BilateralParameters)
     thermal_saliency: ThermalSaliencyParameters = group(ThermalSaliencyParameters)
@@ -32,12 +32,12 @@ class SegmentationParameters:
 
     @property
     def of_method(self) -> Any:
-        """The parameters of the method."""
+        """The parameters of the selected method."""
         return getattr(self, DEFAULT_METHOD if self.method == 'default' else self.method)
 
 
 @dataclass(frozen=True)
 class SegmentationStageParameters:
-    """How images are segmented."""
+    """Parameters of the segmentation stage."""
 
     segmentation: SegmentationParameters = group(SegmentationParameters)

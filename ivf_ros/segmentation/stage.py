@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the segmentation node drives: inputs of one moment in, labels out."""
+"""The segmentation stage: images of one moment in, labels out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from ivf_ros.types import Segmentation
 
 class SegmentationStage:
     """
-    Labels pixels; nothing is remembered from one image to the next.
+    Labels the pixels of images; it keeps no state from one image to the next.
+
+    Attributes
+    ----------
+    method:
+        The segmenter in use.
 
     Raises
     ------
@@ -27,15 +32,33 @@ class SegmentationStage:
         self.method = create_from(parameters.segmentation)
 
     def step(self, inputs: PerceptionInputs) -> Segmentation:
-        """Label the pixels of one moment; raise SegmentationError for a wrong shape or type."""
+        """
+        Label the pixels of the images of one moment.
+
+        Raises
+        ------
+        SegmentationError
+            A shape or dtype is wrong.
+
+        """
         return self.method.segment(*inputs.images())
 
     def prepare(self, requested: SegmentationStageParameters) -> Segmenter:
-        """Build what these parameters ask for, beside what is in use; raise as ``create``."""
-        before, wanted = self._parameters.segmentation, requested.segmentation
-        if (wanted.method, wanted.network) == (before.method, before.network):
+        """
+        Return a segmenter for these parameters, without using it yet.
+
+        It is the present one where method, weights and precision stay the same.
+
+        Raises
+        ------
+        SegmentationError, WeightsError
+            See ``segmentation.create``.
+
+        """
+        before, after = self._parameters.segmentation, requested.segmentation
+        if (after.method, after.network) == (before.method, before.network):
             return self.method
-        return create_from(wanted)
+        return create_from(after)
 
     def apply(self, parameters: SegmentationStageParameters, prepared: Segmenter) -> None:
         """Use these parameters from the next image on."""

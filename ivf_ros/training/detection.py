@@ -1,17 +1,18 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Trains the detector.
+Training of the detector.
 
     ivf train detection --data DIR --out runs/detection [--set given=fast]
 
-Which cells are to find an object is decided anew at each step by what the network says already
-(task-aligned assignment, Feng et al., "TOOD", ICCV 2021): the cells in its box with the highest
+The cells that must detect an object are assigned anew at each step, from the current output of the
+network (task-aligned assignment, Feng et al., "TOOD", ICCV 2021). They are the cells in the box of
+the object with the highest
 
     t = score^0.5 IoU^6
 
-The score that is asked of them is the IoU that they reach, so that a high score means a box that
-fits. Boxes are machine-made on real pairs and exact on simulated ones.
+The target of their score is the IoU that they reach, so that a high score means an accurate box.
+Boxes are machine-made on real pairs and exact on simulated ones.
 """
 
 from __future__ import annotations
@@ -28,100 +29,89 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-_TOP_K = 10  # cells an object
+_TOP_K = 10  # cells per object
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
 _BOX_WEIGHT = 2.5
 
 
 def train(sampler: WindowSampler, out: Path, settings: DetectionTraining, overfit: bool = False
           ) -> DetectionNetwork:
-    """
-    Train, or go on training where ``out`` holds a checkpoint of the same settings.
-
-    Parameters
-    ----------
-    store:
-        To draw windows from.
-    out:
-        Folder for checkpoint and log.
-    settings:
-        How.
-    overfit:
-        See the same batch again and again: the loss must fall far.
-
-    """
+    """Train the detector; see ``training.loop``. ``sampler`` draws the windows."""
     torch.manual_seed(settings.seed)
     network = DetectionNetwork(len(CLASS_NAMES), sampler.images.shape[1])
     if settings.start_from:
         load(network, Path(settings.start_from)).train()
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return loop.run(network, lambda batch: losses(network, batch),
-                    lambda random, _step: sampler.batch(random, settings.batch, settings.side_px),
+    return loop.run(network, lambda batch: compute_losses(network, batch),
+                    lambda random, _step: sampler.draw_batch(random, settings.batch,
+                                                             settings.side_px),
                     out, settings, overfit)
 
 
-def losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
-    """Return the loss of detection, and its parts."""
+def compute_losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
+    """Return the loss of detection, and its parts for the log."""
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits, boxes_px = network(batch.images)
     side_px = batch.images.shape[-1]
     centres_px = torch.cat([cell_centres_px(torch.Size([side_px // stride_px] * 2), stride_px,
                                             logits.device) for stride_px in STRIDES_PX])
-    target_scores, target_index, ignored = assign_targets(logits.detach(), boxes_px.detach(), centres_px, batch)
+    target_scores, target_index, is_ignored = assign_targets(
+        logits.detach(), boxes_px.detach(), centres_px, batch)
     n_positive = target_scores.sum().clamp_min(1.0)
-    what = F.binary_cross_entropy_with_logits(logits, target_scores, reduction='none')
-    what = (what * ~ignored[..., None]).sum() / n_positive
+    class_loss = F.binary_cross_entropy_with_logits(logits, target_scores, reduction='none')
+    class_loss = (class_loss * ~is_ignored[..., None]).sum() / n_positive
     weight = target_scores.sum(-1)
     target_boxes_px = batch.boxes_px.gather(1, target_index[..., None].expand(-1, -1, 4))
     overlap = generalized_iou(boxes_px, target_boxes_px)
-    where = ((1 - overlap) * weight).sum() / n_positive
-    logged = {'what': what, 'where': where, 'iou': 1 - where.detach()}
-    return what + _BOX_WEIGHT * where, logged
+    box_loss = ((1 - overlap) * weight).sum() / n_positive
+    logged = {'what': class_loss, 'where': box_loss, 'iou': 1 - box_loss.detach()}
+    return class_loss + _BOX_WEIGHT * box_loss, logged
 
 
 @torch.no_grad()
 def assign_targets(logits: Tensor, boxes_px: Tensor, centres_px: Tensor, batch: Batch
                    ) -> tuple[Tensor, Tensor, Tensor]:
     """
-    Decide which cells are to find which object.
+    Assign objects to cells.
 
     Returns
     -------
-    asked
-        ``(B, cells, classes)`` the score that is target_scores of each cell.
+    target_scores
+        ``(B, cells, classes)`` target of the score of each cell.
     target_index
-        ``(B, cells)`` place of the object among the boxes of its image.
-    ignored
-        ``(B, cells)`` bool, cells of which nothing is asked.
+        ``(B, cells)`` index of the object among the boxes of its image.
+    is_ignored
+        ``(B, cells)`` bool, cells without a target.
 
     """
     true_px, classes = batch.boxes_px, batch.classes
     ious = iou(true_px[:, :, None], boxes_px[:, None])  # (B, M, cells)
     index = classes.clamp_min(0)[..., None].expand(-1, -1, logits.shape[1])
     score = torch.sigmoid(logits).mT.gather(1, index)
-    inside = _inside(centres_px, true_px)
+    inside = _cells_inside(centres_px, true_px)
     metric = score ** _SCORE_POWER * ious ** _IOU_POWER * inside + 1e-12 * inside
     metric = metric * (classes >= 0)[..., None]
-    least = metric.topk(min(_TOP_K, metric.shape[2]), 2).values[..., -1:].clamp_min(1e-20)
-    chosen = metric * (metric >= least)
-    best, target_index = chosen.max(1)
-    own = F.one_hot(target_index, chosen.shape[1]).mT.bool() & (best > 0)[:, None]  # one owner a cell
-    chosen = chosen * own
-    top = chosen.amax(2, keepdim=True)
-    highest_iou = (ious * own).amax(2, keepdim=True)
-    soft_scores = (chosen / top.clamp_min(1e-20) * highest_iou).amax(1)  # (B, cells)
+    threshold = metric.topk(min(_TOP_K, metric.shape[2]), 2).values[..., -1:].clamp_min(1e-20)
+    selected = metric * (metric >= threshold)
+    best, target_index = selected.max(1)
+    is_target = F.one_hot(target_index, selected.shape[1]).mT.bool() & (best > 0)[:, None]
+    selected = selected * is_target  # at most one object per cell
+    top = selected.amax(2, keepdim=True)
+    highest_iou = (ious * is_target).amax(2, keepdim=True)
+    soft_scores = (selected / top.clamp_min(1e-20) * highest_iou).amax(1)  # (B, cells)
     class_ids = classes.clamp_min(0).gather(1, target_index)
     target_scores = F.one_hot(class_ids, logits.shape[2]) * soft_scores[..., None]
-    near = _inside(centres_px, true_px) & (classes == IGNORED_CLASS)[..., None]
-    return target_scores, target_index, near.any(1) & (best == 0)
+    in_ignored = _cells_inside(centres_px, true_px) & (classes == IGNORED_CLASS)[..., None]
+    return target_scores, target_index, in_ignored.any(1) & (best == 0)
 
 
-def _inside(centres_px: Tensor, boxes_px: Tensor) -> Tensor:
-    """Tell which cells ``(B, M, cells)`` lie in a box; a small one is as wide as a cell."""
-    middle = (boxes_px[..., :2] + boxes_px[..., 2:])[:, :, None] / 2
-    half = ((boxes_px[..., 2:] - boxes_px[..., :2])[:, :, None] / 2).clamp_min(STRIDES_PX[0] / 2)
-    return ((centres_px - middle).abs() < half).all(-1)
+def _cells_inside(centres_px: Tensor, boxes_px: Tensor) -> Tensor:
+    """Return which cells ``(B, M, cells)`` lie in a box; small boxes are enlarged to one cell."""
+    box_centres_px = (boxes_px[..., :2] + boxes_px[..., 2:])[:, :, None] / 2
+    half_px = ((boxes_px[..., 2:] - boxes_px[..., :2])[:, :, None] / 2).clamp_min(
+        STRIDES_PX[0] / 2)
+    return ((centres_px - box_centres_px).abs() < half_px).all(-1)
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -131,7 +121,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Return IoU less the share of the hull that is in neither (Rezatofighi et al. 2019)."""
+    """Return IoU minus the fraction of the hull outside both boxes (Rezatofighi et al. 2019)."""
     intersection, union, hull = _areas(a, b)
     return intersection / union.clamp_min(1e-6) - (hull - union) / hull.clamp_min(1e-6)
 

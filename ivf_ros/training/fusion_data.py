@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training examples for fusion: windows of aligned pairs, with machine-made labels if any."""
+"""Training data for fusion: windows of aligned pairs, with machine-made labels if available."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from torch import Tensor
 
 SIDE_PX = 128  # of an example
 NOT_LABELLED = 255
-# Data sets by which fusion is measured as a whole; nothing of them is ever learned.
+# Data sets that are used only for evaluation, never for training.
 EVALUATED_ONLY = ('tno', 'vifb', 'm3svd')
-_MOST_WIDTH_PX = 640
-_MIN_PAIRS_OF_RIG = 30  # pairs of one size, from which on what they are off by in common is known
-_MOST_SHRINK = 1.6
+_MAX_WIDTH_PX = 640
+_MIN_PAIRS_OF_RIG = 30  # pairs of one size that are enough to estimate their common displacement
+_MAX_SHRINK = 1.6
 
 
 @dataclass(frozen=True, eq=False)
 class FusionScene:
     """
-    An aligned pair to make examples of.
+    An aligned pair, the source of examples.
 
     Attributes
     ----------
     name, dataset:
-        Where it is from.
+        Name of the sample and of its data set.
     thermal:
         ``(H, W)`` uint8.
     rgb:
         ``(H, W, 3)`` uint8 BGR.
     labels:
-        ``(H, W)`` uint8 classes that a machine drew, 255 where unsure; None where nobody did.
+        ``(H, W)`` uint8 machine-made classes, 255 where unsure; None if there are none.
 
     """
 
@@ -64,7 +64,7 @@ class FusionExample:
     thermal, rgb:
         ``(1, H, W)`` and ``(3, H, W)`` float32 from 0 to 1, rgb as BGR.
     labels:
-        ``(H, W)`` int64, 255 where there are none.
+        ``(H, W)`` int64, 255 where the class is unknown.
 
     """
 
@@ -75,10 +75,10 @@ class FusionExample:
 
 def fusion_scenes(folder: Path) -> list[FusionScene]:
     """
-    Return the scenes to learn fusion from, of the aligned data sets below a folder.
+    Return the training scenes of the aligned data sets below a folder.
 
-    What a data set holds back is left out, and so are the data sets in ``EVALUATED_ONLY``. What
-    the pairs of one rig are off by in common is taken out.
+    Held-out samples and the data sets in ``EVALUATED_ONLY`` are left out. The common displacement
+    of the pairs of one rig is removed.
 
     Raises
     ------
@@ -90,19 +90,20 @@ def fusion_scenes(folder: Path) -> list[FusionScene]:
     for dataset in find_datasets(folder, machine_labels=True):
         if dataset.name.startswith(EVALUATED_ONLY):
             continue
-        scenes += _realigned([scene_of(sample) for sample in dataset.for_training
-                              if sample.aligned])
+        scenes += _remove_common_displacement([make_scene(sample)
+                                               for sample in dataset.for_training
+                                               if sample.aligned])
     scenes = [scene for scene in scenes if min(scene.thermal.shape) >= SIDE_PX]
     if not scenes:
-        raise SourceError(f'{folder}: no aligned pairs to learn fusion from')
+        raise SourceError(f'{folder}: no aligned pairs for the training of fusion')
     return scenes
 
 
-def scene_of(sample: Sample) -> FusionScene:
-    """Return an aligned sample as a scene; raise SourceError where it cannot be read."""
+def make_scene(sample: Sample) -> FusionScene:
+    """Return an aligned sample as a scene; raise SourceError if it cannot be read."""
     pair = read_aligned(sample)
     labels = None if sample.segmentation is None else sample.segmentation.read().labels
-    width = min(pair.rgb.shape[1], _MOST_WIDTH_PX)
+    width = min(pair.rgb.shape[1], _MAX_WIDTH_PX)
     size = width, round(width * pair.rgb.shape[0] / pair.rgb.shape[1])
     thermal, rgb = (cv2.resize(image, size, interpolation=cv2.INTER_AREA
                                if image.shape[1] > width else cv2.INTER_CUBIC)
@@ -112,8 +113,8 @@ def scene_of(sample: Sample) -> FusionScene:
     return FusionScene(sample.name, sample.dataset, thermal, rgb, labels)
 
 
-def _realigned(scenes: list[FusionScene]) -> list[FusionScene]:
-    """Return the scenes of a rig without what they are off by in common."""
+def _remove_common_displacement(scenes: list[FusionScene]) -> list[FusionScene]:
+    """Return the scenes of a rig without the displacement that all its pairs have in common."""
     if len(scenes) < _MIN_PAIRS_OF_RIG or len({scene.thermal.shape for scene in scenes}) > 1:
         return scenes
     common_px = common_displacement_px(
@@ -125,25 +126,26 @@ def _realigned(scenes: list[FusionScene]) -> list[FusionScene]:
 def draw_window(scene: FusionScene, random: np.random.Generator, side_px: int
                 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """
-    Draw a square window of a scene, at its own size or a little shrunk, perhaps mirrored.
+    Draw a square window of a scene, at full size or slightly shrunk, possibly mirrored.
 
-    Returns what cuts it out of an image on the grid of the scene, by an interpolation of OpenCV.
+    Returns a function that crops the window from an image on the grid of the scene, with the given
+    interpolation of OpenCV.
     """
     height, width = scene.thermal.shape
-    side = int(min(side_px * random.uniform(1.0, _MOST_SHRINK), height, width))
+    side = int(min(side_px * random.uniform(1.0, _MAX_SHRINK), height, width))
     top, left = random.integers(height - side + 1), random.integers(width - side + 1)
     mirror = random.random() < 0.5
 
     def crop(image: np.ndarray, interpolation: int) -> np.ndarray:
-        cut = cv2.resize(image[top:top + side, left:left + side], (side_px, side_px),
-                         interpolation=interpolation)
-        return cut[:, ::-1] if mirror else cut
+        window = cv2.resize(image[top:top + side, left:left + side], (side_px, side_px),
+                            interpolation=interpolation)
+        return window[:, ::-1] if mirror else window
 
     return crop
 
 
-def example(scene: FusionScene, random: np.random.Generator, _step: int = 0,
-            side_px: int = SIDE_PX) -> FusionExample:
+def draw_example(scene: FusionScene, random: np.random.Generator, _step: int = 0,
+                 side_px: int = SIDE_PX) -> FusionExample:
     """Draw a window of a scene with its labels."""
     crop = draw_window(scene, random, side_px)
     labels = np.full((side_px, side_px), NOT_LABELLED, np.int64) if scene.labels is None \
@@ -153,9 +155,9 @@ def example(scene: FusionScene, random: np.random.Generator, _step: int = 0,
     return FusionExample(thermal[None], rgb.transpose(2, 0, 1), labels)
 
 
-def as_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
+def to_tensors(batch: Sequence[Any]) -> tuple[Tensor, ...]:
     """Return each field of a batch of examples as a tensor, batch first."""
-    return tuple(torch.from_numpy(np.stack([getattr(one, field.name) for one in batch]))
+    return tuple(torch.from_numpy(np.stack([getattr(example, field.name) for example in batch]))
                  for field in fields(batch[0]))
 
 
@@ -166,5 +168,5 @@ def to_luma(bgr: Tensor) -> Tensor:
 
 
 def replace_luma(bgr: Tensor, luma: Tensor) -> Tensor:
-    """Return a colour image with another luma and the same chroma, cut to 0 to 1."""
+    """Return a colour image with another luma and the same chroma, clipped to 0..1."""
     return (bgr + luma - to_luma(bgr)).clamp(0, 1)

@@ -1,6 +1,20 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop that all networks are trained by."""
+"""
+The training loop of all networks.
+
+Each training module has a function ``train(scenes, out, settings, overfit=False)`` that returns
+the trained network. Its contract is:
+
+- ``scenes`` are the training data. Examples are drawn at random; each data set has a probability
+  in proportion to the square root of its number of scenes.
+- ``out`` is a folder. It receives ``checkpoint.pt`` and ``log.jsonl``, which has one line every 20
+  steps. If it holds a checkpoint of the same settings, the training continues from there.
+- ``settings`` are the settings of the training, see ``training.settings``.
+- ``overfit`` trains on a single batch, as a test: the loss must fall far.
+- It raises ``CheckpointError`` if the checkpoint has other settings, and ``FloatingPointError`` if
+  a gradient is not finite.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +32,23 @@ import torch
 from torch import nn, Tensor
 
 Network = TypeVar('Network', bound=nn.Module)
-Losses = tuple[Tensor, dict[str, Tensor]]  # what is minimised, and what the log tells
+Losses = tuple[Tensor, dict[str, Tensor]]  # minimised loss, and values for the log by name
 
 _LOG_EVERY = 20
-# They say how fast a training runs, not what it trains.
-_MAY_CHANGE = ('threads', 'device', 'save_every')
+# A resumed training may change these settings: they affect its speed, not what it learns.
+_RESUMABLE_CHANGES = ('threads', 'device', 'save_every')
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that does not belong to the training that is to go on."""
+    """The checkpoint does not belong to the training that is to be continued."""
 
 
 class HasDataset(Protocol):
-    """What examples are made of: it knows which data set it is from."""
+    """Training data with the name of their data set."""
 
     @property
     def dataset(self) -> str:
-        """Its name."""
+        """Return the name of the data set."""
 
 
 Scene = TypeVar('Scene', bound=HasDataset)
@@ -46,7 +60,7 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
         draw_batch: Callable[[np.random.Generator, int], Batch], out: Path, settings: LoopSettings,
         overfit: bool = False) -> Network:
     """
-    Train a network, or go on training it where ``out`` holds a checkpoint.
+    Train a network, or continue if ``out`` holds a checkpoint.
 
     The checkpoint holds the settings; only ``threads``, ``device`` and ``save_every`` may change.
 
@@ -55,16 +69,12 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
     network:
         In its initial state.
     compute_losses:
-        Makes of a batch the loss that is minimised, and numbers for the log.
+        Returns the minimised loss of a batch, and values for the log.
     draw_batch:
-        Draws the batch of a step; see ``make_batch_sampler``. Which one a step sees depends on the seed and
-        the step alone.
-    out:
-        Folder for ``checkpoint.pt`` and ``log.jsonl``, one line every 20 steps.
-    settings:
-        How.
-    overfit:
-        See the same batch again and again: the loss must fall far.
+        Draws the batch of a step; see ``make_batch_sampler``. The batch depends only on the seed
+        and the step.
+    out, settings, overfit:
+        See the module.
 
     Raises
     ------
@@ -79,13 +89,13 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
                                   weight_decay=settings.weight_decay)
-    recorded = _recorded(settings, overfit)
-    done = _resume(out / 'checkpoint.pt', network, optimizer, recorded)
+    record = _make_record(settings, overfit)
+    first_step = _resume(out / 'checkpoint.pt', network, optimizer, record)
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
-    for step in range(done, settings.steps):
-        torch.manual_seed(settings.seed * 1_000_003 + step)  # so that a resumed run is the same
+    for step in range(first_step, settings.steps):
+        torch.manual_seed(settings.seed * 1_000_003 + step)  # makes a resumed run reproducible
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step, settings)
         random = np.random.default_rng([settings.seed, 0 if overfit else step])
@@ -100,18 +110,18 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
         for name, value in logged.items():
             sums[name] = sums.get(name, 0.0) + value.item() / _LOG_EVERY
         if (step + 1) % _LOG_EVERY == 0:
-            record = {'step': step + 1, **{name: round(value, 4) for name, value in sums.items()},
-                      's': round(time.monotonic() - start_s, 1)}
+            entry = {'step': step + 1, **{name: round(value, 4) for name, value in sums.items()},
+                     's': round(time.monotonic() - start_s, 1)}
             with (out / 'log.jsonl').open('a') as log:
-                log.write(json.dumps(record) + '\n')
+                log.write(json.dumps(entry) + '\n')
             sums = {}
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            _save(out / 'checkpoint.pt', network, optimizer, step + 1, recorded)
+            _save(out / 'checkpoint.pt', network, optimizer, step + 1, record)
     return network
 
 
 def learning_rate(step: int, settings: LoopSettings) -> float:
-    """Return a linear rise over ``warmup`` steps, then a cosine down to zero."""
+    """Return the learning rate: a linear rise over ``warmup`` steps, then a cosine to zero."""
     rise = min(1.0, (step + 1) / settings.warmup)
     return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
@@ -120,62 +130,63 @@ def make_batch_sampler(draw_example: Callable[[Scene, np.random.Generator, int],
                        scenes: Sequence[Scene], size: int
                        ) -> Callable[[np.random.Generator, int], list[Example]]:
     """
-    Return what draws batches of examples.
+    Return a function that draws the batch of a step.
 
     Parameters
     ----------
-    example_of:
+    draw_example:
         Draws an example of a scene at a step.
     scenes:
-        To draw from, in proportion to the square root of how many a data set has.
+        Scenes to draw from; the probability of a data set is in proportion to the square root of
+        its number of scenes.
     size:
-        Examples a batch.
+        Number of examples of a batch.
 
     """
-    share = sampling_probabilities([scene.dataset for scene in scenes])
+    probabilities = sampling_probabilities([scene.dataset for scene in scenes])
 
     def draw_batch(random: np.random.Generator, step: int) -> list[Example]:
-        chosen = random.choice(len(scenes), size, p=share)
-        return [draw_example(scenes[index], random, step) for index in chosen]
+        indices = random.choice(len(scenes), size, p=probabilities)
+        return [draw_example(scenes[index], random, step) for index in indices]
 
     return draw_batch
 
 
 def sampling_probabilities(datasets: Sequence[str]) -> np.ndarray:
-    """Return how likely each scene is, so that a large data set does not drown a small one."""
-    share = np.array([datasets.count(name) ** -0.5 for name in datasets])
-    return share / share.sum()
+    """Return the probability of each scene, which balances large and small data sets."""
+    probabilities = np.array([datasets.count(name) ** -0.5 for name in datasets])
+    return probabilities / probabilities.sum()
 
 
-def _recorded(settings: LoopSettings, overfit: bool) -> dict[str, Any]:
-    """Return what a checkpoint says of the training that it belongs to."""
+def _make_record(settings: LoopSettings, overfit: bool) -> dict[str, Any]:
+    """Return the description of the training that a checkpoint stores."""
     return {'training': type(settings).__name__, 'overfit': overfit, **flatten(settings)}
 
 
 def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
-            recorded: dict[str, Any]) -> int:
-    """Read a checkpoint, if there is one, and return the number of steps that are done."""
+            record: dict[str, Any]) -> int:
+    """Load the checkpoint, if there is one, and return the number of completed steps."""
     if not path.is_file():
         return 0
     state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
     if 'settings' not in state:
-        raise CheckpointError(f'{path} does not say with which settings it was trained; give '
+        raise CheckpointError(f'{path} does not say with which settings it was trained; use '
                               'another --out')
-    before = state['settings']
-    changed = [f'{name} was {before.get(name)!r}, is {recorded.get(name)!r}'
-               for name in dict.fromkeys((*before, *recorded))
-               if name not in _MAY_CHANGE and before.get(name) != recorded.get(name)]
+    stored = state['settings']
+    changed = [f'{name} was {stored.get(name)!r}, is {record.get(name)!r}'
+               for name in dict.fromkeys((*stored, *record))
+               if name not in _RESUMABLE_CHANGES and stored.get(name) != record.get(name)]
     if changed:
         raise CheckpointError(f'{path} was trained with other settings: {"; ".join(changed)}; '
-                              'repeat these, or give another --out')
+                              'use the same settings, or another --out')
     network.load_state_dict(state['network'])
     optimizer.load_state_dict(state['optimizer'])
     return int(state['step'])
 
 
 def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int,
-          recorded: dict[str, Any]) -> None:
+          record: dict[str, Any]) -> None:
     temporary = path.with_suffix('.part')
     torch.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
-                'step': step, 'settings': recorded}, temporary)
+                'step': step, 'settings': record}, temporary)
     temporary.replace(path)

@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Training examples for segmentation and detection: windows of what the network will be given.
+Training data for segmentation and detection: labelled scenes, and the inputs of the network.
 
-Real pairs bring machine-made boxes and masks, the simulator exact ones. What the network is given,
-RGB, thermal, both, or what a fusion method makes of them, is made once before training.
+Real pairs have machine-made boxes and masks, simulated pairs have exact ones. The input of the
+network (RGB, thermal, both, or a fused image) is computed once before the training.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from ivf_ros.training.fusion_data import EVALUATED_ONLY, NOT_LABELLED
 from ivf_ros.types import Detection
 import numpy as np
 
-CANVAS_PX = 640, 512  # width and height that images are brought to fit into
-_SIMULATED_SEED = 5000  # tests, demonstrations and other trainings use smaller ones
+CANVAS_PX = 640, 512  # width and height that images are resized to fit into
+_SIMULATED_SEED = 5000  # tests, demonstrations and other trainings use smaller seeds
 
 
 @dataclass(frozen=True, eq=False)
 class PerceptionScene:
     """
-    An aligned pair with what is in it.
+    An aligned pair with its labels.
 
     Attributes
     ----------
     name, dataset:
-        Where it is from.
+        Name of the sample and of its data set.
     thermal, rgb:
         ``(H, W)`` and ``(H, W, 3)`` BGR, uint8, no larger than ``CANVAS_PX``.
     coverage:
-        ``(H, W)`` bool, where thermal reaches.
+        ``(H, W)`` bool, the pixels that thermal covers.
     labels:
-        ``(H, W)`` uint8 of ``MFNET_CLASSES``, 255 where nobody knows.
+        ``(H, W)`` uint8 of ``MFNET_CLASSES``, 255 where the class is unknown.
     boxes:
-        By the names of ``detection.CLASS_NAMES``, or to be ignored.
+        With names of ``detection.CLASS_NAMES``, or of class ``IGNORED``.
     has_labels, has_boxes:
-        Whether it can teach segmentation, and detection.
+        Whether it can be used for segmentation, and for detection.
 
     """
 
@@ -68,10 +68,10 @@ class PerceptionScene:
 
 def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
     """
-    Return what to learn from: aligned pairs with machine-made labels, and simulated ones.
+    Return the training scenes: aligned pairs with machine-made labels, and simulated pairs.
 
-    Left out are what a data set holds back, what people labelled, whatever is of the same scene
-    as one of those, and the data sets that are only measured on.
+    Not used are the held-out samples of a data set, samples with human labels, all samples of the
+    same scene as one of these, and the data sets that are used only for evaluation.
 
     Raises
     ------
@@ -82,28 +82,29 @@ def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
     human_labelled = {(dataset.name, sample.name) for dataset in find_datasets(folder)
                       for sample in dataset.samples
                       if sample.detections is not None or sample.segmentation is not None}
-    scenes = [labelled_scene(sample) for dataset in find_datasets(folder, machine_labels=True)
+    scenes = [make_labelled_scene(sample) for dataset in find_datasets(folder, machine_labels=True)
               if not dataset.name.startswith(EVALUATED_ONLY)
               for sample in select_trainable(dataset, human_labelled)
               if sample.aligned and (sample.detections or sample.segmentation)]
     if not scenes:
-        raise SourceError(f'{folder}: no aligned pairs with boxes or labels to learn from')
-    return scenes + [simulated_scene(_SIMULATED_SEED + number) for number in range(simulated)]
+        raise SourceError(f'{folder}: no aligned pairs with machine-made boxes or labels for '
+                          'training')
+    return scenes + [make_simulated_scene(_SIMULATED_SEED + number) for number in range(simulated)]
 
 
 def select_trainable(dataset: Dataset, human_labelled: set[tuple[str, str]]) -> list[Sample]:
-    """Return the samples of a data set that share no scene with one that is measured on."""
-    measured = [*dataset.held_back, *(sample for sample in dataset.samples
-                                      if (dataset.name, sample.name) in human_labelled)]
-    names = {sample.name for sample in measured}
-    scenes = {sample.scene for sample in measured if sample.scene}
+    """Return the samples of a data set that share no scene with a sample used for evaluation."""
+    evaluated = [*dataset.held_back, *(sample for sample in dataset.samples
+                                       if (dataset.name, sample.name) in human_labelled)]
+    names = {sample.name for sample in evaluated}
+    scenes = {sample.scene for sample in evaluated if sample.scene}
     return [sample for sample in dataset.samples
             if sample.name not in names and sample.scene not in scenes]
 
 
-def labelled_scene(sample: Sample) -> PerceptionScene:
+def make_labelled_scene(sample: Sample) -> PerceptionScene:
     """
-    Return a sample with the labels it has, as large as the canvas takes it.
+    Return a sample with its labels, resized to fit into ``CANVAS_PX``.
 
     Raises
     ------
@@ -121,24 +122,24 @@ def labelled_scene(sample: Sample) -> PerceptionScene:
     boxes = () if sample.detections is None else sample.detections.read()
     return PerceptionScene(
         sample.name, sample.dataset, thermal, rgb, np.ones(thermal.shape, np.bool_),
-        _labels(sample, size),
-        map_class_names((_scaled(box, scale) for box in boxes), detection.CLASS_NAMES),
+        _read_labels(sample, size),
+        map_class_names((_scale_box(box, scale) for box in boxes), detection.CLASS_NAMES),
         sample.segmentation is not None, sample.detections is not None)
 
 
-def _scaled(box: Detection, scale: float) -> Detection:
+def _scale_box(box: Detection, scale: float) -> Detection:
     left, top, right, bottom = box.box_xyxy_px
     return replace(box, box_xyxy_px=(scale * left, scale * top, scale * right, scale * bottom))
 
 
-def _labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
+def _read_labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
     if sample.segmentation is None:
         return np.full(size[::-1], NOT_LABELLED, np.uint8)
     return cv2.resize(sample.segmentation.read().labels, size, interpolation=cv2.INTER_NEAREST)
 
 
-def simulated_scene(seed: int) -> PerceptionScene:
-    """Return a street that is made up, at one of six lights and weathers, with exact labels."""
+def make_simulated_scene(seed: int) -> PerceptionScene:
+    """Return a simulated street in one of six lights and weathers, with exact labels."""
     random = np.random.default_rng(seed)
     simulator = RigSimulator(SimulatorParameters(
         condition=CONDITIONS[seed % len(CONDITIONS)], seed=seed))
@@ -151,16 +152,18 @@ def simulated_scene(seed: int) -> PerceptionScene:
         map_class_names(truth.detections, detection.CLASS_NAMES), True, True)
 
 
-def make_views(scene: PerceptionScene, given: str, variants: int) -> list[np.ndarray]:
+def make_views(scene: PerceptionScene, modality: str, variants: int) -> list[np.ndarray]:
     """
-    Return what a network sees of a scene: as it is, then with less light, glare or smoke.
+    Return the inputs of a network for a scene: the original, then copies in bad light or smoke.
 
     Parameters
     ----------
-    given:
+    scene:
+        The scene.
+    modality:
         ``'rgb'``, ``'thermal'``, ``'rgb+thermal'`` or a fusion method.
     variants:
-        How many make_views.
+        Number of views.
 
     Returns
     -------
@@ -170,16 +173,17 @@ def make_views(scene: PerceptionScene, given: str, variants: int) -> list[np.nda
     """
     random = np.random.default_rng(sum(scene.name.encode()))
     changes = (augmentation.darken, augmentation.add_glare, augmentation.add_smoke)
-    changed = (_changed(scene.rgb, changes[random.integers(3)], int(random.integers(2 ** 31)))
-               for _ in range(variants - 1))
-    return [np.dstack(select_images(AlignedPair(scene.thermal, rgb, scene.coverage), given,
+    augmented = (_augment_channels(scene.rgb, changes[random.integers(3)],
+                                   int(random.integers(2 ** 31))) for _ in range(variants - 1))
+    return [np.dstack(select_images(AlignedPair(scene.thermal, rgb, scene.coverage), modality,
                                     fusion.create))
-            for rgb in (scene.rgb, *changed)]
+            for rgb in (scene.rgb, *augmented)]
 
 
-def _changed(rgb: np.ndarray, change: Callable[[np.ndarray, np.random.Generator], np.ndarray],
-             seed: int) -> np.ndarray:
-    """Change each channel alike."""
+def _augment_channels(rgb: np.ndarray,
+                      change: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+                      seed: int) -> np.ndarray:
+    """Apply the same augmentation to each channel."""
     channels = [change(rgb[..., k].astype(np.float32) / 255, np.random.default_rng(seed))
                 for k in range(3)]
     return np.clip(np.dstack(channels) * 255, 0, 255).astype(np.uint8)

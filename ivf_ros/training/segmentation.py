@@ -1,15 +1,15 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Trains the segmenter.
+Training of the segmenter.
 
     ivf train segmentation --data DIR --out runs/segmentation [--set given=fast]
 
-Labels are machine-made on real pairs, where only persons, cars and bikes are believed, and exact
-on simulated ones, from which alone the other classes are learned. The loss is a cross-entropy over
-all pixels, not the hardest ones as in SeAFusion, as machine-made labels are least sure there, and
-the overlap of each class, by half of the size of the image. A detector of the same input is a
-good start: the way down is that of its network.
+Labels are machine-made on real pairs, where only persons, cars and bikes are used, and exact on
+simulated ones, which alone teach the other classes. The loss is a cross-entropy over all pixels,
+and the overlap of each class, at half of the image size. The cross-entropy does not select the
+hardest pixels as in SeAFusion, because machine-made labels are least certain there. A detector of
+the same input is a good start: both networks have the same encoder.
 """
 
 from __future__ import annotations
@@ -35,36 +35,23 @@ _AUXILIARY_WEIGHT = 0.4
 
 def train(sampler: WindowSampler, out: Path, settings: SegmentationTraining, overfit: bool = False
           ) -> SegmentationNetwork:
-    """
-    Train, or go on training where ``out`` holds a checkpoint of the same settings.
-
-    Parameters
-    ----------
-    store:
-        To draw windows from.
-    out:
-        Folder for checkpoint and log.
-    settings:
-        How.
-    overfit:
-        See the same batch again and again: the loss must fall far.
-
-    """
+    """Train the segmenter; see ``training.loop``. ``sampler`` draws the windows."""
     torch.manual_seed(settings.seed)
     channels = sampler.images.shape[1]
     network = SegmentationNetwork(len(MFNET_CLASSES), channels)
     if settings.start_from:
-        start_from(network, channels, Path(settings.start_from))
+        copy_encoder(network, channels, Path(settings.start_from))
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return loop.run(network, lambda batch: losses(network, batch, settings.overlap),
-                    lambda random, _step: sampler.batch(random, settings.batch, settings.side_px),
+    return loop.run(network, lambda batch: compute_losses(network, batch, settings.overlap),
+                    lambda random, _step: sampler.draw_batch(random, settings.batch,
+                                                             settings.side_px),
                     out, settings, overfit)
 
 
-def start_from(network: SegmentationNetwork, channels: int, detector: Path) -> None:
+def copy_encoder(network: SegmentationNetwork, channels: int, detector: Path) -> None:
     """
-    Take over what a detector of the same input has learned to see, down to 1/32 of the size.
+    Copy the encoder of a detector of the same input, down to 1/32 of the size.
 
     Raises
     ------
@@ -77,13 +64,14 @@ def start_from(network: SegmentationNetwork, channels: int, detector: Path) -> N
         getattr(network, name).load_state_dict(getattr(trained, name).state_dict())
 
 
-def losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float) -> loop.Losses:
-    """Return the loss of segmentation, and its parts."""
+def compute_losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float
+                   ) -> loop.Losses:
+    """Return the loss of segmentation, and its parts for the log."""
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits, auxiliary = network(batch.images)
     labels = batch.labels[:, ::2, ::2]
-    logits, auxiliary = (F.interpolate(one.float(), labels.shape[1:], mode='bilinear')
-                         for one in (logits, auxiliary))
+    logits, auxiliary = (F.interpolate(output.float(), labels.shape[1:], mode='bilinear')
+                         for output in (logits, auxiliary))
     logged = {'entropy': cross_entropy(logits, labels),
               'auxiliary': cross_entropy(auxiliary, labels),
               'overlap': overlap_loss(logits, labels)}
@@ -92,21 +80,22 @@ def losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float) ->
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean over the pixels that somebody knows; 0 where nobody knows any."""
-    lost = F.cross_entropy(logits, labels, ignore_index=NOT_LABELLED, reduction='sum')
-    return lost / (labels != NOT_LABELLED).sum().clamp_min(1)
+    """Return the mean over the labelled pixels; 0 if there are none."""
+    loss = F.cross_entropy(logits, labels, ignore_index=NOT_LABELLED, reduction='sum')
+    return loss / (labels != NOT_LABELLED).sum().clamp_min(1)
 
 
 def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
-    Return 1 less the soft Dice coefficient, the mean over the classes that occur in the batch.
+    Return 1 minus the soft Dice coefficient, mean over the classes that occur in the batch.
 
-    It counts a class that is rare as much as one that is not, as mIoU does.
+    As in mIoU, rare and frequent classes have the same weight.
     """
-    known = (labels != NOT_LABELLED)[:, None]
-    shares = torch.softmax(logits, 1) * known
-    true = F.one_hot(torch.where(known[:, 0], labels, 0), logits.shape[1]).movedim(-1, 1) * known
-    shared, whole = (shares * true).sum((0, 2, 3)), (shares + true).sum((0, 2, 3))
-    there = true.sum((0, 2, 3)) > 0
-    lost = (1 - 2 * shared / whole.clamp_min(1.0)) * there
-    return lost.sum() / there.sum().clamp_min(1)
+    mask = (labels != NOT_LABELLED)[:, None]
+    predicted = torch.softmax(logits, 1) * mask
+    true = F.one_hot(torch.where(mask[:, 0], labels, 0), logits.shape[1]).movedim(-1, 1) * mask
+    intersection = (predicted * true).sum((0, 2, 3))
+    total = (predicted + true).sum((0, 2, 3))
+    occurs = true.sum((0, 2, 3)) > 0
+    losses = (1 - 2 * intersection / total.clamp_min(1.0)) * occurs
+    return losses.sum() / occurs.sum().clamp_min(1)

@@ -43,14 +43,14 @@ def test_register_finds_the_homography_and_writes_the_registered_image(pair, cap
     assert registered.shape == (480, 640) and registered.dtype == np.uint16
 
 
-def test_register_of_images_that_share_nothing_fails_and_says_why(pair, capsys, tmp_path):
+def test_register_of_unrelated_images_fails_with_a_reason(pair, capsys, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / 'noise.png'), noise)
     code, out, _ = run(capsys, 'register', tmp_path / 'noise.png', pair[1], '--json')
     assert code == 1 and json.loads(out)['reason']
 
 
-def test_fuse_registers_first_where_asked_to(pair, capsys, tmp_path):
+def test_fuse_registers_first_if_requested(pair, capsys, tmp_path):
     code, _, _ = run(capsys, 'fuse', pair[0], pair[1], '--register', '--out', tmp_path / 'f.png')
     assert code == 0
     fused = cv2.imread(str(tmp_path / 'f.png'))
@@ -90,7 +90,7 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['register', 'missing.png', 'RGB'], 'cannot read missing.png: No such file'),
     (['register', 'RGB', 'TRUNCATED'], 'is truncated at 100 bytes'),
-    (['register', 'THERMAL', 'THERMAL'], 'must have 8 bits a channel, got uint16'),
+    (['register', 'THERMAL', 'THERMAL'], 'must have 8 bits per channel, got uint16'),
     (['register', 'THERMAL', 'RGB', '--method', 'magic'],
      "one of calibrated, dense, fast, dfa, rift, got 'magic'"),
     (['register', 'THERMAL', 'RGB', '--set', 'work=3'], "unknown parameter 'work'"),
@@ -104,13 +104,13 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'nowhere'],
      'no fused file or folder at nowhere'),
     (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'SMALL'],
-     'small: thermal, rgb and fused must have one size'),
+     'small: thermal, rgb and fused must have the same size'),
     (['metrics', '--thermal', '.', '--visible', 'RGB', '--fused', 'RGB'],
-     'three files or three folders'),
+     'must be three files or three folders'),
     (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'RGB', '--metrics', 'XY'],
      'unknown fusion metric XY'),
     (['evaluate', 'nowhere'], 'nowhere'),
-    (['benchmark', '--size', '640'], "a size is WIDTHxHEIGHT, got '640'"),
+    (['benchmark', '--size', '640'], "the size must be WIDTHxHEIGHT, got '640'"),
 ])
 @pytest.mark.live
 def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, tmp_path,
@@ -135,7 +135,7 @@ def test_doctor_names_every_part(capsys):
     assert code == (0 if all(f['ok'] or not f['required'] for f in findings.values()) else 1)
 
 
-def test_doctor_works_where_no_library_is_installed():
+def test_doctor_works_without_any_library():
     bare = subprocess.run([sys.executable, '-S', '-m', 'ivf_ros.cli', 'doctor', '--json'],
                           cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert bare.returncode == 1, bare.stderr
@@ -149,7 +149,7 @@ def test_doctor_works_where_no_library_is_installed():
     assert other.stderr.strip() == "ivf fuse: No module named 'cv2'"
 
 
-def test_doctor_says_that_opencv_is_there_but_broken(tmp_path):
+def test_doctor_reports_an_opencv_that_cannot_be_imported(tmp_path):
     (tmp_path / 'cv2.py').write_text("raise ImportError('libGL.so.1: cannot open')")
     broken = subprocess.run([sys.executable, '-S', '-m', 'ivf_ros.cli', 'doctor'], cwd=REPOSITORY,
                             env={**os.environ, 'PYTHONPATH': str(tmp_path)}, timeout=60,
@@ -208,11 +208,11 @@ def test_help_has_an_example(command, capsys):
 @pytest.mark.parametrize('arguments, message', [
     (['register', 'a.png'], 'required: rgb'),
     (['fly'], "invalid choice: 'fly'"),
-    (['demo', '--seconds', '0'], "a number above 0 is needed, got '0'"),
-    (['demo', '--rate', 'fast'], "a number above 0 is needed, got 'fast'"),
-    (['replay', 'simulator', '--rate', '-1'], "a number above 0 is needed, got '-1'"),
-    (['evaluate', 'a', '--jobs', '0'], "a whole number above 0 is needed, got '0'"),
-    (['evaluate', 'a', '--methods', 'a,,b'], 'names separated by commas are needed'),
+    (['demo', '--seconds', '0'], "must be a number above 0, got '0'"),
+    (['demo', '--rate', 'fast'], "must be a number above 0, got 'fast'"),
+    (['replay', 'simulator', '--rate', '-1'], "must be a number above 0, got '-1'"),
+    (['evaluate', 'a', '--jobs', '0'], "must be an integer above 0, got '0'"),
+    (['evaluate', 'a', '--methods', 'a,,b'], 'must be different names separated by commas'),
 ])
 def test_a_wrong_option_is_one_line_and_exit_code_2(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -232,11 +232,11 @@ def test_benchmark_times_each_stage(capsys):
     assert all(row['median_ms'] > 0 and row['size'] == '320x240' for row in rows)
 
 
-def test_both_cameras_are_looked_at_by_methods_that_take_both(pair, capsys, tmp_path):
+def test_methods_for_both_cameras_take_a_thermal_image(pair, capsys, tmp_path):
     registered = tmp_path / 'registered.png'
     assert run(capsys, 'register', *pair[:2], '--out', registered)[0] == 0
     both = ('--thermal', registered)
     assert run(capsys, 'detect', pair[1], *both, '--json')[0] == 0
     assert run(capsys, 'segment', pair[1], *both, '--out', tmp_path / 'labels.png')[0] == 0
     code, _, error = run(capsys, 'detect', pair[1], *both, '--method', 'hog')
-    assert code == 1 and 'hog looks at one image' in error
+    assert code == 1 and 'hog takes one image' in error

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags hold the standard messages that the design names, and can be read by rosbags."""
+"""Bags contain standard messages and can be read by rosbags."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
 
 def messages(bag: Path) -> dict[str, list]:
-    """Read all messages by the definitions that the bag itself holds."""
-    found = defaultdict(list)
+    """Read all messages with the definitions stored in the bag."""
+    received = defaultdict(list)
     with AnyReader([bag]) as reader:
         for connection, time_ns, data in reader.messages():
-            found[connection.topic].append(
+            received[connection.topic].append(
                 (time_ns, reader.deserialize(data, connection.msgtype)))
-    return found
+    return received
 
 
 @pytest.mark.parametrize('storage', STORAGES)
@@ -45,13 +45,14 @@ def messages(bag: Path) -> dict[str, list]:
 def test_an_image_keeps_its_pixels_stamp_and_frame(tmp_path, storage, compress, image, encoding):
     with BagWriter(tmp_path / 'bag', storage, compress) as bag:
         write_image(bag, 'fused/image', Frame(image, 3 * SECOND + 5, 'camera'))
-    [(time_ns, found)] = messages(tmp_path / 'bag')['/fused/image']
+    [(time_ns, message)] = messages(tmp_path / 'bag')['/fused/image']
     assert time_ns == 3 * SECOND + 5
-    assert (found.header.stamp.sec, found.header.stamp.nanosec) == (3, 5)
-    assert found.header.frame_id == 'camera'
-    assert found.encoding == encoding
-    np.testing.assert_array_equal(image, images.decode(
-        found.encoding, found.data, found.width, found.height, found.step, found.is_bigendian))
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (3, 5)
+    assert message.header.frame_id == 'camera'
+    assert message.encoding == encoding
+    decoded = images.decode(message.encoding, message.data, message.width, message.height,
+                            message.step, message.is_bigendian)
+    np.testing.assert_array_equal(image, decoded)
 
 
 @pytest.mark.parametrize('storage', STORAGES)
@@ -63,14 +64,15 @@ def test_serialised_messages_are_written_as_they_are(tmp_path, storage):
         bag.write_raw('chatter', 'std_msgs/msg/String', cdr, 77)
         bag.write_raw('/chatter', 'std_msgs/msg/String', memoryview(cdr), 78)
         assert bag.counts == {'/chatter': 2}
-    assert [(time_ns, found.data) for time_ns, found in messages(tmp_path / 'bag')['/chatter']] \
+    received = messages(tmp_path / 'bag')['/chatter']
+    assert [(time_ns, message.data) for time_ns, message in received] \
         == [(77, 'hello'), (78, 'hello')]
     with Reader(tmp_path / 'bag') as reader:
         assert {data for _, _, data in reader.messages()} == {cdr}
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_topics_are_played_reliable_and_latched_ones_transient_local(tmp_path, storage):
+def test_topics_offer_reliable_qos_and_latched_topics_transient_local(tmp_path, storage):
     with BagWriter(tmp_path / 'bag', storage) as bag:
         write_image(bag, 'fused/image', Frame(GRAY, 1))
         bag.write_raw('segmentation/label_info', 'std_msgs/msg/String', b'\0\1\0\0\1\0\0\0\0', 1,
@@ -96,12 +98,12 @@ def test_an_empty_bag_can_be_read(tmp_path):
         assert reader.message_count == 0
 
 
-def test_what_cannot_be_written_is_said(tmp_path):
+def test_write_errors_are_reported(tmp_path):
     with pytest.raises(BagError, match="storage is one of mcap, sqlite3, got 'rosbag'"):
         BagWriter(tmp_path / 'bag', 'rosbag')
-    (tmp_path / 'there').mkdir()
-    with pytest.raises(BagError, match='there exists already'):
-        BagWriter(tmp_path / 'there')
+    (tmp_path / 'taken').mkdir()
+    with pytest.raises(BagError, match='taken exists already'):
+        BagWriter(tmp_path / 'taken')
     (tmp_path / 'file').touch()
     with pytest.raises(BagError, match='file'):
         BagWriter(tmp_path / 'file' / 'bag')
@@ -114,7 +116,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(images.ImageError):
         write_image(bag, 'a', Frame(GRAY.astype(np.int64), 1))
     bag.close()
-    bag.close()  # once more does no harm
+    bag.close()  # closing again is allowed
     for topic in 'ac':
         with pytest.raises(BagError, match='not open'):
             write_image(bag, topic, Frame(GRAY, 1))

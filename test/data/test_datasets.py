@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Published data sets are recognised by their layout and read as their files say."""
+"""Recognition of published data sets by their layout, and reading of their annotations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VOC_OBJECT = ('<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}<
 
 
 def save(path: Path, value: int = 0, size: tuple[int, int] = SIZE) -> Path:
-    """Write a gray image that is all ``value``, with the folders above it."""
+    """Write a constant gray image, and create its parent folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full(size[::-1], value, np.uint8))
     return path
@@ -50,25 +50,25 @@ def write(path: Path, text: str) -> Path:
 
 def voc(path: Path, *objects: tuple) -> Path:
     """Write a Pascal VOC file of (name, difficult, xmin, ymin, xmax, ymax)."""
-    inside = ''.join(VOC_OBJECT.format(*one) for one in objects)
-    return write(path, f'<annotation><filename>x</filename>{inside}</annotation>')
+    elements = ''.join(VOC_OBJECT.format(*fields) for fields in objects)
+    return write(path, f'<annotation><filename>x</filename>{elements}</annotation>')
 
 
 def names(dataset: Dataset) -> list[str]:
     return [sample.name for sample in dataset.samples]
 
 
-def found(sample: Sample) -> list[tuple]:
-    """Return what is annotated: class and box."""
+def read_boxes(sample: Sample) -> list[tuple]:
+    """Return class and box of each annotated object."""
     assert sample.detections is not None
-    return [(one.class_name, one.box_xyxy_px) for one in sample.detections.read()]
+    return [(box.class_name, box.box_xyxy_px) for box in sample.detections.read()]
 
 
 def files(dataset: Dataset) -> dict[str, tuple[str, str]]:
     return {sample.name: (sample.thermal.name, sample.rgb.name) for sample in dataset.samples}
 
 
-def only(path: Path, **options) -> Dataset:
+def find_one(path: Path, **options) -> Dataset:
     [dataset] = find_datasets(path, **options)
     return dataset
 
@@ -88,37 +88,38 @@ def test_msrs_splits_have_labels_light_and_blocks_of_neighbours(tmp_path):
     assert train.samples[0].light == 'day'
     assert test.samples[0].light == 'night'
     assert all(sample.aligned for sample in train.samples)
-    said = train.samples[0].segmentation
-    assert said.origin is Origin.HUMAN
-    assert said.read().class_names[said.read().labels[0, 0]] == 'person'
+    annotation = train.samples[0].segmentation
+    assert annotation.origin is Origin.HUMAN
+    segmentation = annotation.read()
+    assert segmentation.class_names[segmentation.labels[0, 0]] == 'person'
     assert train.samples[1].segmentation is None  # not labelled
 
 
-def test_msrs_splits_show_from_their_names_where_there_are_no_labels(tmp_path):
+def test_msrs_splits_without_labels_are_recognised_by_their_names(tmp_path):
     save_pairs(tmp_path / 'ir', tmp_path / 'vi', '00004N', '00008N')
-    assert only(tmp_path).layout == 'MSRS'
+    assert find_one(tmp_path).layout == 'MSRS'
     save_pairs(tmp_path / 'ir', tmp_path / 'vi', 'else')
-    assert only(tmp_path).layout == 'pairs'
+    assert find_one(tmp_path).layout == 'pairs'
 
 
-def test_msrs_detection_labels_are_shares_of_the_image(tmp_path):
+def test_msrs_detection_labels_are_relative_to_the_image_size(tmp_path):
     folder = tmp_path / 'detection'
     save_pairs(folder / 'ir', folder / 'vi', '1', '2', '10')
     write(folder / 'labels' / '1.txt', '2 0.5 0.5 0.25 0.5\n0 0.25 0.25 0.5 0.5\n')
     write(folder / 'labels' / '10.txt', '')
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert dataset.name == 'msrs/detection'
     assert names(dataset) == ['1', '2', '10']
-    assert found(dataset.samples[0]) == [('car', (15, 5, 25, 15)), ('person', (0, 0, 20, 10))]
+    assert read_boxes(dataset.samples[0]) == [('car', (15, 5, 25, 15)), ('person', (0, 0, 20, 10))]
     assert dataset.samples[1].detections is None  # not annotated
-    assert found(dataset.samples[2]) == []  # annotated: nothing is there
+    assert read_boxes(dataset.samples[2]) == []  # annotated: no objects
 
 
 @pytest.mark.parametrize('visible', ['crop_LR_visible', 'crop_HR_visible'])
 def test_roadscene_pairs_the_crops(tmp_path, visible):
     save_pairs(tmp_path / 'cropinfrared', tmp_path / visible, 'FLIR_00006', suffix='.jpg')
     save(tmp_path / 'infrared' / 'FLIR_00006.jpg')
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert (dataset.name, names(dataset)) == ('roadscene', ['FLIR_00006'])
     assert dataset.samples[0].rgb == tmp_path / visible / 'FLIR_00006.jpg'
     assert dataset.samples[0].aligned
@@ -127,7 +128,7 @@ def test_roadscene_pairs_the_crops(tmp_path, visible):
 def test_roadscene_prefers_the_size_of_the_thermal_image(tmp_path):
     for visible in ('crop_LR_visible', 'crop_HR_visible'):
         save_pairs(tmp_path / 'cropinfrared', tmp_path / visible, 'FLIR_1', suffix='.jpg')
-    assert only(tmp_path).samples[0].rgb.parent.name == 'crop_LR_visible'
+    assert find_one(tmp_path).samples[0].rgb.parent.name == 'crop_LR_visible'
 
 
 def test_m3fd_boxes_count_pixels_from_one_and_people_are_persons(tmp_path):
@@ -137,7 +138,8 @@ def test_m3fd_boxes_count_pixels_from_one_and_people_are_persons(tmp_path):
     save_pairs(tmp_path / 'M3FD_Fusion' / 'Ir', tmp_path / 'M3FD_Fusion' / 'Vis', '00000')
     detection, fusion = find_datasets(tmp_path)
     assert (detection.name, fusion.name) == ('m3fd/detection', 'm3fd/fusion')
-    assert found(detection.samples[0]) == [('person', (0, 0, 2, 20)), (IGNORED, (2, 3, 30, 10))]
+    assert read_boxes(detection.samples[0]) == [('person', (0, 0, 2, 20)),
+                                                (IGNORED, (2, 3, 30, 10))]
     assert detection.samples[1].detections is None
 
 
@@ -148,7 +150,7 @@ def test_llvip_splits_share_the_annotations(tmp_path):
     train, test = find_datasets(tmp_path)
     assert (train.name, test.name) == ('llvip/train', 'llvip/test')
     assert (names(test), test.samples[0].scene) == (['190001'], '19')
-    assert found(train.samples[0]) == [('person', (4, 5, 7, 8))]
+    assert read_boxes(train.samples[0]) == [('person', (4, 5, 7, 8))]
     assert train.samples[0].detections.origin is Origin.HUMAN
 
 
@@ -169,21 +171,21 @@ def test_flir_aligned_lists_name_the_splits(tmp_path, caplog):
     assert (train.name, validation.name) == ('flir_aligned/train', 'flir_aligned/validation')
     assert names(train) == ['FLIR_00002', 'FLIR_00013']
     assert names(validation) == ['FLIR_08863']
-    assert found(train.samples[1]) == [('bicycle', (0, 0, 13, 13))]
-    assert 'left out, as they have no partner: 1 thermal (such as FLIR_00014)' in caplog.text
+    assert read_boxes(train.samples[1]) == [('bicycle', (0, 0, 13, 13))]
+    assert 'skipped, because they have no partner: 1 thermal (such as FLIR_00014)' in caplog.text
     assert 'neither list names them: 1 (such as FLIR_09000)' in caplog.text
 
 
 def test_flir_aligned_without_lists_is_one_data_set(tmp_path):
     save_flir(tmp_path, 2, 13)
-    assert (only(tmp_path).name, len(only(tmp_path).samples)) == ('flir_aligned', 2)
+    assert (find_one(tmp_path).name, len(find_one(tmp_path).samples)) == ('flir_aligned', 2)
 
 
-def test_kaist_sets_give_split_and_light_and_unsure_boxes_are_ignored(tmp_path):
-    for place in ('set00/V000', 'set03/V001', 'set06/V000'):
-        save_pairs(tmp_path / 'images' / place / 'lwir', tmp_path / 'images' / place / 'visible',
-                   'I00001', 'I00000', suffix='.jpg')
-        write(tmp_path / 'annotations' / place / 'I00000.txt', '% bbGt version=3\n')
+def test_kaist_sets_define_split_and_light_and_uncertain_boxes_are_ignored(tmp_path):
+    for sequence in ('set00/V000', 'set03/V001', 'set06/V000'):
+        folder = tmp_path / 'images' / sequence
+        save_pairs(folder / 'lwir', folder / 'visible', 'I00001', 'I00000', suffix='.jpg')
+        write(tmp_path / 'annotations' / sequence / 'I00000.txt', '% bbGt version=3\n')
     write(tmp_path / 'annotations/set03/V001/I00001.txt', '% bbGt version=3\n'
           'person 1 2 3 4 0 0 0 0 0 0 0\n'
           'person? 1 2 3 4 0 0 0 0 0 0 0\n'
@@ -196,14 +198,14 @@ def test_kaist_sets_give_split_and_light_and_unsure_boxes_are_ignored(tmp_path):
                             'set03/V001/I00000', 'set03/V001/I00001']
     assert [one.light for one in train.samples] == ['day', 'day', 'night', 'night']
     assert {one.scene for one in test.samples} == {'set06/V000'}
-    assert found(train.samples[0]) == []
+    assert read_boxes(train.samples[0]) == []
     assert train.samples[1].detections is None
-    assert found(train.samples[3]) == [
+    assert read_boxes(train.samples[3]) == [
         ('person', (1, 2, 4, 6)), (IGNORED, (1, 2, 4, 6)), (IGNORED, (1, 2, 4, 6)),
         ('cyclist', (10, 2, 13, 6)), (IGNORED, (1, 2, 4, 6))]
-    again = find_datasets(tmp_path / 'images')
-    assert [names(one) for one in again] == [names(train), names(test)]
-    assert found(again[0].samples[3]) == found(train.samples[3])
+    nested = find_datasets(tmp_path / 'images')
+    assert [names(dataset) for dataset in nested] == [names(train), names(test)]
+    assert read_boxes(nested[0].samples[3]) == read_boxes(train.samples[3])
 
 
 def test_vtuav_has_the_tracked_object_on_every_tenth_frame(tmp_path):
@@ -211,16 +213,16 @@ def test_vtuav_has_the_tracked_object_on_every_tenth_frame(tmp_path):
     save_pairs(sequence / 'ir', sequence / 'rgb', *(f'{n:06d}' for n in range(35)), suffix='.jpg')
     write(sequence / 'rgb.txt', '1 2 3 4\n5 6 7 8\n0 0 0 0\n')
     write(sequence / 'ir.txt', '1 2 3 4\n5 6 7 8\n0 0 0 0\n')
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert (dataset.name, dataset.layout) == ('vtuav/train_ST_006', 'VTUAV')
     assert {one.scene for one in dataset.samples} == {'pedestrian_042'}
-    annotated = {one.name: found(one) for one in dataset.samples if one.detections}
+    annotated = {one.name: read_boxes(one) for one in dataset.samples if one.detections}
     assert annotated == {'pedestrian_042/000000': [('person', (1, 2, 4, 6))],
                          'pedestrian_042/000010': [('person', (5, 6, 12, 14))],
-                         'pedestrian_042/000020': []}  # out of view; frame 30 has no box at all
+                         'pedestrian_042/000020': []}  # out of view; frame 30 has no annotation
     assert not dataset.samples[0].detections.complete
-    assert names(only(sequence)) == names(dataset)
-    assert only(sequence).name == dataset.name
+    assert names(find_one(sequence)) == names(dataset)
+    assert find_one(sequence).name == dataset.name
 
 
 COCO = {'categories': [{'id': 0, 'name': 'person'}, {'id': 2, 'name': 'crowd'}],
@@ -238,11 +240,11 @@ def test_vtuav_det_takes_boxes_from_the_coco_file_of_the_split(tmp_path):
     write(tmp_path / 'val_ir.json', json.dumps({**COCO, 'annotations': []}))
     test, train = find_datasets(tmp_path)
     assert (train.name, test.name) == ('vtuav_det/train', 'vtuav_det/test')
-    assert found(train.samples[0]) == [('person', (1, 2, 4.5, 6)), (IGNORED, (5, 5, 10, 10)),
-                                       (IGNORED, (5, 5, 5, 10))]
-    assert found(train.samples[1]) == found(test.samples[0]) == []
+    assert read_boxes(train.samples[0]) == [('person', (1, 2, 4.5, 6)), (IGNORED, (5, 5, 10, 10)),
+                                            (IGNORED, (5, 5, 5, 10))]
+    assert read_boxes(train.samples[1]) == read_boxes(test.samples[0]) == []
     assert train.samples[2].detections is None  # not in the file
-    assert found(only(tmp_path / 'train').samples[0]) == found(train.samples[0])
+    assert read_boxes(find_one(tmp_path / 'train').samples[0]) == read_boxes(train.samples[0])
 
 
 def test_tno_finds_the_one_thermal_and_visible_image_of_each_scene(tmp_path, caplog):
@@ -254,7 +256,7 @@ def test_tno_finds_the_one_thermal_and_visible_image_of_each_scene(tmp_path, cap
                  'barbed_wire_1/B_LWIR.tif', 'barbed_wire_1/G_NIR.tif', 'barbed_wire_1/R_Vis.tif',
                  'Nato_camp_sequence/thermal/1800i.bmp', 'Nato_camp_sequence/visual/1800v.bmp'):
         save(tmp_path / 'copy' / file)
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert (dataset.name, dataset.layout) == ('tno', 'TNO')
     assert files(dataset) == {
         'Athena_images/APC_1/view_1': ('IR_fk.bmp', 'VIS_fk.bmp'),
@@ -263,9 +265,9 @@ def test_tno_finds_the_one_thermal_and_visible_image_of_each_scene(tmp_path, cap
         'Farm': ('Farm_IR.bmp', 'Farm_Vis.bmp'),
         'Kaptein_01': ('IR01.bmp', 'Vis01.bmp'),
         'Nato_camp_sequence/1800': ('1800i.bmp', '1800v.bmp')}
-    assert 'tno: left out, as they have no partner: 1 visible (such as Balls)' in caplog.text
+    assert 'tno: skipped, because they have no partner: 1 visible (such as Balls)' in caplog.text
     aligned = {one.name: one.aligned for one in dataset.samples}
-    assert aligned.pop('Nato_camp_sequence/1800') is False  # measured: 5 px off
+    assert aligned.pop('Nato_camp_sequence/1800') is False  # measured residual: 5 px
     assert all(aligned.values())
 
 
@@ -273,7 +275,7 @@ def test_tno_finds_the_one_thermal_and_visible_image_of_each_scene(tmp_path, cap
 def test_tno_as_two_folders_is_a_folder_of_pairs(tmp_path, thermal, visible):
     save(tmp_path / 'TNO' / f'{thermal}.png')
     save(tmp_path / 'TNO' / f'{visible}.png')
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert (dataset.name, dataset.layout, names(dataset)) == ('TNO', 'pairs', ['1'])
     assert dataset.samples[0].alignment_px == 2.8
 
@@ -281,10 +283,10 @@ def test_tno_as_two_folders_is_a_folder_of_pairs(tmp_path, thermal, visible):
 # --- folders of pairs and videos ---------------------------------------------------------------
 
 
-def test_other_folders_of_pairs_come_last_and_nothing_is_assumed_of_them(tmp_path):
+def test_unknown_folders_of_pairs_are_found_without_assumptions(tmp_path):
     save_pairs(tmp_path / 'mine' / 'thermal', tmp_path / 'mine' / 'visible', '10', '9')
-    save(tmp_path / 'mine' / 'labels' / '9.png')  # of classes that nobody knows
-    dataset = only(tmp_path)
+    save(tmp_path / 'mine' / 'labels' / '9.png')  # with unknown classes
+    dataset = find_one(tmp_path)
     assert (dataset.name, dataset.layout, names(dataset)) == ('mine', 'pairs', ['9', '10'])
     sample = dataset.samples[0]
     assert (sample.scene, sample.light, sample.aligned) == ('9', '', False)
@@ -292,15 +294,15 @@ def test_other_folders_of_pairs_come_last_and_nothing_is_assumed_of_them(tmp_pat
     assert sample.true_H_thermal_to_rgb((8, 6), (16, 12)) is None
 
 
-def test_the_homography_of_an_aligned_pair_is_the_stretch_of_its_sizes(tmp_path):
+def test_the_homography_of_an_aligned_pair_is_the_plain_resize(tmp_path):
     save_pairs(tmp_path / 'vifb' / 'IR', tmp_path / 'vifb' / 'VI', 'man')
-    sample = only(tmp_path).samples[0]
+    sample = find_one(tmp_path).samples[0]
     assert sample.H_thermal_to_rgb is None
     np.testing.assert_array_equal(sample.true_H_thermal_to_rgb((8, 6), (16, 12)),
                                   geometry.stretch((8, 6), (16, 12)))
 
 
-def test_several_data_sets_are_found_in_natural_order_with_names_of_their_own(tmp_path):
+def test_several_data_sets_are_found_in_natural_order_with_unique_names(tmp_path):
     for folder in ('b10', 'b9', 'deep/er/a/train', 'deep/er/a/test', 'other/b9'):
         save_pairs(tmp_path / folder / 'ir', tmp_path / folder / 'rgb', '0')
     found_names = [one.name for one in find_datasets(tmp_path)]
@@ -309,17 +311,17 @@ def test_several_data_sets_are_found_in_natural_order_with_names_of_their_own(tm
                for dataset in find_datasets(tmp_path) for sample in dataset.samples)
 
 
-def test_images_without_a_partner_are_said_once(tmp_path, caplog):
+def test_images_without_a_partner_are_logged_once(tmp_path, caplog):
     save_pairs(tmp_path / 'ir', tmp_path / 'vis', '1')
     for name in ('2', '10', '3'):
         save(tmp_path / 'ir' / f'{name}.png')
     save(tmp_path / 'vis' / '8.png')
-    assert names(only(tmp_path)) == ['1']
+    assert names(find_one(tmp_path)) == ['1']
     assert len(caplog.records) == 1
     assert '3 thermal (such as 2) and 1 visible (such as 8)' in caplog.text
 
 
-def test_a_folder_in_which_nothing_is_found_says_what_was_looked_for(tmp_path):
+def test_a_folder_without_data_sets_is_an_error_that_lists_the_layouts(tmp_path):
     write(tmp_path / 'notes.txt', '')
     (tmp_path / 'empty').mkdir()
     with pytest.raises(SourceError) as error:
@@ -335,13 +337,13 @@ def test_a_folder_in_which_nothing_is_found_says_what_was_looked_for(tmp_path):
     (('ir/1.png', 'vis/2.png'), 'no thermal and visible image belong together'),
     (('ir/1.png', 'thermal/1.png', 'vis/2.png'), 'are names for thermal'),
 ])
-def test_what_only_looks_like_pairs_is_explained(tmp_path, caplog, images, message):
+def test_layouts_without_pairs_are_explained(tmp_path, caplog, images, message):
     for file in images:
         save(tmp_path / 'a' / file)
     with pytest.raises(SourceError, match=message):
         find_datasets(tmp_path)
     save_pairs(tmp_path / 'a' / 'b' / 'ir', tmp_path / 'a' / 'b' / 'vis', '1')
-    assert only(tmp_path).name == 'b'
+    assert find_one(tmp_path).name == 'b'
     assert message in caplog.text
 
 
@@ -352,7 +354,7 @@ def test_two_files_that_claim_the_same_pair_are_an_error(tmp_path):
         find_datasets(tmp_path)
 
 
-def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(SourceError, match='no such folder'):
         find_datasets(tmp_path / 'nowhere')
 
@@ -365,35 +367,36 @@ def test_human_and_machine_labels_never_mix(tmp_path):
     write(folder / 'boxes_silver' / '00002D.txt', '')
     save(folder / 'labels_silver' / '00003D.png', 2)
     save(folder / 'labels_silver_conf' / '00003D.jpg', 250)
-    human, machine = (only(tmp_path, machine_labels=value).samples for value in (False, True))
+    human, machine = (find_one(tmp_path, machine_labels=value).samples for value in (False, True))
     assert [one.detections is not None for one in human] == [True, False, False]
     assert [one.segmentation is not None for one in human] == [False, False, False]
     assert [one.detections is not None for one in machine] == [True, True, False]
-    assert found(human[0]) == [('person', (0, 0, 40, 20))]
+    assert read_boxes(human[0]) == [('person', (0, 0, 40, 20))]
     [car] = machine[0].detections.read()
     assert (car.class_name, car.score) == ('car', 0.75)
     assert human[0].detections.origin is Origin.HUMAN
     assert machine[0].detections.origin is machine[2].segmentation.origin is Origin.MACHINE
 
 
-def test_labels_of_which_the_machine_was_not_sure_say_nothing(tmp_path):
+def test_labels_of_low_confidence_become_unlabelled(tmp_path):
     cv2.imwrite(str(tmp_path / 'labels.png'), np.array([[0, 1, 2], [3, 1, 0]], np.uint8))
-    cv2.imwrite(str(tmp_path / 'sure.png'), np.array([[204, 203, 255], [0, 204, 203]], np.uint8))
-    said = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'sure.png',
-                                        MFNET_CLASSES)
-    np.testing.assert_array_equal(said.labels, [[0, 255, 2], [255, 1, 255]])
+    cv2.imwrite(str(tmp_path / 'confidence.png'),
+                np.array([[204, 203, 255], [0, 204, 203]], np.uint8))
+    result = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'confidence.png',
+                                          MFNET_CLASSES)
+    np.testing.assert_array_equal(result.labels, [[0, 255, 2], [255, 1, 255]])
 
 
-def test_classes_that_the_machine_mostly_mistakes_say_nothing(tmp_path):
+def test_labels_of_unreliable_classes_become_unlabelled(tmp_path):
     cv2.imwrite(str(tmp_path / 'labels.png'), np.arange(9, dtype=np.uint8)[None])
-    cv2.imwrite(str(tmp_path / 'sure.png'), np.full((1, 9), 255, np.uint8))
-    said = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'sure.png',
-                                        MFNET_CLASSES)
-    np.testing.assert_array_equal(said.labels, [[0, 1, 2, 3, 255, 255, 255, 255, 255]])
+    cv2.imwrite(str(tmp_path / 'confidence.png'), np.full((1, 9), 255, np.uint8))
+    result = labels.read_confident_labels(tmp_path / 'labels.png', tmp_path / 'confidence.png',
+                                          MFNET_CLASSES)
+    np.testing.assert_array_equal(result.labels, [[0, 1, 2, 3, 255, 255, 255, 255, 255]])
 
 
 def save_video(path: Path, values: list[int]) -> Path:
-    """Write a lossless-enough video whose frames are all of one value, or skip the test."""
+    """Write a video of constant frames; skip the test if there is no encoder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 25.0, (64, 48))
     if not writer.isOpened():
@@ -404,26 +407,26 @@ def save_video(path: Path, values: list[int]) -> Path:
     return path
 
 
-def test_frames_of_two_videos_are_samples_that_decode_when_they_are_read(tmp_path, caplog):
+def test_frames_of_two_videos_are_samples_that_are_decoded_on_request(tmp_path, caplog):
     for sequence, count in (('s2', 4), ('s10', 3)):
         save_video(tmp_path / 'set' / sequence / 'thermal.avi', [9 * n for n in range(4)])
         save_video(tmp_path / 'set' / sequence / 'visible.avi',
                    [100 + 9 * n for n in range(count)])
     write(tmp_path / 'set' / 's2' / 'boxes_silver' / '000002.txt', '0 0.5 0.5 1 1 0.5\n')
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert (dataset.name, dataset.layout) == ('set', 'videos')
     assert names(dataset) == [f's2/00000{n}' for n in range(4)] + [f's10/00000{n}'
                                                                    for n in range(3)]
     assert '1 thermal (such as s10/000003)' in caplog.text
     assert [one.scene for one in dataset.samples[::4]] == ['s2', 's10']
-    for index in (3, 0, 2, 2, 1):  # in any order
+    for index in (3, 0, 2, 2, 1):  # random access
         sample = dataset.samples[index]
         assert abs(int(sample.read_thermal()[0, 0]) - 9 * index) <= 2
         assert abs(int(sample.read_rgb()[0, 0, 0]) - 100 - 9 * index) <= 2
     assert all(one.detections is None for one in dataset.samples)
-    machine = only(tmp_path, machine_labels=True).samples[2]
-    assert found(machine) == [('person', (0, 0, 64, 48))]
-    assert names(only(tmp_path / 'set' / 's2')) == names(dataset)[:4]
+    machine = find_one(tmp_path, machine_labels=True).samples[2]
+    assert read_boxes(machine) == [('person', (0, 0, 64, 48))]
+    assert names(find_one(tmp_path / 'set' / 's2')) == names(dataset)[:4]
 
 
 def test_a_frame_does_not_change_when_another_reader_writes_into_it(tmp_path):
@@ -436,7 +439,7 @@ def test_frames_that_cannot_be_decoded_are_an_error(tmp_path):
     path = save_video(tmp_path / 'a.avi', [0, 8, 16])
     with pytest.raises(SourceError, match=r'no frame 3: 3 frames can be decoded'):
         VideoFrame(path, 3).read()
-    assert VideoFrame(path, 0).read().shape == (48, 64, 3)  # and the video still works
+    assert VideoFrame(path, 0).read().shape == (48, 64, 3)  # the video is still usable
     write(tmp_path / 'b.avi', 'no video')
     with pytest.raises(SourceError, match=r'cannot open .*b\.avi'):
         VideoFrame(tmp_path / 'b.avi', 0).read()
@@ -498,7 +501,7 @@ def test_malformed_bbgt_files_are_named(tmp_path, text, reason):
 
 @pytest.mark.parametrize('text', [
     '', json.dumps(COCO)[:100], '[]', '{"images": []}',
-    json.dumps({**COCO, 'images': COCO['images'][1:]}),  # a box of an image that is not there
+    json.dumps({**COCO, 'images': COCO['images'][1:]}),  # a box of a missing image
     json.dumps({**COCO, 'annotations': [{'image_id': 7, 'category_id': 0, 'bbox': [1, 2, 3]}]}),
 ])
 def test_malformed_coco_files_are_named(tmp_path, text):
@@ -519,7 +522,7 @@ def test_a_track_that_ends_early_is_named(tmp_path):
 
 @pytest.mark.parametrize('read', [boxes.read_voc, boxes.read_bbgt, boxes.coco_boxes,
                                   landmarks.read_matched_points, landmarks.read_corners])
-def test_annotation_files_that_are_gone_are_named(tmp_path, read):
+def test_missing_annotation_files_are_named(tmp_path, read):
     with pytest.raises(SourceError, match=r'cannot read .*gone'):
         read(tmp_path / 'gone')
 
@@ -552,7 +555,7 @@ def test_a_singular_or_absent_homography_is_named(tmp_path):
             landmarks.read_matched_H_thermal_to_rgb(path)
 
 
-def test_points_that_count_from_one_become_ours(tmp_path):
+def test_one_based_points_are_converted_to_zero_based(tmp_path):
     doubled = {'T': [[2, 0, 0], [0, 2, 0], [5, -3, 1]],  # x' = 2 x + 5, y' = 2 y - 3
                'landmarks_mov': [[1, 1], [11, 21]], 'landmarks_fix': [[7, -1], [27, 39]]}
     path = write(tmp_path / 'a.json', json.dumps(doubled))
@@ -563,30 +566,30 @@ def test_points_that_count_from_one_become_ours(tmp_path):
                                [[2, 0, 6], [0, 2, -2], [0, 0, 1]])
 
 
-def test_a_perspective_is_a_column_of_the_row_vector_form(tmp_path):
+def test_the_perspective_column_of_the_row_vector_form_is_transposed(tmp_path):
     path = write(tmp_path / 'a.json', json.dumps({'T': [[1, 0, 0.01], [0, 1, 0], [0, 0, 1]]}))
     H = landmarks.read_matched_H_thermal_to_rgb(path)
-    # MATLAB pixel (100, 1) is seen at (100, 1) / (0.01 * 100 + 1) = (50, 0.5)
+    # MATLAB pixel (100, 1) maps to (100, 1) / (0.01 * 100 + 1) = (50, 0.5).
     np.testing.assert_allclose(geometry.transform_points(H, [[99, 0]]), [[49, -0.5]])
 
 
-def test_a_flow_moves_landmarks_to_where_the_aligned_image_shows_them(tmp_path):
+def test_a_flow_maps_landmarks_to_the_aligned_image(tmp_path):
     d = np.zeros((2, 48, 64))
-    d[0], d[1] = 8, -3.5  # the warped image shows at (x, y) what was at (x + 8, y - 3.5)
+    d[0], d[1] = 8, -3.5  # pixel (x, y) of the warped image corresponds to (x + 8, y - 3.5)
     dq = np.diff(np.rint(d * 32).astype(np.int16), axis=2, prepend=0)
     np.savez(tmp_path / 'a.npz', dq=dq, scale=np.float32(32))
-    found_points = landmarks.read_flow(tmp_path / 'a.npz', save(tmp_path / 'a.png', 0, (128, 96)))
-    stretched = geometry.transform_points(geometry.stretch((64, 48), (128, 96)),
-                                          found_points.thermal_px + (8, -3.5))
-    np.testing.assert_allclose(found_points.rgb_px, stretched)
-    np.testing.assert_array_equal(np.unique(found_points.thermal_px[:, 0]), [8, 24, 40])  # not 56
+    points = landmarks.read_flow(tmp_path / 'a.npz', save(tmp_path / 'a.png', 0, (128, 96)))
+    expected_px = geometry.transform_points(geometry.stretch((64, 48), (128, 96)),
+                                            points.thermal_px + (8, -3.5))
+    np.testing.assert_allclose(points.rgb_px, expected_px)
+    np.testing.assert_array_equal(np.unique(points.thermal_px[:, 0]), [8, 24, 40])  # not 56
 
 
-@pytest.mark.parametrize('share', [0.0, 0.5, 0.9])
-def test_a_truncated_flow_is_named(tmp_path, share):
+@pytest.mark.parametrize('fraction', [0.0, 0.5, 0.9])
+def test_a_truncated_flow_is_named(tmp_path, fraction):
     path = tmp_path / 'a.npz'
     np.savez(path, dq=np.zeros((2, 9, 9), np.int16), scale=np.float32(32))
-    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[:int(fraction * path.stat().st_size)])
     with pytest.raises(SourceError, match=r'a\.npz'):
         landmarks.read_flow(path, save(tmp_path / 'a.png'))
 
@@ -600,10 +603,10 @@ def test_neighbouring_numbers_are_one_scene(name, scene):
     assert block_scene(name) == scene
 
 
-# --- the layouts of everything at once ---------------------------------------------------------
+# --- listing of many samples -------------------------------------------------------------------
 
 
-def test_many_pairs_are_listed_at_once_and_no_image_is_opened(tmp_path):
+def test_many_pairs_are_listed_quickly_without_opening_images(tmp_path):
     for folder in ('infrared/train', 'visible/train', 'Annotations'):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(1500):
@@ -611,7 +614,7 @@ def test_many_pairs_are_listed_at_once_and_no_image_is_opened(tmp_path):
                                ('Annotations', 'xml')):
             (tmp_path / folder / f'{number:06d}.{suffix}').touch()  # would not decode
     start_s = time.perf_counter()
-    dataset = only(tmp_path)
+    dataset = find_one(tmp_path)
     assert time.perf_counter() - start_s < 0.5
     assert len(dataset.samples) == 1500
     assert dataset.samples[-1].detections is not None
@@ -621,12 +624,12 @@ def test_the_samples_of_every_kind_can_be_pickled(shared_data):
     for machine_labels in (False, True):
         for dataset in find_datasets(shared_data, machine_labels=machine_labels):
             first = dataset.samples[0]
-            again = pickle.loads(pickle.dumps(first))
-            np.testing.assert_array_equal(again.read_thermal(), first.read_thermal())
-            for kind in ('landmarks', 'detections', 'segmentation'):
-                assert (getattr(first, kind) is None) == (getattr(again, kind) is None)
+            copy = pickle.loads(pickle.dumps(first))
+            np.testing.assert_array_equal(copy.read_thermal(), first.read_thermal())
+            for name in ('landmarks', 'detections', 'segmentation'):
+                assert (getattr(first, name) is None) == (getattr(copy, name) is None)
             if first.detections:
-                assert again.detections.read() == first.detections.read()
+                assert copy.detections.read() == first.detections.read()
 
 
 # --- real data ---------------------------------------------------------------------------------
@@ -634,11 +637,11 @@ def test_the_samples_of_every_kind_can_be_pickled(shared_data):
 
 @pytest.fixture(scope='module')
 def real(shared_data) -> dict[str, Dataset]:
-    """Return what is found in the folder of real recordings, with the labels that people made."""
+    """Return the data sets in the folder of real recordings, with human labels."""
     return {dataset.name: dataset for dataset in find_datasets(shared_data)}
 
 
-def test_real_counts_are_those_of_the_index(shared_data, real):
+def test_real_counts_match_the_index(shared_data, real):
     with open(shared_data / 'index.csv', newline='') as file:
         rows = list(csv.DictReader(file))
     expected = Counter(f"{row['dataset']}/{row['split']}" for row in rows if row['visible']
@@ -664,21 +667,21 @@ def test_real_samples_decode(real):
             assert sample.read_rgb().dtype == np.uint8
 
 
-def test_real_labels_by_people_are_few(real):
+def test_real_human_labels_have_the_expected_counts(real):
     msrs = [one for one in real['msrs/officialtest_dev'].samples if one.detections]
-    assert Counter(name for one in msrs for name, _ in found(one)) == {'person': 17, 'car': 5}
+    assert Counter(name for one in msrs for name, _ in read_boxes(one)) == {'person': 17, 'car': 5}
     assert len(msrs) == 11
     figure = real['mfnet_figure_gt/train'].samples
     for sample in figure:
-        said = sample.segmentation.read()
-        assert said.labels.shape == sample.read_rgb().shape[:2]
-        assert len(said.class_names) == 9
+        segmentation = sample.segmentation.read()
+        assert segmentation.labels.shape == sample.read_rgb().shape[:2]
+        assert len(segmentation.class_names) == 9
     annotated = {name for name, one in real.items()
                  if any(sample.detections or sample.segmentation for sample in one.samples)}
     assert annotated == {'msrs/officialtest_dev', 'mfnet_figure_gt/train'}
 
 
-def test_real_labels_by_machines_are_many_and_marked(shared_data):
+def test_real_machine_labels_have_the_expected_counts_and_origin(shared_data):
     by_class: Counter[str] = Counter()
     masks = images = 0
     for dataset in find_datasets(shared_data, machine_labels=True):
@@ -687,7 +690,7 @@ def test_real_labels_by_machines_are_many_and_marked(shared_data):
                 images += 1
                 assert sample.detections.origin is Origin.MACHINE
                 if not isinstance(sample.rgb, VideoFrame):
-                    by_class.update(name for name, _ in found(sample))
+                    by_class.update(name for name, _ in read_boxes(sample))
             if sample.segmentation:
                 masks += 1
                 assert sample.segmentation.origin is Origin.MACHINE
@@ -696,7 +699,7 @@ def test_real_labels_by_machines_are_many_and_marked(shared_data):
     assert by_class['car'] > 300
 
 
-def test_real_confidence_takes_away_a_small_part_of_the_labels(shared_data):
+def test_real_confidence_removes_a_small_part_of_the_labels(shared_data):
     [msrs] = find_datasets(shared_data / 'msrs', machine_labels=True)
     kept = [np.mean(sample.segmentation.read().labels != labels.UNLABELLED)
             for sample in msrs.samples[::20]]
@@ -716,8 +719,8 @@ def test_real_starain_landmarks_agree_with_their_homography(real):
             assert (points_px < geometry.size_of(image)).all()
 
 
-def test_real_warped_pixels_are_those_of_the_aligned_image_at_the_landmark(real, shared_data):
-    """The RGB image stands for the thermal image that was aligned with it, at its size."""
+def test_real_warped_pixels_match_the_aligned_image_at_the_landmarks(real, shared_data):
+    """The RGB image defines the grid of the aligned thermal image."""
     for sample in real['superfusion_warp/train'].samples[::4]:
         points = sample.landmarks.read()
         assert sample.landmarks.origin is Origin.EXACT
@@ -725,15 +728,15 @@ def test_real_warped_pixels_are_those_of_the_aligned_image_at_the_landmark(real,
                              cv2.IMREAD_GRAYSCALE)
         rgb_size = geometry.size_of(sample.read_rgb())
         to_thermal = geometry.stretch(rgb_size, geometry.size_of(aligned))
-        there = geometry.transform_points(to_thermal, points.rgb_px).astype(np.float32)
-        expected = cv2.remap(aligned, there[:, 0], there[:, 1], cv2.INTER_LINEAR)[:, 0]
+        aligned_px = geometry.transform_points(to_thermal, points.rgb_px).astype(np.float32)
+        expected = cv2.remap(aligned, aligned_px[:, 0], aligned_px[:, 1], cv2.INTER_LINEAR)[:, 0]
         x, y = points.thermal_px.astype(int).T
         error = np.abs(sample.read_thermal()[y, x] - expected.astype(float))
         assert len(points.rgb_px) > 300
         assert error.max() <= 4
         assert error.mean() < 1
-        unmoved = np.abs(sample.read_thermal()[y, x] - aligned[y, x].astype(float))
-        assert unmoved.mean() > 3 * error.mean()  # the warp matters
+        without_warp = np.abs(sample.read_thermal()[y, x] - aligned[y, x].astype(float))
+        assert without_warp.mean() > 3 * error.mean()  # the warp is significant
 
 
 def test_real_corners_were_measured_and_lie_in_both_images(real):
@@ -753,12 +756,12 @@ def test_real_counts_of_a_radiometric_camera_keep_sixteen_bits(real, shared_data
     assert '17 thermal (such as 01)' in caplog.text
 
 
-def test_real_thermal_images_alone_are_no_pairs(shared_data):
+def test_real_thermal_images_without_visible_images_are_an_error(shared_data):
     with pytest.raises(SourceError, match='30 thermal images in thermal/ but no visible ones'):
         find_datasets(shared_data / 'osu_thermal_only')
 
 
-def test_real_frames_are_the_same_in_order_and_out_of_order(real):
+def test_real_frames_are_the_same_in_sequential_and_random_access(real):
     frames = [one for one in real['m3svd_sequences'].samples if one.scene == '0117_1605'][:40]
     in_order = [frame.read_thermal() for frame in frames]
     assert np.array_equal(frames[7].read_thermal(), in_order[7])
@@ -766,8 +769,8 @@ def test_real_frames_are_the_same_in_order_and_out_of_order(real):
     assert not np.array_equal(in_order[7], in_order[31])
 
 
-def test_real_data_is_recognised_under_any_name_above_the_split(shared_data, tmp_path):
+def test_real_data_is_recognised_under_any_folder_name(shared_data, tmp_path):
     target = tmp_path / 'anything'
     shutil.copytree(shared_data / 'tno_sequences' / 'duine', target)
-    assert only(target).name == 'anything'
-    assert len(only(target).samples) == 23
+    assert find_one(target).name == 'anything'
+    assert len(find_one(target).samples) == 23

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rig simulator: exact geometry, exact labels, believable radiometry, honest clocks."""
+"""Rig simulator: exact geometry, exact labels, plausible radiometry, correct stamps."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def fingerprint(source):
             for event in source.events()]
 
 
-# Same seed, same bytes
+# Determinism
 
 def test_same_seed_gives_the_same_bytes():
     values = {**SMALL, 'duration_s': 0.2, 'condition': 'night', 'seed': 3, 'jitter_s': 0.002}
     first, second = (RigSimulator(build(SimulatorParameters, values)) for _ in range(2))
-    once = fingerprint(first)
-    assert once == fingerprint(second)
-    assert once == fingerprint(first)  # and a second pass starts anew
+    expected = fingerprint(first)
+    assert expected == fingerprint(second)
+    assert expected == fingerprint(first)  # a second pass restarts
 
 
 def test_other_seeds_give_other_streets_and_rigs():
@@ -76,7 +76,7 @@ def test_a_seed_is_the_same_street_in_every_condition():
     assert np.array_equal(labels[0], labels[2])
 
 
-def test_random_access_gives_what_the_events_gave():
+def test_random_access_gives_the_same_frames_as_the_events():
     source = small(seed=1, duration_s=0.3)
     frames = [event for event in source.events() if event.stream == 'rgb']
     thermal, rgb, truth = source.pair(5)
@@ -112,8 +112,8 @@ def test_true_homography_explains_the_images(condition, seed, thermal_size, rgb_
     assert geometry.corner_error_px(residual, np.eye(3), rgb_size) < 0.3 * coarseness
 
 
-def test_residual_of_a_wrong_homography_is_seen():
-    # The check above must be able to fail: it measures a known error to a fraction of a pixel.
+def test_the_residual_of_a_wrong_homography_is_measured():
+    # The previous test must be able to fail: a known error is measured to a fraction of a pixel.
     source = clean(seed=0, **{'thermal.shows': 'luminance'})
     wrong = geometry.translation(1.5, -0.8)
     residual = _residual(source, (640, 480), (640, 480), wrong)
@@ -121,21 +121,21 @@ def test_residual_of_a_wrong_homography_is_seen():
 
 
 def _residual(source, thermal_size, rgb_size, wrong=None):
-    """Return the homography that still leads from RGB to the registered thermal image."""
+    """Return the residual homography from RGB to the registered thermal image."""
     thermal, rgb, truth = source.render(2.0)
     H = truth.H_thermal_to_rgb if wrong is None else wrong @ truth.H_thermal_to_rgb
     assert geometry.check(truth.H_thermal_to_rgb, thermal_size, rgb_size) == ''
     registered = geometry.warp(thermal.astype(np.float32), H, rgb_size)
-    covered = geometry.coverage(H, thermal_size, rgb_size).astype(np.uint8)
-    covered = cv2.erode(covered, np.ones((15, 15), np.uint8)) > 0
-    grey = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    smooth = 1.2 * max(1.0, rgb_size[0] / thermal_size[0])
-    return _gauss_newton(*(cv2.GaussianBlur(image, (0, 0), smooth)
-                           for image in (grey, registered)), covered)
+    coverage = geometry.coverage(H, thermal_size, rgb_size).astype(np.uint8)
+    coverage = cv2.erode(coverage, np.ones((15, 15), np.uint8)) > 0
+    gray = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    sigma_px = 1.2 * max(1.0, rgb_size[0] / thermal_size[0])
+    return _gauss_newton(*(cv2.GaussianBlur(image, (0, 0), sigma_px)
+                           for image in (gray, registered)), coverage)
 
 
 def _gauss_newton(template, image, mask):
-    """Return M with ``image(M x)`` = gain ``template(x)`` + offset in the least squares sense."""
+    """Return the least-squares M with ``image(M x)`` = gain ``template(x)`` + offset."""
     height, width = template.shape
     to_unit = np.array([[2 / width, 0, -1], [0, 2 / width, -height / width], [0, 0, 1]])
     y, x = np.nonzero(mask)
@@ -148,18 +148,18 @@ def _gauss_newton(template, image, mask):
     normal = columns @ columns.T
     M = np.eye(3)
     for _ in range(6):
-        seen = cv2.warpPerspective(image, M, (width, height),
-                                   flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        step = np.linalg.solve(normal, columns @ seen[mask])
+        warped = cv2.warpPerspective(image, M, (width, height),
+                                     flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        step = np.linalg.solve(normal, columns @ warped[mask])
         change = np.append(step[:8] / step[8], 0.0).reshape(3, 3)
-        # seen(x) = template((I + change) x), so one goes back to bring them together.
+        # warped(x) = template((I + change) x), so the inverse change aligns them.
         M = geometry.normalize_homography(M @ np.linalg.inv(
             np.linalg.inv(to_unit) @ (np.eye(3) + change) @ to_unit))
     return M
 
 
 def test_labels_lie_where_warm_things_lie_in_thermal():
-    # On a cold night people differ from all around them, so their outline shows in both grids.
+    # On a cold night people differ from their surroundings, so their outline is visible in both.
     source = clean(condition='night', seed=NIGHT_SEED)
     thermal, _, truth = source.render(1.0)
     celsius = source.radiometry.to_celsius(thermal)
@@ -176,7 +176,7 @@ def test_labels_lie_where_warm_things_lie_in_thermal():
         assert np.nanmedian(inside) > np.nanmedian(around) + 2
 
 
-def test_given_homography_is_the_truth():
+def test_a_configured_homography_is_the_truth():
     H = geometry.normalize_homography(geometry.translation(7, -4) @ geometry.scaling(1.1, 1.08))
     source = small(rig__H_thermal_to_rgb=tuple(H.ravel().tolist()), seed=2)
     assert np.allclose(source.H_thermal_to_rgb, H)
@@ -189,13 +189,13 @@ def test_given_homography_is_the_truth():
     {'rig__H_thermal_to_rgb': (1.0, 0, 0, 0, 1, 0, 0, 0, 1), 'rig__mode': 'rig'},
     {'thermal__bits': 14, 'thermal__radiometry': 'tlinear_0_01K'},
 ])
-def test_senseless_combinations_are_refused(values):
+def test_impossible_combinations_are_rejected(values):
     with pytest.raises(SimulatorError):
         small(**values)
 
 
 @pytest.mark.parametrize('name', ['no_such_parameter', 'thermal.no_such_parameter'])
-def test_unknown_parameters_are_refused(name):
+def test_unknown_parameters_are_rejected(name):
     with pytest.raises(ParameterError, match='unknown parameter'):
         build(SimulatorParameters, {name: 1})
 
@@ -210,7 +210,7 @@ def test_rig_truth_follows_from_its_calibration(distance_m):
     assert np.isclose(np.linalg.norm(rig.t_thermal_to_rgb_m), 0.12)
 
 
-def test_rig_cameras_project_as_their_calibration_says():
+def test_rig_cameras_project_according_to_their_calibration():
     rig = small(rig__mode='rig', seed=4).rig
     points_m = np.array([[1.0, -1.0, 8.0], [-3.0, -2.0, 30.0], [2.0, 0.0, 11.0]])
     rgb_px, thermal_px = rig.rgb.project(points_m), rig.thermal.project(points_m)
@@ -218,8 +218,8 @@ def test_rig_cameras_project_as_their_calibration_says():
     rays = np.column_stack([rgb_px, np.ones(3)]) @ np.linalg.inv(rig.K_rgb).T
     in_rgb = rays * rig.rgb.depth_m(points_m)[:, None]
     in_thermal = (in_rgb - rig.t_thermal_to_rgb_m) @ rig.R_thermal_to_rgb
-    again = in_thermal @ rig.K_thermal.T
-    assert np.allclose(again[:, :2] / again[:, 2:], thermal_px, atol=1e-6)
+    projected = in_thermal @ rig.K_thermal.T
+    assert np.allclose(projected[:, :2] / projected[:, 2:], thermal_px, atol=1e-6)
 
 
 def test_parallax_shrinks_with_distance():
@@ -246,10 +246,10 @@ def test_every_condition_renders_valid_truth(condition):
 
 
 def test_every_class_exists_somewhere():
-    seen = set()
+    labels = set()
     for seed in (0, 2):
-        seen |= set(np.unique(small(seed=seed).render(2.0)[2].segmentation.labels))
-    assert seen == set(range(len(MFNET_CLASSES)))
+        labels |= set(np.unique(small(seed=seed).render(2.0)[2].segmentation.labels))
+    assert labels == set(range(len(MFNET_CLASSES)))
 
 
 @pytest.mark.parametrize('seed', [0, 2, 8])
@@ -262,21 +262,21 @@ def test_boxes_enclose_label_pixels(seed):
         left, top, right, bottom = map(int, box.box_xyxy_px)
         assert 0 <= left < right <= 640 and 0 <= top < bottom <= 480
         inside = labels[top:bottom, left:right] == MFNET_CLASSES.index(box.class_name)
-        # Tight: each side of the box touches the thing.
+        # Tight: each side of the box touches the object.
         assert inside[0].any() and inside[-1].any()
         assert inside[:, 0].any() and inside[:, -1].any()
         outside[top:bottom, left:right] = False
-    assert not outside.any()  # and nothing that has a class lies outside all boxes
+    assert not outside.any()  # no object with a class is outside all boxes
 
 
-def test_hidden_things_have_no_box():
+def test_occluded_objects_have_no_box():
     everything = simulator(seed=8, min_visible=0.0, min_box_px=1.0).render(2.0)[2]
     visible = simulator(seed=8, min_visible=0.6, min_box_px=1.0).render(2.0)[2]
     assert 0 < len(visible.detections) < len(everything.detections)
     assert set(visible.detections) <= set(everything.detections)
 
 
-# Light and heat
+# Light and temperature
 
 def test_people_are_warm_on_a_cold_night():
     source = clean(condition='night', seed=NIGHT_SEED)
@@ -290,7 +290,7 @@ def test_people_are_warm_on_a_cold_night():
     assert core.sum() > 100
     assert np.median(thermal[core]) > np.median(thermal[ring]) + 2 / source.radiometry.scale
     assert 5 < np.median(celsius[core]) < 35
-    assert 27 < np.percentile(celsius[core], 99.5) < 36  # skin, not more
+    assert 27 < np.percentile(celsius[core], 99.5) < 36  # skin temperature
 
 
 @pytest.mark.parametrize('radiometry, kelvin', [('tlinear_0_04K', 0.04), ('tlinear_0_01K', 0.01)])
@@ -307,7 +307,7 @@ def test_fourteen_bits_are_enough_for_a_street():
     assert counts.min() > 0 and counts.max() < 2 ** 14 - 1
 
 
-def test_smoke_hides_rgb_and_not_thermal():
+def test_smoke_reduces_rgb_contrast_but_not_thermal():
     thick, none = (_cached((('condition', 'smoke'), ('seed', 6), ('smoke_density', density),
                             *CLEAN.items())) for density in (1.5, 0.0))
     thermal, rgb, _ = thick.render(1.0)
@@ -330,8 +330,8 @@ def test_both_cameras_share_edges_but_not_their_contrast(condition):
     equal_views = tuple(np.eye(3).ravel().tolist())
     source = clean(condition=condition, seed=12, **{'rig.H_thermal_to_rgb': equal_views})
     thermal, rgb, _ = source.render(1.0)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    first = cv2.spatialGradient(cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.uint8))
+    gray = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    first = cv2.spatialGradient(cv2.GaussianBlur(gray, (0, 0), 1.0).astype(np.uint8))
     counts = thermal.astype(np.float32)
     low, high = np.percentile(counts, (2, 99.5))
     mapped = np.clip((counts - low) / (high - low) * 255, 0, 255)
@@ -339,17 +339,17 @@ def test_both_cameras_share_edges_but_not_their_contrast(condition):
     dot = sum(a.astype(float) * b for a, b in zip(first, second))
     size = [np.hypot(*(part.astype(float) for part in pair)) for pair in (first, second)]
     strong = (size[0] > 20) & (size[1] > 20)
-    assert strong.mean() > 0.01  # edges that both see
+    assert strong.mean() > 0.01  # edges in both images
     cosine = dot[strong] / (size[0] * size[1])[strong]
-    assert np.mean(np.abs(cosine) > 0.8) > 0.6  # lie along the same lines
-    assert 0.05 < np.mean(cosine < 0) < 0.95  # but dark and bright are swapped at many
+    assert np.mean(np.abs(cosine) > 0.8) > 0.6  # with the same orientation
+    assert 0.05 < np.mean(cosine < 0) < 0.95  # and partly inverted contrast
 
 
 def _edges(image):
     return np.abs(cv2.Laplacian(image, cv2.CV_32F)).mean()
 
 
-# Clocks
+# Stamps
 
 def stamps(source, stream):
     return np.array([event.frame.stamp_ns for event in source.events() if event.stream == stream])
@@ -365,7 +365,7 @@ def test_streams_have_rates_and_a_common_start():
     assert np.abs(np.diff(thermal) - 1e9 / 9).max() <= 1
 
 
-def test_offset_and_jitter_are_as_asked():
+def test_offset_and_jitter_have_the_configured_values():
     source = small(duration_s=8.0, thermal__rate_hz=25.0, rgb__rate_hz=25.0, time_offset_s=0.12,
                    jitter_s=0.003)
     schedule = [list(source._schedule(stream)) for stream in range(2)]
@@ -377,7 +377,7 @@ def test_offset_and_jitter_are_as_asked():
     assert abs(np.corrcoef(*errors_s)[0, 1]) < 0.3
 
 
-def test_events_come_in_order_even_with_wild_jitter():
+def test_events_are_in_order_even_with_large_jitter():
     source = small(duration_s=0.5, jitter_s=1.0, time_offset_s=0.05)
     events = list(source.events())
     all_stamps = [event.frame.stamp_ns for event in events]
@@ -407,11 +407,11 @@ def thermal_frames(source):
 def test_shutter_freezes_thermal_on_schedule():
     frames = thermal_frames(small(seed=1, **SHUTTER))
     runs = [len(list(group)) for _, group in groupby(frame.tobytes() for frame in frames)]
-    # Frames 0-8 differ, 9 is repeated while the shutter is closed at 10-12, and so on.
+    # Frames 0-8 differ; frame 9 is repeated while the shutter is closed at 10-12, and so on.
     assert runs == [*[1] * 9, 4, *[1] * 6, 4, *[1] * 6, 4, 1, 1]
 
 
-def test_shutter_can_show_itself():
+def test_the_flat_shutter_image_has_little_contrast():
     frames = thermal_frames(small(seed=1, thermal__shutter_shows='flat', **SHUTTER))
     spread = np.array([np.ptp(cv2.GaussianBlur(frame, (0, 0), 5)) for frame in frames])
     closed = [index for index in range(35) if index >= 10 and index % 10 < 3]
@@ -424,11 +424,11 @@ def test_offset_steps_after_a_shutter_event():
     source = small(seed=1, **values)
     sensor = source._thermal_sensor
     flat = np.full((120, 160), 20.0, np.float32)
-    means = [sensor.counts(flat, 0, time_s).mean() * source.radiometry.scale
+    means = [sensor.read(flat, 0, time_s).mean() * source.radiometry.scale
              for time_s in (0.5, 0.9, 1.4, 1.9, 2.4)]
     steps = np.diff(means)
     assert np.abs(steps[[0, 2]]).max() < 0.03  # drift within a period
-    assert np.abs(steps[[1, 3]]).min() > 0.03  # a step from one to the next
+    assert np.abs(steps[[1, 3]]).min() > 0.03  # a step between periods
 
 
 def test_without_period_there_is_no_shutter():

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Folders, videos, bags and the simulator are read as they were recorded, damage included."""
+"""Reading of folders, videos, bags and the simulator, intact and damaged."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SUFFIXES = {'mcap': 'mcap', 'sqlite3': 'db3'}
 
 
 def save(path: Path, image: np.ndarray = GRAY) -> Path:
-    """Write an image file, with the folders above it."""
+    """Write an image file and create its parent folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)
     return path
 
 
 def save_pairs(folder: Path, count: int, thermal: str = 'thermal', rgb: str = 'visible') -> Path:
-    """Write pairs 0.png, 1.png, ... whose images are all ``index`` and all ``100 + index``."""
+    """Write pairs 0.png, 1.png, ... of the constant values ``index`` and ``100 + index``."""
     for index in range(count):
         save(folder / thermal / f'{index}.png', np.full((24, 32), index, np.uint8))
         save(folder / rgb / f'{index}.png', np.full((24, 32, 3), 100 + index, np.uint8))
@@ -41,7 +41,7 @@ def save_pairs(folder: Path, count: int, thermal: str = 'thermal', rgb: str = 'v
 
 
 def save_video(path: Path, count: int, rate_hz: float = 25.0, colour: bool = True) -> Path:
-    """Write a video whose n-th image is all ``8 n``, or skip the test."""
+    """Write a video whose frame n has the constant value ``8 n``; skip without an encoder."""
     codec = cv2.VideoWriter_fourcc(*('MJPG' if path.suffix == '.avi' else 'mp4v'))
     writer = cv2.VideoWriter(str(path), codec, rate_hz, (64, 48), colour)
     if not writer.isOpened():
@@ -76,7 +76,7 @@ def message(msgtype: str, stamp_ns: int = 7, **fields) -> bytes:
 
 
 def image_message(stamp_ns: int = 7, **changed) -> bytes:
-    """Serialise COLOUR as an Image, some fields changed."""
+    """Serialise COLOUR as an Image message with some fields changed."""
     fields = {'height': 24, 'width': 32, 'encoding': 'bgr8', 'is_bigendian': 0, 'step': 96,
               'data': COLOUR.tobytes(), **changed}
     return message('sensor_msgs/msg/Image', stamp_ns, **fields)
@@ -91,7 +91,7 @@ def values(source, stream: str) -> list[int]:
     return [round(float(frame.image.mean())) for frame in frames(source, stream)]
 
 
-def truncated(path: Path, length: int) -> Path:
+def truncate(path: Path, length: int) -> Path:
     path.write_bytes(path.read_bytes()[:length])
     return path
 
@@ -104,10 +104,10 @@ def truncated(path: Path, length: int) -> Path:
     ('12vi', ('rgb', '12')),
     ('Thermal', ('thermal', '')),
     ('day_street_rgb', ('rgb', 'day_street')),
-    ('chair', (None, 'chair')),  # ends in 'ir', but as part of a word
+    ('chair', (None, 'chair')),  # ends with 'ir' as part of a word
     ('visitor_3', (None, 'visitor_3')),
 ])
-def test_a_stem_tells_its_stream_where_the_word_stands_alone(stem, expected):
+def test_a_stem_is_split_at_a_separate_stream_word(stem, expected):
     assert split_stem(stem) == expected
 
 
@@ -118,7 +118,7 @@ def test_names_sort_by_the_numbers_in_them():
 
 @pytest.mark.parametrize('thermal, rgb', [
     ('thermal', 'visible'), ('IR', 'VI'), ('Infrared', 'RGB'), ('lwir', 'vis'),
-    ('input/ir', 'input/vi'),  # one level further down
+    ('input/ir', 'input/vi'),  # one level deeper
 ])
 def test_a_folder_of_pairs_is_found_by_the_names_of_its_subfolders(tmp_path, thermal, rgb):
     source = open_source(save_pairs(tmp_path, 12, thermal, rgb))
@@ -156,7 +156,7 @@ def test_pairs_come_thermal_first_with_equal_stamps_at_the_rate(tmp_path):
     assert open_source(tmp_path).rate_hz == 10
 
 
-def test_stills_are_shown_for_a_while_each_with_stamps_that_go_on(tmp_path):
+def test_still_pairs_are_repeated_with_increasing_stamps(tmp_path):
     source = open_source(save_pairs(tmp_path, 2), rate_hz=10, still_s=0.3)
     assert values(source, 'thermal') == [0, 0, 0, 1, 1, 1]
     stamps_ns = [frame.stamp_ns for frame in frames(source, 'rgb')]
@@ -170,9 +170,9 @@ def test_stills_are_shown_for_a_while_each_with_stamps_that_go_on(tmp_path):
 ], ids=['folder', 'bag', 'videos'])
 def test_a_source_can_be_read_again_from_the_start(tmp_path, make):
     source = open_source(make(tmp_path))
-    broken_off = source.events()
-    next(broken_off)
-    broken_off.close()
+    interrupted = source.events()
+    next(interrupted)
+    interrupted.close()
     first, second = ([(e.stream, e.frame.stamp_ns, e.frame.image.tobytes())
                       for e in source.events()] for _ in range(2))
     assert first == second
@@ -236,24 +236,24 @@ def test_files_without_a_partner_are_counted(tmp_path, caplog):
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp', '.tif'])
-@pytest.mark.parametrize('share', [0.0, 0.001, 0.1, 0.5, 0.95])
-def test_a_truncated_file_is_skipped_and_counted(tmp_path, suffix, share, caplog):
+@pytest.mark.parametrize('fraction', [0.0, 0.001, 0.1, 0.5, 0.95])
+def test_a_truncated_file_is_skipped_and_counted(tmp_path, suffix, fraction, caplog):
     rng = np.random.default_rng(1)
     save_pairs(tmp_path, 3)
     (tmp_path / 'visible' / '1.png').unlink()
     path = save(tmp_path / 'visible' / f'1{suffix}',
                 rng.integers(0, 255, (60, 80, 3), dtype=np.uint8))
-    truncated(path, int(share * path.stat().st_size))
+    truncate(path, int(fraction * path.stat().st_size))
     source = open_source(tmp_path)
     assert values(source, 'thermal') == [0, 2]
     assert source.skipped == {'unreadable': 1}
     assert path.name in caplog.text
 
 
-def test_a_folder_in_which_nothing_can_be_read_is_an_error(tmp_path):
+def test_a_folder_without_readable_pairs_is_an_error(tmp_path):
     save_pairs(tmp_path, 2)
     for path in (tmp_path / 'thermal').iterdir():
-        truncated(path, 20)
+        truncate(path, 20)
     with pytest.raises(SourceError, match='none of 2 pairs can be read'):
         list(open_source(tmp_path).events())
 
@@ -301,12 +301,12 @@ def test_videos_of_unequal_rates_merge_by_time(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['.avi', '.mp4'])
-@pytest.mark.parametrize('share', [0.0, 0.02, 0.5, 0.9])
-def test_a_truncated_video_is_an_error_or_breaks_off_with_a_warning(tmp_path, suffix, share,
+@pytest.mark.parametrize('fraction', [0.0, 0.02, 0.5, 0.9])
+def test_a_truncated_video_is_an_error_or_ends_early_with_a_warning(tmp_path, suffix, fraction,
                                                                     caplog):
     save_video(tmp_path / f'ir{suffix}', 30)
     path = save_video(tmp_path / f'vis{suffix}', 30)
-    truncated(path, int(share * path.stat().st_size))
+    truncate(path, int(fraction * path.stat().st_size))
     try:
         source = open_source(tmp_path)
     except SourceError as error:
@@ -340,15 +340,15 @@ def test_a_bag_needs_no_metadata(tmp_path, storage, suffix):
     assert len(list(open_source(bag / f'bag.{suffix}').events())) == 40
 
 
-@pytest.mark.parametrize('wanted', ['/car/thermal/image_raw', 'car/thermal/image_raw',
-                                    'thermal/image_raw', '/thermal/image_raw'])
-def test_a_topic_is_found_in_its_namespace(tmp_path, wanted):
+@pytest.mark.parametrize('topic', ['/car/thermal/image_raw', 'car/thermal/image_raw',
+                                   'thermal/image_raw', '/thermal/image_raw'])
+def test_a_topic_is_found_in_its_namespace(tmp_path, topic):
     bag = save_bag(tmp_path / 'bag', namespace='/car', count=1)
-    source = open_source(bag, thermal_topic=wanted)
+    source = open_source(bag, thermal_topic=topic)
     assert source.topics == {'thermal': '/car/thermal/image_raw', 'rgb': '/car/rgb/image_raw'}
 
 
-def test_an_exact_topic_wins_over_others_that_end_in_it(tmp_path):
+def test_an_exact_topic_has_priority_over_topics_that_end_with_it(tmp_path):
     with BagWriter(tmp_path / 'bag') as bag:
         for name in ('thermal/image_raw', 'car/thermal/image_raw', 'rgb/image_raw'):
             write_image(bag, name, Frame(GRAY, 1))
@@ -359,9 +359,10 @@ def test_compressed_topics_are_decoded(tmp_path):
     png, jpeg = (images.encode_compressed(image, codec)
                  for image, codec in ((COUNTS, 'png'), (COLOUR, 'jpeg')))
     with BagWriter(tmp_path / 'bag') as bag:
-        for topic, (kind, data) in (('thermal', png), ('rgb', jpeg)):
+        for topic, (message_format, data) in (('thermal', png), ('rgb', jpeg)):
             bag.write_raw(f'{topic}/image_raw/compressed', 'sensor_msgs/msg/CompressedImage',
-                          message('sensor_msgs/msg/CompressedImage', format=kind, data=data), 9)
+                          message('sensor_msgs/msg/CompressedImage', format=message_format,
+                                  data=data), 9)
     thermal, rgb = open_source(tmp_path / 'bag').events()
     np.testing.assert_array_equal(thermal.frame.image, COUNTS)
     assert np.abs(rgb.frame.image.astype(int) - COLOUR).mean() < 5
@@ -395,7 +396,7 @@ def test_a_message_without_a_stamp_gets_the_time_of_recording(tmp_path):
     (image_message(encoding='bgr9'), 'undecodable image'),
     (image_message(width=0), 'undecodable image'),
 ])
-def test_a_broken_message_is_skipped_counted_and_said_once(tmp_path, broken, reason, caplog):
+def test_a_broken_message_is_skipped_counted_and_logged_once(tmp_path, broken, reason, caplog):
     with BagWriter(tmp_path / 'bag') as bag:
         for stamp_ns in (1, 2, 3):
             write_image(bag, 'thermal/image_raw', Frame(GRAY, stamp_ns))
@@ -407,7 +408,7 @@ def test_a_broken_message_is_skipped_counted_and_said_once(tmp_path, broken, rea
     assert len(caplog.records) == 1
 
 
-def test_a_bag_in_which_no_image_can_be_read_is_an_error(tmp_path):
+def test_a_bag_without_readable_images_is_an_error(tmp_path):
     with BagWriter(tmp_path / 'bag') as bag:
         for topic in ('thermal/image_raw', 'rgb/image_raw'):
             bag.write_raw(topic, 'sensor_msgs/msg/Image', b'', 1)
@@ -416,20 +417,20 @@ def test_a_bag_in_which_no_image_can_be_read_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize('storage, suffix', SUFFIXES.items())
-@pytest.mark.parametrize('share', [0.0, 0.0001, 0.01, 0.3, 0.7, 0.9])
-def test_a_truncated_bag_is_one_clear_line(tmp_path, storage, suffix, share):
+@pytest.mark.parametrize('fraction', [0.0, 0.0001, 0.01, 0.3, 0.7, 0.9])
+def test_a_truncated_bag_is_reported_in_one_line(tmp_path, storage, suffix, fraction):
     bag = save_bag(tmp_path / 'bag', storage)
     file = bag / f'bag.{suffix}'
-    truncated(file, int(share * file.stat().st_size))
+    truncate(file, int(fraction * file.stat().st_size))
     with pytest.raises(SourceError, match='damaged or was not closed') as caught:
         list(open_source(bag).events())
     assert '\n' not in str(caught.value)
 
 
-def test_a_bag_damaged_in_the_middle_is_read_up_to_there(tmp_path, caplog):
+def test_a_bag_damaged_in_the_middle_is_read_up_to_the_damage(tmp_path, caplog):
     with BagWriter(tmp_path / 'bag', compress=True) as bag:
         noise = np.random.default_rng(0).integers(0, 255, (600, 800), dtype=np.uint8)
-        for index in range(8):  # chunks have a megabyte
+        for index in range(8):  # chunks of one megabyte
             write_image(bag, 'thermal/image_raw', Frame(noise, 1 + index))
             write_image(bag, 'rgb/image_raw', Frame(noise, 1 + index))
     file = tmp_path / 'bag' / 'bag.mcap'
@@ -438,9 +439,9 @@ def test_a_bag_damaged_in_the_middle_is_read_up_to_there(tmp_path, caplog):
     content[second_half:second_half + 4000] = bytes(4000)
     file.write_bytes(content)
     source = open_source(tmp_path / 'bag')
-    read = len(list(source.events()))
-    assert 4 <= read < 16
-    assert source.skipped == {'bag damaged': 16 - read}
+    n_read = len(list(source.events()))
+    assert 4 <= n_read < 16
+    assert source.skipped == {'bag damaged': 16 - n_read}
     assert len(caplog.records) == 1
 
 
@@ -457,7 +458,7 @@ def make_thermal_only(folder: Path) -> Path:
     return folder
 
 
-def make_strangers(folder: Path) -> Path:
+def make_different_stems(folder: Path) -> Path:
     save(folder / 'ir' / '1.png')
     save(folder / 'vis' / '2.png')
     return folder
@@ -554,11 +555,11 @@ def make_two_bag_files(folder: Path) -> Path:
     return bag
 
 
-@pytest.mark.parametrize('make, says', [
+@pytest.mark.parametrize('make, expected', [
     (make_nothing, ['no such source', 'nowhere']),
     (make_empty, ['looked for', 'metadata.yaml', 'infrared', 'visible', 'an empty folder']),
     (make_thermal_only, ['looked for', 'found thermal/']),
-    (make_strangers, ['same stem', '1 thermal (1.png)', '1 visible (2.png)']),
+    (make_different_stems, ['same stem', '1 thermal (1.png)', '1 visible (2.png)']),
     (make_empty_subfolder, ["'vis' holds no images", '.png']),
     (make_two_names, ["'rgb'", "'visible'", 'A,B']),
     (make_same_stem, ["'0.jpg'", "'0.png'", 'same pair']),
@@ -575,17 +576,17 @@ def make_two_bag_files(folder: Path) -> Path:
     (make_lost_file, ['damaged', 'bag.mcap']),
     (make_two_bag_files, ['2 bag files', 'reindex']),
 ], ids=lambda value: value.__name__[5:] if callable(value) else '')
-def test_what_is_wrong_with_a_source_is_said_in_one_line(tmp_path, make, says):
+def test_source_errors_are_reported_in_one_line(tmp_path, make, expected):
     with pytest.raises(SourceError) as caught:
         open_source(make(tmp_path))
     text = str(caught.value)
     assert '\n' not in text
-    for part in says:
+    for part in expected:
         assert part in text
 
 
 @pytest.mark.parametrize('rate_hz', [0, -1, float('nan')])
-def test_a_rate_that_is_none_is_refused(tmp_path, rate_hz):
+def test_an_invalid_rate_is_rejected(tmp_path, rate_hz):
     with pytest.raises(SourceError, match='rate_hz must be positive'):
         open_source(save_pairs(tmp_path, 1), rate_hz=rate_hz)
 
@@ -593,20 +594,20 @@ def test_a_rate_that_is_none_is_refused(tmp_path, rate_hz):
 def test_the_simulator_takes_its_parameters_from_the_name():
     pytest.importorskip('ivf_ros.data.simulator')
     first = next(open_source('simulator:seed=3').events())
-    again = next(open_source('simulator:seed=3').events())
+    same = next(open_source('simulator:seed=3').events())
     other = next(open_source('simulator:seed=4').events())
-    np.testing.assert_array_equal(first.frame.image, again.frame.image)
+    np.testing.assert_array_equal(first.frame.image, same.frame.image)
     assert (first.frame.image != other.frame.image).any()
 
 
-@pytest.mark.parametrize('spec, error, says', [
+@pytest.mark.parametrize('spec, error, message', [
     ('simulator:weather=3', ParameterError, "unknown parameter 'weather'"),
     ('simulator:seed=often', ParameterError, "'seed' must be int"),
     ('simulator:night', ParameterError, "key=value, got 'night'"),
 ])
-def test_wrong_simulator_parameters_are_refused(spec, error, says):
+def test_wrong_simulator_parameters_are_rejected(spec, error, message):
     pytest.importorskip('ivf_ros.data.simulator')
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         open_source(spec)
 
 
@@ -618,13 +619,13 @@ def test_a_real_sequence_of_videos_is_read_completely(shared_data):
     assert source.skipped == {}
 
 
-@pytest.mark.parametrize('share', [0.01, 0.5, 0.99])
-def test_a_real_video_that_is_truncated_ends_or_is_refused(shared_data, tmp_path, share, caplog):
+@pytest.mark.parametrize('fraction', [0.01, 0.5, 0.99])
+def test_a_truncated_real_video_ends_early_or_is_rejected(shared_data, tmp_path, fraction, caplog):
     original = shared_data / 'm3svd_sequences' / '0113_1714'
     for name in ('thermal.mp4', 'visible.mp4'):
         (tmp_path / name).write_bytes((original / name).read_bytes())
     path = tmp_path / 'thermal.mp4'
-    truncated(path, int(share * path.stat().st_size))
+    truncate(path, int(fraction * path.stat().st_size))
     try:
         source = open_source(tmp_path)
         assert 0 < len(frames(source, 'thermal')) < 560

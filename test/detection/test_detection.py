@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Detection: boxes, scores, real people, and labels that cover nothing."""
+"""Detection: boxes and scores of HOG on real people, and placement of labels."""
 
 from __future__ import annotations
 
@@ -53,14 +53,15 @@ def test_people_are_found_in_real_thermal_images(shared_data):
         people = human_boxes(labels)
         n_people += len(people)
         n_boxes += len(found)
-        n_found += sum(any(iou(box, one.box_xyxy_px) >= 0.5 for one in found) for box in people)
+        n_found += sum(any(iou(person, box.box_xyxy_px) >= 0.5 for box in found)
+                       for person in people)
     assert n_people == 17
-    assert n_found >= 9  # a weak baseline, but no coin
+    assert n_found >= 9  # a weak baseline
     assert n_found >= 0.5 * n_boxes
 
 
 @needs_hog
-def test_by_night_people_are_found_in_the_fused_image_and_not_in_rgb():
+def test_at_night_people_are_found_in_the_fused_image_and_not_in_rgb():
     # A street with people near the camera: HOG needs them to be large.
     simulator = RigSimulator(build(SimulatorParameters, {'condition': 'night', 'seed': 2}))
     detector, stage = detection.create('hog'), fusion.FusionStage()
@@ -69,12 +70,12 @@ def test_by_night_people_are_found_in_the_fused_image_and_not_in_rgb():
         thermal, rgb, truth = simulator.pair(index)
         known = Registration(truth.H_thermal_to_rgb, 1.0, 1, RegistrationState.TRACKING, rgb.size)
         fused = stage.fuse(thermal.image, rgb.image, known).image
-        people = [one.box_xyxy_px for one in truth.detections if one.class_name == 'person'
-                  and one.box_xyxy_px[3] - one.box_xyxy_px[1] > 60]
+        people = [box.box_xyxy_px for box in truth.detections if box.class_name == 'person'
+                  and box.box_xyxy_px[3] - box.box_xyxy_px[1] > 60]
         n_people += len(people)
         n_boxes += len(detector.detect(fused))
         for name, image in (('fused', fused), ('rgb', rgb.image)):
-            found = [one.box_xyxy_px for one in detector.detect(image)]
+            found = [box.box_xyxy_px for box in detector.detect(image)]
             n_found[name] += sum(any(iou(person, box) >= 0.5 for box in found)
                                  for person in people)
     assert n_found['fused'] >= 0.5 * max(n_people, n_boxes) > 2
@@ -87,23 +88,23 @@ def test_boxes_are_clipped_ordered_and_scored(shared_data):
     image = cv2.imread(str(next(folder.glob('00345D.*'))))[:, 100:]
     image.flags.writeable = False
     found = detection.create('hog', **{'hog.hit_threshold': -0.5}).detect(image)
-    scores = [one.score for one in found]
+    scores = [box.score for box in found]
     assert len(found) > 3 and scores == sorted(scores, reverse=True)
-    for one in found:
-        left, top, right, bottom = one.box_xyxy_px
+    for box in found:
+        left, top, right, bottom = box.box_xyxy_px
         assert 0 <= left < right <= 540 and 0 <= top < bottom <= 480
-        assert one.class_name == 'person' and 0 < one.score < 1
+        assert box.class_name == 'person' and 0 < box.score < 1
     again = detection.create('hog', **{'hog.hit_threshold': -0.5}).detect(image)
-    assert [one.box_xyxy_px for one in again] == [one.box_xyxy_px for one in found]
-    assert np.allclose([one.score for one in again], scores, atol=1e-6)
+    assert [box.box_xyxy_px for box in again] == [box.box_xyxy_px for box in found]
+    assert np.allclose([box.score for box in again], scores, atol=1e-6)
     strict = detection.create('hog', **{'hog.hit_threshold': 0.5}).detect(image)
     assert 0 < len(strict) < len(found)
-    # The score of a margin of 0.5.
-    assert min(one.score for one in strict) >= 1 / (1 + np.exp(-1.0)) - 1e-6
+    # The score at a distance of 0.5 from the separating plane.
+    assert min(box.score for box in strict) >= 1 / (1 + np.exp(-1.0)) - 1e-6
 
 
 @needs_hog
-def test_boxes_are_in_pixels_of_the_image_whatever_its_size(shared_data):
+def test_boxes_are_in_pixels_of_the_image_at_any_size(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
     image = cv2.imread(str(next(folder.glob('00345D.*'))))
     double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
@@ -113,7 +114,7 @@ def test_boxes_are_in_pixels_of_the_image_whatever_its_size(shared_data):
 
 
 @needs_hog
-def test_boxes_that_overlap_much_are_one(shared_data):
+def test_overlapping_boxes_are_suppressed(shared_data):
     folder = shared_data / 'msrs' / 'officialtest_dev' / 'thermal'
     image = cv2.imread(str(next(folder.glob('00345D.*'))))
     found = detection.create('hog', **{'hog.nms_iou': 0.3, 'hog.hit_threshold': 0.0}).detect(image)
@@ -124,23 +125,23 @@ def test_boxes_that_overlap_much_are_one(shared_data):
 
 @needs_hog
 @pytest.mark.parametrize('shape', [
-    (1, 1), (10, 2000), (2000, 10), (63, 31), (64, 32), (65, 33), (129, 65),  # about the window
+    (1, 1), (10, 2000), (2000, 10), (63, 31), (64, 32), (65, 33), (129, 65),  # window size
     (120, 160), (480, 641, 3)])
-def test_no_size_is_too_odd(shape):
+def test_any_size_works(shape):
     for image in (np.full(shape, 128, np.uint8), noise(shape)):
         found = detection.create('hog', **{'hog.search_width_px': 320}).detect(image)
-        assert all(0 <= edge <= max(shape) for one in found for edge in one.box_xyxy_px)
+        assert all(0 <= edge <= max(shape) for box in found for edge in box.box_xyxy_px)
 
 
 @needs_hog
-def test_a_flat_image_holds_nobody():
+def test_a_flat_image_has_no_detections():
     assert detection.create('hog').detect(np.full((240, 320, 3), 90, np.uint8)) == []
 
 
 @needs_hog
 @pytest.mark.parametrize('image', [np.zeros((9, 9), np.float32), np.zeros((9, 9, 4), np.uint8),
                                    np.zeros((0, 9), np.uint8), np.zeros(9, np.uint8)])
-def test_bad_images_are_refused_with_what_was_got(image):
+def test_the_error_for_a_bad_image_says_what_was_got(image):
     with pytest.raises(detection.DetectionError, match='uint8, got'):
         detection.create('hog').detect(image)
 
@@ -177,7 +178,7 @@ def overlap(a, b):
     (100, 0, 150, 240),  # as high as the image: beside
     (280, 0, 320, 240),  # the same at the right border: left of it
     (0, 100, 320, 240),  # as wide as the image
-    (-20, -20, 40, 40),  # sticking out
+    (-20, -20, 40, 40),  # partly outside
 ])
 def test_a_label_does_not_cover_its_box(box):
     image = noise((240, 320, 3))
@@ -188,8 +189,8 @@ def test_a_label_does_not_cover_its_box(box):
     left, top, right, bottom = (max(0, edge) for edge in box)
     inside = np.s_[top + 2:bottom - 2, left + 2:right - 2]
     assert np.array_equal(drawn[inside], image[inside])
-    where = np.s_[label[1]:label[3], label[0]:label[2]]
-    assert not np.array_equal(drawn[where], image[where])
+    label_area = np.s_[label[1]:label[3], label[0]:label[2]]
+    assert not np.array_equal(drawn[label_area], image[label_area])
 
 
 @given(strategies.lists(strategies.tuples(
@@ -199,15 +200,15 @@ def test_a_label_does_not_cover_its_box(box):
 def test_no_label_covers_its_own_object_among_many(boxes):
     found = [person(x, y, x + w, y + h, 0.3, str(k)) for k, (x, y, w, h) in enumerate(boxes)]
     labels = place_labels(found, (640, 480))
-    assert all(overlap(label, one.box_xyxy_px) == 0 for label, one in zip(labels, found))
+    assert all(overlap(label, box.box_xyxy_px) == 0 for label, box in zip(labels, found))
 
 
 def test_labels_of_neighbours_do_not_cover_each_other():
     found = [person(100, 100, 130, 200), person(110, 100, 140, 200)]
     first, second = place_labels(found, (640, 480))
     assert overlap(first, second) == 0
-    assert all(overlap(label, one.box_xyxy_px) == 0
-               for label in (first, second) for one in found)
+    assert all(overlap(label, box.box_xyxy_px) == 0
+               for label in (first, second) for box in found)
 
 
 @pytest.mark.parametrize('shape', [(240, 320), (240, 320, 3), (1024, 1280, 3), (20, 20), (1, 1)])

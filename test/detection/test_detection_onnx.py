@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models of others through ONNX Runtime: real ONNX files whose output is known."""
+"""External models in ONNX Runtime: real ONNX files with a known output."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ NAMES = "{0: 'person', 1: 'car'}"
 IMAGE = np.zeros((480, 640, 3), np.uint8)
 
 
-def write_model(path, output, *, names=NAMES, side=320, kind=onnx.TensorProto.FLOAT):
-    """Write a model that says the same of each image, plus the mean of its input times zero."""
+def write_model(path, output, *, names=NAMES, side=320, element_type=onnx.TensorProto.FLOAT):
+    """Write a model with a constant output: the mean of the input is multiplied by zero."""
     helper = onnx.helper
-    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    dtype = helper.tensor_dtype_to_np_dtype(element_type)
     shape = ['batch', 3, 'height', 'width'] if side is None else [1, 3, side, side]
     nodes = [
         helper.make_node('ReduceMean', ['images'], ['mean'], keepdims=0),
         helper.make_node('Mul', ['mean', 'zero'], ['nothing']),
         helper.make_node('Add', ['constant', 'nothing'], ['output'])]
     graph = helper.make_graph(
-        nodes, 'said', [helper.make_tensor_value_info('images', kind, shape)],
-        [helper.make_tensor_value_info('output', kind, list(output.shape))],
+        nodes, 'constant', [helper.make_tensor_value_info('images', element_type, shape)],
+        [helper.make_tensor_value_info('output', element_type, list(output.shape))],
         [onnx.numpy_helper.from_array(output.astype(dtype), 'constant'),
          onnx.numpy_helper.from_array(np.array(0, dtype), 'zero')])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=9)
@@ -53,31 +53,31 @@ def yolov8(scores=(0.9, 0.1)):
     return rows.T[None]
 
 
-def yolov5(scores=(0.95, 0.1), thing=0.8):
+def yolov5(scores=(0.95, 0.1), objectness=0.8):
     rows = np.zeros((50, 7), np.float32)
-    rows[7] = *PERSON_XYWH, thing, *scores
+    rows[7] = *PERSON_XYWH, objectness, *scores
     return rows[None]
 
 
 def nanodet(side=320, classes=2):
-    """Say a person around cell (12, 20) of the grid of 8 pixels: 20 or 40 pixels to each edge."""
+    """Return a person at cell (12, 20) of the grid of 8 pixels, 20 or 40 pixels to each edge."""
     cells = sum((side // stride) ** 2 for stride in (8, 16, 32, 64))
     rows = np.zeros((1, cells, classes + 32), np.float32)
-    place = 20 * (side // 8) + 12
-    rows[0, place, 0] = 0.7
+    cell = 20 * (side // 8) + 12
+    rows[0, cell, 0] = 0.7
     for edge, bins in enumerate((2.5, 5.0, 2.5, 5.0)):
         low = int(bins)
         logits = np.full(8, -50.0)
-        share = bins - low
-        logits[low] = np.log(1 - share) if share < 1 else -50
-        logits[low + 1] = np.log(share) if share else -50
-        rows[0, place, classes + 8 * edge:classes + 8 * (edge + 1)] = logits
+        fraction = bins - low
+        logits[low] = np.log(1 - fraction) if fraction < 1 else -50
+        logits[low + 1] = np.log(fraction) if fraction else -50
+        rows[0, cell, classes + 8 * edge:classes + 8 * (edge + 1)] = logits
     return rows
 
 
 @pytest.mark.parametrize('output, score', [(yolov8(), 0.9), (yolov5(), 0.76)],
                          ids=['yolov8', 'yolov5'])
-def test_boxes_come_back_in_pixels_of_the_image(tmp_path, output, score):
+def test_boxes_are_in_pixels_of_the_image(tmp_path, output, score):
     [found] = detector(write_model(tmp_path / 'm.onnx', output)).detect(IMAGE)
     assert found.class_name == 'person' and found.score == pytest.approx(score, abs=1e-5)
     assert found.box_xyxy_px == pytest.approx(PERSON_XYXY, abs=1e-3)
@@ -86,7 +86,7 @@ def test_boxes_come_back_in_pixels_of_the_image(tmp_path, output, score):
 def test_nanodet_boxes_are_means_of_distributions(tmp_path):
     [found] = detector(write_model(tmp_path / 'm.onnx', nanodet())).detect(IMAGE)
     assert found.score == pytest.approx(0.7)
-    # Cell (12, 20) lies at (96, 160) of the input.
+    # Cell (12, 20) is at (96, 160) of the input.
     assert found.box_xyxy_px == pytest.approx((152, 160, 232, 320), abs=0.1)
 
 
@@ -95,28 +95,28 @@ def test_nanodet_of_another_size_is_an_error():
         decode_nanodet(nanodet()[0], 2, (416, 416))
 
 
-def test_a_model_that_takes_any_size_is_given_the_one_that_is_set(tmp_path):
+def test_a_model_of_any_size_gets_the_configured_size(tmp_path):
     model = write_model(tmp_path / 'm.onnx', yolov8(), side=None)
     [found] = detector(model, input_px=320).detect(IMAGE)
     assert found.box_xyxy_px == pytest.approx(PERSON_XYXY, abs=1e-3)
-    [large] = detector(model, input_px=640).detect(IMAGE)  # the same box of a larger input
+    [large] = detector(model, input_px=640).detect(IMAGE)  # the same box in a larger input
     assert large.box_xyxy_px == pytest.approx((80, 40, 120, 120), abs=1e-3)
 
 
-def test_half_precision_models_are_fed_half_precision(tmp_path):
-    model = write_model(tmp_path / 'm.onnx', yolov8(), kind=onnx.TensorProto.FLOAT16)
+def test_half_precision_models_get_half_precision_inputs(tmp_path):
+    model = write_model(tmp_path / 'm.onnx', yolov8(), element_type=onnx.TensorProto.FLOAT16)
     [found] = detector(model).detect(IMAGE)
     assert found.score == pytest.approx(0.9, abs=1e-3)
 
 
 def test_low_scores_are_dropped_and_parameters_are_live(tmp_path):
-    one = detector(write_model(tmp_path / 'm.onnx', yolov8((0.4, 0.1))), min_score=0.5)
-    assert one.detect(IMAGE) == []
-    one.parameters = detection.OnnxParameters(min_score=0.3)
-    assert len(one.detect(IMAGE)) == 1
+    onnx_detector = detector(write_model(tmp_path / 'm.onnx', yolov8((0.4, 0.1))), min_score=0.5)
+    assert onnx_detector.detect(IMAGE) == []
+    onnx_detector.parameters = detection.OnnxParameters(min_score=0.3)
+    assert len(onnx_detector.detect(IMAGE)) == 1
 
 
-def test_classes_come_from_a_file_where_the_model_does_not_name_them(tmp_path):
+def test_class_names_come_from_a_file_if_the_model_has_none(tmp_path):
     model = write_model(tmp_path / 'm.onnx', yolov8(), names='')
     with pytest.raises(detection.DetectionError, match=r'set onnx\.classes'):
         detector(model)
@@ -126,13 +126,13 @@ def test_classes_come_from_a_file_where_the_model_does_not_name_them(tmp_path):
 
 
 @pytest.mark.parametrize('output', [np.zeros((1, 9, 50)), np.zeros((2, 6, 50)), np.zeros((1, 6))])
-def test_an_output_of_no_known_layout_is_said(tmp_path, output):
+def test_an_unknown_layout_of_the_output_is_an_error(tmp_path, output):
     model = write_model(tmp_path / 'm.onnx', output.astype(np.float32))
     with pytest.raises(detection.DetectionError, match=r'must be \(1, 6, N\)'):
         detector(model).detect(IMAGE)
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_a_missing_model_or_provider_is_an_error(tmp_path):
     with pytest.raises(detection.DetectionError, match='must be an ONNX file'):
         detection.create('onnx')
     (tmp_path / 'broken.onnx').write_bytes(b'nothing')
@@ -143,8 +143,8 @@ def test_what_is_missing_is_said(tmp_path):
         detector(model, provider='cuda')
 
 
-def test_letterboxing_keeps_the_shape_and_centres():
-    boxed, scale, corner = letterbox(np.full((480, 640, 3), 200, np.uint8), (320, 320))
-    assert (scale, corner) == (0.5, (0, 40)) and boxed.shape == (320, 320, 3)
-    assert (boxed[40:280] == 200).all()
-    assert (boxed[:40] == 114).all() and (boxed[280:] == 114).all()
+def test_letterboxing_keeps_the_aspect_ratio_and_centres():
+    letterboxed, scale, corner = letterbox(np.full((480, 640, 3), 200, np.uint8), (320, 320))
+    assert (scale, corner) == (0.5, (0, 40)) and letterboxed.shape == (320, 320, 3)
+    assert (letterboxed[40:280] == 200).all()
+    assert (letterboxed[:40] == 114).all() and (letterboxed[280:] == 114).all()

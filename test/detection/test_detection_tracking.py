@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Identities over time, and temperatures of what was found."""
+"""Track IDs over time, and temperatures of detections."""
 
 from __future__ import annotations
 
@@ -19,91 +19,92 @@ def person(x, y=100.0, score=0.9, name='person'):
     return Detection((x, y, x + 30, y + 80), name, score)
 
 
-def walk(tracker, frames, *, start=0):
-    """Track lists of detections at 30 Hz; return the identities of each frame."""
-    return [[one.track_id for one in tracker.update(found, (start + index) * PERIOD_NS)]
-            for index, found in enumerate(frames)]
+def track_ids_of(tracker, frames, *, start=0):
+    """Track lists of detections at 30 Hz; return the track IDs of each frame."""
+    return [[box.track_id for box in tracker.update(boxes, (start + index) * PERIOD_NS)]
+            for index, boxes in enumerate(frames)]
 
 
-def test_a_track_is_named_from_its_second_box_on():
-    assert walk(detection.Tracker(), [[person(10)], [person(12)], [person(14)]]) == [
+def test_a_track_gets_an_id_with_its_second_box():
+    assert track_ids_of(detection.Tracker(), [[person(10)], [person(12)], [person(14)]]) == [
         [''], ['1'], ['1']]
 
 
-def test_two_people_who_pass_each_other_keep_their_names():
+def test_two_people_who_pass_each_other_keep_their_ids():
     frames = [[person(10 + 8 * index), person(250 - 8 * index, 130)] for index in range(31)]
-    assert walk(detection.Tracker(), frames)[1:] == [['1', '2']] * 30
+    assert track_ids_of(detection.Tracker(), frames)[1:] == [['1', '2']] * 30
 
 
-def test_classes_are_tracked_apart():
+def test_classes_are_tracked_separately():
     frames = [[person(10), person(10, name='vehicle')]] * 3
-    assert walk(detection.Tracker(), frames)[-1] == ['1', '2']
+    assert track_ids_of(detection.Tracker(), frames)[-1] == ['1', '2']
 
 
-def test_an_identity_survives_half_a_second_without_any_box():
+def test_a_track_survives_half_a_second_without_a_box():
     frames = [[person(10 + 3 * index)] for index in range(20)]
     frames += [[]] * 15 + [[person(10 + 3 * index)] for index in range(35, 40)]
-    names = walk(detection.Tracker(), frames)
-    assert names[-1] == names[5] == ['1']
+    track_ids = track_ids_of(detection.Tracker(), frames)
+    assert track_ids[-1] == track_ids[5] == ['1']
 
 
-def test_but_not_for_ever():
+def test_a_track_ends_after_keep_s():
     tracker = detection.Tracker(detection.TrackingParameters(keep_s=0.3))
     frames = [[person(10)]] * 5 + [[]] * 15 + [[person(10)]] * 3
-    assert walk(tracker, frames)[-1] == ['2']
+    assert track_ids_of(tracker, frames)[-1] == ['2']
 
 
-def test_a_weak_box_continues_a_track_and_starts_none():
-    assert walk(detection.Tracker(), [[person(10, score=0.4)]] * 4) == [['']] * 4
-    names = walk(detection.Tracker(), [[person(10)]] * 3 + [[person(11, score=0.36)]] * 3)
-    assert names[-1] == ['1']
+def test_a_box_with_a_low_score_continues_a_track_but_starts_none():
+    assert track_ids_of(detection.Tracker(), [[person(10, score=0.4)]] * 4) == [['']] * 4
+    frames = [[person(10)]] * 3 + [[person(11, score=0.36)]] * 3
+    track_ids = track_ids_of(detection.Tracker(), frames)
+    assert track_ids[-1] == ['1']
 
 
-def test_what_shows_up_once_is_forgotten():
-    assert walk(detection.Tracker(), [[person(10)], [], [person(10)], []]) == [
+def test_a_single_box_makes_no_track():
+    assert track_ids_of(detection.Tracker(), [[person(10)], [], [person(10)], []]) == [
         [''], [], [''], []]
 
 
-def test_where_time_goes_back_all_begins_anew():
+def test_all_tracks_end_where_time_goes_back():
     tracker = detection.Tracker()
-    walk(tracker, [[person(10)]] * 3, start=100)
-    assert walk(tracker, [[person(10)]] * 2) == [[''], ['2']]
+    track_ids_of(tracker, [[person(10)]] * 3, start=100)
+    assert track_ids_of(tracker, [[person(10)]] * 2) == [[''], ['2']]
 
 
 def test_slow_and_irregular_images_are_tracked_too():
     tracker = detection.Tracker()
     stamps_s = np.cumsum([0.1, 0.2, 0.1, 0.4, 0.1, 0.2, 0.3])
-    names = [tracker.update([person(10 + 40 * stamp_s)], int(1e9 * stamp_s))[0].track_id
-             for stamp_s in stamps_s]
-    assert set(names[1:]) == {'1'}
+    track_ids = [tracker.update([person(10 + 40 * stamp_s)], int(1e9 * stamp_s))[0].track_id
+                 for stamp_s in stamps_s]
+    assert set(track_ids[1:]) == {'1'}
 
 
 @settings(max_examples=30, deadline=None)
 @given(strategies.integers(0, 10 ** 6))
-def test_order_and_boxes_stay_and_no_name_is_given_twice(seed):
+def test_order_and_boxes_are_kept_and_ids_are_unique(seed):
     random = np.random.default_rng(seed)
     tracker = detection.Tracker()
     for index in range(8):
         found = [person(float(random.uniform(0, 300)), score=float(random.uniform(0.3, 1)))
                  for _ in range(random.integers(0, 6))]
         tracked = tracker.update(found, index * PERIOD_NS)
-        assert [one.box_xyxy_px for one in tracked] == [one.box_xyxy_px for one in found]
-        names = [one.track_id for one in tracked if one.track_id]
-        assert len(set(names)) == len(names)
+        assert [box.box_xyxy_px for box in tracked] == [box.box_xyxy_px for box in found]
+        track_ids = [box.track_id for box in tracked if box.track_id]
+        assert len(set(track_ids)) == len(track_ids)
 
 
-def test_overlap_has_its_closed_form():
+def test_iou_has_its_closed_form():
     a, b = np.array([0.0, 0, 10, 10]), np.array([5.0, 0, 15, 10])
     assert iou(a, b) == pytest.approx(50 / 150) and iou(a, a) == 1.0
     assert iou(a, np.array([10.0, 10, 20, 20])) == 0.0
 
 
 @pytest.mark.parametrize('failing', ['thermal', 'rgb'])
-def test_identities_survive_half_a_second_of_one_camera_failing(failing):
-    # A street by day; what the detector makes of the fused image, and of one camera alone.
+def test_tracks_survive_half_a_second_of_one_camera_failing(failing):
+    # A street by day: detections in the fused image, and in one camera alone.
     simulator = RigSimulator(SimulatorParameters(condition='day', seed=4))
     stage, detector, tracker = fusion.FusionStage(), detection.create(), detection.Tracker()
-    names: list[set[str]] = []
+    track_ids: list[set[str]] = []
     frames = range(0, 45)
     for index in frames:
         thermal, rgb, truth = simulator.pair(index)
@@ -112,8 +113,8 @@ def test_identities_survive_half_a_second_of_one_camera_failing(failing):
         image = stage.fuse(None if fails and failing == 'thermal' else thermal.image,
                            None if fails and failing == 'rgb' else rgb.image, known).image
         tracked = tracker.update(detector.detect(image), rgb.stamp_ns)
-        names.append({one.track_id for one in tracked if one.track_id and one.score >= 0.5})
-    before, after = names[14], set().union(*names[30:])
+        track_ids.append({box.track_id for box in tracked if box.track_id and box.score >= 0.5})
+    before, after = track_ids[14], set().union(*track_ids[30:])
     assert len(before) >= 2
     assert len(before & after) >= 0.7 * len(before)
 
@@ -127,11 +128,11 @@ def test_the_median_and_the_maximum_of_a_box_are_measured():
     celsius[25, 35] = 36.5
     [found] = detection.add_temperatures([Detection((30, 20, 40, 40), 'person', 0.9)], celsius)
     assert found.median_celsius == 30.0 and found.maximum_celsius == 36.5
-    [wide] = detection.add_temperatures([Detection((0, 0, 80, 60), 'person', 0.9)], celsius)
-    assert wide.median_celsius == 10.0 and wide.maximum_celsius == 36.5
+    [whole] = detection.add_temperatures([Detection((0, 0, 80, 60), 'person', 0.9)], celsius)
+    assert whole.median_celsius == 10.0 and whole.maximum_celsius == 36.5
 
 
-def test_where_thermal_does_not_reach_there_is_no_temperature():
+def test_there_is_no_temperature_without_coverage():
     celsius = np.full((60, 80), np.nan, np.float32)
     celsius[:, 40:] = 20.0
     outside, across = detection.add_temperatures(

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ablation of ``dfa`` takes cases that all have seen, and says what a module changes."""
+"""The ablation of ``dfa`` uses the cases that all networks registered, and reports gains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = ['stage', 'method', 'dataset', 'case', 'group', 'set', 'error', 'corner
 
 
 def write_evaluation(folder, rmse, cases=4, missing=()):
-    """Write an evaluation in which the RMSE of a method is given, a level more in each case."""
+    """Write an evaluation with the given RMSE of each method, one level higher in each case."""
     with (folder / 'frames.csv').open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
@@ -32,14 +32,14 @@ def write_evaluation(folder, rmse, cases=4, missing=()):
 
 
 RMSE = dict(zip(dfa_ablation.METHODS, (30.0, 20.0, 18.0, 17.0, 16.0, 10.0, 9.0, 8.0, 7.0)))
-COARSE, WHOLE = dfa_ablation.VARIANTS.values()
+AS_IN_PAPER, COMPLETE = dfa_ablation.VARIANTS.values()
 
 
 def test_the_table_has_our_means_beside_those_of_the_paper(tmp_path):
-    summary = dfa_ablation.add_to(write_evaluation(tmp_path, RMSE))
+    summary = dfa_ablation.add_study(write_evaluation(tmp_path, RMSE))
     study = summary['studies']['dfa-ablation']
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
-    everything, medium, rig, whole, _, _ = study['tables']
+    everything, medium, rig, complete, _, _ = study['tables']
     rows = {row[0]: dict(zip(everything['columns'], row)) for row in everything['rows']}
     assert list(rows) == ['unregistered', 'baseline', '+SFM', '+FEM', 'both']
     assert rows['baseline']['RMSE'] == 21.5 and rows['both']['RMSE'] == 17.5
@@ -48,11 +48,11 @@ def test_the_table_has_our_means_beside_those_of_the_paper(tmp_path):
     assert rows['both']['RMSE, paper on RoadScene'] == 6.782
     assert rows['unregistered']['RMSE, paper on MSRS'] is None
     assert medium['rows'][1][4] == 21.0 and rig['rows'][1][4] == 22.0
-    assert whole['rows'][1][4] == 11.5 and whole['caption'].startswith('all that dfa does, all')
+    assert complete['rows'][1][4] == 11.5 and complete['caption'].startswith('complete dfa, all')
 
 
 def test_the_gain_of_a_module_is_that_in_the_same_cases(tmp_path):
-    study = dfa_ablation.add_to(write_evaluation(tmp_path, RMSE))['studies']['dfa-ablation']
+    study = dfa_ablation.add_study(write_evaluation(tmp_path, RMSE))['studies']['dfa-ablation']
     text = ' '.join(study['paragraphs'])
     assert 'as in the paper: SFM, baseline to +SFM: inliers +0.000 ' in text
     assert 'RMSE -2.000 (standard error 0.000, better in 100%)' in text
@@ -61,7 +61,7 @@ def test_the_gain_of_a_module_is_that_in_the_same_cases(tmp_path):
 
 
 def test_the_table_is_written_as_csv_and_markdown(tmp_path):
-    dfa_ablation.add_to(write_evaluation(tmp_path, RMSE))
+    dfa_ablation.add_study(write_evaluation(tmp_path, RMSE))
     folder = tmp_path / 'studies' / 'dfa-ablation'
     with (folder / 'ablation.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))
@@ -71,12 +71,12 @@ def test_the_table_is_written_as_csv_and_markdown(tmp_path):
 
 
 def test_cases_that_one_network_has_not_registered_count_for_none(tmp_path):
-    method = COARSE['+FEM']
+    method = AS_IN_PAPER['+FEM']
     write_evaluation(tmp_path, RMSE, missing={(method, 0), (method, 3)})
-    cases = dfa_ablation.read_cases(tmp_path / 'frames.csv', COARSE)
-    assert {len(of_variant) for of_variant in cases.values()} == {2}
-    whole = dfa_ablation.read_cases(tmp_path / 'frames.csv', WHOLE)
-    assert {len(of_variant) for of_variant in whole.values()} == {4}
+    cases = dfa_ablation.read_cases(tmp_path / 'frames.csv', AS_IN_PAPER)
+    assert {len(variant_cases) for variant_cases in cases.values()} == {2}
+    complete = dfa_ablation.read_cases(tmp_path / 'frames.csv', COMPLETE)
+    assert {len(variant_cases) for variant_cases in complete.values()} == {4}
     write_evaluation(tmp_path, RMSE, missing={(method, case) for case in range(4)})
-    with pytest.raises(EvaluationError, match='no aligned pair that all four'):
-        dfa_ablation.add_to(tmp_path)
+    with pytest.raises(EvaluationError, match='no aligned pair was registered by all four'):
+        dfa_ablation.add_study(tmp_path)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An evaluation gives the same files whatever happens on the way, and refuses to mix two."""
+"""An evaluation gives the same files after any interruption, and does not mix two evaluations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FUSION = FusionEvaluation(('average', 'laplacian'), ('EN', 'SD', 'MSE'))
 DETERMINISTIC = ('frames.csv', 'summary.json')
 
 
-def smooth(seed, size=(160, 120), sigma=4):
+def make_image(seed, size=(160, 120), sigma=4):
     noise = np.random.default_rng(seed).uniform(0, 1, (size[1], size[0])).astype(np.float32)
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), sigma), None, 0, 255,
                          cv2.NORM_MINMAX).astype(np.uint8)
@@ -46,8 +46,8 @@ def write_pairs(folder, count=6, size=(160, 120)):
         (folder / name).mkdir(parents=True)
     for index in range(count):
         name = f'{index:05d}{"DN"[index % 2]}.png'
-        cv2.imwrite(str(folder / 'ir' / name), smooth(index, size))
-        cv2.imwrite(str(folder / 'vi' / name), cv2.merge([smooth(100 + index, size)] * 3))
+        cv2.imwrite(str(folder / 'ir' / name), make_image(index, size))
+        cv2.imwrite(str(folder / 'vi' / name), cv2.merge([make_image(100 + index, size)] * 3))
     return folder
 
 
@@ -61,14 +61,14 @@ def settings(pairs, out, **changes):
                                  **changes})
 
 
-def rows_of(out):
+def read_rows(out):
     with (out / 'frames.csv').open(newline='') as file:
         return list(csv.DictReader(file))
 
 
 def test_every_method_is_measured_on_every_pair_and_summed_up(pairs, tmp_path):
     summary = evaluate(settings(pairs, tmp_path))
-    rows = rows_of(tmp_path)
+    rows = read_rows(tmp_path)
     assert [(row['method'], row['case']) for row in rows] == [
         (method, f'{index:05d}{"DN"[index % 2]}')
         for method in ('average', 'laplacian') for index in range(6)]
@@ -85,7 +85,7 @@ def test_every_method_is_measured_on_every_pair_and_summed_up(pairs, tmp_path):
         'average', 'laplacian', 'rgb', 'thermal'}
 
 
-def test_ranks_follow_what_is_better(pairs, tmp_path):
+def test_rank_1_is_the_best_mean(pairs, tmp_path):
     table = evaluate(settings(pairs, tmp_path))['stages']['fusion']['table']['all']
     for metric, best in (('SD', max), ('MSE', min)):
         means = {method: entry['values'][metric]['mean'] for method, entry in table.items()}
@@ -103,7 +103,7 @@ def test_the_number_of_processes_changes_nothing(pairs, tmp_path):
         assert (tmp_path / '1' / name).read_bytes() == (tmp_path / '2' / name).read_bytes()
 
 
-def test_a_kill_loses_nothing_that_was_done(tmp_path):
+def test_completed_tasks_survive_a_kill(tmp_path):
     pairs = write_pairs(tmp_path / 'msrs' / 'test', count=24, size=(480, 360))
     command = [sys.executable, '-m', 'ivf_ros.cli', 'evaluate', str(pairs), '--jobs', '2',
                '--metrics', 'EN,VIF', '--methods', 'average,laplacian']
@@ -120,7 +120,7 @@ def test_a_kill_loses_nothing_that_was_done(tmp_path):
     done = rows.read_bytes()
     done = done[:done.rindex(b'\n') + 1]
     assert 3 <= done.count(b'\n') < 24
-    assert workers_end(running.pid)
+    assert wait_for_workers(running.pid)
 
     evaluated = [evaluate(settings(pairs, out, stages=(FusionEvaluation(
         ('average', 'laplacian'), ('EN', 'VIF')),), jobs=1)) for out in (whole, cut)]
@@ -129,27 +129,27 @@ def test_a_kill_loses_nothing_that_was_done(tmp_path):
     assert (whole / 'frames.csv').read_bytes() == (cut / 'frames.csv').read_bytes()
 
 
-def workers_end(parent_pid, timeout_s=10.0):
-    """Wait until no process is left of the session that the killed one led."""
+def wait_for_workers(parent_pid, timeout_s=10.0):
+    """Wait until all processes of the session of the killed process have ended."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         left = [stat for stat in Path('/proc').glob('[0-9]*/stat')
-                if session_of(stat) == parent_pid]
+                if read_session(stat) == parent_pid]
         if not left:
             return True
         time.sleep(0.05)
     return False
 
 
-def session_of(stat):
+def read_session(stat):
     try:
         after_name = stat.read_text().rpartition(')')[2].split()
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return None
     return None if after_name[0] == 'Z' else int(after_name[3])
 
 
-def test_a_line_that_was_cut_off_is_done_again(pairs, tmp_path):
+def test_an_incomplete_line_is_computed_again(pairs, tmp_path):
     evaluate(settings(pairs, tmp_path))
     before = (tmp_path / 'frames.csv').read_bytes()
     rows = tmp_path / 'rows.jsonl'
@@ -160,7 +160,7 @@ def test_a_line_that_was_cut_off_is_done_again(pairs, tmp_path):
     assert rows.read_bytes().count(b'\n') == 6
 
 
-def test_what_is_done_is_not_done_again(pairs, tmp_path, monkeypatch):
+def test_completed_tasks_are_not_run_again(pairs, tmp_path, monkeypatch):
     evaluate(settings(pairs, tmp_path))
     monkeypatch.setattr(FusionEvaluation, 'measure', None)  # would fail if it were called
     evaluate(settings(pairs, tmp_path))
@@ -172,7 +172,7 @@ def test_what_is_done_is_not_done_again(pairs, tmp_path, monkeypatch):
 ])
 def test_another_evaluation_is_not_mixed_in(changes, message, pairs, tmp_path):
     evaluate(settings(pairs, tmp_path))
-    with pytest.raises(EvaluationError, match=f'{message}; give another --out, or --restart'):
+    with pytest.raises(EvaluationError, match=f'{message}; use another --out, or --restart'):
         evaluate(settings(pairs, tmp_path, **changes))
     evaluate(settings(pairs, tmp_path, restart=True, **changes))
 
@@ -183,47 +183,47 @@ def test_a_folder_of_something_else_is_left_alone(pairs, tmp_path):
         evaluate(settings(pairs, tmp_path))
 
 
-def test_an_unreadable_image_is_a_failure_of_all_methods_and_ends_nothing(tmp_path):
+def test_an_unreadable_image_counts_as_failure_of_all_methods(tmp_path):
     pairs = write_pairs(tmp_path / 'msrs' / 'test', count=3)
     broken = pairs / 'vi' / '00001N.png'
     broken.write_bytes(broken.read_bytes()[:50])
     summary = evaluate(settings(pairs, tmp_path / 'out'))
     for entry in summary['stages']['fusion']['table']['all'].values():
         assert entry['failed'] == 1 and entry['cases'] == 3
-    errors = [row['error'] for row in rows_of(tmp_path / 'out')]
+    errors = [row['error'] for row in read_rows(tmp_path / 'out')]
     assert sum('truncated at 50 bytes' in error for error in errors) == 2
 
 
-def test_thermal_that_is_moved_is_measured_against_where_it_was(pairs, tmp_path):
+def test_shifted_thermal_is_compared_with_the_original(pairs, tmp_path):
     values = {}
-    for moved_px in (0.0, 3.0):
-        stage = FusionEvaluation(('average',), ('SSIM', 'EN'), moved_px)
-        summary = evaluate(settings(pairs, tmp_path / str(moved_px), stages=(stage,), jobs=1))
+    for shift_px in (0.0, 3.0):
+        stage = FusionEvaluation(('average',), ('SSIM', 'EN'), shift_px)
+        summary = evaluate(settings(pairs, tmp_path / str(shift_px), stages=(stage,), jobs=1))
         entry = summary['stages']['fusion']['table']['all']['average']['values']
-        values[moved_px] = entry['SSIM']['mean']
+        values[shift_px] = entry['SSIM']['mean']
     assert values[3.0] < values[0.0] - 0.01
 
 
 def test_registration_is_the_same_misalignment_for_all_methods(pairs, tmp_path):
     stage = RegistrationEvaluation(('none', 'dense'), ('medium', 'rig-exact'))
     summary = evaluate(settings(pairs, tmp_path, stages=(stage,), limit=2))
-    rows = rows_of(tmp_path)
+    rows = read_rows(tmp_path)
     assert len(rows) == 2 * 2 * 2
-    nothing = [row for row in rows if row['method'] == 'none']
-    assert all(row['accepted'] == '0.0' and row['error'] == 'not registered' for row in nothing)
-    for row in nothing:
-        set_of = {'medium': 2.0, 'rig-exact': 5.0}[row['set']]
-        assert float(row['corner_error_px']) > set_of
+    none_rows = [row for row in rows if row['method'] == 'none']
+    assert all(row['accepted'] == '0.0' and row['error'] == 'not registered' for row in none_rows)
+    for row in none_rows:
+        min_error_px = {'medium': 2.0, 'rig-exact': 5.0}[row['set']]
+        assert float(row['corner_error_px']) > min_error_px
     assert not any(row.get('repeat_px') for row in rows if row['set'] == 'rig-exact')
     groups = summary['stages']['registration']['groups']
     assert groups['all'] == 4 and groups['medium'] == 2 and groups['medium day'] == 1
 
 
 def test_registering_a_shifted_copy_is_exact(tmp_path):
-    """The pseudo-thermal sets need no alignment between sensors: the error is the method's."""
+    """In the pseudo-thermal sets the alignment is exact, so the error is that of the method."""
     for name in ('ir', 'vi'):
         (tmp_path / 'msrs' / 'test' / name).mkdir(parents=True)
-    image = smooth(3, (640, 480), 3)
+    image = make_image(3, (640, 480), 3)
     for name in ('ir', 'vi'):
         cv2.imwrite(str(tmp_path / 'msrs' / 'test' / name / '00000D.png'), image)
     stage = RegistrationEvaluation(('dense',), ('medium-exact',))
@@ -239,20 +239,21 @@ def test_a_stream_of_the_simulator_is_measured_in_all_stages(tmp_path):
               DetectionEvaluation(('hog',), ('thermal',)))
     summary = evaluate(settings('simulator:duration_s=0.2,seed=3', tmp_path, stages=stages,
                                 limit=2, pictures=False))
-    found = summary['stages']
-    assert found['registration']['table']['all']['dense']['overall']['median px'] < 3
-    assert found['fusion']['table']['all']['average']['values']['EN']['mean'] > 4
-    overall = found['segmentation']['table']['all']['thermal_saliency@laplacian']['overall']
+    stages_summary = summary['stages']
+    assert stages_summary['registration']['table']['all']['dense']['overall']['median px'] < 3
+    assert stages_summary['fusion']['table']['all']['average']['values']['EN']['mean'] > 4
+    table = stages_summary['segmentation']['table']['all']
+    overall = table['thermal_saliency@laplacian']['overall']
     assert 0.5 < overall['total accuracy'] < 1
-    assert 'recall50' in found['detection']['table']['all']['hog@thermal']['overall']
+    assert 'recall50' in stages_summary['detection']['table']['all']['hog@thermal']['overall']
     assert not (tmp_path / 'pictures').exists()
 
 
-def test_pairs_that_are_not_aligned_are_left_out_of_fusion_and_said(pairs, tmp_path):
+def test_unaligned_pairs_are_left_out_of_fusion_and_reported(pairs, tmp_path):
     unknown = tmp_path / 'mine'
     for name in ('thermal', 'visible'):
         (unknown / name).mkdir(parents=True)
-        cv2.imwrite(str(unknown / name / '1.png'), smooth(1))
+        cv2.imwrite(str(unknown / name / '1.png'), make_image(1))
     summary = evaluate(settings(pairs, tmp_path / 'a', sources=(str(pairs), str(unknown))))
     assert any('1 samples left out: thermal and RGB are not aligned' in note
                for note in summary['stages']['fusion']['notes'])
@@ -261,7 +262,7 @@ def test_pairs_that_are_not_aligned_are_left_out_of_fusion_and_said(pairs, tmp_p
     evaluate(settings(unknown, tmp_path / 'c', aligned=True))
 
 
-def test_a_stage_without_labels_is_said_and_ends_nothing(pairs, tmp_path):
+def test_a_stage_without_labels_is_reported(pairs, tmp_path):
     stages = (FUSION, DetectionEvaluation(('hog',)))
     summary = evaluate(settings(pairs, tmp_path, stages=stages, limit=2))
     assert list(summary['stages']) == ['fusion']
@@ -269,11 +270,11 @@ def test_a_stage_without_labels_is_said_and_ends_nothing(pairs, tmp_path):
 
 
 @pytest.mark.parametrize('angle_deg', [0, 3, 20])
-def test_the_inner_rectangle_is_all_seen_and_not_small(angle_deg):
+def test_the_inner_rectangle_is_covered_and_not_small(angle_deg):
     H = geometry.rotation(np.deg2rad(angle_deg), (60, 40)) @ geometry.translation(7, -4)
-    seen = geometry.coverage(H, (120, 80), (120, 80))
-    window = inner_rectangle(seen)
-    assert seen[window].all() and seen[window].size > 0.5 * seen.sum()
+    coverage = geometry.coverage(H, (120, 80), (120, 80))
+    window = inner_rectangle(coverage)
+    assert coverage[window].all() and coverage[window].size > 0.5 * coverage.sum()
 
 
 def test_the_command_writes_a_report_and_prints_a_table(pairs, capsys, tmp_path):
@@ -291,7 +292,7 @@ def test_the_command_writes_a_report_and_prints_a_table(pairs, capsys, tmp_path)
     (['--metrics', 'EN,XY'], "unknown metric 'XY'; known: EN, "),
     (['--stage', 'registration', '--sets', 'tiny'], "unknown set 'tiny'; known: medium"),
     (['--stage', 'detection', '--inputs', 'sonar'], "unknown input 'sonar'; known: rgb"),
-    (['--study', 'metrics', '--stage', 'detection'], '--study metrics looks at --stage fusion'),
+    (['--study', 'metrics', '--stage', 'detection'], '--study metrics needs --stage fusion'),
 ])
 def test_unknown_names_are_one_line(arguments, message, pairs, capsys, tmp_path):
     code = cli.main(['evaluate', str(pairs), '--out', str(tmp_path / 'out'), *arguments])
@@ -299,7 +300,7 @@ def test_unknown_names_are_one_line(arguments, message, pairs, capsys, tmp_path)
     assert code == 1 and message in error and len(error.splitlines()) == 1
 
 
-def test_a_method_that_looks_at_one_image_has_no_result_on_both_cameras(tmp_path):
+def test_a_method_for_one_image_has_no_result_for_two_cameras(tmp_path):
     stages = (DetectionEvaluation(('hog', 'anchor_free'), ('rgb+thermal',)),)
     summary = evaluate(settings('simulator:duration_s=0.1,seed=3', tmp_path, stages=stages,
                                 limit=1))

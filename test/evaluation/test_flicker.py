@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The stage flicker measures how much fused videos change against their sources."""
+"""The stage flicker measures the change of fused videos relative to their sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 from ivf_ros import cli
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
 from ivf_ros.evaluation.stages import FlickerEvaluation
-from ivf_ros.evaluation.stages.flicker import _Changes
+from ivf_ros.evaluation.stages.flicker import _FrameChanges
 import numpy as np
 import pytest
 
@@ -32,14 +32,14 @@ def videos(tmp_path_factory):
 
 
 def test_the_change_is_that_of_fused_luma_and_the_excess_over_the_livelier_source():
-    changes = _Changes()
+    changes = _FrameChanges()
     for thermal, rgb, fused in ((10, 50, 30), (14, 58, 42), (10, 50, 30)):
         changes.add(*(np.full((4, 6), level, np.uint8) for level in (thermal, rgb, fused)))
     assert changes.values() == {'change': 12.0, 'excess': 50.0}
 
 
 def test_sources_that_never_change_have_no_excess():
-    changes = _Changes()
+    changes = _FrameChanges()
     for _ in range(3):
         changes.add(*(np.full((4, 6), 7, np.uint8) for _ in range(3)))
     assert changes.values() == {'change': 0.0, 'excess': 0.0}
@@ -57,8 +57,8 @@ def test_a_video_is_replayed_by_each_method(videos, tmp_path):
 
 
 def test_the_command_refuses_to_replay_a_part(videos, capsys, tmp_path):
-    wanted = ['evaluate', str(videos), '--stage', 'flicker', '--out', str(tmp_path / 'out')]
-    assert cli.main([*wanted, '--every', '2']) == 1
+    arguments = ['evaluate', str(videos), '--stage', 'flicker', '--out', str(tmp_path / 'out')]
+    assert cli.main([*arguments, '--every', '2']) == 1
     assert '--stage flicker replays whole videos' in capsys.readouterr().err
-    assert cli.main([*wanted, '--aligned', '--methods', 'average', '--jobs', '1']) == 0
+    assert cli.main([*arguments, '--aligned', '--methods', 'average', '--jobs', '1']) == 0
     assert 'excess' in capsys.readouterr().out

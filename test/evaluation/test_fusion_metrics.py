@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion metrics have the values that can be worked out by hand, and those of the field's code."""
+"""Fusion metrics have values that are known by hand, and those of published code."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ LEFT_HALF = np.where(np.arange(56) < 28, 10, 200).astype(np.uint8) * np.ones((48
 FMI = [name for name in metrics.FUSION_METRICS if name.startswith('FMI')]
 
 
-def of_copies(image, names=None):
+def measure_copies(image, names=None):
     return metrics.fusion(image, image, image, names)
 
 
-def triple_of(*images):
+def make_triple(*images):
     return ImageTriple(*(np.asarray(image, float) for image in images))
 
 
@@ -59,7 +59,7 @@ def synthetic_triple():
 # Values of public code on the synthetic triple, run in GNU Octave 7.3 with the image package.
 # Tang: Evaluation-for-Image-Fusion by Linfeng Tang, called as its analysis_Reference.m does.
 # Liu: imageFusionMetrics by Zheng Liu. VIFB: by Xingchen Zhang.
-FIELD = {
+PUBLISHED = {
     'EN': 6.901429134,  # Tang
     'SD': 29.8077598,
     'SF': 19.10598281,
@@ -97,14 +97,14 @@ def test_every_metric_is_there_and_a_float():
     assert all(isinstance(value, float) for value in values.values())
 
 
-def test_every_metric_has_the_value_of_the_fields_code():
-    assert metrics.fusion(*synthetic_triple()) == pytest.approx(FIELD, rel=1e-5)
+def test_every_metric_has_the_value_of_published_code():
+    assert metrics.fusion(*synthetic_triple()) == pytest.approx(PUBLISHED, rel=1e-5)
 
 
 def test_other_conventions_have_the_values_of_the_code_that_uses_them():
-    triple = triple_of(*synthetic_triple())
+    triple = make_triple(*synthetic_triple())
     sources, fused = triple.sources, triple.fused
-    values = {  # public code as in FIELD
+    values = {  # public code as in PUBLISHED
         intensity.mutual_information_bits(sources, fused, nats=True): 3.032262247,  # VIFB
         intensity.spatial_frequency(fused, over_all_pixels=True): 18.97364054,  # VIFB
         # Tang, with the definition of MATLAB's ssim, which Octave lacks
@@ -136,7 +136,7 @@ def test_entropy_of_a_known_histogram(image, bits):
 
 
 def test_statistics_of_a_ramp_by_hand():
-    values = of_copies(RAMP)
+    values = measure_copies(RAMP)
     steps = np.arange(56) * 4.0
     assert values['SD'] == pytest.approx(steps.std())
     assert values['SF'] == pytest.approx(4.0)  # every difference in a row is 4, in a column 0
@@ -155,7 +155,7 @@ def test_statistics_of_four_pixels_by_hand():
 
 
 def test_information_of_an_image_with_itself_is_its_entropy():
-    values = of_copies(RAMP)
+    values = measure_copies(RAMP)
     assert values['MI'] == pytest.approx(2 * values['EN'])
     assert values['NMI'] == pytest.approx(2.0)
     sources = (RAMP.astype(float),) * 2
@@ -174,15 +174,15 @@ def test_information_of_independent_images_is_none():
 
 def test_nonlinear_correlation_of_three_copies_that_take_all_levels_is_one():
     image = (np.arange(64 * 64).reshape(64, 64) % 256).astype(np.uint8)
-    assert of_copies(image, ['QNCIE'])['QNCIE'] == pytest.approx(1.0)
+    assert measure_copies(image, ['QNCIE'])['QNCIE'] == pytest.approx(1.0)
     # Of 4 levels, NCC is a quarter: eigenvalues 1.5, 0.75 and 0.75.
-    shares = (0.5, 0.25, 0.25)
-    assert of_copies((image % 4).astype(np.uint8), ['QNCIE'])['QNCIE'] == \
-        pytest.approx(1 + sum(share * math.log(share, 256) for share in shares))
+    probabilities = (0.5, 0.25, 0.25)
+    assert measure_copies((image % 4).astype(np.uint8), ['QNCIE'])['QNCIE'] == \
+        pytest.approx(1 + sum(share * math.log(share, 256) for share in probabilities))
 
 
 def test_a_copy_of_both_sources_is_as_good_as_can_be():
-    values = of_copies(NOISE)
+    values = measure_copies(NOISE)
     assert values['CC'] == values['SSIM'] == pytest.approx(1.0)
     assert values['Qy'] == values['Qc'] == values['Qcb'] == pytest.approx(1.0)
     assert values['MS-SSIM'] == pytest.approx(1.0, abs=1e-6)
@@ -193,19 +193,19 @@ def test_a_copy_of_both_sources_is_as_good_as_can_be():
     # Equal edges: Qg and Qa are what is left of 1 by the two sigmoids.
     strength, angle = 0.9994 / (1 + math.exp(-15 * 0.5)), 0.9879 / (1 + math.exp(-22 * 0.2))
     assert values['Qabf'] == pytest.approx(strength * angle, abs=1e-3)
-    assert edges.edge_transfer(triple_of(NOISE, NOISE, NOISE), equal_is_one=True) == \
+    assert edges.edge_transfer(make_triple(NOISE, NOISE, NOISE), equal_is_one=True) == \
         pytest.approx(strength * angle)
 
 
 def test_phase_congruency_of_a_copy_is_kept():
     image = synthetic_triple()[1]
-    assert of_copies(image, ['Qp'])['Qp'] == pytest.approx(1.0, abs=0.05)
+    assert measure_copies(image, ['Qp'])['Qp'] == pytest.approx(1.0, abs=0.05)
     worse = metrics.fusion(image, image, image[::-1], ['Qp'])['Qp']
     assert worse < 0.5
 
 
 def test_phase_congruency_is_high_at_an_edge_and_nowhere_else():
-    congruency = phase._filter_bank(SHAPE, False).maps(LEFT_HALF.astype(float))[0]
+    congruency = phase._filter_bank(SHAPE, False).compute_maps(LEFT_HALF.astype(float))[0]
     # The transform is periodic: there is another edge where the right border meets the left.
     assert congruency[:, 27:29].min() > 0.5
     assert congruency[:, 10:18].max() < 0.1
@@ -230,7 +230,7 @@ def test_error_and_noise_ratio_by_hand():
 
 
 def test_similarity_of_flat_images_is_that_of_their_means():
-    a, b = triple_of(FLAT, FLAT, FLAT + 51).images[1:]
+    a, b = make_triple(FLAT, FLAT, FLAT + 51).images[1:]
     c1 = (0.01 * 255) ** 2
     expected = (2 * 90 * 141 + c1) / (90 ** 2 + 141 ** 2 + c1)
     assert structure.structural_similarity(ImageTriple(a, a, b)) == pytest.approx(expected)
@@ -263,9 +263,9 @@ def test_fused_contrast_that_is_the_greater_of_both_sources_is_similar_to_the_be
 def test_an_edge_that_is_lost_is_worth_less_than_one_that_is_kept():
     edge = np.where(np.arange(56) < 28, 60.0, 180.0) * np.ones((48, 1))
     faint = 120 + (edge - 120) / 10
-    assert edges.edge_transfer(triple_of(edge, edge, edge)) > 0.9
-    assert edges.edge_transfer(triple_of(edge, edge, faint)) < 0.7
-    assert edges.edge_transfer(triple_of(BLACK, BLACK, edge)) == 0.0
+    assert edges.edge_transfer(make_triple(edge, edge, edge)) > 0.9
+    assert edges.edge_transfer(make_triple(edge, edge, faint)) < 0.7
+    assert edges.edge_transfer(make_triple(BLACK, BLACK, edge)) == 0.0
 
 
 def test_artifacts_are_the_edges_that_only_the_fused_image_has():
@@ -276,24 +276,24 @@ def test_artifacts_are_the_edges_that_only_the_fused_image_has():
     weight = 2 * 40 ** 1.5 + 54 * 0.001  # of a row and a source
     strength, angle = 0.9999 / (1 + math.exp(9.5)), 0.9995 / (1 + math.exp(22 * 0.5))
     loss = 1 - math.sqrt(strength * angle)
-    triple = triple_of(edge, edge, more)
+    triple = make_triple(edge, edge, more)
     assert edges.fusion_artifacts(triple) == pytest.approx(2 * 0.001 * loss / weight, rel=1e-6)
     assert edges.fusion_artifacts(triple, modified=False) == \
         pytest.approx(2 * 0.001 * 2 * loss / weight, rel=1e-6)
     assert edges.fusion_artifacts(triple, min_weight=0.0) == 0.0
-    assert edges.fusion_artifacts(triple_of(edge, edge, edge)) == 0.0
+    assert edges.fusion_artifacts(make_triple(edge, edge, edge)) == 0.0
 
 
-def fmi_of_a_window(a, f):
+def compute_window_fmi(a, f):
     """Return FMI by the definition, cell by cell, of two 3 x 3 windows."""
-    def shares(window):
+    def probabilities(window):
         values = window.T.ravel() - window.min()  # column by column
         return values / values.sum()
 
-    def information(a, f, turn):
+    def information(a, f, is_reversed):
         cumulated = [np.concatenate([[0], np.cumsum(x)]) for x in (f, a)]
         upper = np.minimum(*np.meshgrid(*cumulated, indexing='ij'))
-        if turn:
+        if is_reversed:
             upper = np.maximum(sum(np.meshgrid(*cumulated, indexing='ij')) - 1, 0)
         coupling = np.diff(np.diff(upper, axis=0), axis=1)
         i = np.arange(9)
@@ -306,7 +306,7 @@ def fmi_of_a_window(a, f):
         entropies = [-(x * np.log2(np.abs(x))).sum() for x in (joint, f, a)]
         return 2 * (entropies[1] + entropies[2] - entropies[0]) / (entropies[1] + entropies[2])
 
-    a, f = shares(a), shares(f)
+    a, f = probabilities(a), probabilities(f)
     return information(a, f, np.corrcoef(a, f)[0, 1] < 0)
 
 
@@ -319,7 +319,7 @@ def test_feature_information_of_one_window_by_the_definition():
     assert signs == {-1.0, 1.0}  # both couplings are met
     for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         a, b, f = (windows[k] for k in order)
-        expected = (fmi_of_a_window(a, f) + fmi_of_a_window(b, f)) / 2
+        expected = (compute_window_fmi(a, f) + compute_window_fmi(b, f)) / 2
         value = feature_information.feature_mutual_information(ImageTriple(a, b, f), 'none')
         assert value == pytest.approx(expected, rel=1e-5)
 
@@ -334,7 +334,7 @@ def test_feature_information_of_windows_that_differ_by_brightness_and_contrast_i
 
 def test_feature_information_does_not_depend_on_the_blocks_it_is_computed_in(monkeypatch):
     whole = metrics.fusion(NOISE, OTHER, RAMP, FMI)
-    monkeypatch.setattr(feature_information, '_WINDOWS_A_BLOCK', 1)
+    monkeypatch.setattr(feature_information, '_WINDOWS_PER_BLOCK', 1)
     assert metrics.fusion(NOISE, OTHER, RAMP, FMI) == pytest.approx(whole)
 
 
@@ -354,7 +354,7 @@ def test_constant_images_give_numbers_without_a_warning(images):
 
 
 def test_values_of_constant_images():
-    values = of_copies(FLAT)
+    values = measure_copies(FLAT)
     for name in ('EN', 'SD', 'SF', 'AG', 'EI', 'MI', 'NMI', 'CC', 'SCD', 'VIF', 'Nabf', 'Qcv',
                  'Qp'):
         assert values[name] == 0.0, name
@@ -382,8 +382,8 @@ def test_the_order_of_the_sources_and_a_mirror_change_nothing(seed):
     # Where the sources pull in opposite directions, Liu's form of Qc takes the side of the first.
     swapped['Qc'] = values['Qc']
     assert swapped == pytest.approx(values)
-    assert structure.cvejic_similarity(triple_of(a, b, f), clip_weight=True) == \
-        pytest.approx(structure.cvejic_similarity(triple_of(b, a, f), clip_weight=True))
+    assert structure.cvejic_similarity(make_triple(a, b, f), clip_weight=True) == \
+        pytest.approx(structure.cvejic_similarity(make_triple(b, a, f), clip_weight=True))
     mirrored = metrics.fusion(a[:, ::-1], b[:, ::-1], f[:, ::-1])
     # VIF samples every second pixel, from the left; Qabf counts upright gradients as pointing up;
     # FMI walks the windows from the left, and its edges and signs have a direction; blocks of Qcv
@@ -406,7 +406,7 @@ def test_only_the_named_metrics_are_computed_in_the_usual_order(monkeypatch):
     values = metrics.fusion(NOISE, OTHER, RAMP, ['VIF', 'EN'])
     assert list(values) == ['EN', 'VIF']
     assert metrics.fusion(NOISE, OTHER, RAMP, names=[]) == {}
-    with pytest.raises(MetricError, match=r'unknown fusion metric Qxy; known are EN, SD, .*Qp$'):
+    with pytest.raises(MetricError, match=r'unknown fusion metric Qxy; known: EN, SD, .*Qp$'):
         metrics.fusion(NOISE, OTHER, RAMP, ['EN', 'Qxy'])
 
 
@@ -418,11 +418,11 @@ def test_every_metric_says_how_to_read_it():
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda image: image[:-1], 'one size, got 56x48, 56x48, 56x47'),
+    (lambda image: image[:-1], 'the same size, got 56x48, 56x48, 56x47'),
     (lambda image: image.astype(np.uint16), 'uint8 or float from 0 to 255, got uint16'),
     (lambda image: np.dstack([image] * 3), r'luma \(H, W\), got shape \(48, 56, 3\)'),
     (lambda image: np.where(image > 250, np.nan, image), 'fused must be finite'),
-    (lambda image: image * 2.0, 'within 0 and 255'),
+    (lambda image: image * 2.0, 'values from 0 to 255'),
 ])
 def test_images_that_cannot_be_measured_are_refused(change, message):
     with pytest.raises(MetricError, match=message):
@@ -446,13 +446,13 @@ def test_small_images_are_refused_by_the_metrics_that_need_more():
 def test_a_real_pair_is_fused_better_than_by_showing_one_of_both(shared_data):
     import cv2
 
-    thermal, rgb = (cv2.imread(str(next((shared_data / 'tno42' / 'train' / kind).glob('05.*'))),
-                               cv2.IMREAD_GRAYSCALE) for kind in ('thermal', 'visible'))
+    thermal, rgb = (cv2.imread(str(next((shared_data / 'tno42' / 'train' / folder).glob('05.*'))),
+                               cv2.IMREAD_GRAYSCALE) for folder in ('thermal', 'visible'))
     from ivf_ros import fusion
 
     fused = metrics.fusion(thermal, rgb, fusion.create('laplacian').fuse(thermal, rgb))
     for source in (thermal, rgb):
-        alone = metrics.fusion(thermal, rgb, source)
+        single = metrics.fusion(thermal, rgb, source)
         for name in ('EN', 'SCD', 'Qcv'):
             better = metrics.FUSION_METRIC_INFO[name].better
-            assert (fused[name] > alone[name]) == (better == 'higher'), name
+            assert (fused[name] > single[name]) == (better == 'higher'), name

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The study of metrics finds groups that were planted, by measures that SciPy confirms."""
+"""The study of metrics finds planted groups; its statistics agree with SciPy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ivf_ros.evaluation.results import EvaluationError
 from ivf_ros.evaluation.studies import metric_figures
 from ivf_ros.evaluation.studies.metric_selection import read_table
 from ivf_ros.evaluation.studies.metric_study import (
+    analyse,
     borda_points,
     mean_tau,
     MetricTable,
     silhouette,
-    study,
 )
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ import pytest
 METHODS = tuple('abcdefghi')
 
 
-def planted(images=6, seed=0):
+def make_planted_table(images=6, seed=0):
     """Return two opinions of the methods, three noisy metrics of each, and pure noise."""
     random = np.random.default_rng(seed)
     opinions = random.permutation(np.arange(9.0)), random.permutation(np.arange(9.0))
@@ -40,7 +40,7 @@ def test_tau_of_one_image_is_that_of_scipy_with_ties():
             assert tau[a, b] == pytest.approx(expected)
 
 
-def test_tau_is_the_mean_over_images_and_a_metric_that_sees_nothing_agrees_with_nobody():
+def test_tau_is_the_mean_over_images_and_0_for_a_constant_metric():
     up, down, flat = np.arange(4.0), -np.arange(4.0), np.zeros(4)
     values = np.stack([np.stack([up, up, flat], 1), np.stack([up, down, flat], 1)])
     np.testing.assert_allclose(mean_tau(values), [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -63,20 +63,20 @@ def test_silhouette_by_hand_and_as_in_scikit_learn():
 @pytest.mark.parametrize('seed', range(5))
 def test_planted_groups_are_found_and_one_of_each_is_recommended(seed):
     pytest.importorskip('scipy', reason='clustering needs SciPy')
-    table, opinions = planted(seed=seed)
-    found = study(table)
-    groups = {frozenset(group) for group in found.groups}
+    table, opinions = make_planted_table(seed=seed)
+    study = analyse(table)
+    groups = {frozenset(group) for group in study.groups}
     assert frozenset('ABC') in groups and frozenset('XYZ') in groups
-    # C and Z see the methods further apart than the others of their groups.
-    assert set(found.recommended) == {'C', 'Z'}
-    assert found.consistency['A'] > 0.8 and np.isnan(found.consistency['?'])
+    # C and Z separate the methods more than the other metrics of their groups.
+    assert set(study.recommended) == {'C', 'Z'}
+    assert study.consistency['A'] > 0.8 and np.isnan(study.consistency['?'])
     total = opinions[0] + opinions[1]
-    assert total[METHODS.index(found.consensus[0])] > total.mean()
+    assert total[METHODS.index(study.consensus[0])] > total.mean()
 
 
 def test_the_figure_is_a_png():
     pytest.importorskip('matplotlib', reason='the figure needs matplotlib')
-    assert metric_figures.agreement_png(study(planted()[0])).startswith(b'\x89PNG')
+    assert metric_figures.draw_agreement(analyse(make_planted_table()[0])).startswith(b'\x89PNG')
 
 
 def write_frames(path, methods, images=3, broken=''):
@@ -99,5 +99,5 @@ def test_rows_become_a_table_in_which_higher_is_better(tmp_path):
 
 def test_too_few_methods_are_refused(tmp_path):
     frames = write_frames(tmp_path / 'frames.csv', METHODS[:3])
-    with pytest.raises(EvaluationError, match='at least 8 fusion methods to rank, got 3'):
+    with pytest.raises(EvaluationError, match='at least 8 fusion methods, got 3'):
         read_table(frames, {'EN': 'higher', 'MSE': 'lower'})

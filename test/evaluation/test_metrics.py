@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of homographies have the values that can be worked out by hand."""
+"""Metrics of homographies have values that are known by hand."""
 
 from __future__ import annotations
 

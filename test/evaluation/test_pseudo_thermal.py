@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pseudo-thermal images share the geometry of RGB and not its intensities."""
+"""Pseudo-thermal images have the geometry of RGB and other intensities."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SCENE = cv2.equalizeHist(cv2.normalize(SMOOTH, None, 0, 255, cv2.NORM_MINMAX).as
 
 def test_shape_type_and_repetition():
     colour = cv2.cvtColor(SCENE, cv2.COLOR_GRAY2BGR)
-    made = pseudo_thermal(colour, 5)
-    assert made.shape == SCENE.shape and made.dtype == np.uint8
-    np.testing.assert_array_equal(made, pseudo_thermal(colour, 5))
-    assert not np.array_equal(made, pseudo_thermal(colour, 6))
+    pseudo = pseudo_thermal(colour, 5)
+    assert pseudo.shape == SCENE.shape and pseudo.dtype == np.uint8
+    np.testing.assert_array_equal(pseudo, pseudo_thermal(colour, 5))
+    assert not np.array_equal(pseudo, pseudo_thermal(colour, 6))
 
 
 def test_intensities_are_unlike_but_depend_on_luma_alone():
     correlations = []
     for seed in range(40):
-        made = pseudo_thermal(SCENE, seed)
-        correlations.append(np.corrcoef(SCENE.ravel(), made.ravel())[0, 1])
+        pseudo = pseudo_thermal(SCENE, seed)
+        correlations.append(np.corrcoef(SCENE.ravel(), pseudo.ravel())[0, 1])
         # The spread at one luma, where the scene is smooth, is the noise.
         level = np.abs(SCENE.astype(int) - 128) <= 1
-        assert made[level].astype(float).std() < 20
+        assert pseudo[level].astype(float).std() < 20
     assert min(correlations) < -0.3 and max(correlations) > 0.3
     assert np.median(np.abs(correlations)) < 0.8
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The reliability of a confidence is what was answered, no better and no worse."""
+"""The study of reliability computes calibration and errors of the confidence."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 
-def answers(number, confidence, share_right):
-    right = np.arange(number) < round(share_right * number)
-    return Answers(np.full(number, float(confidence)), np.where(right, 1.0, 50.0))
+def make_answers(number, confidence, repeat_fraction):
+    repeats = np.arange(number) < round(repeat_fraction * number)
+    return Answers(np.full(number, float(confidence)), np.where(repeats, 1.0, 50.0))
 
 
-def joined(*parts):
+def join_answers(*parts):
     return Answers(np.concatenate([part.confidence for part in parts]),
                    np.concatenate([part.repeat_px for part in parts]))
 
 
 def test_a_calibrated_confidence_lies_on_the_diagonal():
-    found = joined(answers(100, 0.25, 0.25), answers(40, 0.85, 0.85))
+    found = join_answers(make_answers(100, 0.25, 0.25), make_answers(40, 0.85, 0.85))
     np.testing.assert_allclose(reliability.reliability_curve(found),
                                [(0.25, 0.25, 100), (0.85, 0.85, 40)])
     assert reliability.expected_calibration_error(found) == pytest.approx(0)
@@ -32,15 +32,15 @@ def test_a_calibrated_confidence_lies_on_the_diagonal():
         (100 * 0.25 * 0.75 + 40 * 0.85 * 0.15) / 140)
 
 
-def test_overconfidence_is_the_error_it_is():
-    found = joined(answers(10, 1.0, 0.6), answers(30, 0.0, 0.0))
+def test_overconfidence_gives_the_expected_errors():
+    found = join_answers(make_answers(10, 1.0, 0.6), make_answers(30, 0.0, 0.0))
     assert reliability.expected_calibration_error(found) == pytest.approx(0.1)
     assert reliability.brier_score(found) == pytest.approx(0.1)
 
 
-def test_an_answer_on_the_limit_is_right_and_one_beyond_is_not():
+def test_an_answer_at_the_limit_repeats_and_one_beyond_does_not():
     found = Answers(np.ones(3), np.array([2.9, 3.0, 3.001]))
-    assert found.right.tolist() == [True, True, False]
+    assert found.repeats.tolist() == [True, True, False]
 
 
 def test_the_study_reads_an_evaluation_and_writes_table_and_picture(tmp_path):
@@ -52,7 +52,7 @@ def test_the_study_reads_an_evaluation_and_writes_table_and_picture(tmp_path):
              'registration,dense,large,4.0,0.55',
              'registration,dense,rig,,0.0']  # refused
     (tmp_path / 'frames.csv').write_text('\n'.join(lines) + '\n')
-    summary = reliability.add_to(tmp_path)
+    summary = reliability.add_study(tmp_path)
     study = json.loads((tmp_path / 'summary.json').read_text())['studies']['reliability']
     assert study == summary['studies']['reliability']
     curve, thresholds = study['tables']
@@ -61,8 +61,8 @@ def test_the_study_reads_an_evaluation_and_writes_table_and_picture(tmp_path):
     assert (tmp_path / study['figures'][0]['png']).read_bytes().startswith(b'\x89PNG')
 
 
-def test_without_answers_there_is_nothing_to_say(tmp_path):
+def test_an_evaluation_without_answers_is_refused(tmp_path):
     (tmp_path / 'summary.json').write_text('{}')
     (tmp_path / 'frames.csv').write_text('stage,method,repeat_confidence\nfusion,max,\n')
-    with pytest.raises(EvaluationError, match='no misaligned pair'):
-        reliability.add_to(tmp_path)
+    with pytest.raises(EvaluationError, match='no method has registered a misaligned pair'):
+        reliability.add_study(tmp_path)

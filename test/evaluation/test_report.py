@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The report of an evaluation says what is on disk, in a real browser and without a network."""
+"""The report of an evaluation shows the stored values, in a real browser and without a network."""
 
 from __future__ import annotations
 
@@ -284,12 +284,12 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path):
 @pytest.mark.parametrize('change, message', [
     (lambda summary: summary.update(format=2), 'has format 2, this version reads 1'),
     (lambda summary: summary.pop('format'), "it has no 'format'"),
-    (lambda summary: summary.update(stages={}), "names no stage in 'stages'"),
+    (lambda summary: summary.update(stages={}), "has no stage in 'stages'"),
     (lambda summary: summary['stages']['fusion'].pop('groups'), "'fusion' has no dict 'groups'"),
     (lambda summary: summary['stages']['fusion']['metrics']['EN'].update(better='more'),
-     "'better' of metric 'EN' is neither 'higher' nor 'lower'"),
+     "'better' of metric 'EN' must be 'higher' or 'lower'"),
     (lambda summary: summary['studies']['metrics']['figures'][0].update(png='../secret.png'),
-     r"'\.\./secret\.png' is no picture"),
+     r"'\.\./secret\.png' is not a picture"),
     (lambda summary: summary['studies']['metrics'].update(figures=[{}]),
      "study 'metrics' has a figure without 'png'"),
     (lambda summary: summary['studies']['metrics'].update(tables=[{'rows': []}]),
@@ -303,9 +303,9 @@ def test_a_summary_that_does_not_fit_is_refused(tmp_path, change, message):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('{"format": 1,', 'is no JSON'),
+    ('{"format": 1,', 'is not valid JSON'),
     ('[]', "it has no 'format'"),
-    (b'\xff\xfe', 'is no UTF-8 text'),
+    (b'\xff\xfe', 'is not UTF-8 text'),
 ])
 def test_a_summary_that_is_no_json_is_refused(tmp_path, text, message):
     (tmp_path / 'summary.json').write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -316,8 +316,8 @@ def test_a_summary_that_is_no_json_is_refused(tmp_path, text, message):
 @pytest.mark.parametrize('lines, message', [
     ([], 'must start with the columns .*, got nothing'),
     (['method,stage'], 'must start with the columns stage,method,.*, got method,stage'),
-    ([','.join(HEADER), 'fusion,alpha,road,a1,,,,3'], 'line 2: 8 cells under 9 columns'),
-    ([','.join(HEADER), 'fusion,alpha,road,a1,,,,high,'], "line 2, column EN: 'high' is no num"),
+    ([','.join(HEADER), 'fusion,alpha,road,a1,,,,3'], 'line 2: 8 cells for 9 columns'),
+    ([','.join(HEADER), 'fusion,alpha,road,a1,,,,high,'], "line 2, column EN: 'high' is not a n"),
     ([','.join(HEADER), 'fusion,beta,road,a1,,,,3,'], "line 2: summary.json has no method 'beta'"),
     ([','.join(HEADER), 'night,alpha,road,a1,,,,3,'], "no method 'alpha' of stage 'night'"),
     ([','.join(HEADER), *['fusion,alpha,road,a1,,,,3,'] * 2], "line 3: a second row for .*'a1'"),

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of segmentation and detection have the values that can be counted by hand."""
+"""Metrics of segmentation and detection have values that are counted by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.detection import count_hits, detection, iou
 from ivf_ros.evaluation.metrics.inputs import MetricError
-from ivf_ros.evaluation.metrics.segmentation import confusion, segmentation
+from ivf_ros.evaluation.metrics.segmentation import confusion_matrix, segmentation
 from ivf_ros.types import Detection, Segmentation
 import numpy as np
 import pytest
@@ -17,16 +17,17 @@ import pytest
 NAMES = ('unlabelled', 'car', 'person')
 
 
-def labels(rows, names=NAMES):
+def make_labels(rows, names=NAMES):
     return Segmentation(np.array(rows, np.uint8), names)
 
 
-def box(left, top, right, bottom, name='person', score=0.9):
+def make_box(left, top, right, bottom, name='person', score=0.9):
     return Detection((left, top, right, bottom), name, score)
 
 
 def test_pixels_are_counted_by_true_and_found_class():
-    counts = confusion(labels([[0, 1, 1], [2, 2, 0]]), labels([[0, 1, 2], [2, 255, 1]]))
+    counts = confusion_matrix(make_labels([[0, 1, 1], [2, 2, 0]]),
+                              make_labels([[0, 1, 2], [2, 255, 1]]))
     assert counts.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]]
 
 
@@ -44,15 +45,15 @@ def test_iou_and_accuracy_by_hand():
 
 
 def test_the_truth_itself_is_perfect_and_absent_classes_do_not_count():
-    true = labels([[0, 1], [1, 1]])
-    values = segmentation(confusion(true, true), NAMES)
+    true = make_labels([[0, 1], [1, 1]])
+    values = segmentation(confusion_matrix(true, true), NAMES)
     assert values['mIoU'] == values['mAcc'] == values['accuracy'] == 1.0
     assert math.isnan(values['IoU person'])
 
 
 def test_classes_go_by_name_and_unknown_ones_are_wrong_but_foreground():
-    found = labels([[0, 1, 2]], ('background', 'person', 'tree'))
-    counts = confusion(found, labels([[0, 2, 1]]))
+    predicted = make_labels([[0, 1, 2]], ('background', 'person', 'tree'))
+    counts = confusion_matrix(predicted, make_labels([[0, 2, 1]]))
     assert counts.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
     values = segmentation(counts, NAMES)
     assert values['IoU person'] == 1.0 and values['IoU car'] == 0.0
@@ -60,93 +61,94 @@ def test_classes_go_by_name_and_unknown_ones_are_wrong_but_foreground():
 
 
 def test_counts_of_images_add_up():
-    first = confusion(labels([[1, 1]]), labels([[1, 0]]))
-    second = confusion(labels([[0, 0]]), labels([[1, 0]]))
+    first = confusion_matrix(make_labels([[1, 1]]), make_labels([[1, 0]]))
+    second = confusion_matrix(make_labels([[0, 0]]), make_labels([[1, 0]]))
     assert segmentation(first + second, NAMES)['IoU car'] == pytest.approx(1 / 3)
 
 
 def test_nothing_labelled_gives_nan_and_no_warning(recwarn):
-    values = segmentation(confusion(labels([[1]]), labels([[255]])), NAMES)
+    values = segmentation(confusion_matrix(make_labels([[1]]), make_labels([[255]])), NAMES)
     assert all(math.isnan(value) for value in values.values()) and not recwarn.list
 
 
-@pytest.mark.parametrize('found, true, message', [
+@pytest.mark.parametrize('predicted, true, message', [
     ([[0, 1]], [[0], [1]], 'one shape'),
-    ([[0]], [[7]], 'true label 7 has no name'),
-    ([[9]], [[0]], 'found label 9 has no name'),
+    ([[0]], [[7]], 'true label 7 has no class name'),
+    ([[9]], [[0]], 'predicted label 9 has no class name'),
 ])
-def test_labels_that_cannot_be_compared_are_refused(found, true, message):
+def test_labels_that_cannot_be_compared_are_refused(predicted, true, message):
     with pytest.raises(MetricError, match=message):
-        confusion(labels(found), labels(true))
+        confusion_matrix(make_labels(predicted), make_labels(true))
 
 
 def test_counts_must_fit_the_names():
-    with pytest.raises(MetricError, match=r'3 classes have shape \(3, 4\)'):
+    with pytest.raises(MetricError, match=r'3 classes must have shape \(3, 4\)'):
         segmentation(np.zeros((2, 3), int), NAMES)
 
 
 def test_intersection_over_union_by_hand():
-    assert iou(box(0, 0, 10, 10), box(0, 0, 10, 10)) == 1.0
-    assert iou(box(0, 0, 10, 10), box(5, 0, 15, 10)) == pytest.approx(50 / 150)
-    assert iou(box(0, 0, 10, 10), box(10, 0, 20, 10)) == 0.0
+    assert iou(make_box(0, 0, 10, 10), make_box(0, 0, 10, 10)) == 1.0
+    assert iou(make_box(0, 0, 10, 10), make_box(5, 0, 15, 10)) == pytest.approx(50 / 150)
+    assert iou(make_box(0, 0, 10, 10), make_box(10, 0, 20, 10)) == 0.0
 
 
 def test_hits_need_the_class_and_half_the_overlap_and_take_a_box_once():
-    true = [box(0, 0, 10, 10), box(100, 0, 120, 40, 'car')]
-    found = [box(0, 0, 10, 9, score=0.9), box(0, 1, 10, 10, score=0.8),
-             box(100, 0, 120, 40, 'person')]
-    counted = count_hits(found, true)
+    true = [make_box(0, 0, 10, 10), make_box(100, 0, 120, 40, 'car')]
+    predicted = [make_box(0, 0, 10, 9, score=0.9), make_box(0, 1, 10, 10, score=0.8),
+                 make_box(100, 0, 120, 40, 'person')]
+    counted = count_hits(predicted, true)
     assert counted == pytest.approx({'true': 2, 'found': 3, 'hits': 1, 'precision': 1 / 3,
                                      'recall': 1 / 2, 'F1': 2 / 5})
 
 
-def test_the_surest_box_takes_the_best_true_one():
-    true = [box(0, 0, 10, 10), box(4, 0, 14, 10)]
-    found = [box(3, 0, 13, 10, score=0.5), box(3.5, 0, 13.5, 10, score=0.9)]
-    assert count_hits(found, true)['hits'] == 2
+def test_the_box_with_the_highest_score_takes_the_best_true_box():
+    true = [make_box(0, 0, 10, 10), make_box(4, 0, 14, 10)]
+    predicted = [make_box(3, 0, 13, 10, score=0.5), make_box(3.5, 0, 13.5, 10, score=0.9)]
+    assert count_hits(predicted, true)['hits'] == 2
 
 
 def test_ignored_boxes_count_neither_as_found_nor_as_missed():
-    true = [box(0, 0, 10, 10), box(50, 0, 90, 40, IGNORED)]
-    found = [box(0, 0, 10, 10), box(60, 10, 70, 20, score=0.5)]
-    assert count_hits(found, true)['precision'] == count_hits(found, true)['recall'] == 1.0
-    assert detection([(found, true)])['mAP50'] == pytest.approx(1.0)
-    assert count_hits([*found, box(85, 10, 105, 20)], true)['precision'] == 0.5  # mostly outside
+    true = [make_box(0, 0, 10, 10), make_box(50, 0, 90, 40, IGNORED)]
+    predicted = [make_box(0, 0, 10, 10), make_box(60, 10, 70, 20, score=0.5)]
+    assert count_hits(predicted, true)['precision'] == count_hits(predicted, true)['recall'] == 1.0
+    assert detection([(predicted, true)])['mAP50'] == pytest.approx(1.0)
+    mostly_outside = make_box(85, 10, 105, 20)
+    assert count_hits([*predicted, mostly_outside], true)['precision'] == 0.5
 
 
 def test_empty_images():
     nothing = count_hits([], [])
     assert nothing['F1'] == 1.0 and math.isnan(nothing['precision'])
-    assert count_hits([box(0, 0, 1, 1)], [])['F1'] == 0.0
-    assert math.isnan(count_hits([], [box(0, 0, 1, 1)])['precision'])
+    assert count_hits([make_box(0, 0, 1, 1)], [])['F1'] == 0.0
+    assert math.isnan(count_hits([], [make_box(0, 0, 1, 1)])['precision'])
 
 
 def test_perfect_and_absent_detections():
-    true = [box(0, 0, 40, 80), box(100, 0, 150, 50, 'car')]
+    true = [make_box(0, 0, 40, 80), make_box(100, 0, 150, 50, 'car')]
     assert detection([(true, true)]) == pytest.approx(
         {'mAP': 1.0, 'mAP50': 1.0, 'mAP75': 1.0, 'AR': 1.0, 'AP50 car': 1.0,
          'AP50 person': 1.0})
     assert detection([([], true)])['mAP50'] == 0.0
-    assert math.isnan(detection([([box(0, 0, 9, 9)], [])])['mAP'])
+    assert math.isnan(detection([([make_box(0, 0, 9, 9)], [])])['mAP'])
 
 
 def test_average_precision_of_a_false_box_before_a_true_one():
     # By falling score: wrong, right. Precision is 1/2 at every recall up to 1.
-    true = [box(0, 0, 40, 80)]
-    found = [box(200, 0, 240, 80, score=0.9), box(0, 0, 40, 80, score=0.8)]
-    assert detection([(found, true)])['mAP50'] == pytest.approx(0.5)
+    true = [make_box(0, 0, 40, 80)]
+    predicted = [make_box(200, 0, 240, 80, score=0.9), make_box(0, 0, 40, 80, score=0.8)]
+    assert detection([(predicted, true)])['mAP50'] == pytest.approx(0.5)
 
 
 def test_overlap_decides_at_which_thresholds_a_box_counts():
     # IoU 0.8 is a hit at 0.50, 0.55 ... 0.80, seven of ten thresholds.
-    values = detection([([box(0, 0, 80, 100)], [box(0, 0, 100, 100)])])
+    values = detection([([make_box(0, 0, 80, 100)], [make_box(0, 0, 100, 100)])])
     assert values['mAP50'] == values['mAP75'] == pytest.approx(1.0)
     assert values['mAP'] == pytest.approx(0.7)
 
 
-def test_classes_that_nobody_annotated_are_left_out():
-    true = [box(0, 0, 40, 80)]
-    assert detection([([*true, box(0, 0, 9, 9, 'dog')], true)])['mAP50'] == pytest.approx(1.0)
+def test_classes_without_annotation_are_left_out():
+    true = [make_box(0, 0, 40, 80)]
+    assert detection([([*true, make_box(0, 0, 9, 9, 'dog')], true)])['mAP50'] == pytest.approx(1.0)
 
 
 def test_no_images_are_refused():

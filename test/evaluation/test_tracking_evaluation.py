@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The stage tracking measures what moves in the answers over a video, and replays it as a node."""
+"""The stage tracking measures the motion of the answers over a video, replayed as in the node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ivf_ros import cli, geometry
 from ivf_ros.evaluation.results import EvaluationError
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
 from ivf_ros.evaluation.stages import TrackingEvaluation
-from ivf_ros.evaluation.stages.track_picture import track_picture
+from ivf_ros.evaluation.stages.track_picture import draw_track
 from ivf_ros.evaluation.stages.tracking import Track
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
@@ -24,7 +24,7 @@ FROZEN = range(40, 60)  # frames
 STATES = RegistrationState
 
 
-def answer(dx_px, state=STATES.TRACKING, deviation_px=0.5):
+def make_answer(dx_px, state=STATES.TRACKING, deviation_px=0.5):
     return Registration(geometry.translation(dx_px, 0), 0.9, 10, state, SIZE,
                         corner_deviation_px=deviation_px)
 
@@ -61,15 +61,15 @@ def settings(videos, out, **changes):
 
 def test_jitter_jumps_errors_and_shares_are_those_of_the_answers():
     track = Track(SIZE)
-    lost = answer(50.0, STATES.LOST, np.inf)
+    lost = make_answer(50.0, STATES.LOST, np.inf)
     track.add(10.0, lost, None)
     for index, (dx_px, state) in enumerate([(0, 'TRACKING'), (2, 'TRACKING'), (1, 'HOLDING'),
                                             (1, 'HOLDING'), (1, 'TRACKING')]):
         raw = geometry.translation(4.0 * (index % 2), 0) if index < 2 else None
-        track.add(11.0 + index, answer(dx_px, STATES(state)), raw)
+        track.add(11.0 + index, make_answer(dx_px, STATES(state)), raw)
     track.rejections.update({'acquiring': 1, 'jump': 2})
-    found = track.values(geometry.translation(1, 3))
-    assert found == pytest.approx({
+    values = track.values(geometry.translation(1, 3))
+    assert values == pytest.approx({
         'TRACKING': 3 / 6, 'HOLDING': 2 / 6, 'LOST': 1 / 6, 'rejected': 3 / 6, 'lock_s': 1.0,
         'jitter_px': np.sqrt(2 / 5), 'settled_jitter_px': 0.0, 'raw_jitter_px': 2.0,
         'max_jump_px': 2.0, 'error_px': (2 * np.hypot(1, 3) + 3 * 3) / 5, 'median_error_px': 3.0,
@@ -79,10 +79,10 @@ def test_jitter_jumps_errors_and_shares_are_those_of_the_answers():
 def test_a_video_that_never_locks_has_shares_alone():
     track = Track(SIZE)
     for index in range(3):
-        track.add(index, answer(0.0, STATES.LOST, np.inf), None)
+        track.add(index, make_answer(0.0, STATES.LOST, np.inf), None)
     assert not track.is_locked()
     assert track.values(np.eye(3)) == {'TRACKING': 0, 'HOLDING': 0, 'LOST': 1, 'rejected': 0}
-    assert track.picture().shape == (480, 640, 3)
+    assert track.draw().shape == (480, 640, 3)
 
 
 def test_a_video_is_replayed_at_the_measuring_rate_and_its_freeze_is_seen(videos, tmp_path):
@@ -120,7 +120,7 @@ def test_single_images_have_no_time(tmp_path):
 
 
 def test_videos_that_are_not_aligned_are_left_out(videos, tmp_path):
-    with pytest.raises(EvaluationError, match='not aligned, so that no misalignment is known'):
+    with pytest.raises(EvaluationError, match='not aligned, so the true homography is unknown'):
         evaluate(settings(videos, tmp_path, aligned=False))
 
 
@@ -150,13 +150,13 @@ def test_what_cannot_be_tracked_is_one_line(arguments, message, videos, capsys, 
 def test_a_rate_is_a_number_above_0(rate, videos, capsys, tmp_path):
     with pytest.raises(SystemExit):
         cli.main(['evaluate', str(videos), '--stage', 'tracking', '--rate', rate])
-    assert f"a number above 0 is needed, got '{rate}'" in capsys.readouterr().err
+    assert f"must be a number above 0, got '{rate}'" in capsys.readouterr().err
 
 
 def test_the_picture_shows_states_line_and_dots():
     states = [(0.0, STATES.LOST), (1.0, STATES.TRACKING), (2.0, STATES.HOLDING)]
-    bare = track_picture(SIZE, states, [], [])
-    drawn = track_picture(SIZE, states, [(1.0, 1.0), (2.0, 1.0)], [(1.0, 0.5), (2.0, 90.0)])
+    bare = draw_track(SIZE, states, [], [])
+    drawn = draw_track(SIZE, states, [(1.0, 1.0), (2.0, 1.0)], [(1.0, 0.5), (2.0, 90.0)])
     assert bare.shape == (480, 640, 3) and bare.dtype == np.uint8
     changed = np.argwhere((bare != drawn).any(axis=2))
     assert changed.size and changed[:, 0].min() < 20  # the dot that is off lies on the edge

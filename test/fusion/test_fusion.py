@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion: closed forms, the colour rule, seams, real pairs, and cameras that fail."""
+"""Fusion: closed forms, the colour rule, coverage, real pairs, and cameras that fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_only(image):
     return image
 
 
-def stage_of(values):
+def make_stage(values):
     return FusionStage(FusionStageParameters(fusion=build(FusionParameters, values)))
 
 
@@ -89,7 +89,7 @@ def test_laplacian_keeps_a_hot_object_at_least_as_bright_as_in_thermal():
         assert fused[100:160, 140:170].min() >= 219
 
 
-def test_ground_that_is_warm_all_over_does_not_bleach_rgb():
+def test_evenly_warm_ground_does_not_brighten_rgb():
     thermal = np.full((240, 320), 20, np.uint8)
     thermal[80:] = 220  # two thirds of the image
     gray = luma(scene())
@@ -98,7 +98,7 @@ def test_ground_that_is_warm_all_over_does_not_bleach_rgb():
     assert np.median((fused[160:] - gray[160:].astype(float)) / excess) < 0.25
 
 
-def test_a_very_cold_sky_does_not_keep_a_person_from_being_hot():
+def test_a_person_is_hot_also_below_a_very_cold_sky():
     thermal = np.full((240, 320), 180, np.uint8)
     thermal[:90] = 0
     thermal[140:200, 100:125] = 245
@@ -108,7 +108,7 @@ def test_a_very_cold_sky_does_not_keep_a_person_from_being_hot():
     assert abs(fused[210:].mean() - luma(rgb)[210:].mean()) < 60
 
 
-def test_smoke_before_a_hot_object_does_not_take_its_contrast():
+def test_a_hot_object_behind_smoke_keeps_its_contrast():
     thermal = np.full((240, 320), 30, np.uint8)
     thermal[60:200, 100:160] = 200
     smoke = cv2.GaussianBlur(noise((240, 320), 3, 150, 190), (0, 0), 8)
@@ -118,7 +118,7 @@ def test_smoke_before_a_hot_object_does_not_take_its_contrast():
 
 
 @pytest.mark.parametrize('method', fusion.methods())
-def test_gray_in_gives_gray_out_and_colour_gives_colour(method):
+def test_the_result_has_the_shape_of_rgb(method):
     thermal = noise((40, 50))
     for rgb in (noise((40, 50)), noise((40, 50, 3))):
         fused = fusion.create(method).fuse(thermal, rgb)
@@ -128,7 +128,7 @@ def test_gray_in_gives_gray_out_and_colour_gives_colour(method):
 # The colour rule
 
 
-def test_chroma_is_kept_wherever_the_luma_allows_it():
+def test_chroma_is_kept_where_it_can_be_displayed():
     rgb, thermal = scene(), cv2.resize(noise((30, 40), 2), (320, 240))
     fused = fusion.create('laplacian').fuse(thermal, rgb)
     before, after = (cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb).astype(int)
@@ -142,18 +142,18 @@ def test_chroma_is_kept_wherever_the_luma_allows_it():
 @given(strategies.integers(0, 2 ** 32 - 1))
 @settings(max_examples=30, deadline=None)
 def test_any_colour_takes_any_luma_exactly(seed):
-    rgb, wanted = noise((16, 16, 3), seed), noise((16, 16), seed + 1)
-    colored = replace_luma(rgb, luma(rgb), wanted)
-    assert np.abs(luma(colored).astype(int) - wanted).max() <= 1
+    rgb, new_luma = noise((16, 16, 3), seed), noise((16, 16), seed + 1)
+    colored = replace_luma(rgb, luma(rgb), new_luma)
+    assert np.abs(luma(colored).astype(int) - new_luma).max() <= 1
     before = rgb.astype(float) - luma(rgb)[..., None]
-    after = colored.astype(float) - wanted[..., None]
-    # No channel changes sides, and none gets further from gray: the hue stays.
+    after = colored.astype(float) - new_luma[..., None]
+    # The difference of a channel from gray neither changes its sign nor grows: the hue is kept.
     assert (np.abs(after) <= np.abs(before) + 1).all()
     assert (before * after >= -np.abs(before)).all()
 
 
 @pytest.mark.parametrize('shape', SIZES)
-def test_the_luma_it_has_changes_no_colour(shape):
+def test_an_unchanged_luma_keeps_the_colours(shape):
     rgb = noise((*shape, 3))
     assert np.array_equal(replace_luma(rgb, luma(rgb), luma(rgb)), rgb)
 
@@ -165,12 +165,12 @@ def test_black_and_white_have_no_colour(level):
     assert np.abs(colored.astype(int) - level).max() <= 1
 
 
-# Where thermal covers only a part
+# Partial coverage
 
 
 @pytest.mark.parametrize('method', fusion.methods())
 @pytest.mark.parametrize('color', [False, True])
-def test_outside_of_thermal_the_result_is_rgb_exactly(method, color):
+def test_the_result_equals_rgb_outside_the_coverage(method, color):
     rgb = noise((90, 121, 3)) if color else noise((90, 121))
     valid = np.zeros((90, 121), bool)
     valid[20:70, 30:100] = True
@@ -187,7 +187,7 @@ def test_a_single_thermal_pixel_is_enough():
 
 
 @pytest.mark.parametrize('method', fusion.methods())
-def test_no_border_line_appears_where_thermal_ends(method):
+def test_there_is_no_visible_seam_at_the_border_of_thermal(method):
     rgb = np.full((200, 200), 80, np.uint8)
     valid = np.zeros((200, 200), bool)
     valid[:, 100:] = True
@@ -197,7 +197,7 @@ def test_no_border_line_appears_where_thermal_ends(method):
 
 @pytest.mark.parametrize('method', fusion.methods())
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
-def test_unknown_temperatures_are_treated_as_outside(method, dtype):
+def test_nan_is_treated_as_outside_the_coverage(method, dtype):
     celsius, rgb = noise((60, 80)).astype(dtype) / 8, noise((60, 80, 3))
     celsius[:, :30] = np.nan
     valid = np.isfinite(celsius)
@@ -207,7 +207,7 @@ def test_unknown_temperatures_are_treated_as_outside(method, dtype):
 
 
 @pytest.mark.parametrize('valid', [np.zeros((9, 9), bool), None])
-def test_rgb_comes_back_where_nothing_is_thermal(valid):
+def test_the_result_is_a_copy_of_rgb_without_any_coverage(valid):
     rgb = noise((9, 9, 3))
     thermal = np.full((9, 9), np.nan, np.float32)
     fused = fusion.create('laplacian').fuse(thermal, rgb, valid)
@@ -220,9 +220,9 @@ def test_rgb_comes_back_where_nothing_is_thermal(valid):
 @pytest.mark.parametrize('dtype', [np.uint16, np.float32, np.float64])
 def test_counts_and_temperatures_go_through_the_gain_control(dtype):
     gray = cv2.GaussianBlur(noise((120, 160)), (0, 0), 3)
-    wide = (gray.astype(np.float64) * 10 + 29000).astype(dtype)
+    thermal = (gray.astype(np.float64) * 10 + 29000).astype(dtype)
     rgb = np.full((120, 160), 90, np.uint8)
-    fused = fusion.create('average').fuse(wide, rgb)
+    fused = fusion.create('average').fuse(thermal, rgb)
     assert np.corrcoef(fused.ravel(), gray.ravel())[0, 1] > 0.98
     assert np.ptp(fused) > 110
 
@@ -253,7 +253,7 @@ def test_a_strided_view_fuses_like_its_copy():
 
 
 @pytest.mark.parametrize(('thermal', 'rgb', 'valid', 'message'), [
-    # not on one grid
+    # different grids
     (np.zeros((4, 5), np.uint8), np.zeros((5, 4, 3), np.uint8), None, r'\(4, 5\), .*\(5, 4\)'),
     # colour thermal
     (np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5, 3), np.uint8), None, r'thermal must be'),
@@ -261,10 +261,10 @@ def test_a_strided_view_fuses_like_its_copy():
     (np.zeros((0, 5), np.uint8), np.zeros((0, 5), np.uint8), None, r'\(0, 5\)'),
     (np.zeros((4, 5), np.uint8), np.zeros((4, 5, 4), np.uint8), None, r'\(4, 5, 4\)'),
     (np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16), None, 'uint16'),
-    # a mask that is none
+    # coverage of a wrong dtype
     (np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8), np.ones((4, 5)), 'coverage must be'),
 ])
-def test_bad_images_are_refused_with_what_was_got_and_expected(thermal, rgb, valid, message):
+def test_the_error_for_bad_images_says_what_was_got_and_expected(thermal, rgb, valid, message):
     with pytest.raises(fusion.FusionError, match=message):
         fusion.create('average').fuse(thermal, rgb, valid)
 
@@ -277,13 +277,13 @@ def test_unknown_methods_and_parameters_are_refused(method, values):
         fusion.create(method, **values)
 
 
-def test_parameters_reach_the_gain_control_also_later():
+def test_changed_parameters_reach_the_gain_control():
     fuser = fusion.create('average', **{'agc.mode': 'clahe'})
     luma = np.zeros(THERMAL.shape, np.uint8)
-    local = fuser.fuse(THERMAL, luma)
+    with_clahe = fuser.fuse(THERMAL, luma)
     fuser.parameters = build(FusionParameters, {'method': 'average', 'agc.mode': 'minmax'})
     assert np.array_equal(fuser.fuse(THERMAL, luma), fuser.fuse_gray(THERMAL, luma))
-    assert not np.array_equal(local, fuser.fuse(THERMAL, luma))
+    assert not np.array_equal(with_clahe, fuser.fuse(THERMAL, luma))
 
 
 # Real pairs
@@ -291,7 +291,8 @@ def test_parameters_reach_the_gain_control_also_later():
 
 def msrs_pair(shared_data, name):
     folder = shared_data / 'msrs' / 'officialtest_dev'
-    thermal, rgb = (next((folder / kind).glob(f'{name}.*')) for kind in ('thermal', 'visible'))
+    thermal, rgb = (next((folder / stream).glob(f'{name}.*'))
+                    for stream in ('thermal', 'visible'))
     people = [row.split() for row in (folder / 'boxes' / f'{name}.txt').read_text().splitlines()]
     boxes = [[float(value) for value in row[1:]] for row in people if row[0] == '0']
     return cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE), cv2.imread(str(rgb)), boxes
@@ -308,7 +309,7 @@ def test_people_at_night_stand_out_more_than_in_rgb(shared_data, name, method):
         box = np.s_[int((y - h / 2) * height):int((y + h / 2) * height),
                     int((x - w / 2) * width):int((x + w / 2) * width)]
         assert fused[box].mean() > luma(rgb)[box].mean()
-        # The warmest tenth of the box is the person without what is seen around it.
+        # The warmest tenth of the box is the person without the background.
         warmest = thermal[box] >= np.percentile(thermal[box], 90)
         assert fused[box][warmest].mean() > luma(rgb)[box][warmest].mean() + 20
 
@@ -341,7 +342,7 @@ def test_people_in_smoke_stand_out_of_it(shared_data, method):
     assert contrast[1] > max(60, 2 * contrast[0])
 
 
-# The stage: what is shown when
+# The stage: output in each state of the cameras and the registration
 
 RGB = scene()
 DARK_RGB = np.full_like(RGB, 4)
@@ -365,8 +366,8 @@ HOLDING = registration(RegistrationState.HOLDING, 0.3)
 PRIOR = registration(RegistrationState.PRIOR, 0.1)
 
 
-@pytest.mark.parametrize(('thermal', 'rgb', 'known', 'health', 'values', 'mode', 'reason'), [
-    # all is well, in each state that is worth something
+@pytest.mark.parametrize(('thermal', 'rgb', 'latest', 'health', 'values', 'mode', 'reason'), [
+    # no problem, with a registration in each usable state
     (THERMAL, RGB, TRACKING, LIVE, {}, FUSED, ''),
     (THERMAL, RGB, TRACKING, None, {}, FUSED, ''),
     (THERMAL, RGB, HOLDING, LIVE, {}, FUSED, ''),
@@ -380,19 +381,19 @@ PRIOR = registration(RegistrationState.PRIOR, 0.1)
     # thermal frozen or blind
     (THERMAL, RGB, TRACKING, FROZEN, {}, RGB_ONLY, 'thermal FROZEN: the same frame for 0.40 s'),
     (THERMAL, RGB, TRACKING, BLIND, {}, RGB_ONLY, 'thermal BLIND'),
-    (THERMAL, None, TRACKING, FROZEN, {}, NOTHING, 'thermal FROZEN'),  # the past is no image
-    (THERMAL, None, TRACKING, BLIND, {}, THERMAL_ONLY, 'thermal BLIND'),  # but this is the present
-    # RGB useless
+    (THERMAL, None, TRACKING, FROZEN, {}, NOTHING, 'thermal FROZEN'),  # not a current image
+    (THERMAL, None, TRACKING, BLIND, {}, THERMAL_ONLY, 'thermal BLIND'),  # a current image
+    # RGB not usable
     (THERMAL, DARK_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB DARK'),
     (THERMAL, WHITE_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB BLIND'),
     (THERMAL, FLAT_RGB, TRACKING, LIVE, {}, THERMAL_ONLY, 'RGB BLIND'),
     (THERMAL, DARK_RGB, LOST, LIVE, {}, THERMAL_ONLY, 'RGB DARK'),
     (THERMAL, DARK_RGB, None, LIVE, {}, THERMAL_ONLY, 'on the thermal grid'),
     (THERMAL, DARK_RGB, TRACKING, LIVE, {'dark_luma': 2.0, 'flat_levels': 0.0}, FUSED, ''),
-    # both useless: the one that shows the present
+    # neither usable: the current image
     (THERMAL, DARK_RGB, TRACKING, FROZEN, {}, RGB_ONLY, 'RGB DARK'),
     (None, DARK_RGB, TRACKING, None, {}, RGB_ONLY, 'thermal MISSING; RGB DARK'),
-    # registration lost, never there, too uncertain, of another grid
+    # registration lost, missing, of low confidence, of another grid
     (THERMAL, RGB, LOST, LIVE, {}, RGB_ONLY, 'registration LOST: too few matches'),
     (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'fuse'}, FUSED, 'registration LOST'),
     (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'thermal'}, THERMAL_ONLY, 'registration LOST'),
@@ -401,13 +402,13 @@ PRIOR = registration(RegistrationState.PRIOR, 0.1)
     (THERMAL, RGB, HOLDING, LIVE, {'min_confidence': 0.5}, RGB_ONLY, '0.30 is below 0.50'),
     (THERMAL, RGB, registration(size=(640, 480)), LIVE, {}, RGB_ONLY, '640x480, got 320x240'),
 ])
-def test_the_stage_shows_what_can_be_trusted_and_says_why(thermal, rgb, known, health, values,
-                                                          mode, reason):
-    result = stage_of(values).fuse(thermal, rgb, known, health)
+def test_the_stage_selects_the_output_and_gives_the_reason(thermal, rgb, latest, health, values,
+                                                           mode, reason):
+    result = make_stage(values).fuse(thermal, rgb, latest, health)
     assert result.mode is mode
     assert reason in result.reason if reason else result.reason == ''
     assert (result.image is None) is (mode is NOTHING)
-    assert result.on_rgb_grid is (known is not None or mode is not THERMAL_ONLY)
+    assert result.on_rgb_grid is (latest is not None or mode is not THERMAL_ONLY)
     if mode is RGB_ONLY:
         assert result.image is rgb
     elif mode is not NOTHING:
@@ -423,7 +424,7 @@ def test_darkness_and_blindness_are_reported(rgb, state):
     assert FusionStage().fuse(None, rgb, None).rgb_state is state
 
 
-def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
+def test_a_few_lamps_are_dark_but_a_lit_street_is_live():
     night = np.full((240, 320), 3, np.uint8)
     night[:10, :50] = 255
     assert FusionStage().assess_rgb(night) is RgbState.DARK
@@ -431,17 +432,17 @@ def test_a_few_lamps_make_no_night_live_but_a_lit_street_does():
     assert FusionStage().assess_rgb(night) is RgbState.LIVE
 
 
-def test_the_stage_fuses_what_the_homography_moves_to_the_rgb_grid():
+def test_the_stage_warps_thermal_to_the_rgb_grid():
     H = geometry.translation(40, 30)
-    known = Registration(H, 1.0, 9, RegistrationState.TRACKING, (320, 240))
-    result = FusionStage().fuse(THERMAL, RGB, known)
+    latest = Registration(H, 1.0, 9, RegistrationState.TRACKING, (320, 240))
+    result = FusionStage().fuse(THERMAL, RGB, latest)
     covered = geometry.coverage(H, (160, 120), (320, 240))
     assert np.array_equal(result.image[~covered], RGB[~covered])
     warped = geometry.warp(THERMAL, H, (320, 240))
     assert np.array_equal(result.image, fusion.create().fuse(warped, RGB, covered))
 
 
-def test_the_stage_leaves_rgb_alone_where_a_temperature_is_unknown():
+def test_the_stage_shows_rgb_where_thermal_is_nan():
     celsius = THERMAL.astype(np.float32) / 8
     celsius[:, :80] = np.nan
     result = FusionStage().fuse(celsius, RGB, TRACKING)
@@ -450,16 +451,16 @@ def test_the_stage_leaves_rgb_alone_where_a_temperature_is_unknown():
     assert not np.array_equal(result.image[:, 165:], RGB[:, 165:])
 
 
-def test_the_gain_is_that_of_thermal_and_not_of_the_empty_border():
+def test_the_gain_control_ignores_the_uncovered_border():
     counts = THERMAL.astype(np.uint16) * 10 + 30000
-    known = Registration(geometry.translation(40, 30), 1.0, 9, RegistrationState.TRACKING,
-                         (320, 240))
-    shown = FusionStage().fuse(counts, None, known).image[30:150, 40:200, 0]
+    latest = Registration(geometry.translation(40, 30), 1.0, 9, RegistrationState.TRACKING,
+                          (320, 240))
+    shown = FusionStage().fuse(counts, None, latest).image[30:150, 40:200, 0]
     assert np.abs(np.ptp(shown.astype(int)) - 255) < 3
     assert np.corrcoef(shown.ravel(), THERMAL.ravel())[0, 1] > 0.99
 
 
-def test_the_gain_follows_at_once_where_the_shutter_moved_all_counts():
+def test_the_gain_control_resets_after_the_shutter_shifted_all_counts():
     stage, counts = FusionStage(), THERMAL.astype(np.uint16) * 10 + 30000
     before = stage.fuse(counts, None, TRACKING, LIVE).image
     moved = ThermalHealth(ThermalState.LIVE, offset=800.0)
@@ -467,21 +468,21 @@ def test_the_gain_follows_at_once_where_the_shutter_moved_all_counts():
     assert np.abs(after.astype(int) - before).max() <= 1
 
 
-def test_gray_rgb_stays_gray_also_where_thermal_is_passed_on():
+def test_gray_rgb_gives_a_gray_result_also_for_thermal_alone():
     dark = luma(DARK_RGB)
     assert FusionStage().fuse(THERMAL, dark, TRACKING).image.shape == (240, 320)
     assert FusionStage().fuse(THERMAL, luma(RGB), TRACKING).image.shape == (240, 320)
 
 
-def test_thermal_alone_follows_an_rgb_grid_that_changed():
+def test_thermal_alone_follows_a_changed_rgb_size():
     dark = np.zeros((480, 640, 3), np.uint8)
     shown = FusionStage().fuse(THERMAL, dark, TRACKING).image
-    whole = cv2.resize(THERMAL, (640, 480), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(THERMAL, (640, 480), interpolation=cv2.INTER_LINEAR)
     # warpPerspective rounds coordinates to 1/32 px; the scene has edges of 200 levels.
-    assert np.abs(shown[..., 0].astype(int) - whole).max() <= 200 / 32 + 1
+    assert np.abs(shown[..., 0].astype(int) - resized).max() <= 200 / 32 + 1
 
 
-def test_the_stage_writes_into_no_input():
+def test_the_stage_does_not_modify_its_inputs():
     result = FusionStage().fuse(read_only(THERMAL), read_only(RGB), TRACKING, LIVE)
     assert result.mode is FUSED
 
@@ -495,7 +496,7 @@ def test_parameters_change_between_two_frames():
     assert stage.fuse(THERMAL, RGB, LOST).mode is THERMAL_ONLY
 
 
-def test_the_stage_refuses_what_is_no_image():
+def test_the_stage_refuses_bad_images():
     with pytest.raises(fusion.FusionError, match='thermal must be'):
         FusionStage().fuse(np.zeros((3, 3, 3), np.uint8), RGB, TRACKING)
     with pytest.raises(fusion.FusionError, match='rgb must be'):
@@ -509,12 +510,12 @@ def test_the_stage_applies_the_gain_control_once_in_every_mode(mode, dtype):
            'fixed_low_celsius': 26.0, 'fixed_high_celsius': 52.0, 'smoothing': 0.5}
     if dtype == np.uint8:
         agc.update(fixed_low_counts=50.0, fixed_high_counts=200.0)
-    stage = stage_of({'method': 'average',
-                      **{f'agc.{name}': value for name, value in agc.items()}})
+    stage = make_stage({'method': 'average',
+                        **{f'agc.{name}': value for name, value in agc.items()}})
     gain = Agc(build(AgcParameters, agc))
     aligned = Registration(np.eye(3), 1.0, 9, RegistrationState.TRACKING, (160, 120))
     rgb = luma(RGB)[:120, :160].copy()
-    for frame in range(3):  # the second and the third meet the memory of the gain control
+    for frame in range(3):  # the gain control has a state from the second frame on
         levels = np.roll(THERMAL, 5 * frame, axis=1)
         levels = np.clip(levels.astype(np.int16) + 10 * frame, 0, 255).astype(np.uint8)
         thermal = {np.uint8: levels, np.uint16: levels.astype(np.uint16) * 10 + 30000,

@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Published fusion rules: closed forms, definitions written out, properties, real pairs.
+Published fusion rules: closed forms, reference implementations, properties, real pairs.
 
-What holds for every method of the stage (an image fused with itself, gray and colour, the mask of
-what thermal covers, read-only inputs) is in test_fusion.py, which goes through all of them.
+The tests of all methods of the stage (an image fused with itself, gray and colour, coverage,
+read-only inputs) are in test_fusion.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ivf_ros.fusion.classical import RULES
 import numpy as np
 import pytest
 
-# All but gradient_transfer, which takes intensities from one source and edges from the other.
+# All except gradient_transfer, which takes intensities from one image and edges from the other.
 SYMMETRIC = sorted(set(RULES) - {'gradient_transfer'})
 SIZES = [(1, 1), (1, 40), (40, 1), (2, 3), (16, 16), (33, 17), (65, 131)]
 
@@ -30,7 +30,7 @@ def noise(shape, seed=0, low=0, high=256):
 
 
 def checkerboard(shape=(64, 96), middle=128, amplitude=10):
-    """Return a texture without any base: its mean over the smallest neighbourhood is constant."""
+    """Return a texture without a base: its mean over the smallest neighbourhood is constant."""
     rows, columns = np.indices(shape)
     return (middle + amplitude * (-1) ** (rows + columns)).astype(np.uint8)
 
@@ -42,13 +42,13 @@ def disc(radius_px, inside, outside, shape=(96, 96)):
 
 
 def fine(image):
-    """Return what is smaller than a few pixels."""
+    """Return the details of a few pixels."""
     image = image.astype(np.float32)
     return image - cv2.GaussianBlur(image, (0, 0), 3)
 
 
 def windows(image, size_px):
-    """Return ``(H, W, size, size)``, the surroundings of each pixel; the border is repeated."""
+    """Return ``(H, W, size, size)``, the window around each pixel; the border is replicated."""
     padded = np.pad(image.astype(float), size_px // 2, mode='edge')
     return np.lib.stride_tricks.sliding_window_view(padded, (size_px, size_px))
 
@@ -60,18 +60,18 @@ def inner(image, margin_px=20):
 # Closed forms
 
 
-def test_max_is_the_brighter_one_at_each_pixel():
+def test_max_is_the_maximum_at_each_pixel():
     fused = RULES['max'](np.uint8([[0, 10, 255]]), np.uint8([[7, 10, 254]]))
     assert fused.tolist() == [[7, 10, 255]]
 
 
-def test_average_is_the_mean_and_a_half_goes_to_the_even_neighbour():
+def test_average_is_the_mean_with_halves_rounded_to_even():
     fused = RULES['average'](np.uint8([[0, 1, 2, 255]]), np.uint8([[200, 2, 3, 255]]))
     assert fused.tolist() == [[100, 2, 2, 255]]
 
 
 @pytest.mark.parametrize('factor', [0.5, 1.0, 2.0, -2.0])
-def test_pca_weighs_images_of_one_pattern_as_their_contrasts(factor):
+def test_pca_weights_of_one_pattern_follow_the_contrasts(factor):
     pattern = noise((30, 40), low=0, high=21).astype(float) * 2
     w_T, w_V = pixelwise.principal_weights(100 + pattern, 100 + factor * pattern)
     assert w_T == pytest.approx(1 / (1 + abs(factor)))
@@ -90,7 +90,7 @@ def test_pca_weights_are_the_first_eigenvector_of_the_covariance(seed):
     assert pixelwise.principal_weights(T, V) == pytest.approx(expected)
 
 
-def test_pca_weighs_two_constant_images_alike():
+def test_pca_weights_of_two_constant_images_are_equal():
     assert pixelwise.principal_weights(np.full(9, 3.0), np.full(9, 200.0)) == (0.5, 0.5)
 
 
@@ -98,11 +98,11 @@ def test_pca_weighs_two_constant_images_alike():
 @pytest.mark.parametrize('flat_first', [False, True])
 @pytest.mark.parametrize(('rule', 'shift'), [
     ('average', None), ('max', None),
-    # the texture as it is, as the flat image has neither variance nor saliency
+    # the texture unchanged, as the flat image has neither variance nor saliency
     ('pca', 0.0), ('guided_filter', 0.0),
-    # all of the texture, half way to the base of the flat image
+    # the whole texture, and the mean of the two bases
     ('pyramid', 0.5), ('wavelet', 0.5), ('two_scale', 0.5), ('anisotropic', 0.5)])
-def test_a_flat_image_adds_no_detail_and_moves_the_base(rule, shift, flat_first, level):
+def test_a_flat_image_adds_no_detail_and_shifts_the_base(rule, shift, flat_first, level):
     texture, flat = checkerboard(), np.full((64, 96), level, np.uint8)
     fused = RULES[rule](*((flat, texture) if flat_first else (texture, flat)))
     expected = {'average': (texture.astype(int) + level) / 2,
@@ -113,23 +113,23 @@ def test_a_flat_image_adds_no_detail_and_moves_the_base(rule, shift, flat_first,
 
 
 @pytest.mark.parametrize('rule', ['pyramid', 'wavelet', 'guided_filter', 'two_scale'])
-def test_textures_that_only_one_source_shows_are_both_kept(rule):
+def test_textures_of_either_image_are_kept(rule):
     texture = noise((128, 160), low=60, high=190)
     thermal, luma = texture.copy(), texture.copy()
     thermal[:, 80:] = 125
     luma[:, :80] = 125
     fused, averaged = RULES[rule](thermal, luma), RULES['average'](thermal, luma)
     for half in (np.s_[24:-24, 24:56], np.s_[24:-24, 104:-24]):
-        wanted, got, mean = (fine(image)[half] for image in (texture, fused, averaged))
-        assert np.corrcoef(wanted.ravel(), got.ravel())[0, 1] > 0.98
-        assert got.std() > 0.95 * wanted.std()
-        assert mean.std() < 0.55 * wanted.std()
+        expected, actual, mean = (fine(image)[half] for image in (texture, fused, averaged))
+        assert np.corrcoef(expected.ravel(), actual.ravel())[0, 1] > 0.98
+        assert actual.std() > 0.95 * expected.std()
+        assert mean.std() < 0.55 * expected.std()
 
 
-def test_of_two_details_the_stronger_one_is_chosen_whatever_its_sign():
+def test_the_detail_of_larger_magnitude_is_selected():
     t, v = np.float32([3, -3, 2, -2, 4, 0]), np.float32([-5, 5, 1, -1, -4, 0])
-    for chosen in (multiscale._stronger(t, v), multiscale._stronger(v, t)):
-        assert chosen.tolist() == [-5, 5, 2, -2, 4, 0]
+    for stronger in (multiscale._select_stronger(t, v), multiscale._select_stronger(v, t)):
+        assert stronger.tolist() == [-5, 5, 2, -2, 4, 0]
 
 
 def test_wavelet_fusion_moves_with_the_image():
@@ -142,7 +142,7 @@ def test_wavelet_fusion_moves_with_the_image():
 @pytest.mark.parametrize(('rule', 'period_px', 'kept'), [
     ('pyramid', 12, 1.0), ('pyramid', 24, 1.0), ('pyramid', 200, 0.5),
     ('wavelet', 12, 1.0), ('wavelet', 24, 0.9), ('wavelet', 200, 0.5)])
-def test_four_levels_keep_waves_up_to_some_twenty_pixels(rule, period_px, kept):
+def test_four_levels_keep_waves_up_to_about_twenty_pixels(rule, period_px, kept):
     wave = np.cos(2 * np.pi / period_px * np.arange(400))
     luma = np.tile(np.rint(128 + 100 * wave), (100, 1)).astype(np.uint8)
     fused = RULES[rule](np.full(luma.shape, 128, np.uint8), luma)
@@ -151,38 +151,38 @@ def test_four_levels_keep_waves_up_to_some_twenty_pixels(rule, period_px, kept):
 
 
 @pytest.mark.parametrize('rule', ['pyramid', 'wavelet', 'two_scale', 'anisotropic'])
-def test_opposite_borders_do_not_see_each_other(rule):
+def test_opposite_borders_do_not_affect_each_other(rule):
     luma = np.full((100, 160), 50, np.uint8)
     luma[:, 80:] = 200
     fused = RULES[rule](np.full(luma.shape, 100, np.uint8), luma).astype(int)
     assert np.abs(fused[:, :20] - 75).max() <= 1 and np.abs(fused[:, -20:] - 150).max() <= 1
 
 
-def test_two_scale_takes_half_of_each_detail_where_nothing_is_salient():
+def test_two_scale_uses_half_of_each_detail_without_saliency():
     luma = np.full((60, 60), 100, np.uint8)
-    luma[30, 28], luma[30, 32] = 140, 60  # changes neither a mean over 35 pixels nor a median
+    luma[30, 28], luma[30, 32] = 140, 60  # changes no mean over 35 x 35 pixels and no median
     fused = RULES['two_scale'](np.full((60, 60), 100, np.uint8), luma)
     assert fused[30, 28] == 120 and fused[30, 32] == 80
 
 
-def test_gray_levels_are_rounded_and_saturate():
+def test_gray_levels_are_rounded_and_saturated():
     levels = np.float32([[-300, -0.6, 0.4, 0.6, 254.6, 255.4, 900]])
     assert pixelwise.to_gray8(levels).tolist() == [[0, 0, 0, 1, 255, 255, 255]]
 
 
-# Definitions written out
+# Reference implementations
 
 
 def guided(guide, image, radius_px, epsilon):
-    """Fit a line to each window and average, at each pixel, those of the windows it lies in."""
+    """Fit a line to each window; at each pixel, average the lines of the windows around it."""
     slope, offset, filtered = (np.zeros(guide.shape) for _ in range(3))
-    places = [(yx, tuple(slice(max(0, centre - radius_px), centre + radius_px + 1)
+    pixels = [(yx, tuple(slice(max(0, centre - radius_px), centre + radius_px + 1)
                          for centre in yx)) for yx in np.ndindex(guide.shape)]
-    for yx, window in places:
+    for yx, window in pixels:
         I, p = guide[window], image[window]
         slope[yx] = ((I * p).mean() - I.mean() * p.mean()) / (I.var() + epsilon)
         offset[yx] = p.mean() - slope[yx] * I.mean()
-    for yx, window in places:
+    for yx, window in pixels:
         filtered[yx] = slope[window].mean() * guide[yx] + offset[window].mean()
     return filtered
 
@@ -220,7 +220,7 @@ def test_two_scale_follows_bavirisetti_and_dhuli():
     assert np.abs(difference).max() < 0.6
 
 
-def test_diffusion_follows_its_equation_and_loses_nothing_over_the_border():
+def test_diffusion_follows_its_equation_and_keeps_the_mean():
     start = noise((7, 9)).astype(np.float32)
     image = start.astype(float)
     for _ in range(10):
@@ -232,7 +232,7 @@ def test_diffusion_follows_its_equation_and_loses_nothing_over_the_border():
                 rate = 0.15 / (dy * dy + dx * dx)
                 change[y, x] += rate * np.exp(-(difference / 30) ** 2) * difference
         image += change
-    diffused = multiscale._diffused(start)
+    diffused = multiscale._diffuse(start)
     assert np.allclose(diffused, image, atol=1e-3)
     assert diffused.mean() == pytest.approx(start.mean(), abs=1e-3)
 
@@ -248,16 +248,16 @@ def test_gradient_transfer_has_the_intensity_of_thermal_and_the_detail_of_rgb():
 
 
 @pytest.mark.parametrize(('radius_px', 'kept'), [(3, 0.0), (6, 0.0), (10, 1.0), (20, 1.0)])
-def test_gradient_transfer_keeps_what_is_wider_than_twice_lambda(radius_px, kept):
-    # A disc of contrast h costs 2 pi r h lambda to keep and pi r^2 h to drop: equal at r = 2
-    # lambda = 8 pixels.
+def test_gradient_transfer_keeps_objects_wider_than_twice_lambda(radius_px, kept):
+    # A disc of contrast h has the energy 2 pi r h lambda if it is kept and pi r^2 h if it is
+    # dropped. They are equal at r = 2 lambda = 8 pixels.
     thermal = disc(radius_px, 180, 60)
     fused = RULES['gradient_transfer'](thermal, np.full(thermal.shape, 100, np.uint8))
     assert abs(fused[48, 48] - (60.0 + kept * 120)) <= 6
     assert abs(fused[4, 4] - 60.0) <= 1
 
 
-def test_gradient_transfer_comes_close_to_the_least_energy(monkeypatch):
+def test_gradient_transfer_reaches_nearly_the_minimum_energy(monkeypatch):
     def energy(Y):
         along_y, along_x = (np.diff(Y.astype(float), axis=axis, append=Y.take([-1], axis))
                             for axis in (0, 1))
@@ -265,12 +265,12 @@ def test_gradient_transfer_comes_close_to_the_least_energy(monkeypatch):
 
     coarse = cv2.resize(noise((3, 4), 2), (96, 72), interpolation=cv2.INTER_CUBIC)
     f = coarse.astype(np.float32) - noise((72, 96), 3, 0, 60)
-    found = gradient_transfer._least_variation(f, 4.0)[0]
+    solution = gradient_transfer._minimize_variation(f, 4.0)[0]
     monkeypatch.setattr(gradient_transfer, '_ITERATIONS', 2000)
-    least = energy(gradient_transfer._least_variation(f, 4.0)[0])
-    assert least <= energy(found) < 1.01 * least
+    minimum = energy(gradient_transfer._minimize_variation(f, 4.0)[0])
+    assert minimum <= energy(solution) < 1.01 * minimum
     for simple in (f, np.full_like(f, np.median(f)), cv2.medianBlur(f, 5)):
-        assert energy(simple) > 1.1 * least
+        assert energy(simple) > 1.1 * minimum
 
 
 # Properties
@@ -278,7 +278,7 @@ def test_gradient_transfer_comes_close_to_the_least_energy(monkeypatch):
 
 @pytest.mark.parametrize('rule', RULES)
 @pytest.mark.parametrize('shape', SIZES)
-def test_any_size_works_without_a_division_by_zero(rule, shape):
+def test_any_size_works_without_floating_point_errors(rule, shape):
     for low, high in ((0, 256), (0, 2), (254, 256)):
         thermal, luma = noise(shape, 1, low, high), noise(shape, 2, low, high)
         with np.errstate(all='raise'):
@@ -288,13 +288,13 @@ def test_any_size_works_without_a_division_by_zero(rule, shape):
 
 @pytest.mark.parametrize('rule', SYMMETRIC)
 @pytest.mark.parametrize('shape', [(16, 16), (65, 131)])
-def test_the_sources_may_change_places(rule, shape):
+def test_symmetric_rules_do_not_depend_on_the_order(rule, shape):
     thermal, luma = noise(shape, 1), cv2.GaussianBlur(noise(shape, 2), (0, 0), 2)
     assert np.array_equal(RULES[rule](thermal, luma), RULES[rule](luma, thermal))
 
 
 @pytest.mark.parametrize('rule', RULES)
-def test_a_strided_view_gives_what_its_copy_gives(rule):
+def test_a_strided_view_gives_the_result_of_its_copy(rule):
     views = noise((90, 122))[::2, 1::2], noise((90, 122), 1)[::2, 1::2]
     fused = RULES[rule](*views)
     assert np.array_equal(fused, RULES[rule](*(view.copy() for view in views)))
@@ -308,7 +308,7 @@ def test_two_constants_give_a_constant_between_them(rule):
     assert (fused == expected).all()
 
 
-def test_the_methods_are_networks_first_then_ours_and_every_rule():
+def test_the_methods_are_the_networks_laplacian_and_the_rules():
     assert fusion.methods() == ('fast', 'seafusion', 'cs2fusion', 'laplacian', *RULES)
     assert fusion.create().parameters.method == fusion.DEFAULT_METHOD == 'fast'
 
@@ -320,9 +320,9 @@ def real_pairs(shared_data):
     for folder, names in (('tno42', ('01', '17', '35')),
                           ('roadscene', ('FLIR_00977', 'FLIR_04302', 'FLIR_00311'))):
         for name in names:
-            yield tuple(cv2.imread(str(next((shared_data / folder / 'train' / kind)
+            yield tuple(cv2.imread(str(next((shared_data / folder / 'train' / stream)
                                             .glob(f'{name}.*'))), cv2.IMREAD_GRAYSCALE)
-                        for kind in ('thermal', 'visible'))
+                        for stream in ('thermal', 'visible'))
 
 
 @pytest.mark.parametrize(('rule', 'factor'), [
@@ -341,7 +341,7 @@ def test_contrast_is_higher_than_in_the_average(shared_data, rule):
         assert standard_deviation(fused) > standard_deviation(averaged)
 
 
-def test_gradient_transfer_looks_like_thermal_with_the_edges_of_rgb(shared_data):
+def test_gradient_transfer_has_thermal_intensity_and_rgb_edges_on_real_pairs(shared_data):
     for thermal, luma in real_pairs(shared_data):
         fused = RULES['gradient_transfer'](thermal, luma)
         coarse = [cv2.GaussianBlur(image.astype(float), (0, 0), 8) for image in (thermal, fused)]
@@ -351,8 +351,8 @@ def test_gradient_transfer_looks_like_thermal_with_the_edges_of_rgb(shared_data)
         assert detail[0] > detail[1]
 
 
-def test_no_two_methods_give_the_same_picture(shared_data):
+def test_all_methods_give_different_results(shared_data):
     pair = next(real_pairs(shared_data))
-    pictures = [fusion.create(method).fuse(*pair).astype(float) for method in fusion.methods()]
-    for one, other in itertools.combinations(pictures, 2):
-        assert np.abs(one - other).mean() > 0.3
+    results = [fusion.create(method).fuse(*pair).astype(float) for method in fusion.methods()]
+    for first, second in itertools.combinations(results, 2):
+        assert np.abs(first - second).mean() > 0.3

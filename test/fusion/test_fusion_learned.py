@@ -1,9 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Learned fusion: networks of the published size, any image size, and what a bad camera costs.
+Learned fusion: sizes of the networks, any image size, and robustness to bad images.
 
-What holds for every method of the stage is in test_fusion.py, which goes through all of them.
+The tests of all methods of the stage are in test_fusion.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='learned fusion needs PyTorch')
 
-# These import torch, so they stand after the line that skips the tests without it.
+# These modules import torch, so the imports follow the importorskip.
 from ivf_ros.fusion import network_learned  # noqa: E402, I100
 from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork  # noqa: E402
 from ivf_ros.fusion.network_fast import FastFusionNetwork  # noqa: E402
@@ -37,7 +37,7 @@ def texture(seed, shape=(240, 320), sigma=2.0):
                          cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def likeness(a, b):
+def similarity(a, b):
     return float(np.corrcoef(a.ravel().astype(float), b.ravel().astype(float))[0, 1])
 
 
@@ -51,26 +51,26 @@ def detail(image):
 
 @pytest.mark.parametrize('network, published', [(SeaFusionNetwork, 167_113),
                                                 (Cs2FusionNetwork, 191_732)])
-def test_networks_of_papers_have_the_published_number_of_parameters(network, published):
-    count = sum(one.numel() for one in network().parameters())
+def test_published_networks_have_the_published_number_of_parameters(network, published):
+    count = sum(parameter.numel() for parameter in network().parameters())
     assert count == pytest.approx(published, rel=0.05)
 
 
 @pytest.mark.parametrize('network', [SeaFusionNetwork, Cs2FusionNetwork, FastFusionNetwork])
-def test_a_network_makes_one_gray_image_in_float32(network):
+def test_a_network_returns_one_gray_image_in_float32(network):
     thermal, luma = torch.rand(2, 2, 1, 32, 48)
     fused = network().eval()(thermal, luma)
     assert fused.shape == (2, 1, 32, 48) and fused.dtype == torch.float32
 
 
-def test_the_gradient_of_each_channel_is_its_own():
+def test_the_gradient_is_computed_per_channel():
     ramp = torch.arange(8.0).expand(1, 1, 6, 8)
-    both = torch.cat([ramp, 3 * ramp], 1)
-    inner = SobelMagnitude(2)(both)[0, :, 2, 3]
+    channels = torch.cat([ramp, 3 * ramp], 1)
+    inner = SobelMagnitude(2)(channels)[0, :, 2, 3]
     torch.testing.assert_close(inner, torch.tensor([8.0, 24.0]))
 
 
-def test_fast_mixes_by_weight_and_adds_the_offset():
+def test_fast_blends_by_weight_and_adds_the_offset():
     network = FastFusionNetwork()
     torch.nn.init.zeros_(network.last.weight)
     thermal, luma = torch.rand(2, 1, 1, 16, 16)
@@ -82,15 +82,15 @@ def test_fast_mixes_by_weight_and_adds_the_offset():
         torch.testing.assert_close(network(thermal, luma), thermal)
 
 
-def test_blocks_of_8_bit_give_what_the_network_gives():
+def test_fusion_in_8_bit_blocks_equals_the_network():
     torch.manual_seed(0)
     network = inference.convert_for_inference(FastFusionNetwork().eval(), 'float32')
     thermal, luma = texture(1, (48, 64)), texture(2, (48, 64))
     images = (torch.from_numpy(image)[None, None] / 255 for image in (thermal, luma))
     with torch.inference_mode():
-        whole = 255 * network(*images)[0, 0].numpy()
-    blocks = network_learned._fuse_in_blocks(network, thermal, luma)
-    assert np.abs(np.clip(whole, 0, 255) - blocks).max() < 0.51
+        expected = 255 * network(*images)[0, 0].numpy()
+    fused = network.fuse_8bit(thermal, luma)
+    assert np.abs(np.clip(expected, 0, 255) - fused).max() < 0.51
 
 
 # Methods
@@ -114,7 +114,7 @@ def test_half_precision_is_within_two_gray_levels(method):
     assert difference.mean() < 0.7 and difference.max() <= 6
 
 
-def test_the_method_and_its_weights_may_change_while_running(tmp_path):
+def test_method_and_weights_can_change_at_run_time(tmp_path):
     images = texture(1), texture(2)
     fuser = fusion.create('average')
     fuser.parameters = build(fusion.FusionParameters, {'method': 'fast'})
@@ -123,7 +123,7 @@ def test_the_method_and_its_weights_may_change_while_running(tmp_path):
     weights.save(SeaFusionNetwork(), path, {})
     with pytest.raises(weights.WeightsError, match='weights of another network'):
         fuser.parameters = build(fusion.FusionParameters, {'network.weights': str(path)})
-    assert fuser.parameters.network.weights == ''  # the old one goes on
+    assert fuser.parameters.network.weights == ''  # the old network stays in use
     assert np.array_equal(fuser.fuse(*images), fusion.create('fast').fuse(*images))
 
 
@@ -136,55 +136,56 @@ def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize('method', LEARNED)
-def test_weight_files_say_where_they_come_from(method):
+def test_weight_files_have_metadata(method):
     path = network_learned.Path(fusion.fuser.__file__).parent / 'weights' / f'{method}.safetensors'
-    told = weights.metadata(path)
-    assert {'network', 'trained_on', 'command', 'settings', 'commit'} <= set(told)
-    assert not [name for name in told['trained_on'] if name.startswith(('tno', 'vifb', 'm3svd'))]
+    metadata = weights.metadata(path)
+    assert {'network', 'trained_on', 'command', 'settings', 'commit'} <= set(metadata)
+    test_sets = 'tno', 'vifb', 'm3svd'
+    assert not [name for name in metadata['trained_on'] if name.startswith(test_sets)]
     assert path.stat().st_size < 1.4e6
 
 
-# What a bad camera costs `fast`
+# Robustness of `fast` to bad images
 
 
 @pytest.mark.parametrize('level', [0, 6])
-def test_black_rgb_leaves_what_thermal_shows(level):
+def test_black_rgb_gives_thermal(level):
     thermal = texture(1)
     fused = fusion.create('fast').fuse(thermal, np.full(thermal.shape, level, np.uint8))
-    assert likeness(fused, thermal) > 0.9 and likeness(detail(fused), detail(thermal)) > 0.9
+    assert similarity(fused, thermal) > 0.9 and similarity(detail(fused), detail(thermal)) > 0.9
 
 
 @pytest.mark.parametrize('level', [255, 0])
-def test_saturated_thermal_leaves_what_rgb_shows(level):
+def test_saturated_thermal_gives_rgb(level):
     luma = texture(2)
     fused = fusion.create('fast').fuse(np.full(luma.shape, level, np.uint8), luma)
-    assert likeness(detail(fused), detail(luma)) > 0.85
+    assert similarity(detail(fused), detail(luma)) > 0.85
 
 
-def test_glare_and_smoke_do_not_hide_what_thermal_shows():
+def test_thermal_details_are_visible_in_glare_and_smoke():
     thermal, luma = texture(1), texture(2)
     impaired = np.s_[60:180, 80:240]
-    for hidden in (255, 170):
+    for level in (255, 170):
         bad = luma.copy()
-        bad[impaired] = hidden
+        bad[impaired] = level
         fused = fusion.create('fast').fuse(thermal, bad)
         inner = np.s_[80:160, 100:220]
-        assert likeness(detail(fused)[inner], detail(thermal)[inner]) > 0.75
+        assert similarity(detail(fused)[inner], detail(thermal)[inner]) > 0.75
 
 
-def test_an_edge_that_thermal_has_three_pixels_off_is_not_drawn_twice():
-    """The outline of a hot thing: one step in each row, not two."""
+def test_an_edge_with_an_offset_of_three_pixels_is_not_drawn_twice():
+    """The outline of a hot object is one step in each row, not two."""
     luma, thermal = np.full((96, 128), 60, np.uint8), np.full((96, 128), 40, np.uint8)
     luma[:, 64:] = 110
     thermal[:, 67:] = 220
     fused = cv2.blur(fusion.create('fast').fuse(thermal, luma), (1, 9))[48].astype(int)
     steps = np.diff(fused)[40:90]
     assert steps.max() > 40
-    between = steps[steps.argmax() - 4:steps.argmax() + 5]
-    assert between.min() > -0.25 * steps.max()  # no dark line beside the edge
+    near_edge = steps[steps.argmax() - 4:steps.argmax() + 5]
+    assert near_edge.min() > -0.25 * steps.max()  # no dark line beside the edge
 
 
-def test_a_scene_at_rest_does_not_flicker():
+def test_a_static_scene_does_not_flicker():
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     thermal, rgb, _ = simulator.render(1.0, 0)
     luma = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
@@ -192,10 +193,10 @@ def test_a_scene_at_rest_does_not_flicker():
                       luma.shape[::-1])
     random, fuser = np.random.default_rng(0), fusion.create('fast')
 
-    def seen(image):
+    def add_noise(image):
         return np.clip(image + random.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
-    frames = [(seen(gray), seen(luma)) for _ in range(4)]
+    frames = [(add_noise(gray), add_noise(luma)) for _ in range(4)]
     changes = np.array([[np.abs(np.diff(np.stack(pair).astype(int), axis=0)).mean()
                          for pair in zip(a + (fuser.fuse(*a),), b + (fuser.fuse(*b),))]
                         for a, b in itertools.pairwise(frames)]).mean(0)

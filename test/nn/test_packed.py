@@ -1,14 +1,14 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Packed convolutions say what plain ones say."""
+"""Packed convolutions give the outputs of plain ones."""
 
 import copy
 
 from ivf_ros.detection.network import DetectionNetwork
-from ivf_ros.nn import packed as packing
+from ivf_ros.nn import packed as packed_module
 from ivf_ros.nn.blocks import ConvBnRelu, ResidualBlock
 from ivf_ros.nn.inference import convert_for_inference, fold_batch_norm, group_convolutions
-from ivf_ros.nn.packed import onednn_supports, packed, PackedConvolution
+from ivf_ros.nn.packed import onednn_supports, pack_convolutions, PackedConvolution
 from ivf_ros.segmentation.network import SegmentationNetwork
 import pytest
 import torch
@@ -17,52 +17,53 @@ from torch import nn
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
-def needs_onednn(precision: str) -> None:
+def skip_without_onednn(precision: str) -> None:
     if not onednn_supports(PRECISIONS[precision]):
         pytest.skip(f'oneDNN does not compute in {precision} here')
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize('precision, tolerance', [('float32', 1e-4), ('bfloat16', 0.05)])
-@pytest.mark.parametrize('network_of', [DetectionNetwork, SegmentationNetwork])
+@pytest.mark.parametrize('make_network', [DetectionNetwork, SegmentationNetwork])
 @pytest.mark.parametrize('channels', [3, 4])
-def test_a_packed_network_says_the_same_at_every_size(network_of, channels, precision, tolerance):
-    needs_onednn(precision)
+def test_a_packed_network_gives_the_same_outputs_at_every_size(make_network, channels, precision,
+                                                               tolerance):
+    skip_without_onednn(precision)
     torch.manual_seed(2)
-    network = network_of(3, channels)
-    network(torch.rand(4, channels, 64, 96))  # so that batch normalisation does something
+    network = make_network(3, channels)
+    network(torch.rand(4, channels, 64, 96))  # gives batch normalisation a non-trivial state
     network = convert_for_inference(group_convolutions(network.eval()), precision)
-    fast = packed(copy.deepcopy(network))
-    assert not any(isinstance(layer, (ResidualBlock, ConvBnRelu)) for layer in fast.modules())
+    packed = pack_convolutions(copy.deepcopy(network))
+    assert not any(isinstance(layer, (ResidualBlock, ConvBnRelu)) for layer in packed.modules())
     for size in ((64, 96), (96, 64), (64, 96)):
         image = torch.rand(1, channels, *size).to(PRECISIONS[precision])
-        given = image.clone()
-        for one, other in zip(fast(given), network(image)):
-            scale = float(other.abs().max())
-            assert float((one - other).abs().max()) < tolerance * scale
-        torch.testing.assert_close(given, image, atol=0, rtol=0)  # it is not written into
+        image_copy = image.clone()
+        for output, expected in zip(packed(image_copy), network(image)):
+            scale = float(expected.abs().max())
+            assert float((output - expected).abs().max()) < tolerance * scale
+        torch.testing.assert_close(image_copy, image, atol=0, rtol=0)  # the input is unchanged
 
 
-def test_the_rectifier_and_the_sum_are_part_of_it():
-    needs_onednn('float32')
-    one = nn.Conv2d(1, 1, 1)
-    nn.init.constant_(one.weight, 2.0)
-    nn.init.constant_(one.bias, -3.0)
+def test_activation_and_residual_sum_are_part_of_the_convolution():
+    skip_without_onednn('float32')
+    conv = nn.Conv2d(1, 1, 1)
+    nn.init.constant_(conv.weight, 2.0)
+    nn.init.constant_(conv.bias, -3.0)
     x = torch.tensor([0.0, 1.0, 2.0]).view(1, 1, 1, 3)
     with torch.inference_mode():
-        assert PackedConvolution(one)(x).flatten().tolist() == [-3, -1, 1]
-        assert PackedConvolution(one, 'relu')(x).flatten().tolist() == [0, 0, 1]
-        onto = torch.full_like(x, 2.0)
-        assert PackedConvolution(one, 'relu')(x, onto).flatten().tolist() == [0, 1, 3]
+        assert PackedConvolution(conv)(x).flatten().tolist() == [-3, -1, 1]
+        assert PackedConvolution(conv, 'relu')(x).flatten().tolist() == [0, 0, 1]
+        accumulator = torch.full_like(x, 2.0)
+        assert PackedConvolution(conv, 'relu')(x, accumulator).flatten().tolist() == [0, 1, 3]
 
 
-def test_without_onednn_a_network_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(packing, 'onednn_supports', lambda kind: False)
+def test_without_onednn_a_network_is_unchanged(monkeypatch):
+    monkeypatch.setattr(packed_module, 'onednn_supports', lambda dtype: False)
     network = fold_batch_norm(DetectionNetwork(3).eval())
     before = list(network.modules())
-    assert list(packed(network).modules()) == before
+    assert list(pack_convolutions(network).modules()) == before
 
 
-def test_borders_other_than_zeros_are_refused():
+def test_padding_modes_other_than_zeros_are_refused():
     with pytest.raises(ValueError, match="padding_mode 'zeros' only, got 'replicate'"):
         PackedConvolution(nn.Conv2d(1, 1, 3, padding=1, padding_mode='replicate'))

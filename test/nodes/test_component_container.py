@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The container speaks the protocol of composition_interfaces, and its nodes share frames."""
+"""The container: protocol of composition_interfaces, and frames passed by reference."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ FUSION, REGISTRATION = 'ivf_ros::FusionNode', 'ivf_ros::RegistrationNode'
 UNCONFIGURED, INACTIVE, ACTIVE = 1, 2, 3  # of lifecycle_msgs/msg/State
 
 
-class Asking:
-    """A client of services, from outside."""
+class ContainerClient:
+    """A client of the services of a container, in another node."""
 
     def __init__(self, node, container='/component_container'):
         self._node, self._container = node, container
 
-    def ask(self, service, name, **request):
+    def call(self, service, name, **request):
         client = self._node.create_client(service, name)
         assert wait_until(client.service_is_ready, 20.0), name
         future = client.call_async(service.Request(**request))
@@ -49,7 +49,7 @@ class Asking:
         return future.result()
 
     def container(self, service, **request):
-        return self.ask(service, f'{self._container}/_container/{SERVICES[service]}', **request)
+        return self.call(service, f'{self._container}/_container/{SERVICES[service]}', **request)
 
     def load(self, plugin, parameters=None, extra=None, **request):
         def as_messages(values):
@@ -67,20 +67,20 @@ class Asking:
 
 @pytest.fixture
 def container(live_graph):
-    """Run a container in this process, turned as ``main`` does it, and somebody who asks it."""
-    at_work = SingleThreadedExecutor(context=live_graph.context)
-    manager = live_graph.add(ComponentManager, at_work)
-    turning = threading.Thread(target=at_work.spin, daemon=True)
-    turning.start()
-    yield Asking(live_graph.node('asking')), manager
+    """Run a container in this process, with two executors as in ``main``, and a client."""
+    nodes_executor = SingleThreadedExecutor(context=live_graph.context)
+    manager = live_graph.add(ComponentManager, nodes_executor)
+    spin_thread = threading.Thread(target=nodes_executor.spin, daemon=True)
+    spin_thread.start()
+    yield ContainerClient(live_graph.node('client')), manager
     manager.unload_all()
-    at_work.shutdown()
-    turning.join(10.0)
+    nodes_executor.shutdown()
+    spin_thread.join(10.0)
 
 
 @contextmanager
 def container_process(live_graph, *arguments, before='import sys'):
-    """Run the container as a process on the domain of the graph; it ends by SIGINT, with 0."""
+    """Run the container as a process in the domain of the graph; end it by SIGINT."""
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(live_graph.context.get_domain_id())}
     code = f'{before}; from ivf_ros.nodes.component_container import main; sys.exit(main())'
     with subprocess.Popen([sys.executable, '-c', code, *arguments],
@@ -94,23 +94,23 @@ def container_process(live_graph, *arguments, before='import sys'):
 
 
 def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
-    asking, _ = container
-    assert asking.names() == {}
-    first = asking.load(FUSION, {'fusion.method': 'average', 'autostart': False})
+    client, _ = container
+    assert client.names() == {}
+    first = client.load(FUSION, {'fusion.method': 'average', 'autostart': False})
     assert (first.success, first.error_message) == (True, '')
     assert (first.unique_id, first.full_node_name) == (1, '/fusion')
-    second = asking.load(REGISTRATION, {'registration.method': 'dense'}, node_name='aligner',
+    second = client.load(REGISTRATION, {'registration.method': 'dense'}, node_name='aligner',
                          node_namespace='/robot')
     assert second.full_node_name == '/robot/aligner'
-    assert asking.names() == {1: '/fusion', 2: '/robot/aligner'}
-    value, = asking.ask(GetParameters, '/fusion/get_parameters', names=['fusion.method']).values
+    assert client.names() == {1: '/fusion', 2: '/robot/aligner'}
+    value, = client.call(GetParameters, '/fusion/get_parameters', names=['fusion.method']).values
     assert value.string_value == 'average'
-    # Each starts by itself, or waits, as its parameter says.
-    assert asking.ask(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
-    assert asking.ask(GetState, '/robot/aligner/get_state').current_state.id == ACTIVE
-    assert asking.container(UnloadNode, unique_id=1).success
-    assert asking.names() == {2: '/robot/aligner'}
-    third = asking.load(FUSION, {'fusion.method': 'average'})
+    # The parameter autostart decides.
+    assert client.call(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
+    assert client.call(GetState, '/robot/aligner/get_state').current_state.id == ACTIVE
+    assert client.container(UnloadNode, unique_id=1).success
+    assert client.names() == {2: '/robot/aligner'}
+    third = client.load(FUSION, {'fusion.method': 'average'})
     assert third.unique_id == 3  # an id is never used again
 
 
@@ -119,51 +119,52 @@ def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
     (FUSION, {'parameters': {'fusion.methud': 'average'}}, "unknown parameter 'fusion.methud'"),
     (FUSION, {'parameters': {'fusion.method': 3}}, "parameter 'fusion.method'"),
     (FUSION, {'extra': {'use_intra_process_coms': True}},
-     "extra argument 'use_intra_process_coms' = True; known are true or false for "),
+     "extra argument 'use_intra_process_coms' = True is not supported; allowed are true or false "
+     'for use_intra_process_comms and forward_global_arguments'),
     (FUSION, {'extra': {'use_intra_process_comms': 'yes'}},
      "extra argument 'use_intra_process_comms' = 'yes'"),
     (FUSION, {'remap_rules': ['thermal/image_raw']}, 'thermal/image_raw'),
     (FUSION, {'node_name': 'not a name'}, 'not a name'),
 ])
-def test_what_cannot_be_loaded_is_refused_in_one_line(container, plugin, request_, message):
-    asking, _ = container
-    refused = asking.load(plugin, **request_)
+def test_an_invalid_load_request_is_refused_in_one_line(container, plugin, request_, message):
+    client, _ = container
+    refused = client.load(plugin, **request_)
     assert not refused.success and message in refused.error_message
     assert '\n' not in refused.error_message and 'Traceback' not in refused.error_message
-    assert asking.names() == {}
+    assert client.names() == {}
 
 
-def test_a_name_that_is_taken_and_an_id_that_nobody_has_are_refused(container, live_graph):
-    asking, _ = container
+def test_a_used_name_and_an_unknown_id_are_refused(container, live_graph):
+    client, _ = container
     stranger = live_graph.stranger('stranger')
-    assert asking.load(FUSION, {'autostart': False}).success
-    twice = asking.load(FUSION, {'autostart': False})
-    assert twice.error_message == 'a node /fusion runs here already, with id 1'
-    unknown = asking.container(UnloadNode, unique_id=7)
+    assert client.load(FUSION, {'autostart': False}).success
+    duplicate = client.load(FUSION, {'autostart': False})
+    assert duplicate.error_message == 'a node /fusion runs here already, with id 1'
+    unknown = client.container(UnloadNode, unique_id=7)
     assert (unknown.success, unknown.error_message) == (False, 'no node has the id 7; loaded: 1')
-    assert asking.names() == {1: '/fusion'}
-    # The one that runs is still in the graph, also as others see it.
+    assert client.names() == {1: '/fusion'}
+    # The first node is still in the ROS graph of other processes.
     assert wait_until(lambda: 'fusion' in stranger.get_node_names())
     assert not wait_until(lambda: 'fusion' not in stranger.get_node_names(), 1.0)
-    assert asking.load(FUSION, {'autostart': False}, node_namespace='/rear').full_node_name == \
+    assert client.load(FUSION, {'autostart': False}, node_namespace='/rear').full_node_name == \
         '/rear/fusion'
 
 
-def test_a_stage_without_its_weights_is_loaded_says_so_and_can_be_configured_later(container):
-    asking, manager = container
-    loaded = asking.load(FUSION, {'fusion.method': 'fast', 'fusion.network.weights': '/none'})
+def test_a_stage_without_its_weights_is_loaded_and_reports_the_missing_file(container):
+    client, manager = container
+    loaded = client.load(FUSION, {'fusion.method': 'fast', 'fusion.network.weights': '/none'})
     assert loaded.success
-    assert asking.ask(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
-    condition = manager.node(loaded.unique_id)._get_status()
-    assert condition.error == 'cannot configure: no weight file at /none'
+    assert client.call(GetState, '/fusion/get_state').current_state.id == UNCONFIGURED
+    status = manager.node(loaded.unique_id)._get_status()
+    assert status.error == 'cannot configure: no weight file at /none'
 
 
 @pytest.mark.parametrize('by_reference', [True, False])
-def test_frames_go_by_reference_between_nodes_that_want_it(container, by_reference):
-    asking, manager = container
+def test_frames_are_passed_by_reference_if_the_load_request_sets_it(container, by_reference):
+    client, manager = container
     for plugin in (REGISTRATION, FUSION):
         method = {'fusion.method': 'average'} if plugin == FUSION else {'method': 'calibrated'}
-        assert asking.load(plugin, method, {'use_intra_process_comms': by_reference}).success
+        assert client.load(plugin, method, {'use_intra_process_comms': by_reference}).success
     registration, fusion = manager.node(1), manager.node(2)
     received = []
     subscription = fusion._subscriptions_by_topic['registration/homography']
@@ -179,99 +180,102 @@ def test_frames_go_by_reference_between_nodes_that_want_it(container, by_referen
 def test_global_arguments_of_the_process_reach_its_nodes_but_not_its_name(live_graph, tmp_path):
     values = tmp_path / 'values.yaml'
     values.write_text('/**/fusion:\n  ros__parameters:\n    fusion.method: average\n')
-    asking = Asking(live_graph.node('asking'), '/robot/host')
+    client = ContainerClient(live_graph.node('client'), '/robot/host')
     with container_process(live_graph, '--ros-args', '-r', '__node:=host', '-r', '__ns:=/robot',
                            '--params-file', str(values)):
-        assert asking.load(FUSION).full_node_name == '/robot/fusion'
-        value, = asking.ask(GetParameters, '/robot/fusion/get_parameters',
-                            names=['fusion.method']).values
+        assert client.load(FUSION).full_node_name == '/robot/fusion'
+        value, = client.call(GetParameters, '/robot/fusion/get_parameters',
+                             names=['fusion.method']).values
         assert value.string_value == 'average'
-        alone = asking.load(FUSION, {'autostart': False}, {'forward_global_arguments': False},
+        alone = client.load(FUSION, {'autostart': False}, {'forward_global_arguments': False},
                             node_name='alone', node_namespace='/elsewhere')
-        value, = asking.ask(GetParameters, f'{alone.full_node_name}/get_parameters',
-                            names=['fusion.method']).values
+        value, = client.call(GetParameters, f'{alone.full_node_name}/get_parameters',
+                             names=['fusion.method']).values
         assert value.string_value == 'fast'
 
 
-def test_stages_named_on_the_command_line_run_before_anybody_asks(live_graph):
-    asking = Asking(live_graph.node('asking'))
+def test_stages_on_the_command_line_are_loaded_at_start(live_graph):
+    client = ContainerClient(live_graph.node('client'))
     with container_process(live_graph, 'fusion', 'registration', '--ros-args', '-p',
                            'autostart:=false'):
-        assert wait_until(lambda: asking.names() == {1: '/fusion', 2: '/registration'}, 20.0)
+        assert wait_until(lambda: client.names() == {1: '/fusion', 2: '/registration'}, 20.0)
 
 
-def test_without_torch_its_parameter_file_makes_all_stages_start(live_graph):
-    asking = Asking(live_graph.node('asking'))
+def test_all_stages_start_without_torch_with_its_parameter_file(live_graph):
+    client = ContainerClient(live_graph.node('client'))
     stages = ('registration', 'fusion', 'segmentation', 'detection')
     with container_process(
             live_graph, *stages, '--ros-args', '--params-file',
             str(REPOSITORY / 'config' / 'without_torch.yaml'),
             before="import sys; sys.modules['torch'] = sys.modules['safetensors'] = None"):
-        assert wait_until(lambda: len(asking.names()) == 4, 30.0)
+        assert wait_until(lambda: len(client.names()) == 4, 30.0)
         for stage in stages:
-            assert asking.ask(GetState, f'/{stage}/get_state').current_state.id == ACTIVE
+            assert client.call(GetState, f'/{stage}/get_state').current_state.id == ACTIVE
 
 
-def test_unloading_gives_the_memory_of_a_network_back(container):
+def test_unloading_frees_the_memory_of_a_network(container):
     pytest.importorskip('torch')
-    asking, _ = container
+    client, _ = container
 
     def resident_mb():
         pages = int(Path('/proc/self/statm').read_text().split()[1])
         return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
 
     def load_and_unload():
-        loaded = asking.load('ivf_ros::DetectionNode')
-        assert asking.ask(GetState, '/detection/get_state').current_state.id == ACTIVE
+        loaded = client.load('ivf_ros::DetectionNode')
+        assert client.call(GetState, '/detection/get_state').current_state.id == ACTIVE
         during = resident_mb()
-        assert asking.container(UnloadNode, unique_id=loaded.unique_id).success
+        assert client.container(UnloadNode, unique_id=loaded.unique_id).success
         return during, resident_mb()
 
-    load_and_unload()  # PyTorch itself stays
+    load_and_unload()  # PyTorch itself stays in memory
     _, first = load_and_unload()
     for _ in range(4):
         _, last = load_and_unload()
-    # A detector is 9 MB of weights in bfloat16: five of them would be seen.
+    # A detector has 9 MB of weights in bfloat16; five of them exceed the limit.
     assert last - first < 12
 
 
-def test_a_component_of_another_package_that_fails_is_told_with_its_reason(container, monkeypatch):
+def test_a_component_of_another_package_that_fails_is_reported_with_the_reason(
+        container, monkeypatch):
     class Broken(Node):
 
         def __init__(self, **options):
             raise KeyError('camera')
 
     _, manager = container
-    monkeypatch.setattr('ivf_ros.nodes.component_container.component_class', lambda name: Broken)
+    monkeypatch.setattr('ivf_ros.nodes.component_container.load_component_class',
+                        lambda name: Broken)
     with pytest.raises(ComponentError, match="other::Broken: 'camera'"):
         manager.load('other::Broken')
 
 
 def test_frames_keep_flowing_through_a_container_while_another_node_is_loaded(container):
-    asking, manager = container
-    assert asking.load(FUSION, {'fusion.method': 'average'}).success
-    fusion, outside = manager.node(1), asking._node
+    client, manager = container
+    assert client.load(FUSION, {'fusion.method': 'average'}).success
+    fusion, outside = manager.node(1), client._node
     received = []
     outside.create_subscription(messages.IMAGE.message_type, 'fused/image', received.append, 10)
     publisher = outside.create_publisher(messages.IMAGE.message_type, 'rgb/image_raw', 10)
     assert wait_until(lambda: fusion._fused.has_subscribers and publisher.get_subscription_count())
-    constructing, go_on = threading.Event(), threading.Event()
+    constructing, proceed = threading.Event(), threading.Event()
 
     class Slow(Node):
 
         def __init__(self, **options):
             super().__init__('slow', **options)
             constructing.set()
-            assert go_on.wait(20.0)
+            assert proceed.wait(20.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('ivf_ros.nodes.component_container.component_class', lambda name: Slow)
+        patch.setattr('ivf_ros.nodes.component_container.load_component_class',
+                      lambda name: Slow)
         loading = threading.Thread(target=manager.load, args=('other::Slow',))
         loading.start()
         assert constructing.wait(20.0)
         rgb = Frame(np.full((48, 64, 3), 90, np.uint8), 10 ** 18, 'rgb')
         publisher.publish(messages.image_to_message(rgb))
         assert wait_until(lambda: received)
-        go_on.set()
+        proceed.set()
         loading.join(20.0)
-    assert asking.names() == {1: '/fusion', 2: '/slow'}
+    assert client.names() == {1: '/fusion', 2: '/slow'}

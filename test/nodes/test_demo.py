@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration from end to end: two processes, real topics, a bag, a sheet, a summary."""
+"""The demonstration as a whole: two processes, bag, contact sheet and summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
 pytestmark = pytest.mark.live
 
 
-def demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
+def run_demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(next(DOMAIN_IDS)),
                    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     return subprocess.run([sys.executable, '-m', 'ivf_ros.cli', 'demo', *map(str, arguments)],
@@ -29,18 +29,18 @@ def demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory) -> tuple[Path, dict]:
+def demo_result(tmp_path_factory) -> tuple[Path, dict]:
     """Run the demonstration on small simulated cameras; return its folder and its summary."""
     out = tmp_path_factory.mktemp('demo') / 'out'
     source = ('simulator:seed=2,thermal.width=320,thermal.height=240,thermal.rate_hz=10,'
               'rgb.width=320,rgb.height=240,rgb.rate_hz=10')
-    ended = demo('--source', source, '--seconds', 5, '--out', out, '--json')
-    assert ended.returncode == 0, ended.stderr
-    return out, json.loads(ended.stdout)
+    process = run_demo('--source', source, '--seconds', 5, '--out', out, '--json')
+    assert process.returncode == 0, process.stderr
+    return out, json.loads(process.stdout)
 
 
-def test_the_summary_counts_what_went_in_and_came_out(finished):
-    out, report = finished
+def test_the_summary_counts_published_and_received_frames(demo_result):
+    out, report = demo_result
     assert report == json.loads((out / 'summary.json').read_text())
     topics = report['topics']
     for stream in ('thermal', 'rgb'):
@@ -52,8 +52,8 @@ def test_the_summary_counts_what_went_in_and_came_out(finished):
     assert topics['segmentation/label_info']['frames'] == 1
 
 
-def test_the_summary_tells_latency_drops_states_and_error(finished):
-    _, report = finished
+def test_the_summary_contains_latency_drops_states_and_error(demo_result):
+    _, report = demo_result
     for stage in ('registration', 'fusion', 'segmentation', 'detection', 'end_to_end'):
         assert 0 < report['latency_ms'][stage]['p50'] <= report['latency_ms'][stage]['p95']
     assert all(count > 0 for count in report['drops'].values())
@@ -61,13 +61,13 @@ def test_the_summary_tells_latency_drops_states_and_error(finished):
     assert report['registration']['corner_error_px']['median'] < 2.0
 
 
-def test_the_bag_can_be_replayed_as_a_source(finished):
-    out, report = finished
+def test_the_bag_can_be_replayed_as_a_source(demo_result):
+    out, report = demo_result
     events = list(open_source(out / 'bag').events())
     for stream in ('thermal', 'rgb'):
         assert sum(event.stream == stream for event in events) == \
             report['topics'][f'{stream}/image_raw']['frames']
-    with AnyReader([out / 'bag']) as reader:  # by the definitions that the bag itself holds
+    with AnyReader([out / 'bag']) as reader:  # by the message definitions in the bag
         detections = [reader.deserialize(cdr, connection.msgtype) for connection, _, cdr
                       in reader.messages() if connection.topic == '/detections']
     assert len(detections) == report['topics']['detections']['frames']
@@ -76,34 +76,34 @@ def test_the_bag_can_be_replayed_as_a_source(finished):
     assert thermal.image.dtype.name == 'uint16' and thermal.frame_id
 
 
-def test_the_contact_sheet_is_a_picture_with_a_row_for_each_moment(finished):
-    sheet = cv2.imread(str(finished[0] / 'contact_sheet.png'))
+def test_the_contact_sheet_is_an_image_with_a_row_for_each_moment(demo_result):
+    sheet = cv2.imread(str(demo_result[0] / 'contact_sheet.png'))
     assert sheet.shape[0] > 6 * 240 and sheet.shape[1] > 6 * 320
 
 
-def test_the_demonstration_runs_on_a_recording_of_its_own_a_second_time(finished, tmp_path):
-    bag = finished[0] / 'bag'
-    for _ in range(2):  # the second run replaces what the first one left
-        ended = demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'again', '--json')
-        assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)['topics']['fused/image']['frames'] > 0
+def test_the_demonstration_replays_its_own_bag_twice_into_one_folder(demo_result, tmp_path):
+    bag = demo_result[0] / 'bag'
+    for _ in range(2):  # the second run replaces the results of the first one
+        process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'again', '--json')
+        assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)['topics']['fused/image']['frames'] > 0
 
 
 @pytest.mark.parametrize('arguments, message', [
     (['--params-file', 'missing.yaml'], 'missing.yaml'),
     (['--source', REPOSITORY / 'launch'], 'looked for a bag'),
 ])
-def test_what_keeps_it_from_running_is_said_in_one_line(arguments, message, tmp_path):
-    ended = demo('--seconds', 1, '--out', tmp_path / 'out', *arguments)
-    assert ended.returncode == 1
-    last = ended.stderr.strip().splitlines()[-1]
+def test_an_error_is_reported_in_one_line(arguments, message, tmp_path):
+    process = run_demo('--seconds', 1, '--out', tmp_path / 'out', *arguments)
+    assert process.returncode == 1
+    last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('ivf demo: ') and message in last
-    assert 'Traceback' not in ended.stderr
+    assert 'Traceback' not in process.stderr
 
 
-def test_a_parameter_file_reaches_the_nodes_and_a_typo_in_it_is_named(tmp_path):
+def test_a_parameter_file_reaches_the_nodes_and_a_typo_in_it_is_reported(tmp_path):
     (tmp_path / 'typo.yaml').write_text('/**:\n  ros__parameters:\n    fusion.methud: average\n')
-    ended = demo('--seconds', 1, '--out', tmp_path / 'out',
-                 '--params-file', tmp_path / 'typo.yaml')
-    assert ended.returncode == 1
-    assert "unknown parameter 'fusion.methud'" in ended.stderr.strip().splitlines()[-1]
+    process = run_demo('--seconds', 1, '--out', tmp_path / 'out',
+                       '--params-file', tmp_path / 'typo.yaml')
+    assert process.returncode == 1
+    assert "unknown parameter 'fusion.methud'" in process.stderr.strip().splitlines()[-1]

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images go in and out compressed by the convention of image_transport, each on demand."""
+"""Compressed images by the convention of image_transport, published only on demand."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SOURCE = 'simulator:' + ','.join(f'{key}={value}' for key, value in SMALL.items(
 
 
 def start(graph, node_class, **overrides):
-    """Start a node with a hub of its own, so that it meets the others by messages only."""
+    """Start a node with a separate hub, so that it communicates by messages only."""
     node = graph.add(node_class, Hub(), parameter_overrides=[
         Parameter(name, value=value) for name, value in overrides.items()])
     assert node.autostart()
     return node
 
 
-def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
+def test_the_whole_graph_takes_and_publishes_compressed_images(live_graph):
     received = {topic: [] for topic in (
         'thermal_registered/image/compressed', 'fused/image/compressed',
         'detections/overlay/compressed', 'segmentation/overlay/compressed')}
@@ -45,8 +45,8 @@ def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
     start(live_graph, RegistrationNode, max_rate_hz=10.0,
           **{'registration.method': 'dense'}, **both)
     start(live_graph, FusionNode, **{'fusion.method': 'laplacian'}, **both)
-    seen = [start(live_graph, node_class, fused_transport='compressed', **both)
-            for node_class in (DetectionNode, SegmentationNode)]
+    nodes = [start(live_graph, node_class, fused_transport='compressed', **both)
+             for node_class in (DetectionNode, SegmentationNode)]
     start(live_graph, ReplayNode, source=SOURCE, loop=True)
     assert wait_until(lambda: all(len(images) >= 2 for images in received.values()), 40.0)
     formats = {topic: images[-1].format for topic, images in received.items()}
@@ -55,13 +55,13 @@ def test_the_whole_graph_works_on_compressed_images_and_offers_them(live_graph):
     registered = messages.compressed_from_message(
         received['thermal_registered/image/compressed'][-1])
     assert registered.image.dtype == np.uint16 and registered.frame_id == 'rgb_optical_frame'
-    for node in seen:
+    for node in nodes:
         topics = set(node._subscriptions_by_topic)
         assert {'fused/image/compressed', 'rgb/image_raw/compressed',
                 'thermal_registered/image_8bit/compressed'} == topics
 
 
-def test_nothing_is_compressed_that_nobody_asks_for(live_graph):
+def test_images_are_compressed_only_with_a_subscriber(live_graph):
     _, rgb, _ = RigSimulator(build(SimulatorParameters, SMALL)).pair(0)
     node = start(live_graph, FusionNode, **{'fusion.method': 'average'})
     raw, compressed = node._fused._publishers

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files declare what they take and start what they say; needs the launch packages."""
+"""The launch files: their arguments and the processes that they start."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from vision_msgs.msg import Detection2DArray  # noqa: E402
 FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
-# Methods without networks: what is tested is how the nodes are started, not how well they see.
+# Methods without networks: these tests check how the nodes start, not their results.
 PARAMETERS = """
 /**/registration: {ros__parameters: {method: dense, max_rate_hz: 3.5}}
 /**/fusion: {ros__parameters: {fusion.method: average}}
@@ -45,27 +45,27 @@ PARAMETERS = """
 /**/replay: {ros__parameters: {max_duration_s: 60.0}}
 """
 
-# Five processes that import everything, on a machine that may be busy.
-STARTED_WITHIN_S = 90.0
-STOPPED_WITHIN_S = 30.0
+# Five processes import all modules, possibly on a busy machine.
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 30.0
 
 
 @pytest.fixture
 def installed() -> None:
-    """Skip a test that needs the package where ROS finds it."""
+    """Skip the test if the package is not in the ament index."""
     try:
         get_package_share_path('ivf_ros')
-    except (PackageNotFoundError, OSError):  # the latter where no prefix is known at all
+    except (PackageNotFoundError, OSError):  # OSError if no prefix is set
         pytest.skip('ivf_ros is not in the ament index; build it with colcon and source it')
 
 
-def describe(name: str) -> LaunchDescription:
+def load_description(name: str) -> LaunchDescription:
     return get_launch_description_from_python_launch_file(
         str(REPOSITORY / 'launch' / f'{name}.launch.py'))
 
 
-def context_of(description: LaunchDescription, **arguments: str) -> LaunchContext:
-    """Return the context in which the actions run that follow the declared arguments."""
+def make_context(description: LaunchDescription, **arguments: str) -> LaunchContext:
+    """Return the context after the declared arguments have been visited."""
     context = LaunchContext()
     context.launch_configurations.update(arguments, params_file='parameters.yaml')
     for declared in description.get_launch_arguments():
@@ -73,10 +73,10 @@ def context_of(description: LaunchDescription, **arguments: str) -> LaunchContex
     return context
 
 
-def started(name: str, **arguments: str) -> set[str]:
-    """Return the executables that would be started, and 'load' where one would be loaded."""
-    description = describe(name)
-    context = context_of(description, **arguments)
+def started_executables(name: str, **arguments: str) -> set[str]:
+    """Return the executables that start, and 'load' if a component is loaded."""
+    description = load_description(name)
+    context = make_context(description, **arguments)
     actions = [action for action in description.entities
                if isinstance(action, (Node, LoadComposableNodes))
                and (action.condition is None or action.condition.evaluate(context))]
@@ -84,8 +84,8 @@ def started(name: str, **arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
-def test_every_argument_is_described_and_a_switch_names_its_choices(path):
-    arguments = describe(path.name.removesuffix('.launch.py')).get_launch_arguments()
+def test_every_argument_has_a_description_and_a_switch_has_choices(path):
+    arguments = load_description(path.name.removesuffix('.launch.py')).get_launch_arguments()
     names = [argument.name for argument in arguments]
     assert len(names) == len(set(names))
     assert {'namespace', 'params_file', 'use_sim_time', 'log_level', 'autostart'} < set(names)
@@ -98,8 +98,8 @@ def test_every_argument_is_described_and_a_switch_names_its_choices(path):
             assert default in argument.choices
 
 
-def test_the_graph_takes_what_its_nodes_take():
-    names = {argument.name for argument in describe('ivf').get_launch_arguments()}
+def test_the_graph_has_the_arguments_of_its_nodes():
+    names = {argument.name for argument in load_description('ivf').get_launch_arguments()}
     assert names == {'namespace', 'params_file', 'use_sim_time', 'log_level', 'autostart', 'mode',
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
@@ -107,72 +107,76 @@ def test_the_graph_takes_what_its_nodes_take():
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 
-def test_an_argument_means_the_same_to_all_nodes_that_take_it():
+def test_an_argument_has_one_meaning_in_all_nodes():
     meanings: dict[str, set] = {}
     for node in launching.NODES.values():
-        for one in node.declared_settings():
-            meanings.setdefault(one.name, set()).add((one.description, one.default, one.choices))
+        for setting in node.declared_settings():
+            meanings.setdefault(setting.name, set()).add(
+                (setting.description, setting.default, setting.choices))
     assert all(len(different) == 1 for different in meanings.values()), meanings
 
 
-def test_by_default_one_container_is_started_and_nothing_else():
-    assert started('ivf') == {'component_container'}
+def test_by_default_only_one_container_is_started():
+    assert started_executables('ivf') == {'component_container'}
 
 
-def test_on_request_every_stage_gets_a_process_and_a_source_is_replayed():
+def test_mode_processes_starts_a_process_per_stage_and_replays_a_source():
     nodes = {f'{stage}_node' for stage in STAGES}
-    assert started('ivf', mode='processes') == nodes
-    assert started('ivf', mode='processes', source='simulator') == {*nodes, 'replay_node'}
+    assert started_executables('ivf', mode='processes') == nodes
+    assert started_executables('ivf', mode='processes', source='simulator') == \
+        {*nodes, 'replay_node'}
 
 
-def test_a_bag_is_a_source_and_a_transport_that_of_both_cameras_unless_told_otherwise():
-    assert started('ivf', mode='processes', bag='night.mcap') >= {'replay_node'}
-    chosen = context_of(describe('ivf'), bag='night.mcap', transport='compressed',
-                        thermal_transport='raw').launch_configurations
-    assert chosen['source'] == 'night.mcap'
-    assert (chosen['thermal_transport'], chosen['rgb_transport']) == ('raw', 'compressed')
+def test_a_bag_is_a_source_and_transport_is_the_default_of_both_cameras():
+    assert started_executables('ivf', mode='processes', bag='night.mcap') >= {'replay_node'}
+    configurations = make_context(
+        load_description('ivf'), bag='night.mcap', transport='compressed',
+        thermal_transport='raw').launch_configurations
+    assert configurations['source'] == 'night.mcap'
+    assert configurations['thermal_transport'] == 'raw'
+    assert configurations['rgb_transport'] == 'compressed'
 
 
-def test_viewers_come_on_request():
-    assert started('ivf', rviz='true', foxglove='true') == {
+def test_viewers_are_started_on_request():
+    assert started_executables('ivf', rviz='true', foxglove='true') == {
         'component_container', 'rviz2', 'foxglove_bridge'}
 
 
 @pytest.mark.parametrize('name', launching.NODES)
-def test_one_node_gets_a_process_or_goes_into_a_container(name):
-    assert started(name) == {f'{name}_node'}
-    assert started(name, container='/ivf_container') == {'load'}
+def test_one_node_runs_in_a_process_or_in_a_container(name):
+    assert started_executables(name) == {f'{name}_node'}
+    assert started_executables(name, container='/ivf_container') == {'load'}
 
 
 @pytest.mark.parametrize('image, info', [
     ('rgb/image_raw', 'rgb/camera_info'), ('/front/image', '/front/camera_info'),
     ('image', 'camera_info')])
-def test_the_camera_info_is_looked_for_beside_the_image(image, info):
-    context = context_of(describe('ivf'), rgb=image)
+def test_the_camera_info_topic_is_in_the_namespace_of_the_image(image, info):
+    context = make_context(load_description('ivf'), rgb=image)
     assert context.launch_configurations['rgb_info'] == info
     assert context.launch_configurations['thermal_info'] == 'thermal/camera_info'
 
 
 @pytest.mark.parametrize('distribution, variable', [
     ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('lyrical', 'FASTDDS_DEFAULT_PROFILES_FILE')])
-def test_a_profile_that_the_user_chose_stays(installed, monkeypatch, distribution, variable):
+def test_a_profile_set_by_the_user_is_kept(installed, monkeypatch, distribution, variable):
     monkeypatch.setenv('ROS_DISTRO', distribution)
     monkeypatch.setenv(variable, '/mine.xml')
-    description = describe('fusion')
+    description = load_description('fusion')
     actions = [action for action in description.entities
                if isinstance(action, SetEnvironmentVariable)]
-    context = context_of(description)
+    context = make_context(description)
     for action in actions:
         action.visit(context)
     assert len(actions) == 1 and context.environment[variable] == '/mine.xml'
 
 
-# The launch files at work.
+# Tests that run the launch files.
 
 @pytest.fixture
 def ros2(installed, live_graph, monkeypatch,
          tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Start ``ros2`` commands on the domain of the live graph; all of them end with the test."""
+    """Start ``ros2`` commands in the domain of the live graph; stop them after the test."""
     if shutil.which('ros2') is None:
         pytest.skip('the command ros2 is not installed')
     monkeypatch.setenv('ROS_DOMAIN_ID', str(live_graph.context.get_domain_id()))
@@ -189,16 +193,16 @@ def ros2(installed, live_graph, monkeypatch,
 
     yield start
     for process in running:
-        end(process)
+        stop(process)
         process.stdout.close()
 
 
-def end(process: subprocess.Popen) -> bool:
-    """Interrupt a command as Ctrl-C does; return whether it ended with all that it started."""
+def stop(process: subprocess.Popen) -> bool:
+    """Interrupt a command as by Ctrl-C; return whether all its processes ended."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOPPED_WITHIN_S)
+            process.wait(STOP_TIMEOUT_S)
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -207,7 +211,7 @@ def end(process: subprocess.Popen) -> bool:
     return False
 
 
-def said(process: subprocess.Popen) -> str:
+def read_output(process: subprocess.Popen) -> str:
     return Path(process.stdout.name).read_text()
 
 
@@ -219,7 +223,7 @@ def params_file(tmp_path) -> Path:
 
 
 class Observer:
-    """Looks at the graph from outside."""
+    """Observes the graph from another process."""
 
     def __init__(self, graph: LiveGraph) -> None:
         self.node = graph.node('observer')
@@ -235,18 +239,18 @@ class Observer:
 
     def parameter(self, node: str, name: str):
         client = AsyncParameterClient(self.node, node)
-        assert wait_until(client.services_are_ready, STARTED_WITHIN_S)
+        assert wait_until(client.services_are_ready, START_TIMEOUT_S)
         value = self.answer(client.get_parameters([name])).values[0]
         return value.double_value or value.string_value
 
     def loaded(self, container: str) -> list[str]:
         client = self.node.create_client(ListNodes, f'{container}/_container/list_nodes')
-        assert wait_until(client.service_is_ready, STARTED_WITHIN_S)
+        assert wait_until(client.service_is_ready, START_TIMEOUT_S)
         return list(self.answer(client.call_async(ListNodes.Request())).full_node_names)
 
     @staticmethod
     def answer(future):
-        assert wait_until(future.done, STARTED_WITHIN_S)
+        assert wait_until(future.done, START_TIMEOUT_S)
         return future.result()
 
 
@@ -260,14 +264,14 @@ def test_the_graph_runs_in_a_namespace_with_the_parameters_of_the_file(
     launched = ros2('launch', 'ivf_ros', 'ivf.launch.py', f'mode:={mode}', 'namespace:=robot',
                     'source:=simulator', f'params_file:={params_file}')
 
-    assert wait_until(lambda: bool(fused and detections), STARTED_WITHIN_S), said(launched)
+    assert wait_until(lambda: bool(fused and detections), START_TIMEOUT_S), read_output(launched)
     assert observer.parameter('robot/registration', 'max_rate_hz') == 3.5
     nodes = {f'robot/{stage}' for stage in (*STAGES, 'replay')}
-    assert wait_until(lambda: nodes <= observer.nodes(), STARTED_WITHIN_S)
+    assert wait_until(lambda: nodes <= observer.nodes(), START_TIMEOUT_S)
     if mode == 'composed':
         assert {name.lstrip('/') for name in observer.loaded('robot/ivf_container')} == nodes
-    assert end(launched), said(launched)
-    output = said(launched)
+    assert stop(launched), read_output(launched)
+    output = read_output(launched)
     assert 'Traceback' not in output and 'process has died' not in output, output
 
 
@@ -280,22 +284,22 @@ def test_one_stage_is_loaded_into_a_running_container(live_graph, ros2, tmp_path
     launched = ros2('launch', 'ivf_ros', 'fusion.launch.py', 'container:=/component_container',
                     f'params_file:={params_file}')
 
-    assert launched.wait(STARTED_WITHIN_S) == 0, said(launched)
+    assert launched.wait(START_TIMEOUT_S) == 0, read_output(launched)
     assert observer.loaded('component_container') == ['/fusion']
     assert observer.parameter('fusion', 'fusion.method') == 'average'
 
 
-def test_one_node_runs_by_itself_on_the_topics_that_it_is_told(live_graph, ros2):
+def test_one_node_runs_alone_on_the_given_topics(live_graph, ros2):
     images = Observer(live_graph).listen(Image, '/front/image')
 
     launched = ros2('launch', 'ivf_ros', 'replay.launch.py', 'rgb:=/front/image', 'rate:=2')
 
-    assert wait_until(lambda: bool(images), STARTED_WITHIN_S), said(launched)
-    assert end(launched), said(launched)
+    assert wait_until(lambda: bool(images), START_TIMEOUT_S), read_output(launched)
+    assert stop(launched), read_output(launched)
 
 
-def test_a_value_that_is_no_choice_is_refused(live_graph, ros2):
+def test_a_value_outside_the_choices_is_refused(live_graph, ros2):
     launched = ros2('launch', 'ivf_ros', 'ivf.launch.py', 'mode:=both')
 
-    assert launched.wait(STARTED_WITHIN_S) != 0
-    assert "Valid options are: ['composed', 'processes']" in said(launched)
+    assert launched.wait(START_TIMEOUT_S) != 0
+    assert "Valid options are: ['composed', 'processes']" in read_output(launched)

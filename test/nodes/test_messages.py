@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Items to messages and back, through the serialised form that travels."""
+"""Conversion of items to messages and back, through serialisation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ STAMP_NS = 1_700_000_000_123_456_789
 RANDOM = np.random.default_rng(0)
 
 
-def travel(wire, item):
-    """Convert, serialise, parse and convert back."""
-    message = wire.to_message(item)
-    return wire.from_message(deserialize_message(serialize_message(message), wire.message_type))
+def convert_both_ways(adapter, item):
+    """Convert to a message, serialise, deserialise and convert back."""
+    message = adapter.to_message(item)
+    return adapter.from_message(
+        deserialize_message(serialize_message(message), adapter.message_type))
 
 
 @pytest.mark.parametrize('image', [
@@ -31,18 +32,19 @@ def travel(wire, item):
     RANDOM.integers(0, 65536, (5, 7), dtype=np.uint16),
     RANDOM.random((5, 7), dtype=np.float32),
     RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8),
-    RANDOM.integers(0, 256, (9, 11, 3), dtype=np.uint8)[::2, 1:8],  # rows apart, as in a crop
+    RANDOM.integers(0, 256, (9, 11, 3), dtype=np.uint8)[::2, 1:8],  # not contiguous, as in a crop
 ], ids=['mono8', 'mono16', '32FC1', 'bgr8', 'crop'])
-def test_an_image_survives_with_stamp_and_frame(image):
-    back = travel(messages.IMAGE, Frame(image, STAMP_NS, 'thermal_optical_frame'))
-    assert back.stamp_ns == STAMP_NS and back.frame_id == 'thermal_optical_frame'
-    assert back.image.dtype == image.dtype
-    np.testing.assert_array_equal(back.image, image)
+def test_an_image_keeps_its_pixels_stamp_and_frame(image):
+    converted = convert_both_ways(messages.IMAGE, Frame(image, STAMP_NS, 'thermal_optical_frame'))
+    assert converted.stamp_ns == STAMP_NS and converted.frame_id == 'thermal_optical_frame'
+    assert converted.image.dtype == image.dtype
+    np.testing.assert_array_equal(converted.image, image)
 
 
 def test_a_compressed_thermal_image_keeps_its_sixteen_bits():
     image = RANDOM.integers(0, 65536, (5, 7), dtype=np.uint16)
-    np.testing.assert_array_equal(travel(messages.COMPRESSED, Frame(image, STAMP_NS)).image, image)
+    converted = convert_both_ways(messages.COMPRESSED, Frame(image, STAMP_NS))
+    np.testing.assert_array_equal(converted.image, image)
 
 
 def test_a_homography_reproduces_the_warp_as_camera_info():
@@ -57,9 +59,9 @@ def test_a_homography_reproduces_the_warp_as_camera_info():
     remapped = cv2.remap(thermal, *maps, cv2.INTER_LINEAR)
     assert np.abs(remapped.astype(int) - expected).max() <= 1
     assert len(message.d) == 0 and message.distortion_model == ''
-    back = travel(messages.HOMOGRAPHY, item)
-    np.testing.assert_allclose(back.value.H_thermal_to_rgb, H)
-    assert back.value.rgb_size == (64, 48) and back.stamp_ns == STAMP_NS
+    converted = convert_both_ways(messages.HOMOGRAPHY, item)
+    np.testing.assert_allclose(converted.value.H_thermal_to_rgb, H)
+    assert converted.value.rgb_size == (64, 48) and converted.stamp_ns == STAMP_NS
 
 
 def test_a_singular_homography_is_refused():
@@ -69,16 +71,16 @@ def test_a_singular_homography_is_refused():
         messages.homography_from_message(message)
 
 
-def test_detections_carry_the_header_of_the_image_each():
-    found = [Detection((10.0, 20.0, 30.0, 60.0), 'person', 0.75, 'track 7'),
-             Detection((0.0, 0.0, 4.0, 3.0), 'car', 0.5)]
-    item = Stamped(found, STAMP_NS, 'rgb_optical_frame')
+def test_each_detection_has_the_header_of_the_image():
+    detections = [Detection((10.0, 20.0, 30.0, 60.0), 'person', 0.75, 'track 7'),
+                  Detection((0.0, 0.0, 4.0, 3.0), 'car', 0.5)]
+    item = Stamped(detections, STAMP_NS, 'rgb_optical_frame')
     message = messages.detections_to_message(item)
     assert all(d.header == message.header for d in message.detections)
     box = message.detections[0].bbox
     assert (box.center.position.x, box.center.position.y) == (20, 40)
     assert (box.size_x, box.size_y) == (20, 40)
-    assert travel(messages.DETECTIONS, item).value == found
+    assert convert_both_ways(messages.DETECTIONS, item).value == detections
 
 
 def test_a_detection_without_hypothesis_is_refused():
@@ -89,29 +91,32 @@ def test_a_detection_without_hypothesis_is_refused():
         messages.detections_from_message(message)
 
 
-def test_labels_and_their_names_survive():
+def test_labels_and_class_names_are_kept():
     labels = RANDOM.integers(0, 3, (4, 5), dtype=np.uint8)
-    back = travel(messages.LABELS, Stamped(Segmentation(labels, ('a', 'b', 'c')), STAMP_NS, 'rgb'))
-    np.testing.assert_array_equal(back.value.labels, labels)
-    names = travel(messages.LABEL_INFO, Stamped(('background', 'warm'), STAMP_NS, 'rgb'))
+    item = Stamped(Segmentation(labels, ('a', 'b', 'c')), STAMP_NS, 'rgb')
+    converted = convert_both_ways(messages.LABELS, item)
+    np.testing.assert_array_equal(converted.value.labels, labels)
+    names = convert_both_ways(messages.LABEL_INFO,
+                              Stamped(('background', 'warm'), STAMP_NS, 'rgb'))
     assert names.value == ('background', 'warm')
 
 
 def test_sixteen_bit_labels_are_refused():
     image = np.zeros((2, 2), dtype=np.uint16)
-    with pytest.raises(messages.MessageError, match='mono8, got mono16'):
+    with pytest.raises(messages.MessageError, match='must be mono8, got mono16'):
         messages.labels_from_message(messages.image_to_message(Frame(image)))
 
 
-def test_temperatures_travel_in_the_order_of_the_detections():
+def test_temperatures_are_in_the_order_of_the_detections():
     warm = Detection((0, 0, 1, 1), 'person', 0.9, '3', median_celsius=21.5, maximum_celsius=36.25)
     unknown = Detection((0, 0, 1, 1), 'vehicle', 0.8)
     message = messages.temperatures_to_message(messages.Stamped([warm, unknown], 5, 'rgb'))
-    assert [(one.name, one.hardware_id, len(one.values)) for one in message.status] \
+    assert [(status.name, status.hardware_id, len(status.values)) for status in message.status] \
         == [('person', '3', 2), ('vehicle', '', 0)]
-    back = messages.temperatures_from_message(message)
-    assert (back.stamp_ns, back.frame_id) == (5, 'rgb')
-    assert [(one.median_celsius, one.maximum_celsius) for one in back.value] \
+    converted = messages.temperatures_from_message(message)
+    assert (converted.stamp_ns, converted.frame_id) == (5, 'rgb')
+    assert [(detection.median_celsius, detection.maximum_celsius)
+            for detection in converted.value] \
         == [(21.5, 36.25), (None, None)]
     message.status[0].values[0].value = 'warm'
     with pytest.raises(messages.MessageError, match='warm'):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes at work: real nodes, real DDS, a camera pair played by plain publishers."""
+"""The nodes as a graph: real nodes, DDS, and publishers in place of the cameras."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ivf_ros.detection.anchor_free import WEIGHTS  # noqa: E402
 from ivf_ros.network_inputs import is_rgb_passthrough  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
-from ivf_ros.nodes.graph import messages, topic_watch  # noqa: E402
+from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
 from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
@@ -40,8 +40,8 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 
-def scene(size=SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """Return 16-bit thermal and colour RGB of shapes whose contrast differs by camera."""
+def draw_scene(size=SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Return 16-bit thermal and colour RGB of shapes with different contrast in each."""
     random = np.random.default_rng(3)
     width, height = size
     luma = np.full((height, width), 120, np.uint8)
@@ -59,11 +59,11 @@ def scene(size=SIZE) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Cameras:
-    """Publishes pairs from outside, with fresh sensor noise, and remembers what came back."""
+    """Publishes pairs with new sensor noise from another node, and stores the results."""
 
     def __init__(self, graph, size=SIZE) -> None:
         self.node = graph.node('cameras')
-        self.thermal, self.rgb = scene(size)
+        self.thermal, self.rgb = draw_scene(size)
         self.publishers = {
             stream: self.node.create_publisher(messages.IMAGE.message_type,
                                                f'{stream}/image_raw', 5)
@@ -74,10 +74,10 @@ class Cameras:
         self._random = np.random.default_rng(0)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def listen(self, topic, wire):
+    def listen(self, topic, adapter):
         received = self.received[topic] = []
-        self.node.create_subscription(wire.message_type, topic,
-                                      lambda m: received.append(wire.from_message(m)), 10)
+        self.node.create_subscription(adapter.message_type, topic,
+                                      lambda m: received.append(adapter.from_message(m)), 10)
 
     def wait_for_subscribers(self, number=1):
         assert wait_until(lambda: all(p.get_subscription_count() >= number
@@ -93,7 +93,7 @@ class Cameras:
         return stamp_ns
 
     def publish_until(self, condition, timeout_s=20.0, streams=('thermal', 'rgb')):
-        """Publish at about 20 Hz until the condition holds."""
+        """Publish at about 20 Hz until the condition is true; return False after the timeout."""
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             self.publish(streams)
@@ -101,7 +101,7 @@ class Cameras:
                 return True
         return False
 
-    def values_of(self, node):
+    def read_values(self, node):
         status = self.diagnostics.get(node)
         return {} if status is None else {entry.key: entry.value for entry in status.values}
 
@@ -118,14 +118,14 @@ def start(graph, node_class, **overrides):
     return node
 
 
-def test_thermal_and_rgb_go_in_and_everything_comes_out_on_the_rgb_grid(live_graph):
+def test_all_outputs_of_the_graph_are_on_the_rgb_grid(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
-    for topic, wire in {'registration/homography': messages.HOMOGRAPHY,
-                        'thermal_registered/image': messages.IMAGE,
-                        'fused/image': messages.IMAGE,
-                        'segmentation/labels': messages.LABELS,
-                        'detections': messages.DETECTIONS}.items():
-        cameras.listen(topic, wire)
+    for topic, adapter in {'registration/homography': messages.HOMOGRAPHY,
+                           'thermal_registered/image': messages.IMAGE,
+                           'fused/image': messages.IMAGE,
+                           'segmentation/labels': messages.LABELS,
+                           'detections': messages.DETECTIONS}.items():
+        cameras.listen(topic, adapter)
     start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0)
     for node_class in (FusionNode, SegmentationNode, DetectionNode):
         start(live_graph, node_class, hub=hub)
@@ -145,7 +145,7 @@ def test_thermal_and_rgb_go_in_and_everything_comes_out_on_the_rgb_grid(live_gra
     assert registered.shape == (240, 320) and registered.dtype == np.uint16
 
 
-def test_camera_infos_give_the_homography_while_the_images_show_nothing(live_graph):
+def test_camera_infos_give_the_homography_of_images_without_texture(live_graph):
     cameras = Cameras(live_graph)
     cameras.thermal[:] = 7000
     cameras.rgb[:] = 90
@@ -162,15 +162,15 @@ def test_camera_infos_give_the_homography_while_the_images_show_nothing(live_gra
         info.k = [focal_px, 0.0, 160.0, 0.0, focal_px, 120.0, 0.0, 0.0, 1.0]
         publisher.publish(info)
     assert cameras.publish_until(lambda: cameras.received['registration/homography'])
-    # Scaled by the focal lengths about the middle, and moved by f * baseline / distance.
+    # Scaled by the focal lengths about the centre, and shifted by f * baseline / distance.
     expected = np.array([[1.2, 0, 160 - 1.2 * 160 + 360 * 0.1 / 5], [0, 1.2, 120 - 1.2 * 120],
                          [0, 0, 1]])
-    found = cameras.received['registration/homography'][-1].value.H_thermal_to_rgb
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    measured = cameras.received['registration/homography'][-1].value.H_thermal_to_rgb
+    np.testing.assert_allclose(measured, expected, atol=1e-6)
     assert registration.diagnose()[1]['state'] == 'PRIOR'
 
 
-def test_calibration_is_published_before_any_image_and_uncalibrated_cameras_are_none(live_graph):
+def test_the_calibration_is_published_without_images_but_not_with_focal_length_zero(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     registration = start(live_graph, RegistrationNode)
@@ -190,15 +190,15 @@ def test_calibration_is_published_before_any_image_and_uncalibrated_cameras_are_
 
     publish(0.0)
     assert not wait_until(lambda: cameras.received['registration/homography'], 0.5)
-    # The other end may not know of the publisher yet, and best effort loses what comes too early.
+    # The subscription may not have discovered the publisher yet; best effort then loses messages.
     assert wait_until(lambda: publish(300.0) or cameras.received['registration/homography'])
-    found = cameras.received['registration/homography'][0]
-    np.testing.assert_allclose(found.value.H_thermal_to_rgb, np.eye(3), atol=1e-9)
-    assert found.value.rgb_size == SIZE and found.frame_id == 'thermal_optical_frame'
+    prior = cameras.received['registration/homography'][0]
+    np.testing.assert_allclose(prior.value.H_thermal_to_rgb, np.eye(3), atol=1e-9)
+    assert prior.value.rgb_size == SIZE and prior.frame_id == 'thermal_optical_frame'
     assert registration.diagnose()[1]['state'] == 'PRIOR'
 
 
-def test_a_slow_measurement_holds_up_neither_the_prior_nor_the_warping(live_graph):
+def test_a_slow_measurement_delays_neither_the_prior_nor_the_warping(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     cameras.listen('thermal_registered/image', messages.IMAGE)
@@ -207,11 +207,11 @@ def test_a_slow_measurement_holds_up_neither_the_prior_nor_the_warping(live_grap
     tracker = registration.stage.tracker
     update, released = tracker.update, threading.Event()
 
-    def slow(*arguments):
+    def update_slowly(*arguments):
         released.wait(20.0)
         return update(*arguments)
 
-    tracker.update = slow
+    tracker.update = update_slowly
     cameras.wait_for_subscribers()
     assert cameras.publish_until(lambda: len(cameras.received['thermal_registered/image']) >= 10)
     assert len(cameras.received['registration/homography']) == 1
@@ -221,29 +221,29 @@ def test_a_slow_measurement_holds_up_neither_the_prior_nor_the_warping(live_grap
     assert registration.diagnose()[1]['corner_deviation_px'] < 5
 
 
-def test_homographies_come_at_the_rate_that_was_asked_for_at_most(live_graph):
+def test_homographies_are_published_at_most_at_max_rate_hz(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     start(live_graph, RegistrationNode, max_rate_hz=4.0)
     cameras.wait_for_subscribers()
     received = cameras.received['registration/homography']
     assert cameras.publish_until(lambda: received)
-    before, began_s = len(received), time.monotonic()
+    before, start_s = len(received), time.monotonic()
     assert not cameras.publish_until(lambda: False, timeout_s=2.5)
-    passed_s = time.monotonic() - began_s
-    assert 2 <= len(received) - before <= 4.0 * passed_s + 1
+    elapsed_s = time.monotonic() - start_s
+    assert 2 <= len(received) - before <= 4.0 * elapsed_s + 1
 
 
-def test_stages_in_processes_of_their_own_reach_each_other_through_dds(live_graph):
+def test_stages_with_separate_hubs_communicate_through_dds(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     fusion = start(live_graph, FusionNode)
-    start(live_graph, RegistrationNode, max_rate_hz=20.0)  # a hub of its own
+    start(live_graph, RegistrationNode, max_rate_hz=20.0)  # with a separate hub
     cameras.wait_for_subscribers(2)
     assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] >= 2)
 
 
-def test_a_bad_image_is_told_in_diagnostics_and_the_next_good_one_is_fused(live_graph):
+def test_a_bad_image_is_reported_in_diagnostics_and_the_next_good_one_is_fused(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     start(live_graph, FusionNode)
@@ -251,32 +251,32 @@ def test_a_bad_image_is_told_in_diagnostics_and_the_next_good_one_is_fused(live_
     bad = messages.image_to_message(Frame(cameras.rgb, time.time_ns(), 'rgb_optical_frame'))
     bad.step = 7
     cameras.publishers['rgb'].publish(bad)
-    assert wait_until(lambda: 'drops.bad_message' in cameras.values_of('fusion'))
+    assert wait_until(lambda: 'drops.bad_message' in cameras.read_values('fusion'))
     assert cameras.diagnostics['fusion'].level == DiagnosticStatus.ERROR
     assert "'/rgb/image_raw'" in cameras.diagnostics['fusion'].message
     assert 'step is 7' in cameras.diagnostics['fusion'].message
     assert cameras.publish_until(lambda: cameras.received['fused/image'])
 
 
-def test_images_that_change_their_size_are_followed(live_graph):
+def test_images_may_change_their_size(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     start(live_graph, FusionNode)
     cameras.wait_for_subscribers()
     assert cameras.publish_until(lambda: cameras.received['fused/image'])
-    cameras.thermal, cameras.rgb = scene((200, 150))
+    cameras.thermal, cameras.rgb = draw_scene((200, 150))
     assert cameras.publish_until(
         lambda: cameras.received['fused/image'][-1].image.shape == (150, 200, 3))
 
 
-def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
+def test_without_thermal_rgb_is_passed_on_with_a_warning(live_graph, monkeypatch):
+    monkeypatch.setattr(topic_checks, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     start(live_graph, FusionNode)
     cameras.wait_for_subscribers()
     assert cameras.publish_until(
-        lambda: 'mode_count.RGB_ONLY' in cameras.values_of('fusion')
+        lambda: 'mode_count.RGB_ONLY' in cameras.read_values('fusion')
         and "nothing received for 0.5 s on '/thermal/image_raw'"
         in cameras.diagnostics['fusion'].message,
         streams=('rgb',))
@@ -284,7 +284,7 @@ def test_with_thermal_gone_rgb_is_passed_on_and_said_so(live_graph, monkeypatch)
     assert cameras.diagnostics['fusion'].level == DiagnosticStatus.WARN
 
 
-def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(live_graph):
+def test_with_a_closed_shutter_rgb_is_shown_and_the_registration_is_held(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
     cameras.listen('fused/image', messages.IMAGE)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
@@ -292,15 +292,15 @@ def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(l
     fusion = start(live_graph, FusionNode, hub=hub)
     cameras.wait_for_subscribers(2)
     assert cameras.publish_until(lambda: fusion.diagnose()[1]['mode_count.FUSED'] >= 2)
-    cameras.noise_counts = 1  # that is none: the same frame again and again
+    cameras.noise_counts = 1  # no noise: all frames are equal
     assert cameras.publish_until(lambda: 'thermal FROZEN' in fusion.diagnose()[0]
                                  and registration.diagnose()[1]['state'] == 'HOLDING')
     np.testing.assert_array_equal(cameras.received['fused/image'][-1].image, cameras.rgb)
-    # What is held keeps the stamp of the image that it was measured on.
-    held = len(cameras.received['registration/homography'])
+    # A held homography keeps the stamp of the measured image.
+    n_before = len(cameras.received['registration/homography'])
     assert cameras.publish_until(
-        lambda: len(cameras.received['registration/homography']) >= held + 3)
-    stamps_ns = {item.stamp_ns for item in cameras.received['registration/homography'][held:]}
+        lambda: len(cameras.received['registration/homography']) >= n_before + 3)
+    stamps_ns = {item.stamp_ns for item in cameras.received['registration/homography'][n_before:]}
     assert len(stamps_ns) == 1
     cameras.noise_counts = 20
     fused = fusion.diagnose()[1]['mode_count.FUSED']
@@ -308,30 +308,30 @@ def test_while_the_shutter_is_closed_rgb_is_shown_and_the_registration_is_held(l
                                  and registration.diagnose()[1]['state'] == 'TRACKING')
 
 
-def test_stamps_too_far_apart_are_named_as_the_reason(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
+def test_stamp_differences_above_the_tolerance_are_reported(live_graph, monkeypatch):
+    monkeypatch.setattr(topic_checks, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     start(live_graph, RegistrationNode)
     cameras.wait_for_subscribers()
 
-    def is_told():
+    def is_reported():
         cameras.publish(('thermal',), time.time_ns() - 100_000_000_000)
         status = cameras.diagnostics.get('registration')
         return status is not None and 'pairing.tolerance_s' in status.message
 
-    assert cameras.publish_until(is_told, streams=('rgb',))
+    assert cameras.publish_until(is_reported, streams=('rgb',))
 
 
-def test_diagnostics_tell_of_pairs_cameras_equipment_and_lifecycle(live_graph):
+def test_diagnostics_contain_pairs_cameras_backend_and_lifecycle(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
     cameras.listen('detections', messages.DETECTIONS)
-    nodes = [start(live_graph, node_class, hub=hub, **more) for node_class, more in (
+    nodes = [start(live_graph, node_class, hub=hub, **overrides) for node_class, overrides in (
         (RegistrationNode, {'registration.method': 'fast', 'max_rate_hz': 20.0}), (FusionNode, {}),
         (DetectionNode, {}))]
     cameras.wait_for_subscribers(2)
-    assert cameras.publish_until(lambda: 'latency_ms.p95' in cameras.values_of('detection')
-                                 and 'state' in cameras.values_of('registration'))
-    registration, fusion, detection = (cameras.values_of(name) for name in (
+    assert cameras.publish_until(lambda: 'latency_ms.p95' in cameras.read_values('detection')
+                                 and 'state' in cameras.read_values('registration'))
+    registration, fusion, detection = (cameras.read_values(name) for name in (
         'registration', 'fusion', 'detection'))
     for values, weights in ((registration, 'fast.safetensors'), (fusion, 'fast.safetensors'),
                             (detection, 'anchor_free_both.safetensors')):
@@ -344,29 +344,29 @@ def test_diagnostics_tell_of_pairs_cameras_equipment_and_lifecycle(live_graph):
         assert float(values['rate_hz_in.rgb/image_raw']) > 1
     assert fusion['rgb_state'] == 'LIVE'
     assert {'confidence', 'inliers', 'age_s'} <= set(registration)
-    cameras.rgb //= 60  # night falls
-    assert cameras.publish_until(lambda: cameras.values_of('fusion')['rgb_state'] == 'DARK')
+    cameras.rgb //= 60  # dark as at night
+    assert cameras.publish_until(lambda: cameras.read_values('fusion')['rgb_state'] == 'DARK')
     assert nodes[1].trigger_deactivate() == SUCCESS
-    assert wait_until(lambda: cameras.values_of('fusion')['lifecycle'] == 'inactive')
+    assert wait_until(lambda: cameras.read_values('fusion')['lifecycle'] == 'inactive')
 
 
-def test_what_nobody_asks_for_is_not_computed(live_graph):
+def test_outputs_without_subscribers_are_not_computed(live_graph):
     cameras = Cameras(live_graph)
     fusion = start(live_graph, FusionNode)
     cameras.wait_for_subscribers()
     assert cameras.publish_until(
-        lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
+        lambda: int(cameras.read_values('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
     assert set(fusion._modes.values()) <= {0}
-    assert 'latency_ms.p50' not in cameras.values_of('fusion')
+    assert 'latency_ms.p50' not in cameras.read_values('fusion')
 
 
-def test_the_chain_starts_to_work_when_somebody_asks_for_its_end_and_rests_again(live_graph):
+def test_the_graph_works_only_while_its_last_output_has_a_subscriber(live_graph):
     cameras, hub = Cameras(live_graph), Hub()
     fusion = start(live_graph, FusionNode, hub=hub)
     start(live_graph, DetectionNode, hub=hub)
     cameras.wait_for_subscribers()
     assert cameras.publish_until(
-        lambda: int(cameras.values_of('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
+        lambda: int(cameras.read_values('fusion').get('frames_in.rgb/image_raw', 0)) >= 10)
     assert not fusion._fused.has_subscribers and set(fusion._modes.values()) <= {0}
     received = []
     listener = cameras.node.create_subscription(messages.DETECTIONS.message_type, 'detections',
@@ -376,7 +376,7 @@ def test_the_chain_starts_to_work_when_somebody_asks_for_its_end_and_rests_again
     assert wait_until(lambda: not fusion._fused.has_subscribers)
 
 
-def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
+def test_a_deactivated_node_unsubscribes_and_can_be_activated_again(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('fused/image', messages.IMAGE)
     fusion = start(live_graph, FusionNode)
@@ -389,28 +389,28 @@ def test_deactivated_means_deaf_and_activated_again_means_back(live_graph):
     assert cameras.publish_until(lambda: cameras.received['fused/image'])
     assert fusion.trigger_deactivate() == SUCCESS
     assert fusion.trigger_cleanup() == SUCCESS
-    assert not hasattr(fusion, '_stage')
+    assert fusion.stage is None
     assert wait_until(lambda: fusion.count_publishers('fused/image') == 0)
     assert fusion.trigger_configure() == SUCCESS
 
 
-@pytest.mark.parametrize('node_class, stage', [
+@pytest.mark.parametrize('node_class, get_object', [
     (RegistrationNode, lambda node: node.stage), (FusionNode, lambda node: node.stage),
     (SegmentationNode, lambda node: node.stage.method),
     (DetectionNode, lambda node: node.stage.method)])
-def test_cleanup_lets_go_of_the_networks_and_configuring_brings_them_back(
-        live_graph, node_class, stage):
+def test_cleanup_frees_the_networks_and_configure_loads_them_again(
+        live_graph, node_class, get_object):
     node = start(live_graph, node_class)
-    held = weakref.ref(stage(node))
+    reference = weakref.ref(get_object(node))
     assert node.trigger_deactivate() == SUCCESS
-    assert held() is not None
+    assert reference() is not None
     assert node.trigger_cleanup() == SUCCESS
-    assert held() is None
+    assert reference() is None
     assert node._publishers_by_topic == {} and node._subscriptions_by_topic == {}
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
 
 
-def test_a_weight_file_that_is_missing_fails_with_its_path_until_it_is_there(live_graph, tmp_path):
+def test_a_missing_weight_file_fails_with_its_path_until_the_file_exists(live_graph, tmp_path):
     file = tmp_path / 'detector.safetensors'
     node = live_graph.add(DetectionNode, parameter_overrides=[
         Parameter('detection.network.weights', value=str(file))])
@@ -423,24 +423,24 @@ def test_a_weight_file_that_is_missing_fails_with_its_path_until_it_is_there(liv
     assert node.trigger_activate() == SUCCESS
 
 
-def test_without_autostart_a_node_waits_to_be_configured(live_graph):
+def test_without_autostart_a_node_stays_unconfigured(live_graph):
     node = live_graph.add(FusionNode, parameter_overrides=[Parameter('autostart', value=False)])
     assert node.autostart()
     assert node.count_publishers('fused/image') == 0
     assert node.trigger_configure() == SUCCESS
 
 
-def test_a_calibration_that_makes_no_sense_fails_to_configure_and_can_be_mended(live_graph):
+def test_an_invalid_calibration_fails_to_configure_and_can_be_corrected(live_graph):
     node = live_graph.add(RegistrationNode, parameter_overrides=[
         Parameter('registration.calibrated.H_thermal_to_rgb', value=[1.0, 0.0])])
     assert node.trigger_configure() == FAILURE
-    mended = node.set_parameters([Parameter('registration.calibrated.H_thermal_to_rgb',
-                                            value=np.eye(3).ravel().tolist())])
-    assert mended[0].successful
+    corrected = node.set_parameters([Parameter('registration.calibrated.H_thermal_to_rgb',
+                                               value=np.eye(3).ravel().tolist())])
+    assert corrected[0].successful
     assert node.trigger_configure() == SUCCESS
 
 
-def test_a_registration_keeps_what_it_knows_through_a_change_that_does_not_concern_it(live_graph):
+def test_a_registration_keeps_its_state_when_unrelated_parameters_change(live_graph):
     cameras = Cameras(live_graph)
     cameras.listen('registration/homography', messages.HOMOGRAPHY)
     node = start(live_graph, RegistrationNode, max_rate_hz=20.0,
@@ -464,7 +464,7 @@ def test_a_registration_keeps_what_it_knows_through_a_change_that_does_not_conce
     (DetectionNode, 'detection.anchor_free.min_score', 0.7),
     (SegmentationNode, 'segmentation.bilateral.longer_side_px', 320),
     (RegistrationNode, 'registration.fast.min_confidence', 0.7)])
-def test_a_threshold_changes_without_loading_the_network_again(
+def test_a_threshold_changes_without_reloading_the_network(
         live_graph, node_class, name, value):
     node = start(live_graph, node_class)
     method = node.stage.method
@@ -475,12 +475,12 @@ def test_a_threshold_changes_without_loading_the_network_again(
 
 def test_several_parameters_change_together_or_not_at_all(live_graph):
     node = start(live_graph, FusionNode, **{'fusion.method': 'average'})
-    good = Parameter('fusion.method', value='laplacian')
-    bad = Parameter('fusion.feather_px', value=-1.0)
-    refused = node.set_parameters_atomically([good, bad])
+    valid = Parameter('fusion.method', value='laplacian')
+    invalid = Parameter('fusion.feather_px', value=-1.0)
+    refused = node.set_parameters_atomically([valid, invalid])
     assert not refused.successful and 'fusion.feather_px' in refused.reason
     assert node.parameters.fusion.method == node.stage.method.parameters.method == 'average'
-    assert node.set_parameters_atomically([good]).successful
+    assert node.set_parameters_atomically([valid]).successful
     assert node.parameters.fusion.method == node.stage.method.parameters.method == 'laplacian'
 
 
@@ -489,7 +489,7 @@ def test_several_parameters_change_together_or_not_at_all(live_graph):
     (SegmentationNode, 'segmentation.method', 'magic', 'read-only'),
     (FusionNode, 'fusion.network.weights', '/none', 'no weight file at /none'),
 ])
-def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
+def test_a_refused_live_change_leaves_the_old_parameters_in_use(
         live_graph, node_class, name, value, reason):
     node = start(live_graph, node_class)
     before = node.parameters
@@ -498,7 +498,7 @@ def test_a_live_change_to_what_cannot_be_had_leaves_the_old_at_work(
     assert node.parameters == before and node._get_status().error == ''
 
 
-def test_a_live_change_takes_effect_and_a_wrong_one_is_refused_with_the_reason(live_graph):
+def test_a_live_change_takes_effect_and_an_invalid_one_is_refused_with_the_reason(live_graph):
     node = start(live_graph, FusionNode)
     for name, value in (('fusion.method', 'average'), ('fusion.network.weights', 'none')):
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
@@ -529,17 +529,17 @@ def test_a_wrong_parameter_at_start_is_refused_in_one_line(live_graph, name, val
      "unknown parameter 'fusion.methud'"),
     (['fision'], "unknown stage 'fision'"),
 ])
-def test_the_container_says_in_one_line_why_it_does_not_start(arguments, message):
-    ended = subprocess.run([sys.executable, '-m', 'ivf_ros.nodes.component_container', *arguments],
-                           cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
-                           check=False)
-    assert ended.returncode != 0
-    assert message in ended.stderr and 'Traceback' not in ended.stderr
+def test_the_container_reports_in_one_line_why_it_does_not_start(arguments, message):
+    process = subprocess.run(
+        [sys.executable, '-m', 'ivf_ros.nodes.component_container', *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode != 0
+    assert message in process.stderr and 'Traceback' not in process.stderr
 
 
 @pytest.mark.parametrize('looks_at', ['rgb+thermal', 'fused'])
-def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
-    # A street by night; a camera of 0.04 K a count.
+def test_persons_are_detected_tracked_and_have_temperatures(live_graph, looks_at):
+    # A street at night; a thermal camera with 0.04 K per count.
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     cameras, hub = Cameras(live_graph, (640, 480)), Hub()
     cameras.listen('detections', messages.DETECTIONS)
@@ -557,35 +557,40 @@ def test_people_are_found_tracked_and_measured_in_degrees(live_graph, looks_at):
     thermal, rgb, _ = simulator.pair(60)
     cameras.thermal, cameras.rgb, cameras.noise_counts = thermal.image, rgb.image, 2
 
-    def tracked():
-        named = [one for one in cameras.received['detections']
-                 if any(box.track_id and box.class_name == 'person' for box in one.value)]
-        return len(named) >= 3 and len(cameras.received['segmentation/labels']) >= 3
+    def is_tracked():
+        with_track = [item for item in cameras.received['detections']
+                      if any(detection.track_id and detection.class_name == 'person'
+                             for detection in item.value)]
+        return len(with_track) >= 3 and len(cameras.received['segmentation/labels']) >= 3
 
-    assert cameras.publish_until(tracked, 40.0)
+    assert cameras.publish_until(is_tracked, 40.0)
     assert node._uses_both() == (looks_at == 'rgb+thermal')
     latest = cameras.received['detections/temperatures'][-1]
-    same = next(one for one in cameras.received['detections'] if one.stamp_ns == latest.stamp_ns)
-    assert [one.class_name for one in latest.value] == [one.class_name for one in same.value]
-    assert [one.track_id for one in latest.value] == [one.track_id for one in same.value]
-    warmest = [one.maximum_celsius for one in latest.value if one.class_name == 'person'
-               and one.maximum_celsius is not None]
-    assert warmest and all(15.0 < celsius < 45.0 for celsius in warmest)
+    same_stamp = next(item for item in cameras.received['detections']
+                      if item.stamp_ns == latest.stamp_ns)
+    assert [detection.class_name for detection in latest.value] \
+        == [detection.class_name for detection in same_stamp.value]
+    assert [detection.track_id for detection in latest.value] \
+        == [detection.track_id for detection in same_stamp.value]
+    maxima_celsius = [detection.maximum_celsius for detection in latest.value
+                      if detection.class_name == 'person'
+                      and detection.maximum_celsius is not None]
+    assert maxima_celsius and all(15.0 < celsius < 45.0 for celsius in maxima_celsius)
     labels = cameras.received['segmentation/labels'][-1]
     assert labels.frame_id == 'rgb_optical_frame'
     assert (labels.value.labels == MFNET_CLASSES.index('person')).any()
 
 
-def test_a_fused_image_that_is_rgb_alone_is_recognised():
+def test_a_fused_image_of_rgb_alone_is_recognised():
     rgb = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     other = rgb.copy()
-    other[200:300, 300:400] ^= 1  # where thermal reaches
+    other[200:300, 300:400] ^= 1  # within the thermal coverage
     assert is_rgb_passthrough(rgb, rgb) and is_rgb_passthrough(rgb, rgb.copy())
     assert not is_rgb_passthrough(rgb, other)
 
 
-def test_with_one_camera_missing_the_fused_image_is_searched(live_graph, monkeypatch):
-    monkeypatch.setattr(topic_watch, 'SILENCE_TIMEOUT_S', 0.5)
+def test_with_one_camera_missing_the_fused_image_is_used(live_graph, monkeypatch):
+    monkeypatch.setattr(topic_checks, 'SILENCE_TIMEOUT_S', 0.5)
     cameras = Cameras(live_graph)
     cameras.listen('detections', messages.DETECTIONS)
     for node_class in (FusionNode, DetectionNode):
@@ -600,6 +605,7 @@ def test_parameters_are_accepted_by_their_old_names(live_graph):
     assert node.parameters.registration.method == 'dense'
     assert node.parameters.registration.dense.work_px == 240
     assert node.get_parameter('registration.dense.work_px').value == 240
-    np.testing.assert_allclose(node.stage.tracker.prior_answer(SIZE).H_thermal_to_rgb, H_TRUE)
+    prior = node.stage.tracker.prior_registration(SIZE)
+    np.testing.assert_allclose(prior.H_thermal_to_rgb, H_TRUE)
     with pytest.raises(ParameterError, match=r"unknown parameter 'dense\.speed'"):
         start(live_graph, RegistrationNode, **{'dense.speed': 1})

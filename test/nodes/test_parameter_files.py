@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Dataclasses, ROS parameters, the parameter file and the documentation say the same."""
+"""Dataclasses, ROS parameters, parameter files and documentation agree."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import yaml
 REMEDY = 'run python -m ivf_ros.nodes.graph.parameter_files'
 
 
-@pytest.mark.parametrize('path', parameter_files.texts())
-def test_the_file_is_the_one_that_the_dataclasses_make(path):
-    assert (REPOSITORY / path).read_text() == parameter_files.texts()[path], REMEDY
+@pytest.mark.parametrize('path', parameter_files.generate_texts())
+def test_the_file_is_generated_from_the_dataclasses(path):
+    assert (REPOSITORY / path).read_text() == parameter_files.generate_texts()[path], REMEDY
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)
@@ -29,13 +29,13 @@ def test_a_parameter_file_read_back_gives_the_defaults(node, file, key):
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)
-def test_every_parameter_says_what_it_means_in_a_sentence(node):
+def test_every_description_is_a_sentence(node):
     for declared in parameters.declarations(NODE_PARAMETERS[node]):
         assert declared.description.endswith('.'), declared.name
 
 
 @pytest.mark.parametrize('node', NODE_PARAMETERS)
-def test_ros_knows_every_parameter_with_default_meaning_and_range(node, live_graph):
+def test_every_parameter_is_declared_with_default_description_and_range(node, live_graph):
     from ivf_ros.nodes.graph import ros_parameters
 
     cls = NODE_PARAMETERS[node]

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags are replayed at any rate, with pauses, again and again, and nodes live by their clock."""
+"""The replay node: rate, pauses, loops, stamps and ``/clock``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
-    """Return a bag of thirty pairs at 20 Hz, recorded years ago."""
+    """Return a bag of 30 pairs at 20 Hz, with stamps of years ago."""
     path = tmp_path_factory.mktemp('bags') / 'street'
     simulator = RigSimulator(build(SimulatorParameters, {
         'seed': 2, 'thermal.width': 320, 'thermal.height': 240, 'rgb.width': 320,
@@ -49,7 +49,7 @@ def bag(tmp_path_factory):
 
 
 class Listener:
-    """Hears a topic and ``/clock`` and notes when what came."""
+    """Subscribes to a topic and ``/clock`` and stores stamps and times of arrival."""
 
     def __init__(self, graph, topic='rgb/image_raw'):
         self.node = graph.node('listener')
@@ -74,7 +74,7 @@ def replay(graph, bag, **overrides):
     return node
 
 
-def test_the_playhead_runs_at_its_rate_stands_while_paused_and_skips_nothing():
+def test_the_playhead_runs_at_its_rate_and_does_not_jump_after_a_pause():
     head = Playhead(rate=2.0, paused=False, now_s=100.0)
     assert head.position_s(101.5) == 3.0
     assert head.due_s(4.0) == 102.0
@@ -87,39 +87,39 @@ def test_the_playhead_runs_at_its_rate_stands_while_paused_and_skips_nothing():
 
 
 @pytest.mark.parametrize('rate', [0.5, 1.0, 5.0])
-def test_a_bag_plays_as_fast_as_was_asked_with_its_own_stamps(live_graph, bag, rate):
+def test_a_bag_plays_at_the_rate_with_the_recorded_stamps(live_graph, bag, rate):
     listener = Listener(live_graph)
     node = replay(live_graph, bag, rate=rate, restamp=False)
     assert node.finished.wait(30.0)
     assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
     assert listener.stamps_ns == [FIRST_NS + index * PERIOD_NS for index in range(PAIRS)]
     assert not listener.clock_ns
-    passed_s = listener.arrived_s[-1] - listener.arrived_s[0]
-    assert 0.8 * LENGTH_S / rate < passed_s < LENGTH_S / rate + 1.0
+    elapsed_s = listener.arrived_s[-1] - listener.arrived_s[0]
+    assert 0.8 * LENGTH_S / rate < elapsed_s < LENGTH_S / rate + 1.0
 
 
-def test_restamped_pairs_keep_their_spacing_and_show_the_present(live_graph, bag):
+def test_restamped_pairs_keep_their_intervals_and_have_present_stamps(live_graph, bag):
     listener = Listener(live_graph)
     node = replay(live_graph, bag, rate=2.0)
     assert node.finished.wait(30.0)
     assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
-    gaps_ns = {after - before for before, after in zip(listener.stamps_ns,
-                                                       listener.stamps_ns[1:])}
-    assert max(abs(gap_ns - PERIOD_NS // 2) for gap_ns in gaps_ns) < 1000
+    intervals_ns = {after - before for before, after in zip(listener.stamps_ns,
+                                                            listener.stamps_ns[1:])}
+    assert max(abs(interval_ns - PERIOD_NS // 2) for interval_ns in intervals_ns) < 1000
     assert abs(time.time_ns() - listener.stamps_ns[-1]) < 10 ** 10
 
 
-def test_a_replay_pauses_with_its_clock_and_goes_on_where_it_was(live_graph, bag):
+def test_a_replay_pauses_with_its_clock_and_resumes_at_the_same_position(live_graph, bag):
     listener = Listener(live_graph)
     node = replay(live_graph, bag, restamp=False, clock=True)
     assert wait_until(lambda: len(listener.stamps_ns) >= 4)
     assert node.set_parameters([Parameter('paused', value=True)])[0].successful
-    # What was on its way has come; from now on nothing moves.
+    # Wait until the messages in transit have arrived; then no more may arrive.
     assert wait_until(lambda: node.diagnose()[1]['position_s'] > 0)
-    time_of_last = None
-    while time_of_last != (time_of_last := (len(listener.stamps_ns), len(listener.clock_ns))):
+    counts = None
+    while counts != (counts := (len(listener.stamps_ns), len(listener.clock_ns))):
         assert not wait_until(lambda: False, 0.3)
-    assert time_of_last[0] < PAIRS and not node.finished.is_set()
+    assert counts[0] < PAIRS and not node.finished.is_set()
     for change in (Parameter('rate', value=4.0), Parameter('paused', value=False)):
         assert node.set_parameters([change])[0].successful
     assert node.finished.wait(30.0)
@@ -129,7 +129,7 @@ def test_a_replay_pauses_with_its_clock_and_goes_on_where_it_was(live_graph, bag
     assert listener.clock_ns[-1] == FIRST_NS + (PAIRS - 1) * PERIOD_NS
 
 
-def test_a_clock_beside_new_stamps_and_a_source_that_is_none_fail_to_configure(live_graph, bag):
+def test_clock_with_restamp_and_a_missing_source_fail_to_configure(live_graph, bag):
     node = live_graph.add(ReplayNode, Hub(), parameter_overrides=[
         Parameter('source', value=str(bag)), Parameter('clock', value=True)])
     assert not node.autostart()
@@ -141,10 +141,11 @@ def test_a_clock_beside_new_stamps_and_a_source_that_is_none_fail_to_configure(l
         "cannot configure: no such source: '/nowhere' is no file and no folder"
 
 
-def test_the_graph_lives_by_the_clock_of_a_looping_bag(live_graph, bag):
+def test_the_graph_runs_by_the_clock_of_a_looping_bag(live_graph, bag):
     listener = Listener(live_graph, 'fused/image')
-    hub, simulated = Hub(), Parameter('use_sim_time', value=True)
-    stages = [live_graph.add(cls, hub, parameter_overrides=[simulated, *more]) for cls, more in (
+    hub, use_sim_time = Hub(), Parameter('use_sim_time', value=True)
+    stages = [live_graph.add(cls, hub, parameter_overrides=[use_sim_time, *overrides])
+              for cls, overrides in (
         (RegistrationNode, [Parameter('registration.method', value='dense'),
                             Parameter('max_rate_hz', value=10.0)]),
         (FusionNode, [Parameter('fusion.method', value='laplacian')]))]
@@ -153,7 +154,7 @@ def test_the_graph_lives_by_the_clock_of_a_looping_bag(live_graph, bag):
     assert wait_until(lambda: node.diagnose()[1]['loops'] >= 3, 30.0)
     last_ns = FIRST_NS + (PAIRS - 1) * PERIOD_NS
     assert set(listener.stamps_ns) <= set(range(FIRST_NS, last_ns + 1, PERIOD_NS))
-    # It goes on after each jump back of the stamps, on the same terms.
+    # The graph continues after each jump back of the stamps.
     jumps = sum(after < before for before, after in zip(listener.stamps_ns,
                                                         listener.stamps_ns[1:]))
     assert jumps >= 2 and len(listener.stamps_ns) > PAIRS

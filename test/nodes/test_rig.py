@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""CameraInfo and tf say how the cameras stand to each other, and so where to look first."""
+"""Calibration of the rig by CameraInfo and tf, and the resulting prior."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip('rclpy', reason='live tests need rclpy')
 
 from ivf_ros.nodes.graph import messages  # noqa: E402, I100
-from ivf_ros.nodes.graph.rig import pinhole  # noqa: E402
+from ivf_ros.nodes.graph.rig import compute_pinhole_matrix  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -33,7 +33,7 @@ def camera_info(frame_id='', **fields):
 
 
 def publish_camera_infos(graph):
-    """Publish the calibration of both cameras, as soon as somebody listens."""
+    """Publish the CameraInfo of both cameras as soon as there is a subscription."""
     node = graph.node('cameras')
     for stream, frame_id in (('thermal', THERMAL_FRAME), ('rgb', RGB_FRAME)):
         publisher = node.create_publisher(CameraInfo, f'{stream}/camera_info', 1)
@@ -56,48 +56,49 @@ def start(graph, **overrides):
     return node
 
 
-def test_a_binned_region_of_interest_has_a_pinhole_matrix_of_its_own():
+def test_the_pinhole_matrix_includes_binning_and_region_of_interest():
     info = camera_info(binning_x=2, binning_y=4)
     info.roi.x_offset, info.roi.y_offset = 20, 40
-    matrix = pinhole(info, rectified=False)
-    # A ray that met pixel (x, y) of the full image meets ((x - 20.5) / 2, (y - 41.5) / 4) of this.
+    matrix = compute_pinhole_matrix(info, rectified=False)
+    # Pixel (x, y) of the full image is pixel ((x - 20.5) / 2, (y - 41.5) / 4) of this image.
     for x, y in ((20.5, 41.5), (160.0, 120.0), (300.0, 200.0)):
         ray = np.array([(x - 160.0) / FOCAL_PX, (y - 120.0) / FOCAL_PX, 1.0])
         np.testing.assert_allclose(matrix @ ray, [(x - 20.5) / 2, (y - 41.5) / 4, 1.0],
                                    atol=1e-9)
 
 
-def test_without_binning_it_is_k_and_for_rectified_images_p():
+def test_the_pinhole_matrix_is_k_and_of_rectified_images_p():
     info = camera_info()
     info.p = [200.0, 0.0, 150.0, 9.0, 0.0, 210.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-    np.testing.assert_array_equal(pinhole(info, rectified=False), np.reshape(K, (3, 3)))
-    np.testing.assert_array_equal(pinhole(info, rectified=True),
+    np.testing.assert_array_equal(compute_pinhole_matrix(info, rectified=False),
+                                  np.reshape(K, (3, 3)))
+    np.testing.assert_array_equal(compute_pinhole_matrix(info, rectified=True),
                                   [[200.0, 0.0, 150.0], [0.0, 210.0, 110.0], [0.0, 0.0, 1.0]])
 
 
-def test_extrinsics_by_parameter_make_the_infinite_homography(live_graph):
+def test_extrinsics_of_the_parameters_give_the_infinite_homography(live_graph):
     received = listen(live_graph)
     angle = math.radians(3.0)
-    turned = [math.cos(angle), 0.0, math.sin(angle), 0.0, 1.0, 0.0,
-              -math.sin(angle), 0.0, math.cos(angle)]
-    node = start(live_graph, **{'calibrated.R_thermal_to_rgb': turned})
+    R_thermal_to_rgb = [math.cos(angle), 0.0, math.sin(angle), 0.0, 1.0, 0.0,
+                        -math.sin(angle), 0.0, math.cos(angle)]
+    node = start(live_graph, **{'calibrated.R_thermal_to_rgb': R_thermal_to_rgb})
     assert wait_until(lambda: node.count_subscribers('registration/homography') == 1)
     publish_camera_infos(live_graph)
     assert wait_until(lambda: received)
-    expected = np.reshape(K, (3, 3)) @ np.reshape(turned, (3, 3)) \
+    expected = np.reshape(K, (3, 3)) @ np.reshape(R_thermal_to_rgb, (3, 3)) \
         @ np.linalg.inv(np.reshape(K, (3, 3)))
     np.testing.assert_allclose(received[0], expected / expected[2, 2], atol=1e-9)
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tf2_ros') is not None, reason='tf2_ros is installed')
-def test_without_tf2_ros_it_is_said_what_to_do(live_graph):
+def test_without_tf2_ros_the_error_contains_the_remedy(live_graph):
     node = start(live_graph, extrinsics='tf')
     error = node._get_status().error
     assert error.startswith("cannot configure: extrinsics 'tf' needs tf2_ros: apt install")
     assert "extrinsics 'parameters'" in error
 
 
-def test_tf_and_both_camera_infos_make_the_homography_of_a_plane(live_graph):
+def test_tf_and_both_camera_infos_give_the_homography_of_a_plane(live_graph):
     pytest.importorskip('tf2_ros', reason='tf2_ros is not installed')
     from geometry_msgs.msg import TransformStamped
     from tf2_msgs.msg import TFMessage
@@ -106,30 +107,31 @@ def test_tf_and_both_camera_infos_make_the_homography_of_a_plane(live_graph):
     node = start(live_graph, extrinsics='tf', **{'calibrated.plane_distance_m': 5.0})
     assert wait_until(lambda: node.count_subscribers('registration/homography') == 1)
     publish_camera_infos(live_graph)
-    told = f"tf does not know the transform from '{THERMAL_FRAME}' to '{RGB_FRAME}'"
-    assert wait_until(lambda: node._rig.find_problem() == told)
-    assert not received  # a rig that is known by half is not known
-    # Both cameras hang on the body; RGB stands 0.1 m to the left of thermal and looks 2 degrees
-    # to the right, about the downward axis of an optical frame.
-    half = math.radians(2.0) / 2
+    problem = f"tf does not know the transform from '{THERMAL_FRAME}' to '{RGB_FRAME}'"
+    assert wait_until(lambda: node._rig.find_problem() == problem)
+    assert not received  # an incomplete calibration gives no prior
+    # Both cameras are fixed to the rig. RGB is 0.1 m to the left of thermal and is rotated by 2
+    # degrees to the right, about the downward axis of an optical frame.
+    half_angle = math.radians(2.0) / 2
     transforms = []
-    for frame_id, x, turn in ((THERMAL_FRAME, 0.1, 0.0), (RGB_FRAME, 0.0, half)):
-        one = TransformStamped(child_frame_id=frame_id)
-        one.header.frame_id = 'rig'
-        one.transform.translation.x = x
-        one.transform.rotation.y, one.transform.rotation.w = math.sin(turn), math.cos(turn)
-        transforms.append(one)
+    for frame_id, x_m, half_turn in ((THERMAL_FRAME, 0.1, 0.0), (RGB_FRAME, 0.0, half_angle)):
+        message = TransformStamped(child_frame_id=frame_id)
+        message.header.frame_id = 'rig'
+        message.transform.translation.x = x_m
+        message.transform.rotation.y = math.sin(half_turn)
+        message.transform.rotation.w = math.cos(half_turn)
+        transforms.append(message)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     live_graph.node('body').create_publisher(TFMessage, '/tf_static', latched).publish(
         TFMessage(transforms=transforms))
     assert wait_until(lambda: received)
     assert node._rig.find_problem() == ''
-    # A point of the plane, by hand: from the thermal to the rig frame, then into RGB.
+    # The expected projection of a point of the plane: from thermal to the rig frame, then to RGB.
     pixel = np.array([100.0, 80.0, 1.0])
-    in_rig = np.linalg.inv(np.reshape(K, (3, 3))) @ pixel * 5.0 + [0.1, 0.0, 0.0]
-    angle = 2 * half
+    point_rig_m = np.linalg.inv(np.reshape(K, (3, 3))) @ pixel * 5.0 + [0.1, 0.0, 0.0]
+    angle = 2 * half_angle
     to_rgb = np.array([[math.cos(angle), 0.0, -math.sin(angle)], [0.0, 1.0, 0.0],
                        [math.sin(angle), 0.0, math.cos(angle)]])
-    seen = np.reshape(K, (3, 3)) @ to_rgb @ in_rig
+    expected = np.reshape(K, (3, 3)) @ to_rgb @ point_rig_m
     mapped = received[0] @ pixel
-    np.testing.assert_allclose(mapped[:2] / mapped[2], seen[:2] / seen[2], atol=1e-6)
+    np.testing.assert_allclose(mapped[:2] / mapped[2], expected[:2] / expected[2], atol=1e-6)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Items go by reference inside a process and as messages outside, once each."""
+"""The transport: by reference inside a process, as messages outside, each item once."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 TOPIC = 'camera/image'
 
 
-def frame(stamp_ns: int = 5_000_000_007) -> Frame:
+def make_frame(stamp_ns: int = 5_000_000_007) -> Frame:
     return Frame(np.arange(12, dtype=np.uint8).reshape(3, 4), stamp_ns, 'camera_optical_frame')
 
 
 def subscribe(node, hub, adapter=messages.IMAGE, topic=TOPIC, qos=SUBSCRIBE_QOS):
-    """Return the list that received items land in, and the one of complaints."""
-    received, complaints = [], []
+    """Return a subscription, the list of received items and the list of errors."""
+    received, errors = [], []
     subscription = Subscription(node, hub, adapter, topic, received.append,
-                                lambda *complaint: complaints.append(complaint), qos)
-    return subscription, received, complaints
+                                lambda *error: errors.append(error), qos)
+    return subscription, received, errors
 
 
-def test_inside_a_process_the_very_same_object_arrives_and_nothing_is_serialised(live_graph):
+def test_inside_a_process_the_same_object_arrives_and_nothing_is_serialised(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     _, received, _ = subscribe(live_graph.node('b'), hub)
     serialised = []
     publisher._adapter = messages.TypeAdapter(messages.IMAGE.message_type, serialised.append,
                                               messages.IMAGE.from_message)
-    item = frame()
+    item = make_frame()
     publisher.publish(item)
     assert received == [item] and received[0] is item
     assert not serialised
 
 
-def test_a_subscription_with_another_hub_is_served_by_dds_and_gets_an_equal_image(live_graph):
+def test_a_subscription_with_another_hub_receives_an_equal_image_through_dds(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
     _, received, _ = subscribe(live_graph.node('b'), Hub())
     assert wait_until(lambda: publisher.has_subscribers)
-    publisher.publish(frame())
+    publisher.publish(make_frame())
     assert wait_until(lambda: received)
-    assert received[0].stamp_ns == frame().stamp_ns
+    assert received[0].stamp_ns == make_frame().stamp_ns
     assert received[0].frame_id == 'camera_optical_frame'
-    np.testing.assert_array_equal(received[0].image, frame().image)
+    np.testing.assert_array_equal(received[0].image, make_frame().image)
 
 
-def test_with_listeners_inside_and_outside_each_gets_every_item_once(live_graph):
+def test_subscribers_inside_and_outside_receive_every_item_once(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     _, inside, _ = subscribe(live_graph.node('b'), hub)
@@ -71,98 +71,98 @@ def test_with_listeners_inside_and_outside_each_gets_every_item_once(live_graph)
     assert wait_until(lambda: publisher._has_external_subscribers)
     stamps = [1_000_000_000 + index for index in range(20)]
     for stamp_ns in stamps:
-        publisher.publish(frame(stamp_ns))
+        publisher.publish(make_frame(stamp_ns))
         assert wait_until(lambda: len(outside) == publisher.count)
-    # The copies that return through DDS to the inside subscription have been taken by now: the
-    # executor serves it before, or in the same round as, the outside one of the last item.
-    publisher.publish(frame(2_000_000_000))
+    # The copies that return through DDS to the inside subscription have been received by now: the
+    # executor processes them before, or together with, the last item of the outside subscription.
+    publisher.publish(make_frame(2_000_000_000))
     assert wait_until(lambda: len(outside) == len(stamps) + 1)
     assert [item.stamp_ns for item in inside] == [*stamps, 2_000_000_000]
 
 
-def test_nobody_listening_means_not_wanted_and_not_counted(live_graph):
+def test_without_subscribers_nothing_is_counted(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
     assert not publisher.has_subscribers
-    publisher.publish(frame())
+    publisher.publish(make_frame())
     assert publisher.count == 0
 
 
-def test_after_destroy_nothing_arrives_and_the_topic_is_not_wanted(live_graph):
+def test_after_destroy_nothing_arrives_and_there_is_no_subscriber(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     subscription, received, _ = subscribe(live_graph.node('b'), hub)
     subscription.destroy()
     assert wait_until(lambda: not publisher.has_subscribers)
-    publisher.publish(frame())
+    publisher.publish(make_frame())
     assert not received
 
 
-def test_a_message_that_makes_no_sense_is_reported_and_the_next_good_one_arrives(live_graph):
+def test_an_invalid_message_is_reported_and_the_next_valid_one_arrives(live_graph):
     node = live_graph.node('a')
     raw = node.create_publisher(messages.IMAGE.message_type, TOPIC, 10)
-    subscription, received, complaints = subscribe(live_graph.node('b'), Hub())
+    subscription, received, errors = subscribe(live_graph.node('b'), Hub())
     assert wait_until(lambda: raw.get_subscription_count() == 1)
-    bad = messages.image_to_message(frame())
-    bad.encoding = 'no_such_encoding'
-    raw.publish(bad)
-    raw.publish(messages.image_to_message(frame()))
+    invalid = messages.image_to_message(make_frame())
+    invalid.encoding = 'no_such_encoding'
+    raw.publish(invalid)
+    raw.publish(messages.image_to_message(make_frame()))
     assert wait_until(lambda: received)
-    (topic, error), = complaints
+    (topic, error), = errors
     assert topic == subscription.topic_name == '/camera/image'
     assert 'no_such_encoding' in str(error)
 
 
-def test_a_publisher_whose_qos_does_not_fit_is_told_with_both_policies(live_graph):
+def test_a_publisher_with_incompatible_qos_is_reported_with_both_policies(live_graph):
     subscription, _, _ = subscribe(live_graph.node('b'), Hub(), qos=QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE))
-    assert subscription.troubles() == []
+    assert subscription.find_problems() == []
     live_graph.node('a').create_publisher(messages.IMAGE.message_type, TOPIC, SUBSCRIBE_QOS)
-    assert wait_until(subscription.troubles)
-    [trouble] = subscription.troubles()
-    assert trouble == (
+    assert wait_until(subscription.find_problems)
+    [problem] = subscription.find_problems()
+    assert problem == (
         "'/camera/image': /a offers BEST_EFFORT, VOLATILE; this node asks for "
         'RELIABLE, VOLATILE; qos_overrides./camera/image.subscription.* change that')
 
 
-def test_a_subscription_that_asks_for_more_than_is_offered_is_told_with_both(live_graph):
+def test_a_subscription_with_incompatible_qos_is_reported_with_both_policies(live_graph):
     publisher = Publisher(live_graph.node('a'), Hub(), messages.IMAGE, TOPIC)
-    subscribe(live_graph.node('fits'), Hub())
-    assert wait_until(lambda: publisher.has_subscribers) and publisher.troubles() == []
+    subscribe(live_graph.node('compatible'), Hub())
+    assert wait_until(lambda: publisher.has_subscribers) and publisher.find_problems() == []
     live_graph.node('viewer').create_subscription(
         messages.IMAGE.message_type, TOPIC, print, LATCHED_QOS)
-    assert wait_until(publisher.troubles)
-    assert publisher.troubles() == [
+    assert wait_until(publisher.find_problems)
+    assert publisher.find_problems() == [
         "'/camera/image': /viewer asks for RELIABLE, TRANSIENT_LOCAL; this node offers RELIABLE, "
         'VOLATILE; qos_overrides./camera/image.publisher.* change that']
 
 
-def test_a_publisher_of_another_type_and_a_second_one_are_told(live_graph):
+def test_a_publisher_of_another_type_and_a_second_publisher_are_reported(live_graph):
     subscription, _, _ = subscribe(live_graph.node('b'), Hub())
     other = live_graph.stranger('other')
     other.create_publisher(messages.CAMERA_INFO.message_type, TOPIC, 1)
     for name in ('c', 'd'):
         live_graph.node(name).create_publisher(messages.IMAGE.message_type, TOPIC, 1)
-    assert wait_until(lambda: '/other' in ' '.join(subscription.troubles())
-                      and len(subscription.troubles()) == 2)
-    assert subscription.troubles() == [
+    assert wait_until(lambda: '/other' in ' '.join(subscription.find_problems())
+                      and len(subscription.find_problems()) == 2)
+    assert subscription.find_problems() == [
         "'/camera/image' is published by /other as sensor_msgs/msg/CameraInfo, this node takes "
         'sensor_msgs/msg/Image', "'/camera/image' has 2 publishers: /c, /d"]
 
 
-def test_qos_overrides_of_one_topic_leave_the_others_alone(live_graph):
+def test_qos_overrides_of_one_topic_do_not_change_others(live_graph):
     name = 'qos_overrides./camera/image.subscription.reliability'
     node = live_graph.add(Node, 'b', parameter_overrides=[Parameter(name, value='reliable')])
     overridden, _, _ = subscribe(node, Hub())
     other, _, _ = subscribe(node, Hub(), topic='another/image')
-    assert overridden._ros.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-    assert other._ros.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    assert overridden._endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert other._endpoint.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-def test_two_ends_that_read_a_topic_differently_meet_as_messages(live_graph):
+def test_endpoints_with_different_adapters_communicate_by_messages(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)
     _, received, _ = subscribe(live_graph.node('b'), hub, adapter=messages.LABELS)
     assert wait_until(lambda: publisher.has_subscribers)
-    publisher.publish(frame())
+    publisher.publish(make_frame())
     assert wait_until(lambda: received)
-    np.testing.assert_array_equal(received[0].value.labels, frame().image)
+    np.testing.assert_array_equal(received[0].value.labels, make_frame().image)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The worker takes the newest item, and ends when told."""
+"""The worker processes the newest item; the pace limits a rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ivf_ros.nodes.graph.worker import Worker  # noqa: E402, I100
 from ivf_ros.pace import Pace  # noqa: E402
 
 
-def test_items_that_wait_are_superseded_by_the_newest():
+def test_waiting_items_are_replaced_by_the_newest():
     started, proceed = threading.Event(), threading.Event()
     worked, superseded = [], []
 
@@ -36,7 +36,7 @@ def test_items_that_wait_are_superseded_by_the_newest():
     assert worked == [1, 4] and len(superseded) == 2
 
 
-def test_stop_lets_the_current_item_finish_and_forgets_the_waiting_one():
+def test_stop_finishes_the_current_item_and_discards_the_waiting_one():
     started, proceed = threading.Event(), threading.Event()
     worked = []
 
@@ -51,7 +51,7 @@ def test_stop_lets_the_current_item_finish_and_forgets_the_waiting_one():
     worker.put(2)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    assert wait_until(lambda: not worker._waiting)
+    assert wait_until(lambda: not worker._pending)
     proceed.set()
     stopping.join(10)
     assert not stopping.is_alive()
@@ -61,10 +61,10 @@ def test_stop_lets_the_current_item_finish_and_forgets_the_waiting_one():
 @pytest.mark.parametrize('frames_hz, rate_hz, expected', [
     (30, 10, 10),  # every third
     (15, 10, 10),  # two of three
-    (5, 10, 5),  # all there are
+    (5, 10, 5),  # every frame
 ])
-def test_the_pace_keeps_the_rate_though_frames_come_in_steps(monkeypatch, frames_hz, rate_hz,
-                                                             expected):
+def test_the_pace_keeps_the_rate_of_periodic_frames(monkeypatch, frames_hz, rate_hz,
+                                                    expected):
     now_s = [100.0]
     monkeypatch.setattr('time.monotonic', lambda: now_s[0])
     pace, happened = Pace(), 0

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The filter of the corners has the variances, gains and gates that are known in closed form."""
+"""The corner filter has the variances, gains and gates that are known in closed form."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ CORNERS = np.array([(0.0, 0.0), (639, 0), (639, 479), (0, 479)])
 CONFIDENCE = 0.9
 
 
-def made(drift_px=0.8, correlation_s=0.0):
+def make_filter(drift_px=0.8, correlation_s=0.0):
     return CornerFilter(drift_px, correlation_s)
 
 
-def measured(noise_px2, random):
+def draw_measurement(noise_px2, random):
     return CORNERS + random.multivariate_normal(np.zeros(8), noise_px2).reshape(4, 2)
 
 
 @pytest.mark.parametrize('confidence', [0.1, 0.5, 0.9])
-def test_a_confidence_is_the_share_of_corners_within_three_px(confidence):
+def test_confidence_is_the_probability_of_a_corner_within_three_px(confidence):
     deviation = deviation_px(confidence)
     assert stats.rayleigh.cdf(3, scale=deviation) == pytest.approx(confidence)
 
 
-def test_certainty_has_bounds():
+def test_confidence_is_clipped():
     assert deviation_px(1.0) == deviation_px(0.99) == pytest.approx(1.2256, abs=1e-3)
     assert deviation_px(0.0) == pytest.approx(9.366, abs=1e-3)
 
 
-def test_the_first_noise_is_that_of_a_fitted_homography():
+def test_the_initial_noise_is_that_of_a_fitted_homography():
     shape = homography_noise_shape()
     assert np.trace(shape) == pytest.approx(8)
     np.testing.assert_allclose(shape, shape.T, atol=1e-12)
     assert np.linalg.eigvalsh(shape).min() > 0
-    # against homographies that are really fitted, from points each a little off
+    # compared with homographies fitted to points with noise
     random, size = np.random.default_rng(0), (640, 480)
     x, y = np.meshgrid(np.linspace(0, 639, 9), np.linspace(0, 479, 7))
     points = np.stack([x.ravel(), y.ravel()], 1)
-    found = []
+    errors = []
     for _ in range(4000):
         H = _least_squares(points, points + random.normal(0, 0.05, points.shape))
-        found.append((geometry.transform_points(H, geometry.corners_px(size)) - CORNERS).ravel())
-    covariance = np.cov(np.array(found).T)
+        errors.append((geometry.transform_points(H, geometry.corners_px(size)) - CORNERS).ravel())
+    covariance = np.cov(np.array(errors).T)
     np.testing.assert_allclose(8 * covariance / np.trace(covariance), shape, atol=0.12)
 
 
@@ -57,49 +57,51 @@ def _least_squares(source, target):
     equations = np.array(rows)
     h = np.linalg.lstsq(equations[:, :8], equations[:, 8], rcond=None)[0]
     scale = geometry.scaling(640, 640)
-    return geometry.normalize_homography(scale @ np.append(h, 1).reshape(3, 3) @ np.linalg.inv(scale))
+    H = scale @ np.append(h, 1).reshape(3, 3) @ np.linalg.inv(scale)
+    return geometry.normalize_homography(H)
 
 
-def test_without_drift_it_is_the_mean_of_what_was_measured():
-    filtered, random = made(drift_px=0.0), np.random.default_rng(1)
-    seen = [CORNERS + random.normal(0, 1, (4, 2)) for _ in range(20)]
-    filtered.start_at_measurement(seen[0], CONFIDENCE, 0.0)
-    for index, corners in enumerate(seen[1:], 1):
+def test_without_drift_the_state_is_the_mean_of_the_measurements():
+    filtered, random = make_filter(drift_px=0.0), np.random.default_rng(1)
+    measurements = [CORNERS + random.normal(0, 1, (4, 2)) for _ in range(20)]
+    filtered.start_at_measurement(measurements[0], CONFIDENCE, 0.0)
+    for index, corners in enumerate(measurements[1:], 1):
         filtered.update(corners, CONFIDENCE, index / 5)
-    np.testing.assert_allclose(filtered.corners_px, np.mean(seen, axis=0), atol=1e-9)
+    np.testing.assert_allclose(filtered.corners_px, np.mean(measurements, axis=0), atol=1e-9)
     np.testing.assert_allclose(filtered.covariance_px2, filtered.noise_px2(CONFIDENCE) / 20)
 
 
-def test_the_gain_settles_where_it_must():
-    # Of a random walk of variance q a step, seen with variance r: p = (q + sqrt(q^2 + 4 q r)) / 2
-    # before an update, and the gain is p / (p + r), along each principal axis of the noise.
-    filtered, period_s = made(drift_px=3.0), 0.5
+def test_the_gain_converges_to_its_steady_state():
+    # For a random walk of variance q per step and measurement variance r, the variance before an
+    # update is p = (q + sqrt(q^2 + 4 q r)) / 2, and the gain is p / (p + r), along each principal
+    # axis of the noise.
+    filtered, period_s = make_filter(drift_px=3.0), 0.5
     filtered.start_at_measurement(CORNERS, CONFIDENCE, 0.0)
     for index in range(1, 2000):
         filtered.update(CORNERS, CONFIDENCE, index * period_s)
     q = 3.0 ** 2 / 60 * period_s
     r, axes = np.linalg.eigh(filtered.noise_px2(CONFIDENCE))
     p = (q + np.sqrt(q ** 2 + 4 * q * r)) / 2
-    settled = axes.T @ filtered.covariance_px2 @ axes
-    np.testing.assert_allclose(settled, np.diag(p * r / (p + r)), atol=1e-9)
+    steady_state = axes.T @ filtered.covariance_px2 @ axes
+    np.testing.assert_allclose(steady_state, np.diag(p * r / (p + r)), atol=1e-9)
     filtered.update(CORNERS + axes.sum(axis=1).reshape(4, 2), CONFIDENCE, 2000 * period_s)
     np.testing.assert_allclose(axes.T @ (filtered.corners_px - CORNERS).ravel(), p / (p + r))
 
 
 def test_between_measurements_the_variance_grows_with_time():
-    filtered = made(drift_px=2.0)
+    filtered = make_filter(drift_px=2.0)
     filtered.start_at_prior(CORNERS, 5.0, 10.0)
     assert filtered.deviation_px(10.0) == pytest.approx(5 * np.sqrt(2))
     assert filtered.deviation_px(70.0) == pytest.approx(np.sqrt(2 * (25 + 4)))
 
 
 @pytest.mark.parametrize('rate_hz', [1.0, 5.0, 30.0])
-def test_what_is_known_depends_on_time_and_not_on_the_rate(rate_hz):
-    filtered = made(correlation_s=1.0)
+def test_the_deviation_depends_on_time_and_not_on_the_measurement_rate(rate_hz):
+    filtered = make_filter(correlation_s=1.0)
     filtered.start_at_measurement(CORNERS, CONFIDENCE, 0.0)
     for index in range(1, round(60 * rate_hz) + 1):
         filtered.update(CORNERS, CONFIDENCE, index / rate_hz)
-    # one measurement of a continuous error of 1 s in two seconds, for ever
+    # equivalent to one independent measurement every two seconds (correlation time 1 s)
     q, r = 0.8 ** 2 / 60 * 2, np.trace(filtered.noise_px2(CONFIDENCE)) / 8
     p = (q + np.sqrt(q ** 2 + 4 * q * r)) / 2
     assert filtered.deviation_px(60.0) == pytest.approx(np.sqrt(2 * p * r / (p + r)), rel=0.1)
@@ -108,59 +110,60 @@ def test_what_is_known_depends_on_time_and_not_on_the_rate(rate_hz):
 @pytest.mark.parametrize('correlation_s', [0.0, 1.0])
 def test_errors_are_as_large_as_predicted(correlation_s):
     random, period_s = np.random.default_rng(2), 0.2
-    fades = np.exp(-period_s / correlation_s) if correlation_s else 0.0
+    decay = np.exp(-period_s / correlation_s) if correlation_s else 0.0
     squared, predicted = [], []
     for _ in range(60):
-        filtered = made(correlation_s=correlation_s)
+        filtered = make_filter(correlation_s=correlation_s)
         noise_px2 = filtered.noise_px2(CONFIDENCE)
-        step_px2 = (1 - fades ** 2) * noise_px2
-        true, off = CORNERS, measured(noise_px2, random) - CORNERS
-        filtered.start_at_measurement(true + off, CONFIDENCE, 0.0)
+        step_px2 = (1 - decay ** 2) * noise_px2
+        true, error = CORNERS, draw_measurement(noise_px2, random) - CORNERS
+        filtered.start_at_measurement(true + error, CONFIDENCE, 0.0)
         for index in range(1, 100):
             true = true + random.normal(0, np.sqrt(0.8 ** 2 / 60 * period_s), (4, 2))
-            off = fades * off + measured(step_px2, random) - CORNERS
-            filtered.update(true + off, CONFIDENCE, index * period_s)
+            error = decay * error + draw_measurement(step_px2, random) - CORNERS
+            filtered.update(true + error, CONFIDENCE, index * period_s)
         squared.append(np.square(filtered.corners_px - true).sum() / 4)
         predicted.append(filtered.deviation_px(99 * period_s))
     assert np.sqrt(np.mean(squared)) == pytest.approx(np.mean(predicted), rel=0.15)
 
 
-def test_the_gate_lets_one_in_a_thousand_go():
-    filtered, random = made(), np.random.default_rng(3)
+def test_the_gate_rejects_one_in_a_thousand():
+    filtered, random = make_filter(), np.random.default_rng(3)
     filtered.start_at_measurement(CORNERS, CONFIDENCE, 0.0)
     expected = filtered.covariance_px2 + filtered.noise_px2(CONFIDENCE)
-    distances = [filtered.mahalanobis_squared(measured(expected, random), CONFIDENCE, 0.0)
+    distances = [filtered.mahalanobis_squared(draw_measurement(expected, random), CONFIDENCE, 0.0)
                  for _ in range(20000)]
     assert np.mean(distances) == pytest.approx(8, rel=0.02)
     assert np.mean(np.array(distances) > 26.1) == pytest.approx(0.001, abs=0.0007)
     assert stats.chi2.sf(26.1, 8) == pytest.approx(0.001, rel=0.02)
 
 
-@pytest.mark.parametrize('garbage', [0.0, 0.2])
-def test_the_noise_is_learned_direction_by_direction(garbage):
-    filtered, random = made(), np.random.default_rng(4)
-    true_px2 = np.diag([0.04] * 4 + [9.0] * 4)  # the lower half of the image shows nothing
+@pytest.mark.parametrize('outlier_ratio', [0.0, 0.2])
+def test_the_noise_is_learned_for_each_direction(outlier_ratio):
+    filtered, random = make_filter(), np.random.default_rng(4)
+    true_px2 = np.diag([0.04] * 4 + [9.0] * 4)  # the lower half of the image has no structure
     for index in range(600):
-        corners = measured(true_px2, random)
-        if random.random() < garbage:
+        corners = draw_measurement(true_px2, random)
+        if random.random() < outlier_ratio:
             corners = CORNERS + random.uniform(-16, 16, (4, 2))
         filtered.learn_noise(corners, CONFIDENCE, index * 0.5)
     learned = np.sqrt(np.diag(filtered.noise_px2(CONFIDENCE)))
-    assert learned[:4].min() > 0.15 and learned[:4].max() < (0.9 if garbage else 0.4)
-    assert learned[4:].min() > 2.0 and learned[4:].max() < (4.5 if garbage else 3.5)
+    assert learned[:4].min() > 0.15 and learned[:4].max() < (0.9 if outlier_ratio else 0.4)
+    assert learned[4:].min() > 2.0 and learned[4:].max() < (4.5 if outlier_ratio else 3.5)
 
 
-def test_a_drift_is_not_taken_for_noise():
-    filtered, random = made(correlation_s=1.0), np.random.default_rng(5)
+def test_a_drift_is_not_learned_as_noise():
+    filtered, random = make_filter(correlation_s=1.0), np.random.default_rng(5)
     for index in range(600):
-        drifted = measured(0.09 * np.eye(8), random) + (index * 0.2 / 20, 0)  # 3 px a minute
+        drift_px = index * 0.2 / 20, 0  # 3 px per minute
+        drifted = draw_measurement(0.09 * np.eye(8), random) + drift_px
         filtered.learn_noise(drifted, CONFIDENCE, index * 0.2)
     learned = np.sqrt(np.diag(filtered.noise_px2(CONFIDENCE)))
     assert learned.max() < 0.7
 
 
-def test_a_second_look_at_the_same_moment_adds_next_to_nothing():
-    filtered = made(correlation_s=1.0)
+def test_a_second_measurement_at_the_same_time_has_nearly_no_weight():
+    filtered = make_filter(correlation_s=1.0)
     filtered.start_at_measurement(CORNERS, CONFIDENCE, 0.0)
     filtered.update(CORNERS + 2, CONFIDENCE, 0.0)
     np.testing.assert_allclose(filtered.corners_px, CORNERS, atol=0.01)

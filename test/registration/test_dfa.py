@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The modules of ``dfa`` are what they say, matching finds known mappings, nothing is believed."""
+"""The modules of ``dfa`` compute their formulas; the method finds known homographies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ VARIANTS = [(False, False), (True, False), (False, True), (True, True)]
 
 
 def untrained(module):
-    """Return a module whose layers that begin as nothing do something."""
+    """Return a module with random parameters, also in the layers that are initially zero."""
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return module.eval()
@@ -54,7 +54,7 @@ def registrar(request):
 
 
 def test_spatial_fusion_of_a_constant_map_is_constant():
-    """So the border shows nowhere: means there are taken over what there is."""
+    """Padding has no effect: the means exclude it."""
     torch.manual_seed(0)
     fused = untrained(SpatialFusion(6))(torch.randn(1, 6, 1, 1).expand(2, 6, 9, 12))
     torch.testing.assert_close(fused, fused[:, :, :1, :1].expand_as(fused))
@@ -64,27 +64,27 @@ def test_spatial_fusion_of_a_constant_map_is_constant():
 def test_spatial_fusion_is_the_weighted_sum_of_means_over_four_windows():
     torch.manual_seed(1)
     module, x = untrained(SpatialFusion(6)), torch.randn(1, 6, 11, 11)
-    share = module.which(x).softmax(1)[0, :, 5, 5]
+    weights_of_scales = module.scale_logits(x).softmax(1)[0, :, 5, 5]
     expected = x[0, :, 5, 5].clone()
-    for weight, reach, mix in zip(share, (0, 1, 2, 4), module.mixed):
-        window = x[0, :, 5 - reach:6 + reach, 5 - reach:6 + reach].mean((1, 2))
-        expected += weight * (mix.weight[:, :, 0, 0] @ window)
+    for weight, reach, conv in zip(weights_of_scales, (0, 1, 2, 4), module.scale_convs):
+        mean = x[0, :, 5 - reach:6 + reach, 5 - reach:6 + reach].mean((1, 2))
+        expected += weight * (conv.weight[:, :, 0, 0] @ mean)
     torch.testing.assert_close(module(x)[0, :, 5, 5], expected)
 
 
-def test_feature_enhancement_does_not_know_where_a_cell_lies():
-    """Cells that change places change nothing but their order."""
+def test_feature_enhancement_has_no_positional_encoding():
+    """A permutation of the cells permutes the output only."""
     torch.manual_seed(2)
     module, x = untrained(FeatureEnhancement(20)), torch.randn(2, 20, 4, 6)
     order = torch.randperm(24)
 
-    def shuffled(features):
+    def permute(features):
         return features.flatten(2)[:, :, order].unflatten(2, (4, 6))
 
-    torch.testing.assert_close(module(shuffled(x)), shuffled(module(x)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(module(permute(x)), permute(module(x)), atol=1e-5, rtol=1e-4)
 
 
-def test_feature_enhancement_sees_all_of_the_image():
+def test_feature_enhancement_has_a_global_receptive_field():
     torch.manual_seed(3)
     module, x = untrained(FeatureEnhancement(20)), torch.randn(1, 20, 4, 6)
     changed = x.clone()
@@ -103,10 +103,10 @@ def test_shapes_and_unit_length_for_one_camera_and_for_both():
     network = DfaNetwork().eval()
     image = torch.randn(1, 2, 64, 96)
     with torch.inference_mode():
-        together, alone = network(image, image), network(None, image)
-    for of_both, of_rgb in zip(together, alone):
+        both, rgb_only = network(image, image), network(None, image)
+    for of_both, of_rgb in zip(both, rgb_only):
         torch.testing.assert_close(of_both[1:], of_rgb)
-    coarse, weight, fine = alone
+    coarse, weight, fine = rgb_only
     assert coarse.shape == (1, 64, 8, 12) and weight.shape == (1, 8, 12)
     assert fine.shape == (1, 16, 32, 48)
     torch.testing.assert_close(fine.norm(dim=1), torch.ones(1, 32, 48))
@@ -128,43 +128,43 @@ def test_folding_batch_normalisation_changes_nothing():
 
 
 def one_hot(height, width):
-    """Return descriptors by which each cell is like itself only, all of them sure."""
+    """Return orthogonal descriptors, one for each cell, all with weight 1."""
     coarse = torch.eye(height * width).reshape(-1, height, width)
     return Descriptors(coarse, torch.ones(height, width), coarse[:, :0])
 
 
-def test_cells_that_moved_by_a_known_shift_find_each_other():
+def test_cells_are_matched_after_a_known_shift():
     thermal = one_hot(6, 8)
     rgb = Descriptors(torch.roll(thermal.coarse, (1, 2), (1, 2)), thermal.weight, thermal.fine)
     probability = dual_softmax(thermal, rgb, 60.0, torch.ones(6, 8, dtype=torch.bool))
-    cells, found, certainty = mutual_cells(probability, 8)
+    cells, matched, certainty = mutual_cells(probability, 8)
     inner = (cells[:, 0] < 5) & (cells[:, 1] < 4) & (certainty > 0.99)
     assert inner.sum() == 20
-    np.testing.assert_allclose((found - cells)[inner], np.tile((2.0, 1.0), (20, 1)), atol=1e-6)
+    np.testing.assert_allclose((matched - cells)[inner], np.tile((2.0, 1.0), (20, 1)), atol=1e-6)
 
 
-def test_cells_that_are_not_seen_or_have_no_weight_match_none():
-    thermal, seen = one_hot(6, 8), torch.ones(6, 8, dtype=torch.bool)
-    seen[:, :3] = False
-    unsure = Descriptors(thermal.coarse, torch.ones(6, 8), thermal.fine)
-    unsure.weight[2:] = 0
-    cells, _, _ = mutual_cells(dual_softmax(thermal, unsure, 60.0, seen), 8)
+def test_cells_without_coverage_or_weight_have_no_match():
+    thermal, covered_cells = one_hot(6, 8), torch.ones(6, 8, dtype=torch.bool)
+    covered_cells[:, :3] = False
+    rgb = Descriptors(thermal.coarse, torch.ones(6, 8), thermal.fine)
+    rgb.weight[2:] = 0
+    cells, _, _ = mutual_cells(dual_softmax(thermal, rgb, 60.0, covered_cells), 8)
     assert sorted(map(tuple, cells.tolist())) == [(x, y) for x in range(3, 8) for y in range(2)]
-    none, _, _ = mutual_cells(dual_softmax(thermal, thermal, 60.0, seen & False), 8)
+    none, _, _ = mutual_cells(dual_softmax(thermal, thermal, 60.0, covered_cells & False), 8)
     assert len(none) == 0
 
 
 def test_patches_are_compared_at_every_displacement():
     torch.manual_seed(4)
-    asked, offered = torch.randn(3, 5, 2, 2), torch.randn(3, 5, 6, 6)
-    found = patch_similarity(asked, offered)
-    assert found.shape == (3, 5, 5)
+    patches, windows = torch.randn(3, 5, 2, 2), torch.randn(3, 5, 6, 6)
+    similarity = patch_similarity(patches, windows)
+    assert similarity.shape == (3, 5, 5)
     for y, x in ((0, 0), (3, 1), (4, 4)):
-        expected = (asked * offered[:, :, y:y + 2, x:x + 2]).sum(1).mean((1, 2))
-        torch.testing.assert_close(found[:, y, x], expected)
+        expected = (patches * windows[:, :, y:y + 2, x:x + 2]).sum(1).mean((1, 2))
+        torch.testing.assert_close(similarity[:, y, x], expected)
 
 
-def test_patches_of_fine_descriptors_tell_a_shift():
+def test_patches_of_fine_descriptors_find_a_shift():
     torch.manual_seed(5)
     thermal = torch.nn.functional.normalize(torch.randn(16, 24, 32), dim=0)
     similarity = cell_similarity(thermal, torch.roll(thermal, (-2, 4), (1, 2)))
@@ -180,45 +180,46 @@ def test_patches_of_fine_descriptors_tell_a_shift():
     geometry.translation(240, 180) @ geometry.scaling(1.15, 1.15)
     @ geometry.translation(-240, -180),
 ])
-def test_a_known_mapping_is_found(registrar, H_true):
-    found = registrar.register(*pair(H_true))
-    assert found.state is RegistrationState.TRACKING, found.reason
-    assert geometry.corner_error_px(found.H_thermal_to_rgb, H_true, SIZE) < 1.5
-    assert found.inliers > 100
+def test_a_known_homography_is_found(registrar, H_true):
+    result = registrar.register(*pair(H_true))
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.5
+    assert result.inliers > 100
 
 
-def test_a_prior_that_is_far_from_the_stretch_is_followed(registrar):
-    """A narrow lens: thermal shows a third of the RGB image only."""
+def test_a_prior_far_from_the_plain_resize_is_used(registrar):
+    """A narrow lens: thermal covers a small part of the RGB image only."""
     thermal, rgb = pair(np.eye(3))
     H_true = geometry.translation(100, 70) @ geometry.scaling(0.4, 0.4)
     narrow = geometry.warp(thermal, np.linalg.inv(H_true), SIZE, border_value=30000)
     prior = geometry.translation(92, 76) @ geometry.scaling(0.41, 0.41)
-    found = registrar.register(narrow, rgb, prior)
-    assert found.state is RegistrationState.TRACKING, found.reason
-    assert geometry.corner_error_px(found.H_thermal_to_rgb, H_true, SIZE) < 1.5
+    result = registrar.register(narrow, rgb, prior)
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.5
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_scenes_that_share_nothing_are_refused(registrar, seed):
+def test_unrelated_scenes_are_rejected(registrar, seed):
     thermal, _ = pair(np.eye(3), seed=seed)
     _, rgb = pair(np.eye(3), seed=10 + seed)
-    found = registrar.register(thermal, rgb)
-    assert found.state is RegistrationState.LOST and found.reason
-    np.testing.assert_array_equal(found.H_thermal_to_rgb, np.eye(3))
+    result = registrar.register(thermal, rgb)
+    assert result.state is RegistrationState.LOST and result.reason
+    np.testing.assert_array_equal(result.H_thermal_to_rgb, np.eye(3))
 
 
-def test_what_shows_nothing_or_is_no_image_is_refused(registrar):
+def test_textureless_images_and_implausible_priors_are_rejected(registrar):
     thermal, rgb = pair(np.eye(3))
     assert registrar.register(np.full((120, 160), 7, np.uint16), rgb).reason == 'textureless'
     assert registrar.register(thermal, np.zeros_like(rgb)).reason == 'textureless'
     with pytest.raises(RegistrationError, match='rgb must be'):
         registrar.register(thermal, rgb.astype(np.float32))
     prior = geometry.scaling(-1, 1)
-    found = registrar.register(thermal, rgb, prior)
-    assert found.state is RegistrationState.PRIOR and found.reason.startswith('implausible prior')
+    result = registrar.register(thermal, rgb, prior)
+    assert result.state is RegistrationState.PRIOR
+    assert result.reason.startswith('implausible prior')
 
 
-def test_noise_is_refused(registrar):
+def test_noise_is_rejected(registrar):
     noise = np.random.default_rng(0).integers(0, 255, (360, 480), np.uint8)
     assert registrar.register(noise, pair(np.eye(3))[1]).reason
     assert registrar.register(pair(np.eye(3))[0], noise).reason
@@ -226,27 +227,28 @@ def test_noise_is_refused(registrar):
 
 def test_types_and_odd_sizes(registrar):
     thermal, rgb = pair(geometry.translation(8, 5))
-    found = registrar.register(thermal[:355, :471].astype(np.float32), rgb[:, :, 0].copy())
-    assert geometry.corner_error_px(found.H_thermal_to_rgb, geometry.translation(8, 5),
+    result = registrar.register(thermal[:355, :471].astype(np.float32), rgb[:, :, 0].copy())
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, geometry.translation(8, 5),
                                     (471, 355)) < 2
 
 
-def test_without_pytorch_the_method_says_so(monkeypatch):
+def test_without_pytorch_the_error_names_the_package(monkeypatch):
     monkeypatch.delitem(sys.modules, 'ivf_ros.registration.dfa.network_matching')
     monkeypatch.setitem(sys.modules, 'torch', None)
     with pytest.raises(RegistrationError, match="dfa needs 'torch'; pip install torch"):
         DfaRegistrar()
 
 
-def test_weights_of_another_variant_are_refused(tmp_path):
+def test_weights_of_another_variant_are_errors(tmp_path):
     path = tmp_path / 'sfm.safetensors'
     weights.save(DfaNetwork(sfm=True, fem=False), path, {})
     with pytest.raises(weights.WeightsError, match='weights of another network'):
         DfaRegistrar(network=NetworkParameters(weights=str(path)))
 
 
-def test_packaged_weights_say_what_they_learned_from():
+def test_packaged_weights_name_their_training_data():
     for sfm, fem in VARIANTS:
-        said = weights.metadata(weight_file(DfaParameters(sfm=sfm, fem=fem)))
-        assert (said['settings']['sfm'], said['settings']['fem']) == (sfm, fem)
-        assert said['network'] == 'DfaNetwork' and 'roadscene/train' in said['trained_on']
+        metadata = weights.metadata(weight_file(DfaParameters(sfm=sfm, fem=fem)))
+        assert (metadata['settings']['sfm'], metadata['settings']['fem']) == (sfm, fem)
+        assert metadata['network'] == 'DfaNetwork'
+        assert 'roadscene/train' in metadata['trained_on']

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Registration of single pairs: known mappings are found, and what cannot be known is refused."""
+"""Registration of single pairs: known homographies are found, other pairs are rejected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import pytest
 SIZE = (640, 480)
 CENTRE = (319.5, 239.5)
 EYE = np.eye(3)
-DENSE = ('dense', 'fast')  # what searches blocks from coarse to fine
+DENSE = ('dense', 'fast')  # the methods that match blocks from coarse to fine
 IDENTITY_K = (500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0)
 
 
@@ -31,32 +31,32 @@ def draw_scene(seed: int, size: tuple[int, int] = (1000, 800)) -> np.ndarray:
     """Draw boxes, discs and poles of random brightness: ``(H, W)`` float32 from 0 to 1."""
     rng = np.random.default_rng(seed)
     image = np.full(size[::-1], 0.5, np.float32)
-    for kind in rng.integers(0, 3, 260):
+    for shape in rng.integers(0, 3, 260):
         x, y = (int(v) for v in rng.uniform((0, 0), size))
         w, h = (int(v) for v in rng.uniform(8, 90, 2))
         shade = float(rng.uniform(0, 1))
-        if kind == 0:
+        if shape == 0:
             cv2.rectangle(image, (x, y), (x + w, y + h), shade, -1)
-        elif kind == 1:
+        elif shape == 1:
             cv2.circle(image, (x, y), w // 3, shade, -1)
         else:
             cv2.line(image, (x, y), (x + w - 45, y + h), shade, 3)
     return cv2.GaussianBlur(image, (0, 0), 1.0)
 
 
-def look(scene: np.ndarray, H_to_camera: np.ndarray, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Take a picture of the scene by a camera that sees no border of it."""
+def render(scene: np.ndarray, H_to_camera: np.ndarray, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Render the image of a camera whose view is inside the scene."""
     shift = geometry.translation(-180, -160)
     return geometry.warp(scene, H_to_camera @ shift, size, cv2.INTER_CUBIC)
 
 
 def pair(H_thermal_to_rgb: np.ndarray, seed: int = 0, *, cosine: bool = False):
-    """Make a thermal image of 16-bit counts with turned or folded contrast, and a BGR image."""
+    """Make a thermal image of 16-bit counts with inverted or folded contrast, and a BGR image."""
     scene = draw_scene(seed)
     heat = 0.5 + 0.5 * np.cos(5 * scene) if cosine else 1 - scene
-    thermal = look(heat.astype(np.float32), np.linalg.inv(H_thermal_to_rgb))
+    thermal = render(heat.astype(np.float32), np.linalg.inv(H_thermal_to_rgb))
     noise = np.random.default_rng(seed).normal(0, 4, thermal.shape)
-    rgb = np.clip(look(scene, EYE) * 220 + 20, 0, 255).astype(np.uint8)
+    rgb = np.clip(render(scene, EYE) * 220 + 20, 0, 255).astype(np.uint8)
     return (30000 + 800 * thermal + noise).astype(np.uint16), np.dstack([rgb] * 3)
 
 
@@ -81,18 +81,19 @@ def random_corners(seed: int, reach_px: float) -> np.ndarray:
     geometry.rotation(np.deg2rad(-5), CENTRE),
     about_centre(geometry.translation(30, 20) @ geometry.rotation(0.07)
                  @ geometry.scaling(1.15, 1.15)),
-    about_centre(geometry.normalize_homography(np.array([[1, 0, 0], [0, 1, 0], [1e-4, -8e-5, 1]]))),
+    about_centre(geometry.normalize_homography(
+        np.array([[1, 0, 0], [0, 1, 0], [1e-4, -8e-5, 1]]))),
     random_corners(1, 32),
     random_corners(2, 32),
 ])
 @pytest.mark.parametrize('cosine', [False, True], ids=['inverted', 'folded contrast'])
-def test_a_known_mapping_is_found_without_a_prior(H_true, cosine, method):
-    answer = registration.create(method).register(*pair(H_true, cosine=cosine))
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
-    assert answer.H_thermal_to_rgb[2, 2] == 1 and answer.H_thermal_to_rgb.dtype == np.float64
-    assert answer.rgb_size == SIZE and answer.age_s == 0 and answer.reason == ''
-    assert answer.inliers > 50 and 0.8 < answer.confidence <= 1
+def test_a_known_homography_is_found_without_a_prior(H_true, cosine, method):
+    result = registration.create(method).register(*pair(H_true, cosine=cosine))
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    assert result.H_thermal_to_rgb[2, 2] == 1 and result.H_thermal_to_rgb.dtype == np.float64
+    assert result.rgb_size == SIZE and result.age_s == 0 and result.reason == ''
+    assert result.inliers > 50 and 0.8 < result.confidence <= 1
 
 
 @pytest.mark.parametrize('method', DENSE)
@@ -101,18 +102,18 @@ def test_near_a_prior_no_global_search_is_needed(seed, method):
     H_true = random_corners(seed, 32)
     prior = geometry.translation(9, -7) @ H_true
     local = registration.create(method, global_search='never')
-    answer = local.register(*pair(H_true, seed), prior=prior)
-    assert answer.state is RegistrationState.TRACKING
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    result = local.register(*pair(H_true, seed), prior=prior)
+    assert result.state is RegistrationState.TRACKING
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_a_prior_that_does_not_hold_is_recovered_from(method):
+def test_a_wrong_prior_is_corrected(method):
     H_true = geometry.rotation(np.deg2rad(4), CENTRE)
     prior = about_centre(geometry.translation(55, 20) @ geometry.scaling(0.85, 0.85))
     assert geometry.corner_error_px(prior, H_true, SIZE) > 60
-    answer = registration.create(method).register(*pair(H_true), prior=prior)
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    result = registration.create(method).register(*pair(H_true), prior=prior)
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
 @pytest.mark.parametrize('parameters', [
@@ -121,9 +122,9 @@ def test_a_prior_that_does_not_hold_is_recovered_from(method):
 ])
 def test_dense_works_over_the_range_of_its_parameters(parameters):
     H_true = geometry.translation(31, -18)
-    answer = registration.create('dense', **parameters).register(*pair(H_true))
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 2.5
+    result = registration.create('dense', **parameters).register(*pair(H_true))
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 2.5
 
 
 @pytest.mark.parametrize('parameters', [
@@ -132,21 +133,21 @@ def test_dense_works_over_the_range_of_its_parameters(parameters):
 ])
 def test_fast_works_over_the_range_of_its_parameters(parameters):
     H_true = geometry.translation(31, -18)
-    answer = registration.create('fast', **parameters).register(*pair(H_true))
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 2.5
+    result = registration.create('fast', **parameters).register(*pair(H_true))
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 2.5
 
 
-def test_fast_looks_at_the_part_of_rgb_that_the_prior_names():
-    """A thermal camera that is mounted upside down is no harder than another, given its prior."""
+def test_fast_registers_a_rotated_camera_with_its_prior():
+    """A thermal camera that is mounted upside down needs a prior only."""
     H_true = geometry.rotation(np.pi, CENTRE) @ geometry.translation(14, -9)
-    answer = registration.create('fast').register(
+    result = registration.create('fast').register(
         *pair(H_true), prior=geometry.rotation(np.pi, CENTRE))
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
-def test_without_pytorch_it_is_said_what_is_missing(monkeypatch):
+def test_without_pytorch_the_error_names_the_package(monkeypatch):
     monkeypatch.delitem(sys.modules, 'ivf_ros.registration.network_fast', raising=False)
     monkeypatch.setitem(sys.modules, 'torch', None)
     with pytest.raises(RegistrationError, match="fast needs 'torch'; pip install torch"):
@@ -154,10 +155,10 @@ def test_without_pytorch_it_is_said_what_is_missing(monkeypatch):
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_the_same_images_give_the_same_answer(method):
+def test_the_same_images_give_the_same_result(method):
     images = pair(random_corners(5, 32), 5)
     first, second = (registration.create(method).register(*images) for _ in range(2))
-    # but for the order in which vector units sum
+    # except for the order of summation in vector units
     np.testing.assert_allclose(first.H_thermal_to_rgb, second.H_thermal_to_rgb, atol=1e-5)
     assert first.confidence == pytest.approx(second.confidence, abs=1e-5)
 
@@ -169,8 +170,8 @@ def test_absolute_counts_contrast_and_dead_pixels_do_not_matter(method):
     celsius = (thermal * 0.01 - 273.15).astype(np.float32)
     celsius[::97, ::89] = np.nan
     celsius[5, 5], celsius[6, 9] = 1e9, np.inf
-    answer = registration.create(method).register(celsius, rgb)
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    result = registration.create(method).register(celsius, rgb)
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
 @pytest.mark.parametrize('method', DENSE)
@@ -178,7 +179,7 @@ def test_absolute_counts_contrast_and_dead_pixels_do_not_matter(method):
     ((160, 120), (1920, 1080)),
     ((640, 512), (1280, 720)),
     ((321, 243), (777, 581)),  # odd
-    ((1280, 1024), (640, 480)),  # thermal is the finer one
+    ((1280, 1024), (640, 480)),  # thermal has the higher resolution
     ((256, 192), (480, 640)),  # upright RGB
 ])
 def test_any_two_resolutions_are_registered(thermal_size, rgb_size, method):
@@ -188,16 +189,16 @@ def test_any_two_resolutions_are_registered(thermal_size, rgb_size, method):
     H_true = geometry.rescale_homography(
         geometry.translation(24, -16), (thermal_size[0] / 640, thermal_size[1] / 480),
         (rgb_size[0] / 640, rgb_size[1] / 480))
-    answer = registration.create(method).register(small, other)
-    error = geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, thermal_size)
-    assert answer.state is RegistrationState.TRACKING, answer.reason
+    result = registration.create(method).register(small, other)
+    error = geometry.corner_error_px(result.H_thermal_to_rgb, H_true, thermal_size)
+    assert result.state is RegistrationState.TRACKING, result.reason
     assert error * 640 / rgb_size[0] < 1.5
 
 
 @pytest.mark.parametrize('scale, shift_px', [(1.36, (0, 0)), (1.25, (-30, 22)), (1.5, (40, -10))])
 @pytest.mark.parametrize('method', DENSE)
 def test_a_wide_rgb_camera_beside_a_thermal_one_of_another_shape(method, scale, shift_px):
-    """Both have square pixels, so that the stretch over RGB is far off."""
+    """Both have square pixels, so the plain resize of thermal to the RGB size is wrong."""
     thermal_size, rgb_size = (640, 512), (1280, 720)
     H_true = geometry.translation(639.5 + shift_px[0], 359.5 + shift_px[1]) \
         @ geometry.scaling(scale, scale) @ geometry.translation(-319.5, -255.5)
@@ -205,10 +206,10 @@ def test_a_wide_rgb_camera_beside_a_thermal_one_of_another_shape(method, scale, 
     shift = geometry.translation(-300, -280)
     rgb = geometry.warp(scene, shift, rgb_size)
     thermal = geometry.warp(1 - scene, np.linalg.inv(H_true) @ shift, thermal_size, cv2.INTER_AREA)
-    answer = registration.create(method).register(
+    result = registration.create(method).register(
         thermal, np.clip(255 * rgb, 0, 255).astype(np.uint8))
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, thermal_size) < 2.0
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, thermal_size) < 2.0
 
 
 @pytest.mark.parametrize('method', DENSE)
@@ -220,14 +221,14 @@ def test_a_narrow_thermal_view_needs_its_prior(method):
     thermal = geometry.warp(1 - scene, np.linalg.inv(H_true) @ geometry.scaling(0.4, 0.4) @ shift,
                             SIZE, cv2.INTER_CUBIC)
     rgb = np.clip(255 * rgb, 0, 255).astype(np.uint8)
-    answer = registration.create(method).register(thermal, rgb,
+    result = registration.create(method).register(thermal, rgb,
                                                   geometry.translation(4, 3) @ H_true)
-    assert answer.state is RegistrationState.TRACKING, answer.reason
-    assert geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, SIZE) < 1.0
+    assert result.state is RegistrationState.TRACKING, result.reason
+    assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_gray_rgb_gives_the_same_answer(method):
+def test_gray_rgb_gives_the_same_result(method):
     thermal, rgb = pair(geometry.translation(10, 4))
     gray = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
     colour, plain = (registration.create(method).register(thermal, image)
@@ -238,13 +239,13 @@ def test_gray_rgb_gives_the_same_answer(method):
 @pytest.mark.parametrize('method', DENSE)
 @pytest.mark.parametrize('prior', [None, EYE], ids=['no prior', 'prior'])
 @pytest.mark.parametrize('seed', range(4))
-def test_unrelated_images_are_refused(seed, prior, method):
+def test_unrelated_images_are_rejected(seed, prior, method):
     thermal, _ = pair(EYE, seed)
     _, rgb = pair(EYE, seed + 50)
-    answer = registration.create(method).register(thermal, rgb, prior)
-    assert answer.reason
-    assert answer.state is (RegistrationState.LOST if prior is None else RegistrationState.PRIOR)
-    np.testing.assert_array_equal(answer.H_thermal_to_rgb, EYE)  # the prior, and the stretch
+    result = registration.create(method).register(thermal, rgb, prior)
+    assert result.reason
+    assert result.state is (RegistrationState.LOST if prior is None else RegistrationState.PRIOR)
+    np.testing.assert_array_equal(result.H_thermal_to_rgb, EYE)  # prior and plain resize
 
 
 @pytest.mark.parametrize('method', DENSE)
@@ -257,17 +258,17 @@ def test_unrelated_images_are_refused(seed, prior, method):
     np.ones((480, 1), np.uint8),
     np.arange(640 * 4, dtype=np.uint16).reshape(4, 640),
 ], ids=['black', 'flat', 'nan', 'inf', 'pixel', 'column', 'strip'])
-def test_where_nothing_is_to_be_seen_the_reason_says_so(thermal, method):
+def test_images_without_texture_are_rejected_as_textureless(thermal, method):
     _, rgb = pair(EYE)
     for prior, state in ((None, RegistrationState.LOST),
                          (geometry.stretch(thermal.shape[::-1], SIZE), RegistrationState.PRIOR)):
-        answer = registration.create(method).register(thermal, rgb, prior)
-        assert (answer.reason, answer.state) == ('textureless', state)
-        assert np.isfinite(answer.H_thermal_to_rgb).all()
+        result = registration.create(method).register(thermal, rgb, prior)
+        assert (result.reason, result.state) == ('textureless', state)
+        assert np.isfinite(result.H_thermal_to_rgb).all()
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_flat_rgb_is_textureless_and_noise_is_refused(method):
+def test_flat_rgb_is_textureless_and_noise_is_rejected(method):
     thermal, rgb = pair(EYE)
     registrar = registration.create(method)
     assert registrar.register(thermal, np.full_like(rgb, 9)).reason == 'textureless'
@@ -276,11 +277,11 @@ def test_flat_rgb_is_textureless_and_noise_is_refused(method):
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_an_implausible_prior_is_refused_not_followed(method):
+def test_an_implausible_prior_is_rejected(method):
     prior = geometry.translation(5000, 0)
-    answer = registration.create(method).register(*pair(EYE), prior=prior)
-    assert answer.state is RegistrationState.PRIOR
-    assert answer.reason.startswith('implausible prior: off the image')
+    result = registration.create(method).register(*pair(EYE), prior=prior)
+    assert result.state is RegistrationState.PRIOR
+    assert result.reason.startswith('implausible prior: off the image')
 
 
 RGB = np.zeros((8, 8, 3), np.uint8)
@@ -298,19 +299,19 @@ THERMAL = np.zeros((8, 8), np.uint16)
     (THERMAL, None, 'rgb must be a numpy array, got NoneType'),
 ])
 @pytest.mark.parametrize('method', registration.methods())
-def test_images_of_a_wrong_kind_are_errors(method, thermal, rgb, message):
+def test_images_of_a_wrong_shape_or_type_are_errors(method, thermal, rgb, message):
     with pytest.raises(RegistrationError, match=message):
         registration.create(method).register(thermal, rgb)
 
 
 @pytest.mark.parametrize('prior', [np.eye(2), np.full((3, 3), np.nan), np.zeros((3, 3)), 'H'])
 @pytest.mark.parametrize('method', registration.methods())
-def test_priors_that_are_no_homography_are_errors(method, prior):
+def test_priors_that_are_not_homographies_are_errors(method, prior):
     with pytest.raises(RegistrationError, match='prior'):
         registration.create(method).register(THERMAL, RGB, prior)
 
 
-def test_unknown_names_are_errors_that_list_the_known():
+def test_unknown_names_are_errors_that_list_the_allowed_names():
     with pytest.raises(ParameterError, match=r"one of calibrated, dense, .*, got 'sift'"):
         registration.create('sift')
     with pytest.raises(ParameterError, match="unknown parameter 'speed'"):
@@ -320,48 +321,48 @@ def test_unknown_names_are_errors_that_list_the_known():
 
 
 @pytest.mark.parametrize('parameters, prior, expected, confident', [
-    # a matrix comes first, and its scale means nothing
+    # a homography has priority, and its scale has no effect
     ({'H_thermal_to_rgb': (2, 0, 10, 0, 2, 4, 0, 0, 2), 'K_rgb': IDENTITY_K,
       'K_thermal': IDENTITY_K}, None, geometry.translation(5, 2), True),
     # intrinsics and a baseline: f b / d = 500 * 0.1 / 10
     ({'K_thermal': IDENTITY_K, 'K_rgb': IDENTITY_K, 't_thermal_to_rgb_m': (0.1, 0, 0),
       'plane_distance_m': 10.0}, None, geometry.translation(5, 0), True),
-    # a far scene has no parallax
+    # a distant scene has no parallax
     ({'K_thermal': IDENTITY_K, 'K_rgb': IDENTITY_K, 't_thermal_to_rgb_m': (0.1, 0, 0)},
      None, EYE, True),
-    # nothing configured: the prior of the caller, else the stretch
+    # without calibration: the prior of the caller, or the plain resize
     ({}, geometry.translation(1, 2), geometry.translation(1, 2), True),
     ({}, None, EYE, False),
 ])
-def test_calibrated_answers_what_it_was_told(parameters, prior, expected, confident):
+def test_calibrated_returns_its_calibration(parameters, prior, expected, confident):
     images = np.zeros((480, 640), np.uint16), np.zeros((480, 640, 3), np.uint8)
-    answer = registration.create('calibrated', **parameters).register(*images, prior=prior)
-    assert answer.state is RegistrationState.PRIOR
-    np.testing.assert_allclose(answer.H_thermal_to_rgb, expected, atol=1e-9)
-    assert (answer.confidence > 0) == confident
-    assert answer.reason == ('' if confident else 'not calibrated')
+    result = registration.create('calibrated', **parameters).register(*images, prior=prior)
+    assert result.state is RegistrationState.PRIOR
+    np.testing.assert_allclose(result.H_thermal_to_rgb, expected, atol=1e-9)
+    assert (result.confidence > 0) == confident
+    assert result.reason == ('' if confident else 'not calibrated')
 
 
 @pytest.mark.parametrize('parameters, message', [
-    ({'H_thermal_to_rgb': (1, 2, 3)}, 'H_thermal_to_rgb has 9 numbers, row by row, got 3'),
-    ({'K_thermal': IDENTITY_K}, 'K_rgb has 9 numbers, row by row, got 0'),
+    ({'H_thermal_to_rgb': (1, 2, 3)}, 'H_thermal_to_rgb must have 9 numbers, row by row, got 3'),
+    ({'K_thermal': IDENTITY_K}, 'K_rgb must have 9 numbers, row by row, got 0'),
     ({'H_thermal_to_rgb': (0,) * 9}, 'calibration'),
     ({'K_thermal': IDENTITY_K, 'K_rgb': IDENTITY_K, 't_thermal_to_rgb_m': (1,)}, '3 numbers'),
     ({'K_thermal': IDENTITY_K, 'K_rgb': IDENTITY_K, 'R_thermal_to_rgb': (1,) * 9}, 'rotation'),
 ])
-def test_calibrations_that_cannot_be_are_errors(parameters, message):
+def test_impossible_calibrations_are_errors(parameters, message):
     with pytest.raises(RegistrationError, match=message):
         registration.create('calibrated', **parameters)
 
 
-def test_a_prior_whose_linear_part_alone_is_mirrored_is_one_like_any_other():
+def test_a_prior_with_a_mirrored_linear_part_is_valid():
     thermal, rgb = pair(EYE)
     prior = geometry.from_corners(geometry.corners_px(SIZE), np.array(
         [(39, 172), (488, 173), (817, 260), (128, 263)]))
     assert np.linalg.det(prior[:2, :2]) < 0 and geometry.check(prior, SIZE, SIZE) == ''
     with np.errstate(invalid='raise'):
-        answer = registration.create('dense', global_search='never').register(thermal, rgb, prior)
-    assert answer.state is RegistrationState.PRIOR and answer.reason
+        result = registration.create('dense', global_search='never').register(thermal, rgb, prior)
+    assert result.state is RegistrationState.PRIOR and result.reason
 
 
 def test_features_ignore_polarity_gain_and_offset():
@@ -369,15 +370,15 @@ def test_features_ignore_polarity_gain_and_offset():
     np.testing.assert_allclose(structure(image), structure(5 - 3 * image), atol=1e-3)
 
 
-def test_features_see_the_orientation_of_an_edge():
+def test_features_measure_the_orientation_of_an_edge():
     image = np.zeros((40, 40), np.float32)
     image[:, 20:] = 1
-    upright, level = structure(image), structure(image.T.copy())
-    assert upright[20, 20, 0] > 0.3 and level[20, 20, 0] < -0.3  # cos 2a of 0 and 90 degrees
-    assert abs(upright[20, 5]).max() == 0  # no edge, no feature
+    vertical, horizontal = structure(image), structure(image.T.copy())
+    assert vertical[20, 20, 0] > 0.3 and horizontal[20, 20, 0] < -0.3  # cos 2a of 0, 90 degrees
+    assert abs(vertical[20, 5]).max() == 0  # no edge, no feature
 
 
-def test_contrast_ignores_what_is_not_finite():
+def test_contrast_ignores_pixels_that_are_not_finite():
     image = np.array([[0, 50], [100, np.nan]], np.float32).repeat(50, 0).repeat(50, 1)
     scaled = normalize_contrast(image)
     assert scaled.min() == 0 and scaled.max() == 1
@@ -385,12 +386,12 @@ def test_contrast_ignores_what_is_not_finite():
 
 
 @pytest.mark.parametrize('dx, dy', [(0, 0), (3, -2), (-4, 4)])
-def test_blocks_are_found_where_they_went(dx, dy):
+def test_blocks_are_found_at_their_displacement(dx, dy):
     features = structure(draw_scene(1, (200, 160)))
     blocks = matching.correlate_blocks(features[20:140, 20:180],
                                        features[14 - dy:146 - dy, 14 - dx:186 - dx], 6, 8, 4)
     assert len(blocks.centres_px) > 0.7 * blocks.n_searched
-    # Along a straight edge a block looks alike everywhere.
+    # Along a straight edge the displacement of a block is ambiguous.
     assert (blocks.displacement_px() == (dx, dy)).all(axis=1).mean() > 0.9
     correlation = blocks.correlation[:, 6 + dy, 6 + dx]
     np.testing.assert_allclose(np.median(correlation), 1.0, atol=0.05)
@@ -398,43 +399,43 @@ def test_blocks_are_found_where_they_went(dx, dy):
 
 def test_the_cost_volume_is_the_sum_of_products_over_each_cell():
     random = np.random.default_rng(0)
-    features, around = (random.normal(size=shape).astype(np.float32)
-                        for shape in ((16, 24, 2), (20, 28, 2)))
-    volume = matching.correlate_cells(features, around, 2, 8)
+    features, search_region = (random.normal(size=shape).astype(np.float32)
+                               for shape in ((16, 24, 2), (20, 28, 2)))
+    volume = matching.correlate_cells(features, search_region, 2, 8)
     for row, column, dy, dx in ((0, 0, 0, 0), (1, 2, 4, 1), (0, 1, 2, 2)):
         cell = np.s_[8 * row:8 * row + 8, 8 * column:8 * column + 8]
-        there = around[dy:dy + 16, dx:dx + 24][cell]
-        assert volume[row, column, 5 * dy + dx] == pytest.approx((features[cell] * there).sum(),
-                                                                 abs=1e-4)
+        displaced = search_region[dy:dy + 16, dx:dx + 24][cell]
+        expected = (features[cell] * displaced).sum()
+        assert volume[row, column, 5 * dy + dx] == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_pull_of_what_is_expected_decides_between_like_places():
+def test_the_prior_selects_between_equal_peaks():
     correlation = np.zeros((1, 9, 9), np.float32)
-    correlation[0, 4, 1] = correlation[0, 4, 7] = 0.5  # equally good at -3 and at 3 along x
+    correlation[0, 4, 1] = correlation[0, 4, 7] = 0.5  # equal peaks at -3 and at 3 along x
     blocks = matching.Blocks(np.zeros((1, 2)), correlation, 1)
     for expected in (-2.0, 2.0):
-        found, _, _ = blocks.best(np.array([[expected, 0.0]]), 3.0)
-        assert found[0, 0] == pytest.approx(np.sign(expected) * 3, abs=0.5)
+        displacement_px, _, _ = blocks.best(np.array([[expected, 0.0]]), 3.0)
+        assert displacement_px[0, 0] == pytest.approx(np.sign(expected) * 3, abs=0.5)
 
 
-def test_the_fit_of_blocks_reaches_a_fraction_of_a_pixel():
+def test_the_fit_of_blocks_is_subpixel_accurate():
     scene = draw_scene(2, (400, 320))
     H_true = geometry.rotation(0.01, (160, 120)) @ geometry.translation(2.3, -1.4)
     fixed = geometry.warp(scene, geometry.translation(-40, -40), (320, 240), cv2.INTER_CUBIC)
     moved = geometry.warp(scene, geometry.translation(4, 4) @ H_true
                           @ geometry.translation(-40, -40), (328, 248), cv2.INTER_CUBIC)
     blocks = matching.correlate_blocks(structure(fixed), structure(moved), 4, 8, 6)
-    found = matching.fit(blocks, (('affine', 5.0), ('homography', 3.0), ('homography', 1.5)))
-    assert geometry.corner_error_px(found, H_true, (320, 240)) < 0.25
+    H = matching.fit(blocks, (('affine', 5.0), ('homography', 3.0), ('homography', 1.5)))
+    assert geometry.corner_error_px(H, H_true, (320, 240)) < 0.25
 
 
-def test_no_homography_is_fitted_to_a_handful_of_blocks():
+def test_too_few_blocks_give_no_homography():
     few = matching.Blocks(np.random.default_rng(0).uniform(0, 200, (11, 2)),
                           np.zeros((11, 9, 9), np.float32), 50)
     assert matching.fit(few, (('affine', 3.0),)) is None
 
 
-def test_turned_features_are_those_of_the_turned_image():
+def test_rotated_features_are_those_of_the_rotated_image():
     image = draw_scene(3, (120, 120))
     quarter = np.ascontiguousarray(np.rot90(image, -1))  # clockwise: x towards y
     moved = np.ascontiguousarray(np.rot90(structure(image), -1))
@@ -450,47 +451,47 @@ def test_turned_features_are_those_of_the_turned_image():
 def test_fit_is_exact_in_spite_of_outliers(H_true):
     rng = np.random.default_rng(0)
     points = rng.uniform(0, 200, (120, 2))
-    there = geometry.transform_points(H_true, points)
-    there[:40] += rng.uniform(10, 60, (40, 2))
-    matches = point_matches.Matches(points, there, np.ones(120), 120)
+    target = geometry.transform_points(H_true, points)
+    target[:40] += rng.uniform(10, 60, (40, 2))
+    matches = point_matches.Matches(points, target, np.ones(120), 120)
     H, inliers = point_matches.fit(matches, 1.0)
-    np.testing.assert_allclose(geometry.transform_points(H, points[40:]), there[40:], atol=0.02)
+    np.testing.assert_allclose(geometry.transform_points(H, points[40:]), target[40:], atol=0.02)
     assert inliers[40:].all() and not inliers[:40].any()
 
 
-def test_fit_wants_more_than_a_handful_of_matches():
+def test_too_few_matches_give_no_homography():
     points = np.random.default_rng(0).uniform(0, 200, (11, 2))
     few = point_matches.Matches(points, points, np.ones(11), 11)
     H, inliers = point_matches.fit(few, 1.0)
     assert H is None and not inliers.any()
 
 
-def test_refinement_reaches_a_small_fraction_of_a_pixel():
+def test_refinement_is_subpixel_accurate():
     scene = draw_scene(2, (400, 320))
     H_true = geometry.rotation(0.006, (160, 120)) @ geometry.translation(0.7, -0.4)
     fixed = geometry.warp(scene, geometry.translation(-40, -40), (320, 240), cv2.INTER_CUBIC)
     moved = geometry.warp(scene, geometry.translation(4, 4) @ H_true
                           @ geometry.translation(-40, -40), (328, 248), cv2.INTER_CUBIC)
-    found = refine(structure(fixed), structure(moved), 4, 2, 20)
-    assert geometry.corner_error_px(found, H_true, (320, 240)) < 0.1
+    H = refine(structure(fixed), structure(moved), 4, 2, 20)
+    assert geometry.corner_error_px(H, H_true, (320, 240)) < 0.1
 
 
-@pytest.mark.parametrize('work_px, typical_px', [(320, 1.2), (640, 0.6)])
-def test_simulated_scenes_are_found(work_px, typical_px):
+@pytest.mark.parametrize('work_px, median_px', [(320, 1.2), (640, 0.6)])
+def test_simulated_scenes_are_registered(work_px, median_px):
     registrar = registration.create('dense', work_px=work_px)
     errors = []
     for condition, seed in (('day', 0), ('day', 1), ('night', 2)):
         parameters = {'condition': condition, 'seed': seed, 'rig.mode': 'homography'}
         thermal, rgb, truth = RigSimulator(build(SimulatorParameters, parameters)).pair(0)
-        answer = registrar.register(thermal.image, rgb.image)
-        assert answer.state is RegistrationState.TRACKING, answer.reason
-        errors.append(geometry.corner_error_px(answer.H_thermal_to_rgb, truth.H_thermal_to_rgb,
+        result = registrar.register(thermal.image, rgb.image)
+        assert result.state is RegistrationState.TRACKING, result.reason
+        errors.append(geometry.corner_error_px(result.H_thermal_to_rgb, truth.H_thermal_to_rgb,
                                                thermal.size))
-    assert np.median(errors) < typical_px and max(errors) < 2.5
+    assert np.median(errors) < median_px and max(errors) < 2.5
 
 
 def real_pairs(root: Path, names: list[str]):
-    """Yield RoadScene pairs 640 pixels wide, thermal warped by a known mapping."""
+    """Yield RoadScene pairs 640 pixels wide, and thermal warped by a known homography."""
     for seed, name in enumerate(names):
         rgb = cv2.imread(str(root / 'visible' / name))
         thermal = cv2.imread(str(root / 'thermal' / name), cv2.IMREAD_GRAYSCALE)
@@ -506,17 +507,17 @@ def real_pairs(root: Path, names: list[str]):
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_real_pairs_are_found_and_found_again(shared_data, method):
+def test_real_pairs_are_registered_and_repeat(shared_data, method):
     root = shared_data / 'roadscene' / 'train'
     names = sorted(path.name for path in (root / 'visible').glob('*.jpg'))[::14]
     registrar = registration.create(method)
     errors, repeats = [], []
     for thermal, warped, rgb, H_true in real_pairs(root, names):
         size = thermal.shape[::-1]
-        answer, plain = (registrar.register(image, rgb) for image in (warped, thermal))
-        if answer.state is plain.state is RegistrationState.TRACKING:
-            errors.append(geometry.corner_error_px(answer.H_thermal_to_rgb, H_true, size))
-            repeats.append(geometry.corner_error_px(answer.H_thermal_to_rgb,
+        result, plain = (registrar.register(image, rgb) for image in (warped, thermal))
+        if result.state is plain.state is RegistrationState.TRACKING:
+            errors.append(geometry.corner_error_px(result.H_thermal_to_rgb, H_true, size))
+            repeats.append(geometry.corner_error_px(result.H_thermal_to_rgb,
                                                     plain.H_thermal_to_rgb @ H_true, size))
     assert len(errors) >= 0.7 * len(names)
     assert np.median(errors) < 8  # unregistered: 24
@@ -525,7 +526,7 @@ def test_real_pairs_are_found_and_found_again(shared_data, method):
 
 
 @pytest.mark.parametrize('method', DENSE)
-def test_real_scenes_that_do_not_belong_together_are_refused(shared_data, method):
+def test_unrelated_real_scenes_are_rejected(shared_data, method):
     root = shared_data / 'roadscene' / 'train'
     names = sorted(path.name for path in (root / 'visible').glob('*.jpg'))[::17]
     pairs = list(real_pairs(root, names))

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation: what is warm, what is not, and the overlay."""
+"""Segmentation: warm regions by thermal saliency, and the overlay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PERSON = np.s_[80:160, 140:170]
 
 
 def thermal_scene(dtype=np.uint8, sigma=3.0):
-    """Return a cold scene with noise and a warm rectangle, in units that go with the type."""
+    """Return a cold scene with noise and a warm rectangle, in units that suit the dtype."""
     levels = np.random.default_rng(0).normal(60, sigma, (240, 320))
     levels[PERSON] += 100
     scale, offset = {'uint8': (1, 0), 'uint16': (20, 29000), 'float32': (0.1, -5),
@@ -24,7 +24,7 @@ def thermal_scene(dtype=np.uint8, sigma=3.0):
     return (levels * scale + offset).astype(dtype)
 
 
-def warm(thermal, **values):
+def segment_warm(thermal, **values):
     image = np.zeros((*thermal.shape, 3), np.uint8)
     return segmentation.create('thermal_saliency', **values).segment(image, thermal).labels
 
@@ -48,11 +48,11 @@ def test_a_warm_rectangle_is_labelled_in_any_unit(dtype):
 
 
 @pytest.mark.parametrize('image', [thermal_scene(), cv2.cvtColor(thermal_scene(), 8)])
-def test_without_thermal_the_luma_of_the_image_counts(image):
+def test_without_thermal_the_luma_of_the_image_is_used(image):
     assert iou(segmentation.create('thermal_saliency').segment(image).labels, truth()) > 0.9
 
 
-def test_thermal_counts_and_not_the_image_where_both_are_given():
+def test_thermal_is_used_and_not_the_image_if_both_are_passed():
     image = np.zeros((240, 320, 3), np.uint8)
     image[10:50, 10:50] = 255
     found = segmentation.create('thermal_saliency').segment(image, thermal_scene())
@@ -60,63 +60,63 @@ def test_thermal_counts_and_not_the_image_where_both_are_given():
 
 
 @pytest.mark.parametrize('thermal', [
-    np.full((240, 320), 200, np.uint8),  # warm, but all of it
+    np.full((240, 320), 200, np.uint8),  # evenly warm
     np.full((240, 320), 31000, np.uint16),
     np.full((240, 320), np.nan, np.float32),
-    np.random.default_rng(1).normal(30000, 5, (240, 320)).astype(np.uint16),  # noise alone
+    np.random.default_rng(1).normal(30000, 5, (240, 320)).astype(np.uint16),  # only noise
     np.tile(np.linspace(0, 255, 320).astype(np.uint8), (240, 1)),  # a gradient
-    255 - truth() * 200,  # something cold
+    255 - truth() * 200,  # a cold object
 ])
-def test_nothing_is_warm_where_nothing_is_warmer_than_its_surroundings(thermal):
-    assert not warm(thermal).any()
+def test_nothing_is_warm_without_a_region_warmer_than_its_surroundings(thermal):
+    assert not segment_warm(thermal).any()
 
 
-def test_warm_ground_is_background_and_a_person_on_it_is_not():
+def test_warm_ground_is_background_but_a_person_on_it_is_warm():
     thermal = np.random.default_rng(2).normal(40, 3, (240, 320))
     thermal[120:] += 90
     thermal[150:230, 200:230] += 70
-    labels = warm(thermal.astype(np.uint8))
+    labels = segment_warm(thermal.astype(np.uint8))
     assert labels[150:230, 200:230].mean() > 0.9
     labels[145:235, 195:235] = 0
     assert labels.mean() < 0.02
 
 
-def test_unknown_temperatures_are_background():
+def test_nan_is_background():
     celsius = thermal_scene(np.float32)
     celsius[:, :150] = np.nan
-    labels = warm(celsius)
+    labels = segment_warm(celsius)
     assert not labels[:, :148].any()
     assert labels[PERSON][:, 12:].mean() > 0.9
 
 
-def test_hysteresis_keeps_the_lukewarm_part_of_a_warm_region_only():
+def test_hysteresis_keeps_pixels_above_the_low_threshold_in_warm_regions_only():
     thermal = np.full((240, 320), 50.0)
     thermal[100:140, 100:120] = 200
-    thermal[100:140, 120:140] = 150  # touches it, above the low threshold
-    thermal[20:60, 250:270] = 125  # on its own, below the high one
-    labels = warm(thermal.astype(np.uint8), **{
+    thermal[100:140, 120:140] = 150  # connected to it, above the low threshold
+    thermal[20:60, 250:270] = 125  # not connected, below the high threshold
+    labels = segment_warm(thermal.astype(np.uint8), **{
         'thermal_saliency.minimum_excess_percent': 60.0, 'thermal_saliency.low_share': 0.4})
     assert labels[102:138, 102:138].all()
     assert not labels[:70].any()
 
 
 @pytest.mark.parametrize(('side_px', 'kept'), [(3, False), (8, True)])
-def test_specks_are_dropped(side_px, kept):
+def test_small_regions_are_dropped(side_px, kept):
     thermal = np.full((240, 320), 50, np.uint8)
     thermal[100:100 + side_px, 100:100 + side_px] = 250
-    found = warm(thermal, **{'thermal_saliency.minimum_area_percent': 40 / 768})
+    found = segment_warm(thermal, **{'thermal_saliency.minimum_area_percent': 40 / 768})
     assert found.any() == kept
 
 
 def test_a_sensor_offset_and_gain_change_nothing():
     thermal = thermal_scene(np.float32)
-    assert iou(warm(thermal), warm(3 * thermal + 100)) > 0.99
+    assert iou(segment_warm(thermal), segment_warm(3 * thermal + 100)) > 0.99
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 9), (2, 3), (5, 400), (121, 77)])
 def test_any_size_works(shape):
     thermal = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    assert warm(thermal).shape == shape
+    assert segment_warm(thermal).shape == shape
 
 
 def test_inputs_may_be_read_only_and_results_repeat():
@@ -148,7 +148,7 @@ def test_people_in_smoke_are_warm(shared_data):
     (np.zeros((9, 9), np.float32), None, 'float32'),
     (np.zeros((0, 9), np.uint8), None, r'\(0, 9\)'),
 ])
-def test_bad_images_are_refused_with_what_was_got(image, thermal, message):
+def test_the_error_for_a_bad_image_says_what_was_got(image, thermal, message):
     with pytest.raises(segmentation.SegmentationError, match=message):
         segmentation.create('thermal_saliency').segment(image, thermal)
 
@@ -164,19 +164,19 @@ def test_unknown_methods_and_parameters_are_refused(method, values):
 # The overlay
 
 
-def test_the_overlay_leaves_the_background_as_it_is_and_the_rest_shines_through():
+def test_the_overlay_keeps_the_background_and_blends_the_labels():
     image = np.full((240, 320, 3), 100, np.uint8)
     image.flags.writeable = False
-    laid = segmentation.overlay(image, Segmentation(truth(), ('background', 'warm')))
-    assert np.array_equal(laid[truth() == 0], image[truth() == 0])
-    assert (laid[PERSON] != 100).any(axis=2).all()
+    drawn = segmentation.overlay(image, Segmentation(truth(), ('background', 'warm')))
+    assert np.array_equal(drawn[truth() == 0], image[truth() == 0])
+    assert (drawn[PERSON] != 100).any(axis=2).all()
     clear = segmentation.overlay(image, Segmentation(truth(), ('background', 'warm')), 0.0)
     assert np.array_equal(clear, image) and not np.shares_memory(clear, image)
 
 
-def test_each_class_has_a_colour_of_its_own_also_over_gray():
+def test_each_class_has_a_distinct_colour_also_on_gray():
     labels = np.arange(16, dtype=np.uint8)[None]
-    laid = segmentation.overlay(np.zeros((1, 16), np.uint8),
-                                Segmentation(labels, tuple('abcdefghijklmnop')), 1.0)
-    assert laid.shape == (1, 16, 3)
-    assert len(np.unique(laid.reshape(-1, 3), axis=0)) == 16
+    drawn = segmentation.overlay(np.zeros((1, 16), np.uint8),
+                                 Segmentation(labels, tuple('abcdefghijklmnop')), 1.0)
+    assert drawn.shape == (1, 16, 3)
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) == 16

@@ -24,41 +24,41 @@ def street(condition, seed):
 
 
 def ious(found, true, names=('car', 'person')):
-    both = [(found == MFNET_CLASSES.index(name), true == MFNET_CLASSES.index(name))
-            for name in names]
-    return [np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1) for a, b in both]
+    masks = [(found == MFNET_CLASSES.index(name), true == MFNET_CLASSES.index(name))
+             for name in names]
+    return [np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1) for a, b in masks]
 
 
 @pytest.mark.parametrize('channels', [3, 4])
-def test_the_network_says_something_of_each_block_of_four_pixels(channels):
+def test_the_network_returns_logits_at_one_quarter_of_the_size(channels):
     logits, auxiliary = SegmentationNetwork(9, channels).eval()(torch.rand(2, channels, 64, 96))
     assert logits.shape == (2, 9, 16, 24) and auxiliary.shape == (2, 9, 8, 12)
 
 
-def test_a_join_lets_the_context_choose_channels_and_the_detail_choose_pixels():
+def test_context_weights_channels_and_detail_weights_pixels():
     join = BilateralAttention(2, 1)
-    torch.nn.init.ones_(join.narrowed.weight)
-    torch.nn.init.zeros_(join.narrowed.bias)
-    joined = torch.nn.Identity()
-    join.joined = joined  # what is joined is seen as it is
-    torch.nn.init.constant_(join.which.weight, 1.0)
-    torch.nn.init.constant_(join.where.weight, 1.0)
-    for one in (join.which, join.where):
-        torch.nn.init.zeros_(one.bias)
+    torch.nn.init.ones_(join.reduce.weight)
+    torch.nn.init.zeros_(join.reduce.bias)
+    join.fuse = torch.nn.Identity()  # so that the output is the input of the last layer
+    for gate in (join.channel_gate, join.spatial_gate):
+        torch.nn.init.constant_(gate.weight, 1.0)
+        torch.nn.init.zeros_(gate.bias)
     context, detail = torch.full((1, 2, 2, 2), 0.5), torch.full((1, 1, 4, 4), 3.0)
-    half = 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(-3.0))
-    np.testing.assert_allclose(join(context, detail).detach(), 3 * half[0] + half[1], rtol=1e-5)
+    channel_weight, pixel_weight = 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(-3.0))
+    context_part = pixel_weight  # the reduced context is 0.5 + 0.5
+    np.testing.assert_allclose(join(context, detail).detach(), 3 * channel_weight + context_part,
+                               rtol=1e-5)
 
 
 @pytest.mark.parametrize('condition', ['day', 'night'])
 def test_streets_are_segmented(condition):
-    shares = [ious(segmentation.create().segment(image).labels, true.labels)
-              for image, true in (street(condition, seed) for seed in (3, 4))]
-    car, person = np.mean(shares, axis=0)
+    class_ious = [ious(segmentation.create().segment(image).labels, true.labels)
+                  for image, true in (street(condition, seed) for seed in (3, 4))]
+    car, person = np.mean(class_ious, axis=0)
     assert car > 0.5 and person > 0.3
 
 
-def test_labels_are_those_of_mfnet_on_the_grid_of_the_image_and_the_same_again():
+def test_labels_are_mfnet_classes_on_the_image_grid_and_repeatable():
     image, _ = street('day', 3)
     image.flags.writeable = False
     segmenter = segmentation.create()
@@ -69,16 +69,16 @@ def test_labels_are_those_of_mfnet_on_the_grid_of_the_image_and_the_same_again()
     np.testing.assert_array_equal(segmenter.segment(image).labels, found.labels)
 
 
-def test_labels_lie_where_things_are_whatever_the_size():
+def test_labels_do_not_depend_on_the_image_size():
     image, _ = street('day', 3)
     segmenter = segmentation.create()
-    once = segmenter.segment(image).labels
+    labels = segmenter.segment(image).labels
     double = segmenter.segment(cv2.resize(image, None, fx=2, fy=2)).labels
-    assert np.mean(double[::2, ::2] == once) > 0.97
+    assert np.mean(double[::2, ::2] == labels) > 0.97
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (7, 300), (33, 65), (120, 160, 3), (481, 641)])
-def test_no_size_is_too_odd(shape):
+def test_any_size_works(shape):
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     assert segmentation.create().segment(image).labels.shape == shape[:2]
 
@@ -90,7 +90,7 @@ def test_precisions_agree():
     assert np.mean(exact == quick) > 0.99
 
 
-def test_weights_for_two_cameras_want_both(tmp_path):
+def test_weights_for_two_cameras_need_both_images(tmp_path):
     path = tmp_path / 'both.safetensors'
     weights.save(SegmentationNetwork(9, 4), path, {})
     segmenter = segmentation.create(**{'network.weights': str(path)})
@@ -102,14 +102,15 @@ def test_weights_for_two_cameras_want_both(tmp_path):
         segmenter.segment(rgb, rgb[..., 0].astype(np.uint16))
 
 
-def test_wrong_weights_are_said(tmp_path):
+def test_missing_weights_are_an_error(tmp_path):
     with pytest.raises(weights.WeightsError, match='no weight file at'):
         segmentation.create(**{'network.weights': str(tmp_path / 'none.safetensors')})
 
 
 @pytest.mark.parametrize('path', [bilateral.WEIGHTS, bilateral.RGBT_WEIGHTS])
-def test_the_weights_of_the_package_say_where_they_come_from(path):
-    told = weights.metadata(path)
-    assert told['network'] == 'SegmentationNetwork' and told['scores'] and told['teachers']
+def test_the_weights_of_the_package_have_metadata(path):
+    metadata = weights.metadata(path)
+    assert metadata['network'] == 'SegmentationNetwork'
+    assert metadata['scores'] and metadata['teachers']
     assert path.stat().st_size < 8e6
-    assert '/' not in told['command'].replace('runs/', '')
+    assert '/' not in metadata['command'].replace('runs/', '')

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a confidence is made of tells right from wrong, and its coefficients are found again."""
+"""The evidence separates right from wrong homographies; its coefficients can be estimated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import json
 
 import cv2
 from ivf_ros import cli, geometry
-from ivf_ros.registration.coarse_to_fine import confidence, Evidence, evidence, structure_levels
+from ivf_ros.registration.coarse_to_fine import (
+    collect_evidence,
+    estimate_confidence,
+    Evidence,
+    structure_levels,
+)
 from ivf_ros.registration.features import structure
 import numpy as np
 import pytest
@@ -32,64 +37,65 @@ def middle_level(thermal, rgb):
     return structure_levels(thermal, rgb, SIZE, SIZE)[1]
 
 
-def test_the_truth_has_better_evidence_than_what_is_off_and_than_another_scene():
+def test_the_true_homography_has_more_evidence_than_wrong_ones_and_other_scenes():
     level = middle_level(1 - blobs(1), blobs(1))
-    right = evidence(level, np.eye(3))
-    off = evidence(level, geometry.translation(14, 10))
-    other = evidence(middle_level(1 - blobs(1), blobs(2)), np.eye(3))
+    right = collect_evidence(level, np.eye(3))
+    shifted = collect_evidence(level, geometry.translation(14, 10))
+    other_scene = collect_evidence(middle_level(1 - blobs(1), blobs(2)), np.eye(3))
     assert right.inlier_ratio > 0.95 and right.coverage == 1.0 and right.inliers > 100
     assert 640 * right.residual_shift < 0.2 and 640 * right.jackknife_scatter < 0.2
-    for wrong in (off, other):
+    for wrong in (shifted, other_scene):
         assert wrong.inlier_ratio < 0.3 and wrong.correlation_gain < 0.3 * right.correlation_gain
-        assert confidence(wrong, TRUE) < 0.1 < 0.9 < confidence(right, TRUE)
-    assert off.residual_shift > 5 * right.residual_shift
+        assert estimate_confidence(wrong, TRUE) < 0.1 < 0.9 < estimate_confidence(right, TRUE)
+    assert shifted.residual_shift > 5 * right.residual_shift
 
 
-def test_nothing_to_see_is_no_evidence():
+def test_images_without_texture_give_no_evidence():
     level = middle_level(np.zeros((480, 640), np.float32), blobs(1))
-    assert evidence(level, np.eye(3)).inliers == 0
-    assert confidence(evidence(level, np.eye(3)), TRUE) == 0.0
+    assert collect_evidence(level, np.eye(3)).inliers == 0
+    assert estimate_confidence(collect_evidence(level, np.eye(3)), TRUE) == 0.0
 
 
-def made_comparison(random):
-    """Return a comparison whose answers are right as often as ``TRUE`` says."""
-    shown = tuple(Evidence(100, *random.uniform(0, 1, 2), random.uniform(0, 0.4),
-                           *np.exp(random.uniform(-7, -4, 2)))
-                  for _ in range(random.integers(1, 3)))
-    right = all(random.random() < confidence(one, TRUE) for one in shown)
-    return Comparison(shown, right and len(shown) == 2)
+def draw_comparison(random):
+    """Return a comparison whose results are right with the probability of ``TRUE``."""
+    evidence = tuple(Evidence(100, *random.uniform(0, 1, 2), random.uniform(0, 0.4),
+                              *np.exp(random.uniform(-7, -4, 2)))
+                     for _ in range(random.integers(1, 3)))
+    right = all(random.random() < estimate_confidence(item, TRUE) for item in evidence)
+    return Comparison(evidence, right and len(evidence) == 2)
 
 
-def test_coefficients_are_found_again_from_what_repeats():
+def test_coefficients_are_recovered_from_comparisons():
     random = np.random.default_rng(0)
-    made = [one for one in (made_comparison(random) for _ in range(6000))
-            if len(one.evidence) == 2]
-    found = fit_coefficients(made)
-    told, true = (np.array([confidence(one.evidence[0], coefficients) for one in made])
-                  for coefficients in (found, TRUE))
-    assert np.abs(told - true).mean() < 0.03
-    np.testing.assert_allclose(found, TRUE, atol=0.8)
+    pairs = [comparison for comparison in (draw_comparison(random) for _ in range(6000))
+             if len(comparison.evidence) == 2]
+    fitted = fit_coefficients(pairs)
+    estimated, true = (np.array([estimate_confidence(comparison.evidence[0], coefficients)
+                                 for comparison in pairs])
+                       for coefficients in (fitted, TRUE))
+    assert np.abs(estimated - true).mean() < 0.03
+    np.testing.assert_allclose(fitted, TRUE, atol=0.8)
 
 
-def test_other_scenes_pull_the_confidence_down():
+def test_results_of_other_scenes_lower_the_confidence():
     random = np.random.default_rng(1)
-    pairs = [one for one in (made_comparison(random) for _ in range(400))
-             if len(one.evidence) == 2]
-    alone = [Comparison((Evidence(100, 0.5, 0.5, 0.2, 0.005, 0.005),), False)] * 100
-    without, with_them = fit_coefficients(pairs), fit_coefficients(pairs + alone)
-    shown = alone[0].evidence[0]
-    assert confidence(shown, with_them) < confidence(shown, without)
+    pairs = [comparison for comparison in (draw_comparison(random) for _ in range(400))
+             if len(comparison.evidence) == 2]
+    single = [Comparison((Evidence(100, 0.5, 0.5, 0.2, 0.005, 0.005),), False)] * 100
+    without, with_single = fit_coefficients(pairs), fit_coefficients(pairs + single)
+    evidence = single[0].evidence[0]
+    assert estimate_confidence(evidence, with_single) < estimate_confidence(evidence, without)
 
 
 def test_the_command_calibrates_dense(tmp_path, capsys):
-    for kind, look in (('ir', lambda image: 1 - image), ('vi', lambda image: image)):
-        (tmp_path / 'data' / 'test' / kind).mkdir(parents=True)
+    for camera, convert in (('ir', lambda image: 1 - image), ('vi', lambda image: image)):
+        (tmp_path / 'data' / 'test' / camera).mkdir(parents=True)
         for seed in range(2):
-            cv2.imwrite(str(tmp_path / 'data' / 'test' / kind / f'0000{seed}D.png'),
-                        255 * look(blobs(seed)))
+            cv2.imwrite(str(tmp_path / 'data' / 'test' / camera / f'0000{seed}D.png'),
+                        255 * convert(blobs(seed)))
     assert cli.main(['train', 'registration-confidence', '--data', str(tmp_path / 'data'),
                      '--out', str(tmp_path / 'run'), '--set', 'method=dense', '--json']) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / 'run' / 'confidence.json').read_text())
-    assert told['pairs'] == 2 and told['comparisons'] == 7  # 2 x 3 that repeat, and 1 that cannot
-    assert len(told['coefficients']) == 6
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.loads((tmp_path / 'run' / 'confidence.json').read_text())
+    assert result['pairs'] == 2 and result['comparisons'] == 7  # 2 x 3, and 1 of another scene
+    assert len(result['coefficients']) == 6

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training of ``dfa`` learns, repeats itself, goes on where it stopped; losses are right."""
+"""Training of ``dfa``: values of the losses, convergence, repeatability, and continuation."""
 
 from __future__ import annotations
 
@@ -32,51 +32,51 @@ def blobs(seed, size=(640, 480)):
 
 @pytest.fixture(scope='module')
 def scenes():
-    return [data.Scene(str(seed), 'made', 255 - blobs(seed), blobs(seed), 0.3)
+    return [data.Scene(str(seed), 'synthetic', 255 - blobs(seed), blobs(seed), 0.3)
             for seed in range(3)]
 
 
 def one_hot_features(height, width):
-    """Return descriptors (1, h * w, h, w) by which each cell is like itself only."""
+    """Return orthogonal descriptors (1, h * w, h, w), one for each cell."""
     return torch.eye(height * width).reshape(height, width, -1).permute(2, 0, 1)[None]
 
 
-def H_of(matrix):
+def to_batch(matrix):
     return torch.tensor(matrix).float()[None]
 
 
-def test_descriptors_that_know_their_place_have_no_coarse_loss():
-    features, sure = one_hot_features(6, 8), torch.full((1, 6, 8), 20.0)
-    loss, of_weight, found = dfa.coarse_loss(features, sure, features, torch.eye(3)[None],
-                                             torch.tensor(60.0), 48)
-    assert float(loss) < 1e-3 and float(of_weight) < 1e-3 and float(found) == 1.0
+def test_unique_descriptors_have_no_coarse_loss():
+    features, logits = one_hot_features(6, 8), torch.full((1, 6, 8), 20.0)
+    loss, weight_loss, found = dfa.coarse_loss(features, logits, features, torch.eye(3)[None],
+                                               torch.tensor(60.0), 48)
+    assert float(loss) < 1e-3 and float(weight_loss) < 1e-3 and float(found) == 1.0
 
 
-def test_descriptors_that_are_all_alike_lose_the_logarithm_of_the_number_of_cells():
-    same = torch.ones(1, 4, 6, 8) / 2
-    loss, _, _ = dfa.coarse_loss(same, torch.zeros(1, 6, 8), same, torch.eye(3)[None],
+def test_the_loss_of_constant_descriptors_is_the_logarithm_of_the_number_of_cells():
+    constant = torch.ones(1, 4, 6, 8) / 2
+    loss, _, _ = dfa.coarse_loss(constant, torch.zeros(1, 6, 8), constant, torch.eye(3)[None],
                                  torch.tensor(10.0), 48)
     assert float(loss) == pytest.approx(np.log(48), abs=1e-4)
 
 
-def test_a_shift_of_whole_cells_is_followed():
-    features, none = one_hot_features(6, 8), torch.zeros(1, 6, 8)
-    shifted = torch.roll(features, (1, 2), (2, 3))  # what was at (x, y) is at (x + 2, y + 1)
-    H = H_of(geometry.translation(2 * dfa.COARSE_STRIDE, dfa.COARSE_STRIDE))
-    loss, _, found = dfa.coarse_loss(features, none, shifted, H, torch.tensor(60.0), 200)
+def test_a_shift_of_whole_cells_is_found():
+    features, logits = one_hot_features(6, 8), torch.zeros(1, 6, 8)
+    shifted = torch.roll(features, (1, 2), (2, 3))  # from (x, y) to (x + 2, y + 1)
+    H = to_batch(geometry.translation(2 * dfa.COARSE_STRIDE, dfa.COARSE_STRIDE))
+    loss, _, found = dfa.coarse_loss(features, logits, shifted, H, torch.tensor(60.0), 200)
     assert float(loss) < 1e-3 and float(found) == 1.0
-    wrong, _, _ = dfa.coarse_loss(features, none, shifted, torch.eye(3)[None],
+    wrong, _, _ = dfa.coarse_loss(features, logits, shifted, torch.eye(3)[None],
                                   torch.tensor(60.0), 200)
     assert float(wrong) > 10
 
 
-def test_cells_that_leave_the_image_are_learned_as_not_found():
+def test_cells_outside_the_other_image_are_labelled_as_not_found():
     features = one_hot_features(6, 8)
-    H = H_of(geometry.translation(1000, 0))
+    H = to_batch(geometry.translation(1000, 0))
     for logit, expected in ((-20.0, 0.0), (20.0, 20.0)):
-        loss, of_weight, _ = dfa.coarse_loss(
+        loss, weight_loss, _ = dfa.coarse_loss(
             features, torch.full((1, 6, 8), logit), features, H, torch.tensor(60.0), 48)
-        assert float(loss) == 0 and float(of_weight) == pytest.approx(expected, abs=1e-3)
+        assert float(loss) == 0 and float(weight_loss) == pytest.approx(expected, abs=1e-3)
 
 
 def smooth_features(seed, height=48, width=64):
@@ -86,12 +86,12 @@ def smooth_features(seed, height=48, width=64):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_fine_loss_is_least_at_the_true_mapping(seed):
+def test_fine_loss_is_smallest_at_the_true_homography(seed):
     features = smooth_features(seed)
     shifted = torch.roll(features, (-1, 3), (2, 3))
     losses = {}
     for dx in (2, 3, 4):
-        H = H_of(geometry.translation(dx * dfa.FINE_STRIDE, -dfa.FINE_STRIDE))
+        H = to_batch(geometry.translation(dx * dfa.FINE_STRIDE, -dfa.FINE_STRIDE))
         torch.manual_seed(seed)
         losses[dx], placed = dfa.fine_loss(features, shifted, H, torch.zeros(1),
                                            torch.tensor(40.0), 100)
@@ -100,41 +100,41 @@ def test_fine_loss_is_least_at_the_true_mapping(seed):
     assert losses[3] + 2 < min(losses[2], losses[4])
 
 
-def test_fine_loss_follows_scale_and_rotation():
-    """Large misalignments are undone before the surroundings of a patch are searched."""
+def test_fine_loss_compensates_scale_and_rotation():
+    """RGB descriptors are warped by the homography before patches are matched."""
     features = smooth_features(0)
     H = geometry.rotation(0.15, (60, 40)) @ geometry.scaling(1.2, 1.2)
-    of_cells = geometry.rescale_homography(H, 1 / dfa.FINE_STRIDE, 1 / dfa.FINE_STRIDE)
-    turned = cv2.warpPerspective(features[0].permute(1, 2, 0).numpy(), of_cells, (64, 48))
-    turned = torch.from_numpy(turned).permute(2, 0, 1)[None]
-    for mapping, least, most in ((H, 0.9, 1.0), (np.eye(3), 0.0, 0.3)):
-        _, placed = dfa.fine_loss(features, turned, H_of(mapping), torch.zeros(1),
+    H_cells = geometry.rescale_homography(H, 1 / dfa.FINE_STRIDE, 1 / dfa.FINE_STRIDE)
+    warped = cv2.warpPerspective(features[0].permute(1, 2, 0).numpy(), H_cells, (64, 48))
+    warped = torch.from_numpy(warped).permute(2, 0, 1)[None]
+    for matrix, low, high in ((H, 0.9, 1.0), (np.eye(3), 0.0, 0.3)):
+        _, placed = dfa.fine_loss(features, warped, to_batch(matrix), torch.zeros(1),
                                   torch.tensor(40.0), 200)
-        assert least <= float(placed) <= most
+        assert low <= float(placed) <= high
 
 
-def test_an_exact_label_between_places_costs_the_cross_entropy_shared_by_the_four():
+def test_an_exact_label_between_cells_gives_the_bilinear_cross_entropy():
     torch.manual_seed(1)
     logits = torch.randn(1, 11, 11)
-    logarithm = logits.flatten().log_softmax(0).view(11, 11)
-    expected = -(0.7 * 0.6 * logarithm[4, 6] + 0.3 * 0.6 * logarithm[4, 7]
-                 + 0.7 * 0.4 * logarithm[5, 6] + 0.3 * 0.4 * logarithm[5, 7])
-    found = dfa.label_likelihood(logits, torch.tensor([[6.3, 4.4]]), torch.zeros(1))
-    assert float(found) == pytest.approx(float(expected), abs=1e-4)
+    log_probability = logits.flatten().log_softmax(0).view(11, 11)
+    expected = -(0.7 * 0.6 * log_probability[4, 6] + 0.3 * 0.6 * log_probability[4, 7]
+                 + 0.7 * 0.4 * log_probability[5, 6] + 0.3 * 0.4 * log_probability[5, 7])
+    loss = dfa.label_loss(logits, torch.tensor([[6.3, 4.4]]), torch.zeros(1))
+    assert float(loss) == pytest.approx(float(expected), abs=1e-4)
 
 
-def test_an_inexact_label_forgives_what_is_nearby_and_nothing_else():
+def test_an_inexact_label_tolerates_errors_within_its_deviation_only():
     def loss(x, sigma):
         logits = torch.full((1, 11, 11), -20.0)
         logits[0, 5, x] = 20.0
-        return float(dfa.label_likelihood(logits, torch.tensor([[5.0, 5.0]]),
-                                          torch.tensor([sigma])))
+        return float(dfa.label_loss(logits, torch.tensor([[5.0, 5.0]]), torch.tensor([sigma])))
+
     assert loss(5, 0.0) < 1e-3 and loss(7, 0.0) > 30
     assert loss(7, 2.0) < 5 and loss(7, 2.0) - loss(5, 2.0) == pytest.approx(0.5, abs=0.05)
     assert loss(10, 1.0) > 10
 
 
-def test_the_loss_falls_on_one_batch(scenes, tmp_path):
+def test_the_loss_decreases_on_one_batch(scenes, tmp_path):
     settings = replace(SHORT, steps=40, warmup=5, learning_rate=3e-3, save_every=100, seed=1)
     dfa.train(scenes, tmp_path, settings, overfit=True)
     log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
@@ -142,17 +142,17 @@ def test_the_loss_falls_on_one_batch(scenes, tmp_path):
     assert total[-1] < 0.9 * total[0]
 
 
-def test_training_goes_on_where_it_stopped_as_if_it_had_not(scenes, tmp_path, monkeypatch):
+def test_an_interrupted_training_continues_with_the_same_result(scenes, tmp_path, monkeypatch):
     whole = dfa.train(scenes, tmp_path / 'whole', SHORT)
-    calls, losses = [], dfa.losses
+    calls, compute_losses = [], dfa.compute_losses
 
     def interrupted(*arguments):
         calls.append(1)
-        if len(calls) == 4:  # step 2, of which nothing is saved, was done
+        if len(calls) == 4:  # after step 2, whose result is not saved
             raise KeyboardInterrupt
-        return losses(*arguments)
+        return compute_losses(*arguments)
 
-    monkeypatch.setattr(dfa, 'losses', interrupted)
+    monkeypatch.setattr(dfa, 'compute_losses', interrupted)
     with pytest.raises(KeyboardInterrupt):
         dfa.train(scenes, tmp_path / 'cut', SHORT)
     assert torch.load(tmp_path / 'cut' / 'checkpoint.pt', weights_only=True)['step'] == 2
@@ -174,7 +174,7 @@ def test_variants_start_as_the_network_without_modules(scenes, tmp_path):
             torch.testing.assert_close(a, b)
 
 
-def test_a_start_from_another_network_is_refused(scenes, tmp_path):
+def test_a_start_from_another_network_is_an_error(scenes, tmp_path):
     path = tmp_path / 'both.safetensors'
     weights.save(DfaNetwork(), path, {})
     with pytest.raises(weights.WeightsError, match='weights of another network'):

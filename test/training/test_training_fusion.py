@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The trainings for fusion learn and repeat themselves; their losses are what they are called."""
+"""The trainings for fusion learn and are reproducible; the losses have their closed forms."""
 
 from __future__ import annotations
 
@@ -45,34 +45,35 @@ SHORT = {
 }
 
 
-def blobs(seed, size=(220, 210), sigma=4):
+def make_blobs(seed, size=(220, 210), sigma=4):
     noise = np.random.default_rng(seed).uniform(0, 1, size[::-1]).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), sigma)
     return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def tensor(image):
+def to_tensor(image):
     return torch.from_numpy(image.astype(np.float32) / 255)[None, None]
 
 
 @pytest.fixture(scope='module')
 def scenes():
-    return [data.FusionScene(str(seed), 'made', blobs(seed + 9), np.dstack([blobs(seed)] * 3),
-                             (blobs(seed, sigma=12) > 128).astype(np.uint8))
+    return [data.FusionScene(str(seed), 'made', make_blobs(seed + 9),
+                             np.dstack([make_blobs(seed)] * 3),
+                             (make_blobs(seed, sigma=12) > 128).astype(np.uint8))
             for seed in range(3)]
 
 
 @pytest.fixture(scope='module')
 def triple():
     """Return two images that show different things, and what a rule makes of them."""
-    thermal, luma = blobs(1), blobs(2, sigma=2)
+    thermal, luma = make_blobs(1), make_blobs(2, sigma=2)
     return thermal, luma, fusion.create('laplacian').fuse(thermal, luma)
 
 
-# Losses that approach a measure of the field
+# Losses that approximate a fusion metric
 
 
-@pytest.mark.parametrize('name, tolerance, measure', [
+@pytest.mark.parametrize('name, tolerance, loss', [
     ('VIF', 0.01, lambda t, v, f: losses.visual_fidelity(t, f) + losses.visual_fidelity(v, f)),
     ('SSIM', 0.001, lambda t, v, f: (losses.structural_similarity(t, f)
                                      + losses.structural_similarity(v, f)) / 2),
@@ -84,16 +85,16 @@ def triple():
     ('SF', 0.01, lambda t, v, f: losses.spatial_frequency(f) * 255),
     ('Qabf', 0.1, losses.edge_preservation),  # without a sign of direction
 ])
-def test_a_loss_has_the_value_of_the_measure(name, tolerance, measure, triple):
-    compute_measures = metrics.fusion(*triple, [name])[name]
-    assert float(measure(*map(tensor, triple))) == pytest.approx(compute_measures, rel=tolerance)
+def test_a_loss_has_the_value_of_the_metric(name, tolerance, loss, triple):
+    expected = metrics.fusion(*triple, [name])[name]
+    assert float(loss(*map(to_tensor, triple))) == pytest.approx(expected, rel=tolerance)
 
 
 @pytest.mark.parametrize('measure', [
     losses.visual_fidelity, losses.structural_similarity, losses.mutual_information_bits,
     losses.correlation, lambda source, fused: losses.edge_preservation(source, source, fused)])
-def test_nothing_is_more_like_an_image_than_itself(measure, triple):
-    source, other = tensor(triple[0]), tensor(triple[1])
+def test_an_image_is_most_similar_to_itself(measure, triple):
+    source, other = to_tensor(triple[0]), to_tensor(triple[1])
     assert measure(source, source) > measure(source, 0.5 * source + 0.5 * other)
 
 
@@ -102,8 +103,8 @@ def test_every_loss_has_a_finite_gradient_where_images_are_flat():
     for source in (flat, ramp):
         for start in (flat, ramp):
             fused = start.clone().requires_grad_()
-            told = fusion_fast.compute_measures(source, flat, fused)
-            (sum(told.values()) + losses.texture_loss(source, flat, fused)
+            logged = fusion_fast.compute_metrics(source, flat, fused)
+            (sum(logged.values()) + losses.texture_loss(source, flat, fused)
              + losses.map_loss(source, flat, fused, flat)
              + losses.structure_loss(source, flat, fused)).backward()
             assert torch.isfinite(fused.grad).all()
@@ -114,9 +115,9 @@ def test_every_loss_has_a_finite_gradient_where_images_are_flat():
 
 def test_intensity_and_texture_of_the_brighter_image_cost_nothing():
     thermal, luma = torch.rand(2, 1, 1, 9, 9) * torch.tensor([0.5, 0.4])[:, None, None, None, None]
-    most = torch.maximum(thermal, luma)
-    assert losses.intensity_loss(thermal, luma, most) == 0
-    assert losses.intensity_loss(thermal, luma, most + 0.25) == pytest.approx(0.25)
+    brighter = torch.maximum(thermal, luma)
+    assert losses.intensity_loss(thermal, luma, brighter) == 0
+    assert losses.intensity_loss(thermal, luma, brighter + 0.25) == pytest.approx(0.25)
     assert losses.texture_loss(thermal, 0 * thermal, thermal) == 0
 
 
@@ -140,12 +141,13 @@ def test_the_map_says_which_camera_counts():
     thermal, luma = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
     left = torch.zeros(1, 1, 8, 8)
     left[..., :4] = 1
-    asked = torch.where(left > 0, thermal, luma)
-    assert losses.map_loss(thermal, luma, asked, left) < 0.01
-    assert losses.map_loss(thermal, luma, 1 - asked, left) == pytest.approx(2 * 0.5 ** 0.5, 1e-4)
+    expected = torch.where(left > 0, thermal, luma)
+    assert losses.map_loss(thermal, luma, expected, left) < 0.01
+    assert losses.map_loss(thermal, luma, 1 - expected, left) == pytest.approx(
+        2 * 0.5 ** 0.5, 1e-4)
 
 
-def test_what_is_alike_attracts_and_what_differs_repels_at_no_cost():
+def test_attraction_of_equal_and_repulsion_of_orthogonal_vectors_are_0():
     a, b = torch.eye(2, 4), torch.eye(4)[2:]
     assert losses.repulsion(a, b) == pytest.approx(0, abs=1e-3)
     assert losses.attraction(a[:1], a[:1]) == pytest.approx(0, abs=1e-3)
@@ -157,11 +159,11 @@ def test_flicker_is_what_changes_more_than_the_livelier_source():
     still, brighter = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)
     same = (still, still)
     assert losses.flicker_loss(same, (still, brighter), (still, brighter)) == 0
-    twice = losses.flicker_loss(same, (still, brighter), (still, 2 * brighter))
-    assert float(twice) == pytest.approx(1, abs=0.02)
+    double = losses.flicker_loss(same, (still, brighter), (still, 2 * brighter))
+    assert float(double) == pytest.approx(1, abs=0.02)
 
 
-def test_self_correlation_of_channels_that_are_one_brings_them_to_twice_themselves():
+def test_self_correlation_doubles_a_single_channel():
     features = torch.rand(1, 1, 4, 4)
     salient = stretch_to_unit_range((features - features.mean()).clamp_min(0))
     torch.testing.assert_close(self_correlation_and_saliency(features), 2 * features + salient)
@@ -172,11 +174,12 @@ def test_self_correlation_of_channels_that_are_one_brings_them_to_twice_themselv
 
 def test_perception_changes_nothing_in_the_backbone():
     backbone, perception = Cs2FusionNetwork(), CompensationPerception()
-    found = perception(backbone.encoded(torch.rand(2, 1, 24, 24), torch.rand(2, 1, 24, 24)))
-    (found.of_thermal.sum() + found.luma_specific.sum() + found.thermal_map.sum()).backward()
+    compensation = perception(backbone.encoded(torch.rand(2, 1, 24, 24), torch.rand(2, 1, 24, 24)))
+    (compensation.of_thermal.sum() + compensation.luma_specific.sum()
+     + compensation.thermal_map.sum()).backward()
     assert all(one.grad is None for one in backbone.parameters())
     assert all(one.grad is not None for one in perception.parameters())
-    assert 0 < found.thermal_map.min() < 0.5 < found.thermal_map.max() < 1
+    assert 0 < compensation.thermal_map.min() < 0.5 < compensation.thermal_map.max() < 1
 
 
 @pytest.mark.parametrize('training, settings, name', [
@@ -192,7 +195,7 @@ def test_the_loss_falls_on_one_batch(training, settings, name, scenes, tmp_path)
 
 
 @pytest.mark.parametrize('training', SHORT, ids=lambda one: one.__name__.split('_')[-1])
-def test_a_training_repeats_itself_and_is_not_done_again(training, scenes, tmp_path):
+def test_a_training_is_reproducible_and_not_run_again(training, scenes, tmp_path):
     first, again, resumed = (
         training.train(scenes, tmp_path / name, SHORT[training]).state_dict()
         for name in ('first', 'again', 'first'))
@@ -210,14 +213,16 @@ def test_segmentation_learns_between_the_rounds_of_fusion(scenes, tmp_path):
     assert [path.name for path in (tmp_path / 'none').iterdir()] == ['fusion_0']
 
 
-def test_fast_is_shown_less_than_it_is_measured_by(scenes):
+def test_the_input_of_fast_is_worse_than_the_images_for_the_metrics(scenes):
     random = np.random.default_rng(0)
-    drawn = [fusion_fast.example(scenes[0], random) for _ in range(20)]
-    assert all(one.thermal.shape == (1, 192, 192) and one.luma.dtype == np.float32
-               for one in drawn)
-    assert any(not np.array_equal(one.thermal, one.thermal_input) for one in drawn)
-    assert any(np.array_equal(one.luma, one.luma_input) for one in drawn)
-    assert all(np.abs(one.luma_next - one.luma_input).mean() < 0.05 for one in drawn)
+    examples = [fusion_fast.draw_example(scenes[0], random) for _ in range(20)]
+    assert all(example.thermal.shape == (1, 192, 192) and example.luma.dtype == np.float32
+               for example in examples)
+    assert any(not np.array_equal(example.thermal, example.thermal_input)
+               for example in examples)
+    assert any(np.array_equal(example.luma, example.luma_input) for example in examples)
+    assert all(np.abs(example.luma_next - example.luma_input).mean() < 0.05
+               for example in examples)
 
 
 # Data
@@ -232,29 +237,29 @@ def pairs(tmp_path):
                                                  if name == 'tno' else kind)
             folder.mkdir(parents=True)
             for seed in range(count):
-                cv2.imwrite(str(folder / f'{seed:05}D.png'), blobs(seeds + seed, (160, 140)))
+                cv2.imwrite(str(folder / f'{seed:05}D.png'), make_blobs(seeds + seed, (160, 140)))
     return tmp_path / 'data'
 
 
-def test_what_is_held_back_and_what_is_only_evaluated_is_never_learned(pairs):
+def test_held_out_and_evaluation_data_are_not_used(pairs):
     scenes = data.fusion_scenes(pairs)
     assert {scene.dataset for scene in scenes} == {'msrs/test'}
     assert sorted({int(scene.name[:5]) for scene in scenes}) == [*range(42), *range(56, 60)]
     assert all(scene.labels is None and scene.rgb.shape == (140, 160, 3) for scene in scenes)
 
 
-def test_the_command_trains_and_says_in_the_weights_what_on(pairs, tmp_path, capsys):
+def test_the_command_trains_and_records_the_data_in_the_weights(pairs, tmp_path, capsys):
     path = tmp_path / 'fast.safetensors'
-    wanted = ['train', 'fusion', '--data', str(pairs), '--out', str(tmp_path / 'run'),
-              '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1']
-    assert cli.main([*wanted, '--method', 'fast']) == 0
-    told = weights.metadata(path)
-    assert (told['network'], told['settings']['steps']) == ('FastFusionNetwork', 1)
-    assert told['trained_on'] == {'msrs/test': 46}
-    image = blobs(0)
+    arguments = ['train', 'fusion', '--data', str(pairs), '--out', str(tmp_path / 'run'),
+                 '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1']
+    assert cli.main([*arguments, '--method', 'fast']) == 0
+    metadata = weights.metadata(path)
+    assert (metadata['network'], metadata['settings']['steps']) == ('FastFusionNetwork', 1)
+    assert metadata['trained_on'] == {'msrs/test': 46}
+    image = make_blobs(0)
     fused = fusion.create('fast', **{'network.weights': str(path)}).fuse(image, image)
     assert fused.shape == image.shape
-    assert cli.main([*wanted, '--set', 'speed=2']) == 1
+    assert cli.main([*arguments, '--set', 'speed=2']) == 1
     assert "unknown parameter 'speed'" in capsys.readouterr().err
 
 
@@ -262,10 +267,10 @@ def test_joint_training_keeps_both_networks_and_starts_from_a_trained_segmenter(
         pairs, tmp_path, capsys):
     start, path = tmp_path / 'start.safetensors', tmp_path / 'joint.safetensors'
     weights.save(SegmentationNetwork(len(MFNET_CLASSES)), start, {})
-    wanted = ['train', 'joint', '--data', str(pairs), '--out', str(tmp_path / 'run'),
-              '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1', '--set', 'rounds=1',
-              '--set', f'start_from={start}']
-    assert cli.main(wanted) == 0, capsys.readouterr().err
+    arguments = ['train', 'joint', '--data', str(pairs), '--out', str(tmp_path / 'run'),
+                 '--weights', str(path), '--set', 'steps=1', '--set', 'batch=1',
+                 '--set', 'rounds=1', '--set', f'start_from={start}']
+    assert cli.main(arguments) == 0, capsys.readouterr().err
     assert weights.metadata(path)['network'] == 'SeaFusionNetwork'
     beside = path.with_suffix('.segmentation.safetensors')
     assert weights.metadata(beside)['network'] == 'SegmentationNetwork'

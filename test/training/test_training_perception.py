@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training of segmentation and detection: what is learned from, windows, assignment, losses."""
+"""Training of segmentation and detection: scenes, windows, assignment, losses."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ivf_ros.nn import weights
 from ivf_ros.training import detection as detection_training
 from ivf_ros.training import segmentation as segmentation_training
 from ivf_ros.training.perception_data import (
-    labelled_scene,
+    make_labelled_scene,
+    make_simulated_scene,
     make_views,
     perception_scenes,
     PerceptionScene,
     select_trainable,
-    simulated_scene,
 )
 from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, WindowSampler
 from ivf_ros.training.settings import DetectionTraining, SegmentationTraining
@@ -35,7 +35,7 @@ SHORT = {'batch': 2, 'side_px': 128, 'warmup': 5, 'simulated': 2, 'variants': 1,
          'save_every': 1000}
 
 
-def drawn_scene(boxes=((100, 80, 140, 180),), size=(320, 240)):
+def make_drawn_scene(boxes=((100, 80, 140, 180),), size=(320, 240)):
     """Return a scene whose boxes are bright in both images and labelled 2, all else 0."""
     thermal = np.full(size[::-1], 40, np.uint8)
     labels = np.zeros(size[::-1], np.uint8)
@@ -48,7 +48,7 @@ def drawn_scene(boxes=((100, 80, 140, 180),), size=(320, 240)):
                                  for box in boxes), True, True)
 
 
-def store(*scenes, given='thermal', variants=1):
+def make_sampler(*scenes, given='thermal', variants=1):
     return WindowSampler(scenes, [make_views(scene, given, variants) for scene in scenes], 'cpu')
 
 
@@ -58,11 +58,11 @@ def store(*scenes, given='thermal', variants=1):
 def test_nothing_is_learned_of_what_is_measured_on_nor_of_its_scenes():
     samples = tuple(Sample('set', f'{index:03d}', Path(), Path(), scene=str(index // 10))
                     for index in range(100))
-    found = select_trainable(Dataset('set', 'pairs', Path(), samples), {('set', '005')})
+    selected = select_trainable(Dataset('set', 'pairs', Path(), samples), {('set', '005')})
     held_back = {*range(42, 56), *range(98, 100)}
     scenes = {index // 10 for index in (*held_back, 5)}
-    assert [int(one.name) for one in found] == [index for index in range(100)
-                                                if index // 10 not in scenes]
+    assert [int(one.name) for one in selected] == [index for index in range(100)
+                                                   if index // 10 not in scenes]
 
 
 def test_real_scenes_are_none_that_people_labelled(shared_data):
@@ -85,7 +85,8 @@ def test_boxes_grow_with_their_image():
     rgb = np.zeros((100, 160, 3), np.uint8)
     boxes = Annotation(lambda: (Detection((10.0, 20.0, 30.0, 60.0), 'car', 1.0),),
                        Origin.MACHINE)
-    scene = labelled_scene(Sample('set', 'one', rgb[..., 0], rgb, aligned=True, detections=boxes))
+    scene = make_labelled_scene(Sample('set', 'one', rgb[..., 0], rgb, aligned=True,
+                                       detections=boxes))
     assert scene.thermal.shape == (400, 640)
     [box] = scene.boxes
     assert box.box_xyxy_px == (40, 80, 120, 240) and box.class_name == 'vehicle'
@@ -93,14 +94,14 @@ def test_boxes_grow_with_their_image():
 
 
 def test_simulated_scenes_are_exact_and_cover_all_lights():
-    scenes = [simulated_scene(5000 + index) for index in range(6)]
+    scenes = [make_simulated_scene(5000 + index) for index in range(6)]
     assert len({scene.name.split()[1] for scene in scenes}) == 6
     assert all(scene.has_labels and scene.has_boxes for scene in scenes)
     assert {box.class_name for scene in scenes for box in scene.boxes} >= {'person', 'vehicle'}
 
 
 def test_views_are_the_same_again_and_change_rgb_alone():
-    scene = simulated_scene(5000)
+    scene = make_simulated_scene(5000)
     first, second = make_views(scene, 'rgb+thermal', 3), make_views(scene, 'rgb+thermal', 3)
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a, b)
@@ -114,8 +115,8 @@ def test_views_are_the_same_again_and_change_rgb_alone():
 
 
 def test_boxes_and_labels_stay_with_what_they_are_around():
-    windows = store(drawn_scene())
-    batch = windows.batch(np.random.default_rng(3), 16, 128)
+    windows = make_sampler(make_drawn_scene())
+    batch = windows.draw_batch(np.random.default_rng(3), 16, 128)
     seen = 0
     for image, labels, boxes_px, classes in zip(batch.images, batch.labels, batch.boxes_px,
                                                 batch.classes):
@@ -133,72 +134,72 @@ def test_boxes_and_labels_stay_with_what_they_are_around():
 
 
 def test_beyond_the_image_nobody_knows():
-    batch = store(drawn_scene(size=(100, 80), boxes=((30, 30, 60, 60),))).batch(
+    batch = make_sampler(make_drawn_scene(size=(100, 80), boxes=((30, 30, 60, 60),))).draw_batch(
         np.random.default_rng(0), 4, 256)
     assert (batch.labels == 255).float().mean() > 0.3
     assert set(batch.labels.unique().tolist()) == {0, 2, 255}
 
 
 def test_a_box_that_is_mostly_outside_is_ignored():
-    scene = drawn_scene(boxes=((0, 0, 300, 20), (310, 230, 320, 240)))
-    batch = store(scene).batch(np.random.default_rng(1), 32, 64)
+    scene = make_drawn_scene(boxes=((0, 0, 300, 20), (310, 230, 320, 240)))
+    batch = make_sampler(scene).draw_batch(np.random.default_rng(1), 32, 64)
     classes = set(batch.classes.unique().tolist())
     assert classes == {0, IGNORED_CLASS, NO_BOX}
 
 
 def test_the_same_generator_gives_the_same_batch():
-    windows = store(drawn_scene(), simulated_scene(5000))
-    first, second = (windows.batch(np.random.default_rng(7), 4, 64) for _ in range(2))
+    windows = make_sampler(make_drawn_scene(), make_simulated_scene(5000))
+    first, second = (windows.draw_batch(np.random.default_rng(7), 4, 64) for _ in range(2))
     assert torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
 
 
 # Assignment and losses
 
 
-def said(score=0.0, boxes=None):
+def make_output(score=0.0, boxes=None):
     """Return logits and boxes of the cells of 64 x 64 pixels, and their middles."""
-    middles = torch.cat([cell_centres_px(torch.Size([64 // s] * 2), s, torch.device('cpu'))
+    centres = torch.cat([cell_centres_px(torch.Size([64 // s] * 2), s, torch.device('cpu'))
                          for s in STRIDES_PX])
-    logits = torch.full((1, len(middles), 3), float(score))
+    logits = torch.full((1, len(centres), 3), float(score))
     if boxes is None:
-        boxes = torch.cat([middles - 10, middles + 10], 1)
-    return logits, boxes[None], middles
+        boxes = torch.cat([centres - 10, centres + 10], 1)
+    return logits, boxes[None], centres
 
 
-def batch_of(boxes, classes):
+def make_batch(boxes, classes):
     return Batch(torch.zeros(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.long),
                  torch.tensor([boxes], dtype=torch.float32), torch.tensor([classes]))
 
 
 def test_the_cells_that_fit_best_are_asked_for_the_overlap_that_they_reach():
-    logits, boxes, middles = said()
-    asked, owner, ignored = detection_training.assign_targets(
-        logits, boxes, middles, batch_of([[10.0, 10.0, 30.0, 30.0], [0, 0, 0, 0]], [1, NO_BOX]))
-    assert not ignored.any() and (asked[..., [0, 2]] == 0).all()
-    best = asked[0, :, 1].argmax()
-    assert middles[best].tolist() == [20, 20]  # its box is the very one
-    assert float(asked[0, best, 1]) == pytest.approx(1.0)
-    assert (owner[asked.sum(-1) > 0] == 0).all()
-    assert 1 < int((asked > 0).sum()) <= 12  # ten, and those that fit as well as the tenth
+    logits, boxes, centres = make_output()
+    target_scores, target_index, is_ignored = detection_training.assign_targets(
+        logits, boxes, centres, make_batch([[10.0, 10.0, 30.0, 30.0], [0, 0, 0, 0]], [1, NO_BOX]))
+    assert not is_ignored.any() and (target_scores[..., [0, 2]] == 0).all()
+    best = target_scores[0, :, 1].argmax()
+    assert centres[best].tolist() == [20, 20]  # its box is the very one
+    assert float(target_scores[0, best, 1]) == pytest.approx(1.0)
+    assert (target_index[target_scores.sum(-1) > 0] == 0).all()
+    assert 1 < int((target_scores > 0).sum()) <= 12  # ten, and those that fit as well as the tenth
 
 
 def test_where_a_box_is_ignored_nothing_is_asked():
-    logits, boxes, middles = said()
-    asked, _, ignored = detection_training.assign_targets(
-        logits, boxes, middles, batch_of([[0.0, 0.0, 32.0, 32.0]], [IGNORED_CLASS]))
-    assert (asked == 0).all()
-    assert ignored[0].sum() == ((middles < 32).all(1)).sum()
+    logits, boxes, centres = make_output()
+    target_scores, _, is_ignored = detection_training.assign_targets(
+        logits, boxes, centres, make_batch([[0.0, 0.0, 32.0, 32.0]], [IGNORED_CLASS]))
+    assert (target_scores == 0).all()
+    assert is_ignored[0].sum() == ((centres < 32).all(1)).sum()
 
 
 def test_a_box_smaller_than_a_cell_is_asked_for_too():
-    logits, boxes, middles = said()
-    asked, _, _ = detection_training.assign_targets(
-        logits, boxes, middles, batch_of([[21.0, 21.0, 24.0, 24.0]], [0]))
-    assert int((asked > 0).sum()) >= 1
+    logits, boxes, centres = make_output()
+    target_scores, _, _ = detection_training.assign_targets(
+        logits, boxes, centres, make_batch([[21.0, 21.0, 24.0, 24.0]], [0]))
+    assert int((target_scores > 0).sum()) >= 1
 
 
 def test_a_perfect_answer_costs_nothing():
-    _, boxes, _ = said()
+    _, boxes, _ = make_output()
 
     class Perfect(torch.nn.Module):
 
@@ -206,8 +207,9 @@ def test_a_perfect_answer_costs_nothing():
             logits = torch.full((1, boxes.shape[1], 3), -30.0)
             return logits, boxes
 
-    loss, told = detection_training.losses(Perfect(), batch_of([[0, 0, 0, 0]], [NO_BOX]))
-    assert float(loss) == pytest.approx(0.0, abs=1e-6) and set(told) == {'what', 'where', 'iou'}
+    batch = make_batch([[0, 0, 0, 0]], [NO_BOX])
+    loss, logged = detection_training.compute_losses(Perfect(), batch)
+    assert float(loss) == pytest.approx(0.0, abs=1e-6) and set(logged) == {'what', 'where', 'iou'}
 
 
 def test_overlaps_have_their_closed_forms():
@@ -222,26 +224,27 @@ def test_the_overlap_loss_is_one_less_the_dice_coefficient():
     labels = torch.zeros(1, 4, 4, dtype=torch.long)
     labels[0, :, 2:] = 1
     labels[0, 0, 0] = 255
-    sure = torch.stack([labels[0] != 1, labels[0] == 1])[None] * 200.0
-    assert float(segmentation_training.overlap_loss(sure, labels)) == pytest.approx(0, abs=1e-6)
-    assert float(segmentation_training.overlap_loss(-sure, labels)) == pytest.approx(1, abs=1e-6)
-    nothing = torch.full_like(labels, 255)
-    assert float(segmentation_training.overlap_loss(sure, nothing)) == 0
-    assert float(segmentation_training.cross_entropy(sure, nothing)) == 0
+    logits = torch.stack([labels[0] != 1, labels[0] == 1])[None] * 200.0
+    overlap_loss = segmentation_training.overlap_loss
+    assert float(overlap_loss(logits, labels)) == pytest.approx(0, abs=1e-6)
+    assert float(overlap_loss(-logits, labels)) == pytest.approx(1, abs=1e-6)
+    unlabelled = torch.full_like(labels, 255)
+    assert float(overlap_loss(logits, unlabelled)) == 0
+    assert float(segmentation_training.cross_entropy(logits, unlabelled)) == 0
 
 
 # The loops
 
 
-@pytest.mark.parametrize('kind', ['segmentation', 'detection'])
-def test_the_loss_falls_far_on_one_batch_and_a_run_goes_on_where_it_stopped(tmp_path, kind):
+@pytest.mark.parametrize('task', ['segmentation', 'detection'])
+def test_the_loss_falls_far_on_one_batch_and_a_run_goes_on_where_it_stopped(tmp_path, task):
     train, settings = {
         'segmentation': (segmentation_training.train, SegmentationTraining(steps=40, **SHORT)),
-        'detection': (detection_training.train, DetectionTraining(steps=40, **SHORT))}[kind]
-    windows = store(drawn_scene(), simulated_scene(5000), given='rgb')
+        'detection': (detection_training.train, DetectionTraining(steps=40, **SHORT))}[task]
+    windows = make_sampler(make_drawn_scene(), make_simulated_scene(5000), given='rgb')
     train(windows, tmp_path, settings, overfit=True)
     log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
-    measure = {'segmentation': 'entropy', 'detection': 'what'}[kind]
+    measure = {'segmentation': 'entropy', 'detection': 'what'}[task]
     assert log[-1][measure] < 0.5 * log[0][measure]
     again = train(windows, tmp_path, settings, overfit=True)  # nothing is left to do
     assert len((tmp_path / 'log.jsonl').read_text().splitlines()) == len(log)
@@ -254,8 +257,8 @@ def test_segmentation_starts_from_what_a_detector_sees(tmp_path, given, channels
     weights.save(detector, tmp_path / 'd.safetensors', {})
     settings = replace(SegmentationTraining(steps=0, **SHORT),
                        start_from=str(tmp_path / 'd.safetensors'))
-    network = segmentation_training.train(store(drawn_scene(), given=given), tmp_path / 'run',
-                                          settings)
+    sampler = make_sampler(make_drawn_scene(), given=given)
+    network = segmentation_training.train(sampler, tmp_path / 'run', settings)
     for name in ('stem', 'eighth', 'sixteenth', 'thirtysecond', 'scene'):
         for a, b in zip(getattr(network, name).state_dict().values(),
                         getattr(detector, name).state_dict().values()):
@@ -267,7 +270,7 @@ def test_a_detector_goes_on_from_another(tmp_path):
     weights.save(first, tmp_path / 'd.safetensors', {})
     settings = replace(DetectionTraining(steps=0, **SHORT),
                        start_from=str(tmp_path / 'd.safetensors'))
-    second = detection_training.train(store(drawn_scene()), tmp_path / 'run', settings)
+    second = detection_training.train(make_sampler(make_drawn_scene()), tmp_path / 'run', settings)
     torch.testing.assert_close(second.stem[0][0].weight, first.stem[0][0].weight, atol=1e-3,
                                rtol=1e-3)
     assert second.training

@@ -1,9 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Data sets on disk, recognised by how their files are laid out.
+Data sets on disk, recognised by the layout of their files.
 
-``docs/datasets.md`` describes the layouts and what is known of each data set.
+``docs/datasets.md`` describes the layouts and the known facts of each data set.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ivf_ros.data.sample import Dataset
 
 __all__ = ['find_datasets']
 
-_LEVELS = 4  # below the folder that was named
-_SHOWN = 6  # entries of a folder in which nothing was found
+_MAX_DEPTH = 4  # of the search below the requested folder
+_MAX_LISTED = 6  # entries of a folder in the error message
 
 _Find = Callable[[Path, Mapping[str, Path], bool], list[Dataset]]
 
-# Layout to what it looks like and what finds it; of several the first one counts.
+# Layout -> (its files, function that recognises it). The first match counts.
 _LAYOUTS: dict[str, tuple[str, _Find]] = {
     'MSRS': ('ir vi Segmentation_labels', fusion.find_msrs),
     'RoadScene': ('cropinfrared crop_LR_visible', fusion.find_roadscene),
@@ -44,73 +44,73 @@ _LAYOUTS: dict[str, tuple[str, _Find]] = {
 
 def find_datasets(path: Path, *, machine_labels: bool = False) -> list[Dataset]:
     """
-    Find the data sets in a folder, which is one, a split of one, or a folder that holds several.
+    Find the data sets in a folder: a data set, a split of one, or a folder with several.
 
-    Folders are searched four levels down, in natural order, and not below one that is recognised.
-    Each split is a data set of its own, named ``'msrs/train'``. No image is decoded. What lies
-    alone, without a partner of the other camera, is left out and said once in the log.
+    The search goes four levels deep in natural order, and not below a recognised folder. Each
+    split is a separate data set, named ``'msrs/train'``. No image is decoded. Images without a
+    partner of the other camera are skipped and logged once.
 
     Parameters
     ----------
     path:
-        The folder.
+        Folder to search.
     machine_labels:
-        Give boxes and labels that a machine made instead of those that people made. Homographies
-        and landmarks are the same either way.
+        Use machine-made boxes and labels instead of human ones. Homographies and landmarks do not
+        change.
 
     Raises
     ------
     SourceError
-        There is no such folder, nothing in it is recognised, or a file that has to be read for
-        the listing is malformed.
+        The folder does not exist, no data set is recognised, or a file that is needed for the
+        listing is malformed.
 
     """
     root = Path(path).expanduser().resolve()
     if not root.is_dir():
         raise SourceError(f'no such folder: {path}')
     problems: list[str] = []
-    found = _search(root, _LEVELS, machine_labels, problems)
-    if not found:
-        raise SourceError('; '.join(problems) or _nothing_in(root))
+    datasets = _search(root, _MAX_DEPTH, machine_labels, problems)
+    if not datasets:
+        raise SourceError('; '.join(problems) or _describe_failure(root))
     for problem in problems:
         logging.getLogger(__name__).warning('%s', problem)
-    return _with_unique_names(found, root)
+    return _make_names_unique(datasets, root)
 
 
-def _search(folder: Path, levels: int, machine_labels: bool,
+def _search(folder: Path, depth: int, machine_labels: bool,
             problems: list[str]) -> list[Dataset]:
     folders = subfolders(folder)
     try:
         for _, find in _LAYOUTS.values():
-            found = find(folder, folders, machine_labels)
-            if found:
-                return found
+            datasets = find(folder, folders, machine_labels)
+            if datasets:
+                return datasets
     except UnusableError as error:
         problems.append(str(error))
-    if not levels:
+    if not depth:
         return []
-    return [dataset for below in folders.values()
-            for dataset in _search(below, levels - 1, machine_labels, problems)]
+    return [dataset for subfolder in folders.values()
+            for dataset in _search(subfolder, depth - 1, machine_labels, problems)]
 
 
-def _with_unique_names(datasets: list[Dataset], root: Path) -> list[Dataset]:
-    """Add where it lies to the name of each data set that is there twice."""
+def _make_names_unique(datasets: list[Dataset], root: Path) -> list[Dataset]:
+    """Add the relative path to the name of each data set whose name occurs more than once."""
     counts = Counter(dataset.name for dataset in datasets)
     return [dataset if counts[dataset.name] == 1 else
-            _renamed(dataset, f'{dataset.root.relative_to(root).as_posix()}: {dataset.name}')
+            _rename(dataset, f'{dataset.root.relative_to(root).as_posix()}: {dataset.name}')
             for dataset in datasets]
 
 
-def _renamed(dataset: Dataset, name: str) -> Dataset:
+def _rename(dataset: Dataset, name: str) -> Dataset:
     samples = tuple(replace(sample, dataset=name) for sample in dataset.samples)
     return replace(dataset, name=name, samples=samples)
 
 
-def _nothing_in(root: Path) -> str:
-    looked = ', '.join(f'{name} ({looks})' for name, (looks, _) in _LAYOUTS.items())
+def _describe_failure(root: Path) -> str:
+    layouts = ', '.join(f'{name} ({files})' for name, (files, _) in _LAYOUTS.items())
     entries = sorted(root.iterdir())
-    shown = [entry.name + '/' * entry.is_dir() for entry in entries[:_SHOWN]]
+    shown = [entry.name + '/' * entry.is_dir() for entry in entries[:_MAX_LISTED]]
     if len(entries) > len(shown):
         shown.append(f'... ({len(entries)} entries)')
-    return (f'{root}: no data set found {_LEVELS} levels down; looked for {looked}; '
+    return (f'{root}: no data set found {_MAX_DEPTH} levels down; looked for {layouts}; '
             f'found {", ".join(shown) or "an empty folder"}')

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts in which data sets for detection are published: LLVIP, FLIR-aligned, KAIST."""
+"""Layouts of published detection data sets: LLVIP, FLIR-aligned, KAIST."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def find_llvip(folder: Path, folders: Mapping[str, Path], machine_labels: bool) 
     thermal, rgb = (subfolders(folders[name]) for name in ('infrared', 'visible'))
     annotate = human_boxes(read_voc, {} if machine_labels
                            else files_by_stem(folders.get('annotations'), '.xml'))
-    found = []
+    datasets = []
     for split in (name for name in ('train', 'test') if name in thermal and name in rgb):
         listing = Listing(f'llvip/{split}', 'LLVIP', folder)
         listing.add(images_by_stem(thermal[split]), images_by_stem(rgb[split]), facts.LLVIP,
                     annotate)
-        found.append(listing.dataset())
-    return found
+        datasets.append(listing.dataset())
+    return datasets
 
 
 def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
@@ -51,8 +51,8 @@ def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
     """
     Recognise ``JPEGImages`` with ``FLIR_00001_PreviewData.jpeg`` and ``FLIR_00001_RGB.jpg``.
 
-    ``align_train.txt`` and ``align_validation.txt`` name the pairs of the splits; where neither is
-    there, all pairs are one data set.
+    ``align_train.txt`` and ``align_validation.txt`` list the pairs of the splits. Without both
+    files, all pairs form one data set.
     """
     if 'jpegimages' not in folders:
         return []
@@ -64,52 +64,53 @@ def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
     boxes = {} if machine_labels else files_by_stem(folders.get('annotations'), '.xml')
     annotate = human_boxes(read_voc, {stem.removesuffix(_FLIR_SUFFIXES['thermal']): path
                                       for stem, path in boxes.items()})
-    splits = {split: _flir_keys(folder / file) for split, file in _FLIR_LISTS.items()
+    splits = {split: _read_flir_keys(folder / file) for split, file in _FLIR_LISTS.items()
               if (folder / file).is_file()}
     if not splits:
         listing = Listing('flir_aligned', 'FLIR-aligned', folder)
         listing.add(thermal, rgb, facts.FLIR_ALIGNED, annotate)
         return [listing.dataset()]
-    found = []
+    datasets = []
     for split, keys in splits.items():
         listing = Listing(f'flir_aligned/{split}', 'FLIR-aligned', folder)
-        listing.add(_only(thermal, keys), _only(rgb, keys), facts.FLIR_ALIGNED, annotate)
+        listing.add(_select(thermal, keys), _select(rgb, keys), facts.FLIR_ALIGNED, annotate)
         listing.add_unpaired('thermal', sorted(keys - thermal.keys() - rgb.keys()))
-        found.append(listing.dataset())
+        datasets.append(listing.dataset())
     unlisted = (thermal.keys() | rgb.keys()).difference(*splits.values())
     if unlisted:
         logging.getLogger(__name__).warning(
-            '%s: left out, as neither list names them: %d (such as %s)', folder, len(unlisted),
+            '%s: skipped, because neither list names them: %d (such as %s)', folder, len(unlisted),
             min(unlisted))
-    return found
+    return datasets
 
 
 def find_kaist(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> list[Dataset]:
     """
     Recognise ``images/set00/V000/{lwir,visible}/I00000.jpg``.
 
-    Boxes are those of ``annotations/set00/V000/I00000.txt``. Sets 00 to 05 are for training.
+    The boxes are in ``annotations/set00/V000/I00000.txt``. Sets 00 to 05 form the training split.
     """
     images = folders.get('images', folder)
     base = images.parent if images.name.lower() == 'images' else images
     videos: dict[str, list[Path]] = {'train': [], 'test': []}
-    for path in _kaist_videos(images):
+    for path in _find_kaist_videos(images):
         number = int(path.parent.name[3:])
         videos['train' if number in _KAIST_TRAINING_SETS else 'test'].append(path)
-    found = []
+    datasets = []
     for split in (split for split, paths in videos.items() if paths):
         listing = Listing(f'kaist/{split}', 'KAIST', folder)
         for path in videos[split]:
-            place = f'{path.parent.name}/{path.name}'
-            boxes = {} if machine_labels else files_by_stem(base / 'annotations' / place, '.txt')
+            sequence = f'{path.parent.name}/{path.name}'
+            boxes = {} if machine_labels \
+                else files_by_stem(base / 'annotations' / sequence, '.txt')
             listing.add(images_by_stem(path / 'lwir'), images_by_stem(path / 'visible'),
-                        facts.UNKNOWN, human_boxes(read_bbgt, boxes), prefix=f'{place}/',
-                        scene=place, light=_kaist_light(int(path.parent.name[3:])))
-        found.append(listing.dataset())
-    return found
+                        facts.UNKNOWN, human_boxes(read_bbgt, boxes), prefix=f'{sequence}/',
+                        scene=sequence, light=_kaist_light(int(path.parent.name[3:])))
+        datasets.append(listing.dataset())
+    return datasets
 
 
-def _kaist_videos(images: Path) -> Iterator[Path]:
+def _find_kaist_videos(images: Path) -> Iterator[Path]:
     for name, folder in subfolders(images).items():
         for video, path in subfolders(folder).items() if _KAIST_SET.fullmatch(name) else ():
             if _KAIST_VIDEO.fullmatch(video) and {'lwir', 'visible'} <= subfolders(path).keys():
@@ -120,11 +121,11 @@ def _kaist_light(number: int) -> str:
     return 'day' if number in _KAIST_DAY_SETS else 'night'
 
 
-def _only(files: Mapping[str, Path], keys: Iterable[str]) -> dict[str, Path]:
+def _select(files: Mapping[str, Path], keys: Iterable[str]) -> dict[str, Path]:
     return {key: files[key] for key in keys if key in files}
 
 
-def _flir_keys(path: Path) -> set[str]:
+def _read_flir_keys(path: Path) -> set[str]:
     try:
         lines = path.read_text(encoding='utf-8').split()
     except (OSError, UnicodeDecodeError) as error:

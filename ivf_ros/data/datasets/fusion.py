@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts in which data sets for image fusion are published: MSRS, RoadScene, M3FD, TNO."""
+"""Layouts of published image-fusion data sets: MSRS, RoadScene, M3FD, TNO."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ivf_ros.types import MFNET_CLASSES
 _MSRS_STEM = re.compile(r'\d{5}[DN]')
 
 _TNO_NAMES = {'athena_images', 'nato_camp_sequence', 'kaptein_1123', 'marne_01', 'duine_sequence'}
-_TNO_LEVELS = 3  # Athena_images/APC_1/view_1
-_SCENE_FILES = 30  # more than any TNO scene holds
-# The first word decides: 'IR_hei_vis_g' is thermal. 'NIR' is near infrared, reflected light.
+_TNO_MAX_DEPTH = 3  # Athena_images/APC_1/view_1
+_MAX_SCENE_FILES = 30  # more than in any TNO scene
+# The first word decides: 'IR_hei_vis_g' is thermal. 'NIR' is near infrared: reflected light.
 _TNO_WORD = re.compile(r'(?<![A-Za-z])(LWIR|IR|VIS)(?![A-Za-z])', re.IGNORECASE)
 
 
@@ -41,7 +41,7 @@ def find_msrs(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -
     """
     Recognise a split, ``ir vi Segmentation_labels``, or ``detection``, ``ir vi labels``.
 
-    A split without labels shows from the names of its images: ``00004N``, ``00103D``.
+    A split without labels is recognised by the names of its images: ``00004N``, ``00103D``.
     """
     if not {'ir', 'vi'} <= folders.keys():
         return []
@@ -67,7 +67,7 @@ def find_msrs(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -
 
 
 def find_roadscene(folder: Path, folders: Mapping[str, Path], _: bool) -> list[Dataset]:
-    """Recognise ``cropinfrared`` with ``crop_LR_visible``, or else ``crop_HR_visible``."""
+    """Recognise ``cropinfrared`` with ``crop_LR_visible`` or, without it, ``crop_HR_visible``."""
     visible = folders.get('crop_lr_visible') or folders.get('crop_hr_visible')
     if 'cropinfrared' not in folders or visible is None:
         return []
@@ -93,65 +93,65 @@ def find_m3fd(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -
 
 def find_tno(folder: Path, folders: Mapping[str, Path], _: bool) -> list[Dataset]:
     """
-    Recognise a tree of scene folders that hold a thermal and a visible image among others.
+    Recognise a tree of scene folders that contain a thermal and a visible image among others.
 
-    Sequences in it are folders ``thermal`` with ``1800i.bmp`` and ``visual`` with ``1800v.bmp``.
+    Its sequences are folders ``thermal`` with ``1800i.bmp`` and ``visual`` with ``1800v.bmp``.
     """
     lower = folder.name.lower()
-    known = lower.startswith('tno') or bool(_TNO_NAMES & {lower, *folders})
-    scenes = sum(all(_scene(path).values()) for path in folders.values())
-    if scenes < 2 and 'athena_images' not in folders:
+    is_tno = lower.startswith('tno') or bool(_TNO_NAMES & {lower, *folders})
+    n_scenes = sum(all(_find_scene(path).values()) for path in folders.values())
+    if n_scenes < 2 and 'athena_images' not in folders:
         return []
-    listing = Listing('tno' if known else folder.name, 'TNO', folder)
-    for place in _walk(folder, _TNO_LEVELS):
-        prefix = place.relative_to(folder).as_posix() if place != folder else folder.name
-        found = _scene(place)
-        if found['thermal'] and found['rgb']:
-            listing.add({prefix: found['thermal']}, {prefix: found['rgb']},
-                        facts.TNO if known else facts.UNKNOWN)
-        elif found['thermal'] or found['rgb']:
-            listing.add_unpaired('thermal' if found['thermal'] else 'visible', [prefix])
-        _add_sequence(listing, place, prefix)
+    listing = Listing('tno' if is_tno else folder.name, 'TNO', folder)
+    for path in _walk(folder, _TNO_MAX_DEPTH):
+        prefix = path.relative_to(folder).as_posix() if path != folder else folder.name
+        scene = _find_scene(path)
+        if scene['thermal'] and scene['rgb']:
+            listing.add({prefix: scene['thermal']}, {prefix: scene['rgb']},
+                        facts.TNO if is_tno else facts.UNKNOWN)
+        elif scene['thermal'] or scene['rgb']:
+            listing.add_unpaired('thermal' if scene['thermal'] else 'visible', [prefix])
+        _add_sequence(listing, path, prefix)
     return [listing.dataset()]
 
 
 def _add_sequence(listing: Listing, folder: Path, prefix: str) -> None:
-    below = subfolders(folder)
-    if not {'thermal', 'visual'} <= below.keys():
+    folders = subfolders(folder)
+    if not {'thermal', 'visual'} <= folders.keys():
         return
     thermal, rgb = ({stem.removesuffix(letter): path
-                     for stem, path in images_by_stem(below[name]).items()}
+                     for stem, path in images_by_stem(folders[name]).items()}
                     for name, letter in (('thermal', 'i'), ('visual', 'v')))
-    measured = thermal.keys() >= {'7400'}
-    listing.add(thermal, rgb, facts.DUINE if measured else facts.UNKNOWN, prefix=f'{prefix}/',
+    is_duine = thermal.keys() >= {'7400'}
+    listing.add(thermal, rgb, facts.DUINE if is_duine else facts.UNKNOWN, prefix=f'{prefix}/',
                 scene=prefix)
 
 
-def _walk(folder: Path, levels: int) -> Iterator[Path]:
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
     yield folder
-    if levels:
-        for below in subfolders(folder).values():
-            yield from _walk(below, levels - 1)
+    if depth:
+        for subfolder in subfolders(folder).values():
+            yield from _walk(subfolder, depth - 1)
 
 
-def _scene(folder: Path) -> dict[str, Path | None]:
-    """Return the one thermal and the one visible image of a scene folder, None where not one."""
+def _find_scene(folder: Path) -> dict[str, Path | None]:
+    """Return the thermal and the visible image of a scene folder; None if not unique."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in islice(entries, _SCENE_FILES)]
+            names = [entry.name for entry in islice(entries, _MAX_SCENE_FILES)]
     except OSError as error:
         raise SourceError(f'cannot list {folder}: {error.strerror}') from None
     files: dict[str, list[tuple[bool, Path]]] = {'thermal': [], 'rgb': []}
-    for name in names if len(names) < _SCENE_FILES else ():
+    for name in names if len(names) < _MAX_SCENE_FILES else ():
         path = folder / name
         word = _TNO_WORD.search(path.stem)
         if word and path.suffix.lower() in IMAGE_SUFFIXES:
             stream = 'rgb' if word[0].upper() == 'VIS' else 'thermal'
             files[stream].append((word.start() == 0, path))
-    return {stream: _only_one(paths) for stream, paths in files.items()}
+    return {stream: _select_unique(paths) for stream, paths in files.items()}
 
 
-def _only_one(files: list[tuple[bool, Path]]) -> Path | None:
-    """Return the one file whose name starts with the word, or else the one that has it."""
+def _select_unique(files: list[tuple[bool, Path]]) -> Path | None:
+    """Return the file whose name starts with the word, or else the only one; None if ambiguous."""
     paths = [path for starts, path in files if starts] or [path for _, path in files]
     return paths[0] if len(paths) == 1 else None

@@ -1,9 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Points that both images show, and homographies, from the files of three data sets.
+Readers of point correspondences and homographies in the file formats of three data sets.
 
-All readers raise SourceError with the path where a file is missing, truncated or malformed.
+All readers raise SourceError with the path if a file is missing, truncated or malformed.
 """
 
 from __future__ import annotations
@@ -19,62 +19,62 @@ from ivf_ros.data.sample import Landmarks, read_pixels
 from ivf_ros.data.video_frame import VideoFrame
 import numpy as np
 
-GRID_PX = 16  # between landmarks that come from a dense field
+GRID_PX = 16  # distance of the landmarks that are sampled from a dense displacement field
 
 
 def read_matched_points(path: Path) -> Landmarks:
     """
-    Read a JSON file of points matched by hand, thermal moving and visible fixed.
+    Read a JSON file of manually matched points: thermal is moving, visible is fixed.
 
-    The file counts pixel centres from 1, as MATLAB does.
+    Pixel centres in the file are 1-based, as in MATLAB.
     """
-    content = _json(path)
-    return Landmarks(_points(path, content, 'landmarks_mov') - 1,
-                     _points(path, content, 'landmarks_fix') - 1)
+    content = _read_json(path)
+    return Landmarks(_parse_points(path, content, 'landmarks_mov') - 1,
+                     _parse_points(path, content, 'landmarks_fix') - 1)
 
 
 def read_matched_H_thermal_to_rgb(path: Path) -> np.ndarray:
     """
-    Return the homography ``(3, 3)`` of such a file.
+    Read the homography ``(3, 3)`` from a JSON file of manually matched points.
 
-    Its ``T`` takes row vectors of pixels that count from 1: ``[x y 1] T``.
+    ``T`` in the file applies to row vectors of 1-based pixels: ``[x y 1] T``.
     """
-    T = np.asarray(_json(path).get('T'), dtype=object)
+    T = np.asarray(_read_json(path).get('T'), dtype=object)
     try:
         H = geometry.normalize_homography(T.astype(np.float64).T)
-        to_one, to_zero = geometry.translation(1, 1), geometry.translation(-1, -1)
-        return geometry.normalize_homography(to_zero @ H @ to_one)
+        to_one_based, to_zero_based = geometry.translation(1, 1), geometry.translation(-1, -1)
+        return geometry.normalize_homography(to_zero_based @ H @ to_one_based)
     except (TypeError, ValueError) as error:
         raise SourceError(f'{path}: T: {error}') from None
 
 
 def read_corners(path: Path) -> Landmarks:
-    """Read a JSON file of the corners of a checkerboard, as a detector found them."""
-    content = _json(path)
-    return Landmarks(_points(path, content, 'corners_thermal_px'),
-                     _points(path, content, 'corners_visible_px'))
+    """Read a JSON file of detected checkerboard corners."""
+    content = _read_json(path)
+    return Landmarks(_parse_points(path, content, 'corners_thermal_px'),
+                     _parse_points(path, content, 'corners_visible_px'))
 
 
 def read_flow(path: Path, rgb: Path | VideoFrame) -> Landmarks:
     """
-    Read the warp of a thermal image that was aligned before: a landmark every ``GRID_PX`` pixels.
+    Read the displacement field of a warped thermal image; sample it every ``GRID_PX`` pixels.
 
-    With ``d = cumsum(dq, axis=2) / scale``, the warped image shows at ``(x, y)`` what the aligned
-    one, and so the RGB image stretched to its size, shows at ``(x + d[0], y + d[1])``. Landmarks
-    that fall outside the image are left out.
+    With ``d = cumsum(dq, axis=2) / scale``, pixel ``(x, y)`` of the warped image corresponds to
+    pixel ``(x + d[0], y + d[1])`` of the aligned thermal image, and so of the RGB image resized to
+    the same size. Landmarks outside the image are dropped.
     """
-    dq, scale = _flow(path)
+    dq, scale = _read_displacements(path)
     d = np.cumsum(dq, axis=2, dtype=np.int64) / scale
     height, width = d.shape[1:]
     y, x = np.mgrid[GRID_PX // 2:height:GRID_PX, GRID_PX // 2:width:GRID_PX]
     aligned_px = np.stack([x + d[0, y, x], y + d[1, y, x]], axis=-1).reshape(-1, 2)
     inside = ((aligned_px >= 0) & (aligned_px <= (width - 1, height - 1))).all(axis=1)
-    stretch = geometry.stretch((width, height), geometry.size_of(read_pixels(rgb)))
+    resize = geometry.stretch((width, height), geometry.size_of(read_pixels(rgb)))
     return Landmarks(np.stack([x, y], axis=-1).reshape(-1, 2)[inside].astype(np.float64),
-                     geometry.transform_points(stretch, aligned_px[inside]))
+                     geometry.transform_points(resize, aligned_px[inside]))
 
 
-def _flow(path: Path) -> tuple[np.ndarray, float]:
+def _read_displacements(path: Path) -> tuple[np.ndarray, float]:
     try:
         with np.load(path) as arrays:
             dq, scale = arrays['dq'], float(arrays['scale'])
@@ -87,7 +87,7 @@ def _flow(path: Path) -> tuple[np.ndarray, float]:
     return dq, scale
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
@@ -99,7 +99,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _points(path: Path, content: dict[str, Any], key: str) -> np.ndarray:
+def _parse_points(path: Path, content: dict[str, Any], key: str) -> np.ndarray:
     try:
         points = np.asarray(content.get(key), dtype=np.float64)
     except (TypeError, ValueError) as error:

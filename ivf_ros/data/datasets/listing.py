@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From files that belong together by name to the samples of a data set."""
+"""Construction of the samples of a data set from files with matching names."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from ivf_ros.types import Detection
 SPLITS = ('train', 'test', 'val', 'validation', 'trainval')
 
 Image = Path | VideoFrame
-# The fields of a sample that come from annotation files, for its key and its RGB image.
+# Returns the annotation fields of a sample from its key and its RGB image.
 Annotate = Callable[[str, Image], Mapping[str, Any]]
 
 
 class UnusableError(SourceError):
-    """A folder that looks like a data set but holds no pairs."""
+    """A folder has the layout of a data set but contains no pairs."""
 
 
 def no_annotations(_key: str, _rgb: Image) -> Mapping[str, Any]:
-    """Annotate nothing."""
+    """Return no annotations."""
     return {}
 
 
 def human_boxes(read: Callable[[Path], tuple[Detection, ...]],
                 paths: Mapping[str, Path]) -> Annotate:
-    """Return what annotates with boxes that people drew: the files of ``paths`` by key."""
+    """Return an annotation function for human boxes, read from the files ``paths`` by key."""
     def annotate(key: str, _rgb: Image) -> Mapping[str, Any]:
         if key not in paths:
             return {}
@@ -68,8 +68,8 @@ class Listing:
         """
         Add the pairs of two folders, or of two videos.
 
-        ``thermal`` and ``rgb`` map a key that partners share to the image. The name of a sample is
-        ``prefix`` and its key; scene and light, where empty, are what the facts say.
+        ``thermal`` and ``rgb`` map a key to the image; partners have the same key. The name of a
+        sample is ``prefix`` and its key. If empty, scene and light come from the facts.
         """
         for key in sorted(thermal.keys() & rgb.keys(), key=natural_key):
             name = prefix + key
@@ -82,37 +82,37 @@ class Listing:
         self.add_unpaired('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
 
     def add_unpaired(self, stream: str, names: list[str]) -> None:
-        """Note images of ``'thermal'`` or ``'visible'`` that have no partner."""
+        """Record images of ``'thermal'`` or ``'visible'`` that have no partner."""
         self._unpaired[stream] += names
 
     def dataset(self) -> Dataset:
         """
-        Return the data set; the log hears once of images without a partner.
+        Return the data set; images without a partner are logged once.
 
         Raises
         ------
         UnusableError
-            There is not one pair.
+            There is no pair.
 
         """
-        alone = [f'{len(names)} {stream} (such as {min(names, key=natural_key)})'
-                 for stream, names in self._unpaired.items() if names]
+        unpaired = [f'{len(names)} {stream} (such as {min(names, key=natural_key)})'
+                    for stream, names in self._unpaired.items() if names]
         if not self._samples:
             raise UnusableError(f'{self._root}: no thermal and visible image belong together; '
-                                f'alone are {" and ".join(alone) or "none"}')
-        if alone:
+                                f'unpaired: {" and ".join(unpaired) or "none"}')
+        if unpaired:
             logging.getLogger(__name__).warning(
-                '%s: left out, as they have no partner: %s', self.name, ' and '.join(alone))
+                '%s: skipped, because they have no partner: %s', self.name, ' and '.join(unpaired))
         samples = sorted(self._samples, key=lambda sample: natural_key(sample.name))
         return Dataset(self.name, self._layout, self._root, tuple(samples))
 
 
 def name_of(folder: Path) -> str:
     """
-    Return what to call the data set in a folder.
+    Return the name of the data set in a folder.
 
-    It is the name of the folder, after that of the folder above where this is a known data set or
-    the folder is named like a split.
+    It is the name of the folder. If the parent folder is a known data set, or the folder has the
+    name of a split, the name of the parent precedes it.
     """
     parent = folder.parent.name
     if parent and (is_known(parent) or folder.name.lower() in SPLITS):
@@ -121,7 +121,7 @@ def name_of(folder: Path) -> str:
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """Return the folders in a folder by their names in lower case, in natural order."""
+    """Return the subfolders by lower-case name, in natural order."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries
@@ -132,30 +132,30 @@ def subfolders(folder: Path) -> dict[str, Path]:
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by stem; raise SourceError where two share one."""
-    return by_key(list(_files(folder, IMAGE_SUFFIXES)), lambda path: path.stem)
+    """Return the images of a folder by stem; raise SourceError if two have the same stem."""
+    return by_key(list(_list_files(folder, IMAGE_SUFFIXES)), lambda path: path.stem)
 
 
 def by_key(files: list[Path], key_of: Callable[[Path], str]) -> dict[str, Path]:
-    """Return files by what partners share; raise SourceError where two claim the same."""
-    found: dict[str, Path] = {}
+    """Return files by the key of their pair; raise SourceError if two have the same key."""
+    paths: dict[str, Path] = {}
     for path in files:
         key = key_of(path)
-        if key in found:
-            raise SourceError(f"{path.parent}: '{found[key].name}' and '{path.name}' claim the "
+        if key in paths:
+            raise SourceError(f"{path.parent}: '{paths[key].name}' and '{path.name}' claim the "
                               'same pair')
-        found[key] = path
-    return found
+        paths[key] = path
+    return paths
 
 
 def files_by_stem(folder: Path | None, suffix: str) -> dict[str, Path]:
-    """Return the files of a folder that end in ``suffix`` by stem; none where it is absent."""
+    """Return the files of a folder with this suffix by stem; empty if the folder is absent."""
     if folder is None or not folder.is_dir():
         return {}
-    return {path.stem: path for path in _files(folder, (suffix,))}
+    return {path.stem: path for path in _list_files(folder, (suffix,))}
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _list_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     try:
         return [folder / name for name in os.listdir(folder)
                 if name.lower().endswith(suffixes) and not name.startswith('.')]

@@ -1,13 +1,14 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Folders of pairs, with annotations in folders beside them.
+Folders of pairs, with annotations in sibling folders.
 
-``thermal/`` and ``visible/``, or other words for them, hold images of the same stem. Beside them
-may lie ``boxes/`` (YOLO, COCO classes), ``labels/`` (class numbers, of data sets that are known),
-what machines said (``boxes_silver/``, ``labels_silver/``, ``labels_silver_conf/``), and points:
-``landmarks/`` (matched by hand), ``corners/`` (of a checkerboard), or ``thermal_warped/`` with the
-``flow/`` that made it. ``thermal16/`` (raw counts) goes before the images of ``rjpeg/``.
+``thermal/`` and ``visible/``, or folders with synonymous names, contain images with equal stems.
+Optional sibling folders are ``boxes/`` (YOLO, COCO classes), ``labels/`` (class numbers, for known
+data sets), machine annotations (``boxes_silver/``, ``labels_silver/``, ``labels_silver_conf/``)
+and points: ``landmarks/`` (matched manually), ``corners/`` (of a checkerboard), or
+``thermal_warped/`` with the ``flow/`` that produced it. ``thermal16/`` (raw counts) has priority
+over the images of ``rjpeg/``.
 """
 
 from __future__ import annotations
@@ -42,25 +43,25 @@ from ivf_ros.data.sample import Annotation, Dataset, Origin
 
 class Sidecars:
     """
-    The annotation files of a folder of pairs, as fields of a sample.
+    Annotation files of a folder of pairs; a call returns them as fields of a sample.
 
     Parameters
     ----------
     folders:
-        The folders beside the images, by name in lower case.
+        Sibling folders of the images, by lower-case name.
     facts:
-        Of the data set.
+        Facts of the data set.
     machine_labels:
-        Take boxes and labels that a machine made instead of those that people made.
+        Use machine-made boxes and labels instead of human ones.
 
     """
 
     def __init__(self, folders: Mapping[str, Path], facts: Facts, machine_labels: bool) -> None:
-        kind = '_silver' if machine_labels else ''
+        suffix = '_silver' if machine_labels else ''
         self._origin = Origin.MACHINE if machine_labels else Origin.HUMAN
         self._classes = facts.classes
-        self._boxes = files_by_stem(folders.get(f'boxes{kind}'), '.txt')
-        self._labels = (files_by_stem(folders.get(f'labels{kind}'), '.png')
+        self._boxes = files_by_stem(folders.get(f'boxes{suffix}'), '.txt')
+        self._labels = (files_by_stem(folders.get(f'labels{suffix}'), '.png')
                         if facts.classes else {})
         self._confidence = (files_by_stem(folders.get('labels_silver_conf'), '.jpg')
                             if machine_labels else None)
@@ -70,13 +71,13 @@ class Sidecars:
                       if 'thermal_warped' in folders else {})
 
     def __call__(self, key: str, rgb: Image) -> dict[str, Any]:
-        """Return the fields of the sample of this key, without those that nobody annotated."""
+        """Return the annotation fields that exist for the sample with this key."""
         fields: dict[str, Any] = {}
         if key in self._boxes:
             fields['detections'] = Annotation(partial(read_yolo, self._boxes[key], rgb),
                                               self._origin)
         if key in self._labels:
-            fields['segmentation'] = Annotation(self._label_reader(key), self._origin)
+            fields['segmentation'] = Annotation(self._make_label_reader(key), self._origin)
         if key in self._landmarks:
             path = self._landmarks[key]
             fields['landmarks'] = Annotation(partial(read_matched_points, path), Origin.HUMAN)
@@ -89,18 +90,18 @@ class Sidecars:
                                              Origin.EXACT)
         return fields
 
-    def _label_reader(self, key: str) -> partial:
+    def _make_label_reader(self, key: str) -> partial:
         if self._confidence is None:
             return partial(read_labels, self._labels[key], self._classes)
         if key not in self._confidence:
-            raise SourceError(f'{self._labels[key]} has no file of its confidence')
+            raise SourceError(f'{self._labels[key]} has no confidence file')
         return partial(read_confident_labels, self._labels[key], self._confidence[key],
                        self._classes)
 
 
 def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> list[Dataset]:
-    """Recognise a folder of pairs; raise UnusableError for one that only looks like it."""
-    layout, files = _streams(folder, folders)
+    """Recognise a folder of pairs; raise UnusableError if it has the layout but no pairs."""
+    layout, files = _find_streams(folder, folders)
     if not files:
         _refuse_single_stream(folder, folders)
         return []
@@ -113,8 +114,8 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
     return [listing.dataset()]
 
 
-def _streams(folder: Path, folders: Mapping[str, Path]) -> tuple[str, dict[str, list[Path]]]:
-    """Return the layout and the files of each stream; no files where there is none."""
+def _find_streams(folder: Path, folders: Mapping[str, Path]) -> tuple[str, dict[str, list[Path]]]:
+    """Return the layout and the files of each stream; without a layout no files."""
     if 'visible' in folders:
         for layout, thermal in (('R-JPEG', 'thermal16'), ('warped pairs', 'thermal_warped')):
             if thermal in folders:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts of two data sets from the air: VTUAV (tracking) and VTUAV-det (detection)."""
+"""Layouts of two aerial data sets: VTUAV (tracking) and VTUAV-det (detection)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def find_vtuav(folder: Path, folders: Mapping[str, Path], machine_labels: bool) 
     """
     Recognise a sequence, ``rgb/ ir/ rgb.txt``, or a folder of sequences.
 
-    Every tenth frame has the box of the one object that is tracked, from ``rgb.txt``; its class is
-    the name of the sequence without its number.
+    Every tenth frame has the box of the tracked object, from ``rgb.txt``. The class of the object
+    is the name of the sequence without its number.
     """
     sequences = [path for path in (*folders.values(), folder) if _is_sequence(path)]
     if not sequences:
@@ -34,7 +34,7 @@ def find_vtuav(folder: Path, folders: Mapping[str, Path], machine_labels: bool) 
     listing = Listing(f'vtuav/{split.name}', 'VTUAV', folder)
     for path in sequences:
         rgb = images_by_stem(path / 'rgb')
-        boxes = {} if machine_labels else _tracked(path, sorted(rgb, key=natural_key))
+        boxes = {} if machine_labels else _track_annotations(path, sorted(rgb, key=natural_key))
 
         def annotate(key: str, _rgb: Image, boxes: Mapping[str, Any] = boxes) -> dict[str, Any]:
             return {'detections': boxes[key]} if key in boxes else {}
@@ -46,7 +46,7 @@ def find_vtuav(folder: Path, folders: Mapping[str, Path], machine_labels: bool) 
 
 def find_vtuav_det(folder: Path, folders: Mapping[str, Path],
                    machine_labels: bool) -> list[Dataset]:
-    """Recognise ``train/rgb train/ir`` below ``train_ir.json``; ``test`` has ``val_ir.json``."""
+    """Recognise ``train/rgb train/ir`` beside ``train_ir.json``; ``test`` has ``val_ir.json``."""
     split = folder.name.lower()
     if not {'rgb', 'ir'} <= folders.keys() or split not in _DET_FILES:
         return []
@@ -70,8 +70,8 @@ def _is_sequence(folder: Path) -> bool:
     return (folder / 'rgb.txt').is_file() and {'rgb', 'ir'} <= subfolders(folder).keys()
 
 
-def _tracked(sequence: Path, keys: list[str]) -> dict[str, Annotation]:
-    """Return the annotation of each frame that has one."""
+def _track_annotations(sequence: Path, keys: list[str]) -> dict[str, Annotation]:
+    """Return the annotations of the annotated frames, by key."""
     path = sequence / 'rgb.txt'
     try:
         rows = sum(bool(line.strip()) for line in path.read_bytes().splitlines())

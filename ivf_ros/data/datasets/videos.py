@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sequences as two videos, such as M3SVD, whose frames are the samples."""
+"""Sequences of two videos, such as M3SVD; the frames are the samples."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
     """
     Recognise a folder of a thermal and a visible video, or a folder of such sequences.
 
-    Frames are named by their number in six digits, from 0. What a machine said of a frame is
-    ``boxes_silver/000010.txt``; nobody else said anything.
+    Frames are named by their six-digit number, starting at 0. Machine-made boxes of a frame are in
+    ``boxes_silver/000010.txt``; there are no human annotations.
     """
-    videos = {path: found for path in (*folders.values(), folder) if (found := find_videos(path))}
+    videos = {path: pair for path in (*folders.values(), folder) if (pair := find_videos(path))}
     if not videos:
         return []
     name = folder.parent.name if list(videos) == [folder] else folder.name
@@ -38,10 +38,10 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
             return {'detections': Annotation(partial(read_yolo, boxes[key], rgb),
                                              Origin.MACHINE)}
 
-        listing.add(_frames(streams['thermal']), _frames(streams['rgb']), facts_of(name),
-                    annotate, prefix=f'{path.name}/', scene=path.name)
+        listing.add(_frames_by_number(streams['thermal']), _frames_by_number(streams['rgb']),
+                    facts_of(name), annotate, prefix=f'{path.name}/', scene=path.name)
     return [listing.dataset()]
 
 
-def _frames(path: Path) -> dict[str, VideoFrame]:
+def _frames_by_number(path: Path) -> dict[str, VideoFrame]:
     return {f'{index:06d}': VideoFrame(path, index) for index in range(frame_count(path))}

@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Light and heat of the simulated street: what each condition does to colours and temperatures.
+Light and temperatures of the simulated street for each condition.
 
-Colours are linear BGR. Reflectance lies in 0..1, light is relative to a surface lit by an
-overcast midday sky, and radiance is their product; ``expose`` turns it into 8-bit values.
+Colours are linear BGR. Reflectance is in 0..1. Light is relative to a surface under an overcast
+midday sky. Radiance is the product of both; ``expose`` converts it to 8-bit values.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ CONDITIONS = ('day', 'dusk', 'night', 'glare', 'smoke', 'rain')
 
 UP = np.array([0.0, -1.0, 0.0])  # world axes: x right, y down, z along the street
 
-# Temperatures above the air, kelvin: under the sun, under clouds, at dusk, at night.
-_WARMTH = {
+# Temperature difference to the air in kelvin: in the sun, under clouds, at dusk, at night.
+_CELSIUS_ABOVE_AIR = {
     'asphalt': (9.5, 3.0, 6.0, 3.5),
     'paint': (7.5, 2.4, 5.2, 3.0),
     'pavement': (6.5, 2.0, 4.0, 2.0),
@@ -36,20 +36,20 @@ _WARMTH = {
     'sky': (-34.0, -14.0, -30.0, -28.0),
     'horizon': (-9.0, -4.0, -7.0, -6.0),
 }
-_RAIN_COLUMN, _RAIN_SHARE = 1, 0.35  # rain levels temperatures out
+_OVERCAST_COLUMN, _RAIN_FACTOR = 1, 0.35  # rain reduces temperature differences
 
 
 @dataclass(frozen=True, eq=False)
 class Climate:
     """
-    One condition, drawn at random within its range.
+    One random instance of a condition.
 
     Attributes
     ----------
     air_celsius:
         Air temperature.
     ambient, sun:
-        Light from the sky and from the sun, linear BGR; ``sun`` is zero without shadows.
+        Light from the sky and from the sun, linear BGR; ``sun`` is zero if there are no shadows.
     sun_direction:
         Unit vector towards the sun.
     zenith, horizon:
@@ -59,7 +59,11 @@ class Climate:
     lamps_lit:
         Street lamps and headlights are on.
     lit_windows:
-        Share of the windows that are lit.
+        Fraction of lit windows.
+    cloud_cover:
+        Amount of clouds in the sky.
+    column:
+        Column of the temperature table.
 
     """
 
@@ -73,18 +77,18 @@ class Climate:
     exposure: float
     lamps_lit: bool
     lit_windows: float
-    clouds: float
+    cloud_cover: float
     column: int
 
     def celsius(self, material: str) -> float:
-        """Return the usual temperature of a material."""
-        share = _RAIN_SHARE if self.condition == 'rain' and material not in ('sky', 'horizon') \
+        """Return the typical temperature of a material."""
+        factor = _RAIN_FACTOR if self.condition == 'rain' and material not in ('sky', 'horizon') \
             else 1.0
-        return self.air_celsius + share * _WARMTH[material][self.column]
+        return self.air_celsius + factor * _CELSIUS_ABOVE_AIR[material][self.column]
 
 
-def climate(condition: str, rng: np.random.Generator) -> Climate:
-    """Draw the light and the temperatures of one of ``CONDITIONS``."""
+def sample_climate(condition: str, rng: np.random.Generator) -> Climate:
+    """Sample the light and the temperatures of one of ``CONDITIONS``."""
     azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(28, 58))
     direction = np.array([np.cos(elevation) * np.sin(azimuth), -np.sin(elevation),
                           np.cos(elevation) * np.cos(azimuth)])
@@ -92,28 +96,28 @@ def climate(condition: str, rng: np.random.Generator) -> Climate:
     common: dict[str, Any] = {'condition': condition, 'sun_direction': direction,
                               'sun': np.zeros(3)}
     if condition in ('day', 'smoke', 'rain'):
-        dull = 0.6 if condition == 'rain' else 1.0
+        dimming = 0.6 if condition == 'rain' else 1.0
         sky = (((0.85, 0.50, 0.27), (0.92, 0.86, 0.80)) if sunny
                else ((0.72, 0.70, 0.68), (0.86, 0.85, 0.84)))
         if sunny:
             common['sun'] = np.array([0.62, 0.72, 0.78])
         return Climate(
             air_celsius=rng.uniform(9, 25), lamps_lit=condition == 'rain', lit_windows=0.04,
-            ambient=dull * np.array([0.50, 0.44, 0.40] if sunny else [0.86, 0.85, 0.84]),
-            zenith=dull * np.array(sky[0]), horizon=dull * np.array(sky[1]),
-            exposure=rng.uniform(1.1, 1.5), clouds=0.5 if sunny else 0.2,
-            column=0 if sunny else _RAIN_COLUMN, **common)
+            ambient=dimming * np.array([0.50, 0.44, 0.40] if sunny else [0.86, 0.85, 0.84]),
+            zenith=dimming * np.array(sky[0]), horizon=dimming * np.array(sky[1]),
+            exposure=rng.uniform(1.1, 1.5), cloud_cover=0.5 if sunny else 0.2,
+            column=0 if sunny else _OVERCAST_COLUMN, **common)
     if condition == 'dusk':
         glow = rng.uniform(0.6, 1.2)
         return Climate(
             air_celsius=rng.uniform(7, 19), lamps_lit=True, lit_windows=0.35,
             ambient=rng.uniform(0.07, 0.12) * np.array([1.35, 1.0, 0.85]),
-            zenith=np.array([0.20, 0.12, 0.09]) * glow, clouds=0.6,
+            zenith=np.array([0.20, 0.12, 0.09]) * glow, cloud_cover=0.6,
             horizon=np.array([0.24, 0.30, 0.44]) * glow, exposure=rng.uniform(3.0, 4.2),
             column=2, **common)
     return Climate(
         air_celsius=rng.uniform(1, 15), lamps_lit=True, lit_windows=rng.uniform(0.15, 0.4),
-        ambient=rng.uniform(0.004, 0.008) * np.array([1.2, 1.05, 1.0]), clouds=0.3,
+        ambient=rng.uniform(0.004, 0.008) * np.array([1.2, 1.05, 1.0]), cloud_cover=0.3,
         zenith=np.array([0.0030, 0.0026, 0.0026]), horizon=np.array([0.007, 0.008, 0.010]),
         exposure=rng.uniform(4.0, 8.0), column=3, **common)
 
@@ -121,18 +125,18 @@ def climate(condition: str, rng: np.random.Generator) -> Climate:
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """
-    The light at any place of the street.
+    The light at any position in the street.
 
     Attributes
     ----------
     climate:
-        Gives the light of the sky and of the sun.
+        Defines the light of the sky and of the sun.
     lamps_m:
-        ``(L, 3)`` positions of the lamps that are lit.
+        ``(L, 3)`` positions of the lit lamps.
     lamp_light:
-        ``(L, 3)`` light at 1 m straight below, linear BGR.
+        ``(L, 3)`` light 1 m below each lamp, linear BGR.
     beam_m:
-        ``(3,)`` position of lamps carried by the rig, or None.
+        ``(3,)`` position of the headlights of the rig, or None.
 
     """
 
@@ -152,27 +156,27 @@ class Lighting:
             to_lamp = self.lamps_m - points_m[:, None]
             distance2 = np.einsum('nlc,nlc->nl', to_lamp, to_lamp) + 0.3
             inverse = 1 / np.sqrt(distance2)
-            # Some light comes back from other surfaces, hence a soft floor under the cosine.
+            # A lower limit of the cosine accounts for light that other surfaces reflect.
             cosine = np.maximum(np.einsum('nlc,nc->nl', to_lamp, normals) * inverse, 0.12)
-            downwards = np.maximum(-to_lamp[..., 1] * inverse, 0.004)
-            light = light + (cosine * downwards / distance2) @ self.lamp_light
+            downward = np.maximum(-to_lamp[..., 1] * inverse, 0.004)
+            light = light + (cosine * downward / distance2) @ self.lamp_light
         if self.beam_m is not None:
             ahead = points_m - self.beam_m
             distance2 = np.einsum('nc,nc->n', ahead, ahead) + 4.0
             aim = np.clip(ahead[:, 2] / np.sqrt(distance2), 0, 1)
-            low = np.clip(1.0 + 4.0 * ahead[:, 1] / np.sqrt(distance2), 0.06, 1)
-            light = light + (aim ** 10 * low * 6.0 / distance2)[:, None] * (0.8, 0.95, 1.0)
+            low_beam = np.clip(1.0 + 4.0 * ahead[:, 1] / np.sqrt(distance2), 0.06, 1)
+            light = light + (aim ** 10 * low_beam * 6.0 / distance2)[:, None] * (0.8, 0.95, 1.0)
         return light
 
 
 def expose(radiance: np.ndarray, exposure: float) -> np.ndarray:
-    """Turn linear radiance into 8-bit values: a soft shoulder and the usual gamma."""
+    """Convert linear radiance to 8-bit values: soft saturation, then gamma 2.2."""
     level = 1.0 - np.exp(np.asarray(radiance, np.float32) * np.float32(-exposure))
     return (255.0 * np.power(level, np.float32(1 / 2.2)) + 0.5).astype(np.uint8)
 
 
-def clouds(rng: np.random.Generator, size: tuple[int, int], coarsest: int) -> np.ndarray:
-    """Return smooth random values of zero mean and unit deviation, ``(h, w)`` float32."""
+def fractal_noise(rng: np.random.Generator, size: tuple[int, int], coarsest: int) -> np.ndarray:
+    """Return smooth random noise of mean 0 and standard deviation 1, ``(h, w)`` float32."""
     width, height = size
     total = np.zeros((height, width), np.float32)
     cells, weight = coarsest, 1.0

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in a street and does not move: trees, lamps, signs, cones, guardrails, stops."""
+"""Static objects in a street: trees, lamps, signs, cones, guardrails, wheel stops."""
 
 from __future__ import annotations
 
@@ -12,96 +12,98 @@ LAMP_HEIGHT_M = 6.2
 _STEEL = (0.22, 0.23, 0.23)
 
 
-def strip(mesh: MeshBuilder, start, end, wide0: float, wide1: float, colour, celsius: float,
-          **options) -> None:
-    """Add a straight strip with these half widths that faces back along the street."""
+def add_strip(mesh: MeshBuilder, start, end, half0: float, half1: float, colour, celsius: float,
+              **options) -> None:
+    """Add a straight strip with half widths ``half0`` and ``half1``, facing along the street."""
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
     along = end - start
     side = np.array([-along[1], along[0], 0.0])
     side /= np.linalg.norm(side) + 1e-9
-    mesh.add([start - side * wide0, end - side * wide1, end + side * wide1, start + side * wide0],
+    mesh.add([start - side * half0, end - side * half1, end + side * half1, start + side * half0],
              colour, celsius, **options)
 
 
-def post(mesh: MeshBuilder, x: float, low: float, high: float, half: float, colour,
-         celsius: float) -> None:
-    """Add an upright post: two strips, the second a little lit from one side."""
-    strip(mesh, (x, -low, 0), (x, -high, 0), half, half, colour, celsius)
-    strip(mesh, (x + half * 0.55, -low, -0.01), (x + half * 0.55, -high, -0.01), half * 0.4,
-          half * 0.4, np.asarray(colour) * 0.6, celsius + 0.4)
+def add_post(mesh: MeshBuilder, x: float, low: float, high: float, half: float, colour,
+             celsius: float) -> None:
+    """Add a vertical post: two strips, the second one darker for the shaded side."""
+    add_strip(mesh, (x, -low, 0), (x, -high, 0), half, half, colour, celsius)
+    add_strip(mesh, (x + half * 0.55, -low, -0.01), (x + half * 0.55, -high, -0.01), half * 0.4,
+              half * 0.4, np.asarray(colour) * 0.6, celsius + 0.4)
 
 
-def tree(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a tree in leaf or, more rarely, a bare one."""
+def make_tree(rng: np.random.Generator, climate: Climate) -> Mesh:
+    """Return a tree, usually with leaves."""
     mesh = MeshBuilder()
     height = rng.uniform(5.0, 9.0)
     crown = height * rng.uniform(0.22, 0.30)
     bark, bark_celsius = (0.07, 0.09, 0.11), climate.celsius('wood')
     fork = height - 1.9 * crown
-    strip(mesh, (0, 0, 0), (0.1, -fork, 0), 0.19, 0.12, bark, bark_celsius)
-    strip(mesh, (0.08, 0, -.01), (0.14, -fork, -.01), 0.07, 0.05, np.array(bark) * 0.5,
-          bark_celsius + 0.5)
+    add_strip(mesh, (0, 0, 0), (0.1, -fork, 0), 0.19, 0.12, bark, bark_celsius)
+    add_strip(mesh, (0.08, 0, -.01), (0.14, -fork, -.01), 0.07, 0.05, np.array(bark) * 0.5,
+              bark_celsius + 0.5)
     bare = rng.random() < 0.25
     for _ in range(9 if bare else 5):
         lean = rng.uniform(-0.8, 0.8)
         joint = np.array([0.1 + lean * 0.45 * crown, -fork - rng.uniform(0.4, 0.9) * crown, 0])
         tip = joint + (lean * 0.8 * crown, -rng.uniform(0.4, 1.0) * crown, 0)
-        strip(mesh, (0.1, -fork + 0.1, 0), joint, 0.08, 0.045, bark, bark_celsius)
-        strip(mesh, joint, tip, 0.045, 0.015, bark, bark_celsius - 0.4)
+        add_strip(mesh, (0.1, -fork + 0.1, 0), joint, 0.08, 0.045, bark, bark_celsius)
+        add_strip(mesh, joint, tip, 0.045, 0.015, bark, bark_celsius - 0.4)
         for _ in range(4 if bare else 0):
             twig = joint + rng.uniform(0.2, 0.9) * (tip - joint)
-            strip(mesh, twig, twig + rng.normal(0, 0.35, 3) * crown * (1, 0.8, 0), 0.02, 0.008,
-                  bark, bark_celsius - 0.8)
+            add_strip(mesh, twig, twig + rng.normal(0, 0.35, 3) * crown * (1, 0.8, 0), 0.02, 0.008,
+                      bark, bark_celsius - 0.8)
     if not bare:
-        _leaves(mesh, rng, climate, np.array([0.1, -height + crown, 0]),
-                (crown, crown * rng.uniform(0.9, 1.1), crown), 420)
+        _add_leaves(mesh, rng, climate, np.array([0.1, -height + crown, 0]),
+                    (crown, crown * rng.uniform(0.9, 1.1), crown), 420)
     return mesh.build()
 
 
-def bush(rng: np.random.Generator, climate: Climate) -> Mesh:
+def make_bush(rng: np.random.Generator, climate: Climate) -> Mesh:
     """Return a bush of about 1 m."""
     mesh = MeshBuilder()
     size = rng.uniform(0.5, 0.9)
-    _leaves(mesh, rng, climate, np.array([0, -size * 0.7, 0]), (size * 1.3, size * 0.8, size), 160)
+    _add_leaves(mesh, rng, climate, np.array([0, -size * 0.7, 0]), (size * 1.3, size * 0.8, size),
+                160)
     return mesh.build()
 
 
-def _leaves(mesh, rng, climate, middle, radii, count) -> None:
-    places = rng.standard_normal((count, 3))
-    places *= (rng.random((count, 1)) ** 0.25) / np.linalg.norm(places, axis=1, keepdims=True)
-    places = places[np.argsort(-places[:, 2])]
+def _add_leaves(mesh, rng, climate, centre, radii, count) -> None:
+    positions = rng.standard_normal((count, 3))
+    positions *= (rng.random((count, 1)) ** 0.25) / np.linalg.norm(positions, axis=1,
+                                                                   keepdims=True)
+    positions = positions[np.argsort(-positions[:, 2])]
     green = np.array([0.03, rng.uniform(0.09, 0.17), rng.uniform(0.04, 0.15)])
     angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    for place in places:
+    for position in positions:
         size = radii[0] * rng.uniform(0.06, 0.15)
         spread = size * rng.uniform(0.45, 1.25, 8)
         blob = np.column_stack([np.cos(angles) * spread, np.sin(angles) * spread, np.zeros(8)])
-        shade = (0.85 - 0.45 * place[1]) * rng.uniform(0.55, 1.3)
-        mesh.add(middle + place * radii + blob, green * shade,
-                 climate.celsius('foliage') - 0.5 * place[1] + rng.normal(0, 0.35))
+        shade = (0.85 - 0.45 * position[1]) * rng.uniform(0.55, 1.3)
+        mesh.add(centre + position * radii + blob, green * shade,
+                 climate.celsius('foliage') - 0.5 * position[1] + rng.normal(0, 0.35))
 
 
-def street_lamp(climate: Climate, side: float, colour) -> Mesh:
-    """Return a lamp post whose arm reaches over the road, towards ``-side``."""
+def make_street_lamp(climate: Climate, side: float, colour) -> Mesh:
+    """Return a lamp post with an arm over the road, towards ``-side``."""
     mesh = MeshBuilder()
-    cold = climate.celsius('metal')
-    post(mesh, 0, 0, LAMP_HEIGHT_M, 0.07, _STEEL, cold)
-    post(mesh, 0, 0, 0.9, 0.11, _STEEL, cold + (2.5 if climate.lamps_lit else 0.5))
-    strip(mesh, (0, -LAMP_HEIGHT_M, 0), (-side * 1.1, -LAMP_HEIGHT_M - 0.25, 0), 0.045, 0.04,
-          _STEEL, cold)
+    celsius = climate.celsius('metal')
+    add_post(mesh, 0, 0, LAMP_HEIGHT_M, 0.07, _STEEL, celsius)
+    add_post(mesh, 0, 0, 0.9, 0.11, _STEEL, celsius + (2.5 if climate.lamps_lit else 0.5))
+    add_strip(mesh, (0, -LAMP_HEIGHT_M, 0), (-side * 1.1, -LAMP_HEIGHT_M - 0.25, 0), 0.045, 0.04,
+              _STEEL, celsius)
     lit = np.asarray(colour) * 1.5 if climate.lamps_lit else (0, 0, 0)
     mesh.add([(-side * 0.9, -LAMP_HEIGHT_M - 0.12, 0), (-side * 1.5, -LAMP_HEIGHT_M - 0.2, 0),
               (-side * 1.5, -LAMP_HEIGHT_M - 0.34, 0), (-side * 0.9, -LAMP_HEIGHT_M - 0.3, 0)],
-             (0.4, 0.4, 0.4), cold + (16 if climate.lamps_lit else 1), glow=lit)
+             (0.4, 0.4, 0.4), celsius + (16 if climate.lamps_lit else 1), glow=lit)
     return mesh.build()
 
 
-def sign(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a traffic sign; what is painted on it shows in RGB alone."""
+def make_sign(rng: np.random.Generator, climate: Climate) -> Mesh:
+    """Return a traffic sign; its paint is visible only in RGB."""
     mesh = MeshBuilder()
-    cold = climate.celsius('metal')
+    celsius = climate.celsius('metal')
     height = rng.uniform(2.1, 2.5)
-    post(mesh, 0, 0, height + 0.3, 0.035, _STEEL, cold + 1)
+    add_post(mesh, 0, 0, height + 0.3, 0.035, _STEEL, celsius + 1)
     sides = int(rng.choice([3, 4, 24, 24, 8]))
     angles = np.linspace(0, 2 * np.pi, sides, endpoint=False) + (np.pi / 4 if sides == 4 else
                                                                  np.pi / 8 if sides == 8 else 0)
@@ -109,20 +111,20 @@ def sign(rng: np.random.Generator, climate: Climate) -> Mesh:
     middle = np.array([0, -height, -0.06])
     rim, face = ((0.04, 0.04, 0.5), (0.75, 0.75, 0.75)) if rng.random() < 0.65 \
         else ((0.8, 0.8, 0.8), (0.45, 0.12, 0.02))
-    mesh.add(middle + 0.38 * plate, rim, cold)
-    mesh.add(middle + 0.29 * plate, face, cold)
+    mesh.add(middle + 0.38 * plate, rim, celsius)
+    mesh.add(middle + 0.29 * plate, face, celsius)
     mesh.add(middle + np.array([(-.12, -.03, 0), (.12, -.03, 0), (.12, .05, 0), (-.12, .05, 0)]),
-             (0.03, 0.03, 0.03) if face[2] > 0.5 else (0.8, 0.8, 0.8), cold)
+             (0.03, 0.03, 0.03) if face[2] > 0.5 else (0.8, 0.8, 0.8), celsius)
     return mesh.build()
 
 
-def traffic_light(rng: np.random.Generator, climate: Climate) -> Mesh:
+def make_traffic_light(rng: np.random.Generator, climate: Climate) -> Mesh:
     """Return a traffic light on a post."""
     mesh = MeshBuilder()
-    cold = climate.celsius('metal')
-    post(mesh, 0, 0, 3.4, 0.06, _STEEL, cold)
+    celsius = climate.celsius('metal')
+    add_post(mesh, 0, 0, 3.4, 0.06, _STEEL, celsius)
     mesh.add([(-.17, -2.5, -.1), (.17, -2.5, -.1), (.17, -3.45, -.1), (-.17, -3.45, -.1)],
-             (0.02, 0.03, 0.02), cold + 3)
+             (0.02, 0.03, 0.02), celsius + 3)
     angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     disc = 0.11 * np.column_stack([np.sin(angles), np.cos(angles), np.zeros(14)])
     on = rng.choice([0, 2])
@@ -130,82 +132,83 @@ def traffic_light(rng: np.random.Generator, climate: Climate) -> Mesh:
     for index, colour in enumerate(colours):
         lit = index == on
         mesh.add(disc + (0, -3.28 + 0.3 * index, -0.12), np.array(colour) * 0.06,
-                 cold + (12 if lit else 2),
+                 celsius + (12 if lit else 2),
                  glow=np.array(colour) * 1.6 / climate.exposure if lit else (0, 0, 0))
     return mesh.build()
 
 
-def bin_(climate: Climate, rng: np.random.Generator) -> Mesh:
+def make_bin(climate: Climate, rng: np.random.Generator) -> Mesh:
     """Return a wheeled bin."""
     mesh = MeshBuilder()
-    warm = climate.celsius('plastic') + rng.uniform(-1, 2)
+    celsius = climate.celsius('plastic') + rng.uniform(-1, 2)
     colour = np.array([(0.05, 0.12, 0.04), (0.03, 0.03, 0.03), (0.25, 0.12, 0.03)][
         rng.integers(3)])
-    box(mesh, (0, 0, 0), (0.58, 1.0, 0.7), colour, warm)
-    box(mesh, (0, -1.0, 0), (0.64, 0.07, 0.76), colour * 1.5, warm - 1)
+    add_box(mesh, (0, 0, 0), (0.58, 1.0, 0.7), colour, celsius)
+    add_box(mesh, (0, -1.0, 0), (0.64, 0.07, 0.76), colour * 1.5, celsius - 1)
     return mesh.build()
 
 
-def box(mesh: MeshBuilder, base_m, sizes_m, colour, celsius: float, taper: float = 1.0) -> None:
-    """Add a box on a base point, of width, height and depth; ``taper`` narrows its top."""
-    wide, high, deep = sizes_m
+def add_box(mesh: MeshBuilder, base_m, sizes_m, colour, celsius: float,
+            taper: float = 1.0) -> None:
+    """Add a box of (width, height, depth) on a base point; ``taper`` scales its top."""
+    width, height, depth = sizes_m
     base = np.asarray(base_m, np.float64)
-    ring = np.array([(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)]) * (wide / 2, 0, deep / 2)
-    low, top = base + ring, base + ring * taper - (0, high, 0)
-    inside = base - (0, high / 2, 0)
+    ring = np.array([(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)]) * (width / 2, 0, depth / 2)
+    low, top = base + ring, base + ring * taper - (0, height, 0)
+    inside = base - (0, height / 2, 0)
     for index in range(4):
-        after = (index + 1) % 4
-        mesh.add([low[index], low[after], top[after], top[index]], colour, celsius,
+        following = (index + 1) % 4
+        mesh.add([low[index], low[following], top[following], top[index]], colour, celsius,
                  inside_m=inside)
     mesh.add(top, colour, celsius - 0.6, inside_m=inside)
 
 
-def cone(climate: Climate) -> Mesh:
+def make_cone(climate: Climate) -> Mesh:
     """Return a traffic cone with a white band."""
     mesh = MeshBuilder()
-    warm = climate.celsius('plastic')
+    celsius = climate.celsius('plastic')
     orange = (0.03, 0.18, 0.72)
-    box(mesh, (0, 0, 0), (0.40, 0.05, 0.40), (0.03, 0.10, 0.4), warm)
+    add_box(mesh, (0, 0, 0), (0.40, 0.05, 0.40), (0.03, 0.10, 0.4), celsius)
     white = (0.75, 0.75, 0.75)
     for low, high, colour in ((0.05, 0.30, orange), (0.30, 0.48, white), (0.48, 0.72, orange)):
-        wide0, wide1 = 0.15 * (1 - low / 0.82), 0.15 * (1 - high / 0.82)
-        strip(mesh, (0, -low, 0), (0, -high, 0), wide0, wide1, colour, warm + 0.6)
+        half0, half1 = 0.15 * (1 - low / 0.82), 0.15 * (1 - high / 0.82)
+        add_strip(mesh, (0, -low, 0), (0, -high, 0), half0, half1, colour, celsius + 0.6)
     return mesh.build()
 
 
-def guardrail(climate: Climate, length_m: float) -> Mesh:
-    """Return a stretch of guardrail along z."""
+def make_guardrail(climate: Climate, length_m: float) -> Mesh:
+    """Return a section of guardrail along z."""
     mesh = MeshBuilder()
-    cold = climate.celsius('metal')
+    celsius = climate.celsius('metal')
     for z in np.arange(0.0, length_m + 0.01, 2.0):
-        strip(mesh, (0.05, 0, z), (0.05, -0.75, z), 0.06, 0.06, _STEEL, cold + 0.6)
+        add_strip(mesh, (0.05, 0, z), (0.05, -0.75, z), 0.06, 0.06, _STEEL, celsius + 0.6)
     for low, high, shade in ((0.43, 0.53, 0.75), (0.53, 0.64, 1.3), (0.64, 0.75, 0.85)):
         mesh.add([(0, -low, 0), (0, -low, length_m), (0, -high, length_m), (0, -high, 0)],
-                 np.array(_STEEL) * 1.6 * shade, cold - 0.8 * (shade > 1))
+                 np.array(_STEEL) * 1.6 * shade, celsius - 0.8 * (shade > 1))
     return mesh.build()
 
 
-def car_stop(climate: Climate) -> Mesh:
-    """Return the kerb stone that stops the wheels of a parking car."""
+def make_car_stop(climate: Climate) -> Mesh:
+    """Return the wheel stop of a parking place."""
     mesh = MeshBuilder()
-    warm = climate.celsius('kerb') + 0.5
+    celsius = climate.celsius('kerb') + 0.5
     for x in (-0.55, 0.55):
-        box(mesh, (x, 0, 0), (0.62, 0.14, 0.18), (0.42, 0.44, 0.44), warm, taper=0.8)
+        add_box(mesh, (x, 0, 0), (0.62, 0.14, 0.18), (0.42, 0.44, 0.44), celsius, taper=0.8)
         mesh.add([(x - 0.2, -0.04, -0.092), (x + 0.2, -0.04, -0.092), (x + 0.2, -0.09, -0.088),
-                  (x - 0.2, -0.09, -0.088)], (0.03, 0.45, 0.6), warm)
+                  (x - 0.2, -0.09, -0.088)], (0.03, 0.45, 0.6), celsius)
     return mesh.build()
 
 
-def bump(climate: Climate, width_m: float) -> Mesh:
+def make_bump(climate: Climate, width_m: float) -> Mesh:
     """Return a speed bump across the road, with yellow stripes."""
     mesh = MeshBuilder()
-    warm = climate.celsius('plastic') + 1.0
+    celsius = climate.celsius('plastic') + 1.0
     count = max(int(width_m / 0.5), 1)
     edges = np.linspace(-width_m / 2, width_m / 2, count + 1)
     for index, (x0, x1) in enumerate(np.column_stack([edges[:-1], edges[1:]])):
         colour = (0.03, 0.42, 0.55) if index % 2 else (0.03, 0.03, 0.03)
-        # Low enough that its far side is hidden from any camera that sees the near one.
-        mesh.add([(x0, 0, -0.25), (x1, 0, -0.25), (x1, -0.07, 0), (x0, -0.07, 0)], colour, warm)
+        # So low that a camera in front of it never sees its rear side.
+        mesh.add([(x0, 0, -0.25), (x1, 0, -0.25), (x1, -0.07, 0), (x0, -0.07, 0)], colour, celsius)
         mesh.add([(x0, -0.07, 0), (x1, -0.07, 0), (x1, 0, 0.25), (x0, 0, 0.25)],
-                 np.array(colour) * 0.8, warm - 0.7)
+                 np.array(colour) * 0.8, celsius - 0.7)
     return mesh.build()

@@ -1,14 +1,15 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Road, pavements and kerbs of the simulated street, with their marks and their heat.
+Road, pavements and kerbs of the simulated street, with markings and heat traces.
 
-Paint and paving joints show mostly in RGB; where a car stood or wheels roll shows in thermal.
+Paint and paving joints are visible mainly in RGB. Traces of parked cars and of wheels are visible
+in thermal.
 """
 
 from __future__ import annotations
 
-from ivf_ros.data.simulator.climate import Climate, clouds, Lighting, UP
+from ivf_ros.data.simulator.climate import Climate, fractal_noise, Lighting, UP
 from ivf_ros.data.simulator.facades import Face
 from ivf_ros.data.simulator.layout import LANE_M, Layout
 from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
@@ -18,33 +19,37 @@ _START_M, _END_M, _KERB_M = -2.0, 118.0, 0.12
 _ALONG_X, _ALONG_Z = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
 
 
-def ground(layout: Layout, rng: np.random.Generator, climate: Climate,
-           lighting: Lighting) -> list[Mesh | Texture]:
-    """Return road, marks and pavements, in the order in which they are painted."""
+def make_ground(layout: Layout, rng: np.random.Generator, climate: Climate,
+                lighting: Lighting) -> list[Mesh | Texture]:
+    """Return road, markings and pavements in painting order."""
     left, right = layout.kerb_x
-    road = _level(-left, right, 0.0)
+    road = _horizontal_face(-left, right, 0.0)
     grey = rng.uniform(0.13, 0.25) * (0.5 if climate.condition == 'rain' else 1.0)
     asphalt = grey * np.array([1.02, 1.0, 0.98])
     base = MeshBuilder()
     base.add(road.outline_m, asphalt, climate.celsius('asphalt'))
-    parts: list[Mesh | Texture] = [base.build(), road.lit(lighting)]
-    parts.append(_patches(layout, rng, climate, asphalt))
-    parts.append(_marks(layout, rng, climate))
-    # Two scales: broad stains, and grain that only shows close by.
-    parts += [road.textured('reflectance', _factors(0.09, clouds(rng, (128, 128), 6)), 0.12,
-                            'multiply'),
-              road.textured('reflectance', _factors(0.11, _grain(rng)), 0.02, 'multiply'),
-              road.textured('celsius', 0.40 * clouds(rng, (128, 128), 5), 0.2, 'add')]
-    parts += _heat_traces(layout, rng, climate)
+    parts: list[Mesh | Texture] = [base.build(), road.make_light_texture(lighting)]
+    parts.append(_make_patches(layout, rng, climate, asphalt))
+    parts.append(_make_markings(layout, rng, climate))
+    # Two scales: large stains, and grain that is visible only at close range.
+    parts += [road.make_texture('reflectance', _noise_to_factors(0.09, fractal_noise(rng, (128,
+                                                                                           128),
+                                                                                     6)), 0.12,
+                                'multiply'), road.make_texture('reflectance',
+                                                               _noise_to_factors(0.11,
+                                                                                 _make_grain(rng)),
+                                                               0.02, 'multiply'),
+              road.make_texture('celsius', 0.40 * fractal_noise(rng, (128, 128), 5), 0.2, 'add')]
+    parts += _make_heat_traces(layout, rng, climate)
     for side in (-1, 1):
-        parts += _pavement(side, layout, rng, climate, lighting)
+        parts += _make_pavement(side, layout, rng, climate, lighting)
     if climate.sun.any():
-        parts += _house_shadows(layout, rng, climate)
+        parts += _make_house_shadows(layout, rng, climate)
     return parts
 
 
-def kerb(side: int, layout: Layout, climate: Climate) -> Mesh:
-    """Return the kerb of one side: its face towards the road, and its top."""
+def make_kerb(side: int, layout: Layout, climate: Climate) -> Mesh:
+    """Return the kerb of one side: the face towards the road, and the top."""
     x = side * layout.kerb_x[side > 0]
     mesh = MeshBuilder()
     ends = np.concatenate([np.arange(0.5, 20, 1.0), np.arange(20, 100, 5.0)])
@@ -59,20 +64,20 @@ def kerb(side: int, layout: Layout, climate: Climate) -> Mesh:
     return mesh.build()
 
 
-def _level(x0: float, x1: float, y: float) -> Face:
+def _horizontal_face(x0: float, x1: float, y: float) -> Face:
     return Face(np.array([x0, y, _START_M]), _ALONG_X, _ALONG_Z, x1 - x0, _END_M - _START_M, UP)
 
 
-def _factors(amplitude: float, noise: np.ndarray) -> np.ndarray:
+def _noise_to_factors(amplitude: float, noise: np.ndarray) -> np.ndarray:
     return np.clip(1 + amplitude * noise, 0.4, 1.6).astype(np.float32)
 
 
-def _grain(rng: np.random.Generator) -> np.ndarray:
-    return rng.standard_normal((256, 256)).astype(np.float32) + clouds(rng, (256, 256), 40)
+def _make_grain(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((256, 256)).astype(np.float32) + fractal_noise(rng, (256, 256), 40)
 
 
-def _patches(layout, rng, climate, asphalt) -> Mesh:
-    """Return mended places, manholes, drains and cracks."""
+def _make_patches(layout, rng, climate, asphalt) -> Mesh:
+    """Return repairs, manholes, drains and cracks."""
     mesh = MeshBuilder()
     warm = climate.celsius('asphalt')
     left, right = -layout.kerb_x[0], layout.kerb_x[1]
@@ -87,10 +92,10 @@ def _patches(layout, rng, climate, asphalt) -> Mesh:
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     disc = np.column_stack([np.cos(angles), np.zeros(24), np.sin(angles)])
     for _ in range(int(rng.integers(2, 6))):
-        place = np.array([rng.uniform(left + 1, right - 1), 0, rng.uniform(4, 40)])
-        sewer = rng.choice([-1.5, 3.5])  # warm air from below, or cold iron
-        mesh.add(place + 0.42 * disc, asphalt * 0.4, warm + 0.4 * sewer)
-        mesh.add(place + 0.34 * disc, asphalt * 0.75, warm + sewer)
+        position = np.array([rng.uniform(left + 1, right - 1), 0, rng.uniform(4, 40)])
+        sewer = rng.choice([-1.5, 3.5])  # kelvin: warm air from below, or cold iron
+        mesh.add(position + 0.42 * disc, asphalt * 0.4, warm + 0.4 * sewer)
+        mesh.add(position + 0.34 * disc, asphalt * 0.75, warm + sewer)
     for side, x in ((1, left + 0.05), (-1, right - 0.05)):
         for z in np.arange(rng.uniform(4, 9), 60, 14.0):
             rectangle(x, x + side * 0.4, z, z + 0.55, (0.02, 0.02, 0.02), warm + 1.5)
@@ -104,7 +109,7 @@ def _patches(layout, rng, climate, asphalt) -> Mesh:
     return mesh.build()
 
 
-def _marks(layout, rng, climate) -> Mesh:
+def _make_markings(layout, rng, climate) -> Mesh:
     mesh = MeshBuilder()
     white = rng.uniform(0.45, 0.75) * np.array([0.95, 1.0, 1.0])
     yellow = np.array([0.05, 0.45, 0.65]) if rng.random() < 0.3 else white
@@ -134,29 +139,31 @@ def _marks(layout, rng, climate) -> Mesh:
     return mesh.build()
 
 
-def _heat_traces(layout, rng, climate) -> list[Texture]:
-    """Return warmth that no light shows: wheel tracks, and where cars stood until just now."""
+def _make_heat_traces(layout, rng, climate) -> list[Texture]:
+    """Return heat traces that are invisible in RGB: wheel tracks and recent parking places."""
     traces = []
 
-    def warm(x0, x1, z0, z1, kelvin):
+    def add_trace(x0, x1, z0, z1, kelvin):
         face = Face(np.array([x0, 0, z0]), _ALONG_X, _ALONG_Z, x1 - x0, z1 - z0, UP)
-        traces.append(face.textured('celsius', np.full((4, 4), kelvin, np.float32), 1.0, 'add'))
+        traces.append(face.make_texture('celsius', np.full((4, 4), kelvin, np.float32), 1.0,
+                                        'add'))
 
     for lane in (-LANE_M, LANE_M):
         for wheel in (-0.75, 0.75):
-            warm(lane + wheel - 0.17, lane + wheel + 0.17, _START_M, 100, rng.uniform(0.3, 0.9))
+            add_trace(lane + wheel - 0.17, lane + wheel + 0.17, _START_M, 100,
+                      rng.uniform(0.3, 0.9))
     for side in (-1, 1):
         if layout.parking[side > 0]:
             x = side * (layout.kerb_x[side > 0] - 1.15)
             for z in rng.uniform(6, 40, 2):
-                warm(x - 0.75, x + 0.75, z, z + 3.6, rng.uniform(1.0, 3.0))
+                add_trace(x - 0.75, x + 0.75, z, z + 3.6, rng.uniform(1.0, 3.0))
     return traces
 
 
-def _pavement(side, layout, rng, climate, lighting) -> list[Mesh | Texture]:
+def _make_pavement(side, layout, rng, climate, lighting) -> list[Mesh | Texture]:
     inner = layout.kerb_x[side > 0] * side
     outer = inner + side * 9.0
-    face = _level(min(inner, outer), max(inner, outer), -_KERB_M)
+    face = _horizontal_face(min(inner, outer), max(inner, outer), -_KERB_M)
     mesh = MeshBuilder()
     tone = rng.uniform(0.22, 0.42) * np.array([0.95, 1.0, 1.03])
     mesh.add(face.outline_m, tone, climate.celsius('pavement') + rng.normal(0, 0.5))
@@ -164,15 +171,15 @@ def _pavement(side, layout, rng, climate, lighting) -> list[Mesh | Texture]:
     slabs = np.repeat(np.repeat(slabs, 16, axis=0), 16, axis=1)
     slabs[::16] *= 0.6
     slabs[:, ::16] *= 0.6
-    slabs *= 1 + 0.05 * clouds(rng, (256, 256), 8)
-    # The joints are narrow, so that they fade in the distance instead of turning to moire.
-    return [mesh.build(), face.lit(lighting),
-            face.textured('reflectance', slabs.astype(np.float32), 0.03, 'multiply'),
-            face.textured('celsius', 0.3 * clouds(rng, (128, 128), 6), 0.2, 'add')]
+    slabs *= 1 + 0.05 * fractal_noise(rng, (256, 256), 8)
+    # The joints are narrow, so they fade in the distance instead of causing moire.
+    return [mesh.build(), face.make_light_texture(lighting),
+            face.make_texture('reflectance', slabs.astype(np.float32), 0.03, 'multiply'),
+            face.make_texture('celsius', 0.3 * fractal_noise(rng, (128, 128), 6), 0.2, 'add')]
 
 
-def _house_shadows(layout, rng, climate) -> list[Texture]:
-    """Return the shadow of the row of houses that stands towards the sun."""
+def _make_house_shadows(layout, rng, climate) -> list[Texture]:
+    """Return the shadow of the row of houses on the side of the sun."""
     to_sun = climate.sun_direction
     side = int(np.sign(to_sun[0])) or 1
     wall = side * layout.wall_x[side > 0]

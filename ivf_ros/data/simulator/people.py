@@ -1,9 +1,9 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-People who walk, stand or cycle: bare skin is warm, clothes less so, hair and rucksacks least.
+Pedestrians and cyclists: skin is warm, clothes are cooler, hair and rucksacks the coolest.
 
-Limbs are flat strips turned to the RGB camera; both cameras see the very same strips.
+Limbs are flat strips that face the RGB camera; both cameras see the same strips.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRUNK = np.array([(0.45, 0), (1.0, 0.06), (1.02, 0.35), (0.80, 0.72), (0.86, 1.
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """How one person looks; lengths in metres, colours linear BGR, temperatures in Celsius."""
+    """Appearance of one person; lengths in metres, colours linear BGR."""
 
     height_m: float
     skin: np.ndarray
@@ -43,20 +43,20 @@ class Person:
     bag: np.ndarray | None
     bag_celsius: float
     long_coat: bool
-    stride: float  # swing of the thigh, radians
+    stride: float  # swing of the thigh in radians
 
 
-def person(rng: np.random.Generator, climate: Climate) -> Person:
-    """Draw somebody dressed for the weather."""
+def sample_person(rng: np.random.Generator, climate: Climate) -> Person:
+    """Return a random person, dressed for the weather."""
     air = climate.air_celsius
-    # Thick clothes let about a third of the warmth through, thin ones more.
-    through = rng.uniform(0.30, 0.55) if air < 12 else rng.uniform(0.45, 0.7)
-    jacket = air + (32 - air) * through
-    bright = rng.uniform(0.02, 0.55)
+    # Thick clothes transmit about a third of the temperature difference, thin ones more.
+    transmission = rng.uniform(0.30, 0.55) if air < 12 else rng.uniform(0.45, 0.7)
+    jacket = air + (32 - air) * transmission
+    brightness = rng.uniform(0.02, 0.55)
     return Person(
         height_m=rng.uniform(1.55, 1.90), skin=np.array(_SKINS[rng.integers(len(_SKINS))]),
         hair=np.array(_HAIR[rng.integers(len(_HAIR))]),
-        jacket=bright * rng.uniform(0.35, 1.0, 3),
+        jacket=brightness * rng.uniform(0.35, 1.0, 3),
         trousers=rng.uniform(0.015, 0.18) * np.array([1.3, 1.0, 0.9]),
         shoes=np.full(3, rng.choice([0.02, 0.05, 0.5])),
         skin_celsius=min(29.5 + 0.2 * air, 34.5) + rng.normal(0, 0.4),
@@ -68,37 +68,37 @@ def person(rng: np.random.Generator, climate: Climate) -> Person:
         stride=rng.uniform(0.38, 0.52))
 
 
-def walking(who: Person, position_m: np.ndarray, heading: np.ndarray, phase: float,
-            eye_m: np.ndarray, moving: bool = True) -> Mesh:
+def make_pedestrian(person: Person, position_m: np.ndarray, heading: np.ndarray, phase: float,
+                    eye_m: np.ndarray, moving: bool = True) -> Mesh:
     """
-    Return somebody who stands on ``position_m`` and walks along ``heading``.
+    Return a pedestrian at ``position_m`` person walks along ``heading``.
 
-    ``phase`` is that of the stride in radians, ``eye_m`` the place that the figure is turned to.
+    ``phase`` is the phase of the stride in radians. The strips of the figure face ``eye_m``.
     """
-    swing = who.stride * np.sin(phase) if moving else 0.06
-    legs = [_leg(swing, np.cos(phase) if moving else 0.0),
-            _leg(-swing, -np.cos(phase) if moving else 0.0)]
+    swing = person.stride * np.sin(phase) if moving else 0.06
+    legs = [_leg_angles(swing, np.cos(phase) if moving else 0.0),
+            _leg_angles(-swing, -np.cos(phase) if moving else 0.0)]
     arms = [(-0.8 * swing, 0.35), (0.8 * swing, 0.35)]
     lift = 0.02 * np.cos(2 * phase) if moving else 0.0
-    return _figure(who, position_m - (0, lift, 0), heading, eye_m, legs, arms, 0.0)
+    return _make_figure(person, position_m - (0, lift, 0), heading, eye_m, legs, arms, 0.0)
 
 
-def cycling(who: Person, position_m: np.ndarray, heading: np.ndarray, phase: float,
-            eye_m: np.ndarray) -> Mesh:
-    """Return somebody on a bicycle that stands on ``position_m``."""
-    legs = [(0.75 + 0.35 * np.sin(turn), 1.15 + 0.35 * np.sin(turn + 0.8))
-            for turn in (phase, phase + np.pi)]
-    seat = position_m - heading * 0.2 - (0, 0.97 - 0.49 * who.height_m, 0)
-    return _figure(who, seat, heading, eye_m, legs, [(0.95, 0.5), (0.95, 0.5)], 0.42)
+def make_cyclist(person: Person, position_m: np.ndarray, heading: np.ndarray, phase: float,
+                 eye_m: np.ndarray) -> Mesh:
+    """Return the rider of a bicycle at ``position_m``."""
+    legs = [(0.75 + 0.35 * np.sin(pedal_phase), 1.15 + 0.35 * np.sin(pedal_phase + 0.8))
+            for pedal_phase in (phase, phase + np.pi)]
+    seat = position_m - heading * 0.2 - (0, 0.97 - 0.49 * person.height_m, 0)
+    return _make_figure(person, seat, heading, eye_m, legs, [(0.95, 0.5), (0.95, 0.5)], 0.42)
 
 
-def _leg(swing: float, speed: float) -> tuple[float, float]:
-    """Return the swing of the thigh and the bend of the knee: bent while it comes forwards."""
+def _leg_angles(swing: float, speed: float) -> tuple[float, float]:
+    """Return swing of the thigh and bend of the knee, which bends in the forward motion."""
     return swing, 0.12 + 0.75 * max(speed, 0.0)
 
 
-def _figure(who: Person, position_m, heading, eye_m, legs, arms, lean) -> Mesh:
-    size = who.height_m
+def _make_figure(person: Person, position_m, heading, eye_m, legs, arms, lean) -> Mesh:
+    size = person.height_m
     right = np.array([heading[2], 0.0, -heading[0]])
     view = position_m - (0, 0.5 * size, 0) - eye_m
     view = view / np.linalg.norm(view)
@@ -106,91 +106,97 @@ def _figure(who: Person, position_m, heading, eye_m, legs, arms, lean) -> Mesh:
     across /= np.linalg.norm(across)
     if across @ right < 0:
         across = -across
-    # Seen from the side a body is narrower than from the front.
-    turned = abs(across @ right)
+    # From the side a body is narrower than from the front.
+    frontality = abs(across @ right)
     hips = position_m - (0, 0.49 * size, 0)
     spine = np.array([0.0, -np.cos(lean), 0.0]) + heading * np.sin(lean)
     shoulders = hips + spine * 0.33 * size
     parts: list[np.ndarray | int] = []  # a polygon, or the number of a limb
     limbs: list[tuple[float, ...]] = []
-    colours, warmth = [], []
+    colours, temperatures = [], []
 
     def add(part, colour, celsius):
         parts.append(part)
         colours.append(colour)
-        warmth.append(celsius)
+        temperatures.append(celsius)
 
-    def limb(start, end, wide0, wide1, colour, celsius):
+    def add_limb(start, end, half0, half1, colour, celsius):
         add(len(limbs), colour, celsius)
-        limbs.append((*start, *end, wide0, wide1))
+        limbs.append((*start, *end, half0, half1))
 
-    def leg(side, angles):
+    def add_leg(side, angles):
         swing, bend = angles
         hip = hips + right * side * 0.052 * size
         knee = hip + _down(heading, swing) * 0.245 * size
         ankle = knee + _down(heading, swing - bend) * 0.225 * size
-        limb(ankle, ankle + heading * 0.09 * size + (0, 0.018 * size, 0), 0.026 * size,
-             0.022 * size, who.shoes, who.shoes_celsius)
-        limb(hip, knee, 0.050 * size, 0.036 * size, who.trousers, who.trousers_celsius)
-        limb(knee, ankle, 0.036 * size, 0.024 * size, who.trousers, who.trousers_celsius - 0.8)
+        add_limb(ankle, ankle + heading * 0.09 * size + (0, 0.018 * size, 0), 0.026 * size,
+                 0.022 * size, person.shoes, person.shoes_celsius)
+        add_limb(hip, knee, 0.050 * size, 0.036 * size, person.trousers, person.trousers_celsius)
+        add_limb(knee, ankle, 0.036 * size, 0.024 * size, person.trousers,
+                 person.trousers_celsius - 0.8)
 
-    def arm(side, angles):
+    def add_arm(side, angles):
         swing, bend = angles
         shoulder = shoulders + right * side * 0.112 * size + (0, 0.025 * size, 0)
         elbow = shoulder + _down(heading, swing + lean * 0.5) * 0.165 * size
         wrist = elbow + _down(heading, swing + bend + lean * 0.5) * 0.14 * size
-        limb(shoulder, elbow, 0.031 * size, 0.026 * size, who.jacket, who.jacket_celsius - 0.7)
-        limb(elbow, wrist, 0.026 * size, 0.020 * size, who.jacket, who.jacket_celsius - 1.2)
-        limb(wrist, wrist + (wrist - elbow) * 0.45, 0.020 * size, 0.016 * size, who.skin,
-             who.skin_celsius - 2.5)
+        add_limb(shoulder, elbow, 0.031 * size, 0.026 * size, person.jacket,
+                 person.jacket_celsius - 0.7)
+        add_limb(elbow, wrist, 0.026 * size, 0.020 * size, person.jacket,
+                 person.jacket_celsius - 1.2)
+        add_limb(wrist, wrist + (wrist - elbow) * 0.45, 0.020 * size, 0.016 * size, person.skin,
+                 person.skin_celsius - 2.5)
 
-    def flat(shape, middle, wide, high, colour, celsius, down=(0.0, 1.0, 0.0)):
-        add(middle + shape[:, :1] * wide * across + shape[:, 1:] * high * np.asarray(down),
+    def add_outline(shape, centre, width, height, colour, celsius, down=(0.0, 1.0, 0.0)):
+        add(centre + shape[:, :1] * width * across + shape[:, 1:] * height * np.asarray(down),
             colour, celsius)
 
-    far = 0 if right @ view < 0 else 1  # 0: the left side is farther away
-    sides = ((-1, 0), (1, 1)) if far == 0 else ((1, 1), (-1, 0))
-    away = heading @ view > 0.25
+    far_side = 0 if right @ view < 0 else 1  # 0: the left side is farther away
+    sides = ((-1, 0), (1, 1)) if far_side == 0 else ((1, 1), (-1, 0))
+    is_away = heading @ view > 0.25
     first, second = sides
-    arm(first[0], arms[first[1]])
-    leg(first[0], legs[first[1]])
-    leg(second[0], legs[second[1]])
-    width = (0.075 + 0.045 * turned) * size
-    if who.bag is not None and not away:
-        flat(_TRUNK, shoulders - heading * 0.08 * size, width * 0.8, 0.25 * size, who.bag,
-             who.bag_celsius, -spine)
-    flat(_TRUNK, shoulders, width, (0.46 if who.long_coat else 0.36) * size, who.jacket,
-         who.jacket_celsius, -spine if lean else (0.0, 1.0, 0.0))
-    if who.bag is not None and away:
-        flat(_TRUNK, shoulders - heading * 0.05 * size + (0, 0.02, 0), width * 0.75, 0.23 * size,
-             who.bag, who.bag_celsius, -spine)
-    arm(second[0], arms[second[1]])
+    add_arm(first[0], arms[first[1]])
+    add_leg(first[0], legs[first[1]])
+    add_leg(second[0], legs[second[1]])
+    width = (0.075 + 0.045 * frontality) * size
+    if person.bag is not None and not is_away:
+        add_outline(_TRUNK, shoulders - heading * 0.08 * size, width * 0.8, 0.25 * size,
+                    person.bag, person.bag_celsius, -spine)
+    add_outline(_TRUNK, shoulders, width, (0.46 if person.long_coat else 0.36) * size,
+                person.jacket, person.jacket_celsius, -spine if lean else (0.0, 1.0, 0.0))
+    if person.bag is not None and is_away:
+        add_outline(_TRUNK, shoulders - heading * 0.05 * size + (0, 0.02, 0), width * 0.75,
+                    0.23 * size, person.bag, person.bag_celsius, -spine)
+    add_arm(second[0], arms[second[1]])
     head = shoulders + (spine + heading * 0.1 * bool(lean)) * 0.095 * size
-    limb(shoulders, head, 0.03 * size, 0.03 * size, who.skin, who.skin_celsius)
-    flat(_HEAD, head, 0.046 * size, 0.062 * size, who.hair if away else who.skin,
-         0.5 * (who.hair_celsius + who.skin_celsius) if away else who.skin_celsius)
-    flat(_HAIRCUT, head, 0.046 * size, 0.062 * size, who.hair, who.hair_celsius)
-    strips = _strips(np.array(limbs), view, across)
+    add_limb(shoulders, head, 0.03 * size, 0.03 * size, person.skin, person.skin_celsius)
+    head_celsius = 0.5 * (person.hair_celsius + person.skin_celsius) if is_away \
+        else person.skin_celsius
+    add_outline(_HEAD, head, 0.046 * size, 0.062 * size, person.hair if is_away else person.skin,
+                head_celsius)
+    add_outline(_HAIRCUT, head, 0.046 * size, 0.062 * size, person.hair, person.hair_celsius)
+    strips = _make_strips(np.array(limbs), view, across)
     polygons = [strips[part] if isinstance(part, int) else part for part in parts]
     count = len(polygons)
     return Mesh(np.concatenate(polygons), np.cumsum([len(p) for p in polygons]),
                 np.tile(-view, (count, 1)), np.zeros(count, bool), np.array(colours),
-                np.zeros((count, 3)), np.array(warmth))
+                np.zeros((count, 3)), np.array(temperatures))
 
 
-def _strips(limbs: np.ndarray, view: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Return the outlines ``(N, 6, 3)`` of limbs ``(N, 8)``: start, end, half widths there."""
-    start, end, wide0, wide1 = limbs[:, :3], limbs[:, 3:6], limbs[:, 6:7], limbs[:, 7:]
+def _make_strips(limbs: np.ndarray, view: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Return outlines ``(N, 6, 3)`` of limbs ``(N, 8)``: start, end and both half widths."""
+    start, end, half0, half1 = limbs[:, :3], limbs[:, 3:6], limbs[:, 6:7], limbs[:, 7:]
     along = end - start
     length = np.sqrt((along * along).sum(axis=1, keepdims=True)) + 1e-9
     along /= length
     side = np.cross(along, view)
     size = np.sqrt((side * side).sum(axis=1, keepdims=True))
-    side = np.where(size > 0.15, side / np.maximum(size, 0.15), across)  # else it points at us
-    return np.stack([start - side * wide0, start - along * wide0 * 0.6, start + side * wide0,
-                     end + side * wide1, end + along * wide1 * 0.6, end - side * wide1], axis=1)
+    # A limb that points to the camera has no defined side.
+    side = np.where(size > 0.15, side / np.maximum(size, 0.15), across)
+    return np.stack([start - side * half0, start - along * half0 * 0.6, start + side * half0,
+                     end + side * half1, end + along * half1 * 0.6, end - side * half1], axis=1)
 
 
 def _down(heading: np.ndarray, angle: float) -> np.ndarray:
-    """Return the unit vector that hangs down, swung towards the heading."""
+    """Return the downward unit vector, rotated by ``angle`` towards the heading."""
     return np.array([heading[0] * np.sin(angle), np.cos(angle), heading[2] * np.sin(angle)])

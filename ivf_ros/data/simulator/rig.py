@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two simulated cameras: where they stand, and the homography between their images."""
+"""The two simulated cameras: their poses, and the homography between their images."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ import numpy as np
 
 
 class SimulatorError(ValueError):
-    """The simulator was asked for something that it cannot simulate."""
+    """A combination of simulator parameters is not possible."""
 
 
 @dataclass(frozen=True)
 class RigParameters:
-    """How the thermal camera sits beside the RGB camera."""
+    """Pose of the thermal camera relative to the RGB camera."""
 
     mode: str = parameter(
-        'homography', "'homography': exact for every pixel; 'rig': baseline, hence parallax.",
+        'homography', "'homography': one homography is exact for every pixel; 'rig': the cameras "
+        'have a baseline, so there is parallax.',
         choices=('homography', 'rig'), live=False)
     H_thermal_to_rgb: tuple = parameter(
-        (), "Nine numbers row-major for mode 'homography'; empty draws one from the seed.",
+        (), "Mode 'homography': nine numbers in row-major order; empty: random from the seed.",
         live=False)
     scale: float = parameter(
-        1.25, 'Greatest ratio of magnifications, either way, beyond equal views.',
+        1.25, 'Maximum magnification ratio of the two views, in either direction; 1: equal views.',
         minimum=1.0, maximum=3.0, live=False)
     shift: float = parameter(
-        0.1, 'Greatest shift, as a share of the image size.', minimum=0.0, maximum=0.5,
+        0.1, 'Maximum shift, as a fraction of the image size.', minimum=0.0, maximum=0.5,
         live=False)
     rotation_deg: float = parameter(
-        3.0, 'Greatest rotation about the viewing direction.', minimum=0.0, maximum=45.0,
+        3.0, 'Maximum rotation about the viewing direction.', minimum=0.0, maximum=45.0,
         live=False)
     perspective: float = parameter(
-        0.04, "Greatest change of magnification from centre to edge in mode 'homography'.",
+        0.04, "Mode 'homography': maximum change of magnification from centre to edge.",
         minimum=0.0, maximum=0.3, live=False)
     baseline_m: float = parameter(
-        0.12, "Distance between the cameras in mode 'rig'.", minimum=0.0, maximum=2.0,
+        0.12, "Mode 'rig': distance between the cameras.", minimum=0.0, maximum=2.0,
         live=False)
     plane_distance_m: float = parameter(
-        float('inf'), "Plane of the true homography in mode 'rig'; infinite: the far scene.",
-        minimum=0.1, live=False)
+        float('inf'), "Mode 'rig': distance of the plane of the true homography; infinity: "
+        'distant scene.', minimum=0.1, live=False)
     field_of_view_deg: float = parameter(
         62.0, 'Horizontal field of view of the RGB camera.', minimum=15.0, maximum=110.0,
         live=False)
@@ -57,8 +58,8 @@ class Camera:
     Attributes
     ----------
     projection:
-        ``(3, 4)``: world metres to homogeneous pixels, centres at integers; the last of the three
-        is positive in front of the camera.
+        ``(3, 4)`` from world metres to homogeneous pixels, centres at integers; the third
+        component is positive in front of the camera.
     centre_m:
         ``(3,)`` position in the world.
     size:
@@ -76,12 +77,12 @@ class Camera:
         return mapped[:, :2] / mapped[:, 2:]
 
     def depth_m(self, points_m: np.ndarray) -> np.ndarray:
-        """Return how far in front of the camera world points ``(N, 3)`` lie."""
+        """Return the depths ``(N,)`` of world points ``(N, 3)``, positive in front."""
         forward = self.projection[2, :3]
         return (points_m - self.centre_m) @ (forward / np.linalg.norm(forward))
 
-    def enlarged(self, factor: int) -> Camera:
-        """Return the camera with every pixel cut into ``factor`` by ``factor``."""
+    def upsample(self, factor: int) -> Camera:
+        """Return the camera with each pixel divided into ``factor`` x ``factor`` pixels."""
         size = self.size[0] * factor, self.size[1] * factor
         return Camera(geometry.stretch(self.size, size) @ self.projection, self.centre_m,
                       size)
@@ -90,19 +91,20 @@ class Camera:
 @dataclass(frozen=True, eq=False)
 class Rig:
     """
-    Both cameras and the truth about them.
+    Both cameras and their ground truth.
 
     Attributes
     ----------
     thermal, rgb:
         The cameras.
     H_thermal_to_rgb:
-        ``(3, 3)``: exact everywhere in mode 'homography'; in mode 'rig' exact on the stated plane.
+        ``(3, 3)``: exact everywhere in mode 'homography', exact on the configured plane in mode
+        'rig'.
     K_thermal, K_rgb:
         ``(3, 3)`` pinhole matrices.
     R_thermal_to_rgb, t_thermal_to_rgb_m:
-        ``X_rgb = R X_thermal + t``.  In mode 'homography' the first three of these explain the
-        homography only where it happens to be a rotation, so they are None there.
+        ``X_rgb = R X_thermal + t``. In mode 'homography' the homography is in general not that of
+        a camera pair, so ``K_thermal``, ``R_thermal_to_rgb`` and ``t_thermal_to_rgb_m`` are None.
 
     """
 
@@ -118,22 +120,23 @@ class Rig:
 def build_rig(parameters: RigParameters, thermal_size: tuple[int, int], rgb_size: tuple[int, int],
               centre_m: np.ndarray, angles_deg: np.ndarray, rng: np.random.Generator) -> Rig:
     """
-    Place the RGB camera in the street, and the thermal camera by it as the parameters say.
+    Place the RGB camera in the street, and the thermal camera relative to it.
 
     ``angles_deg`` are pitch (down positive), yaw (right positive) and roll of the RGB camera.
 
     Raises
     ------
     SimulatorError
-        The given homography is no plausible view of one image in the other.
+        The configured homography is implausible, or not allowed in mode 'rig'.
 
     """
     R_world_to_rgb = _rotation(angles_deg)
     K_rgb = _pinhole(rgb_size, parameters.field_of_view_deg)
     rgb = _camera(K_rgb, R_world_to_rgb, centre_m, rgb_size)
     if parameters.mode == 'homography':
-        H = _given(parameters, thermal_size, rgb_size) if parameters.H_thermal_to_rgb \
-            else _random_homography(parameters, thermal_size, rgb_size, rng)
+        H = _configured_homography(parameters, thermal_size, rgb_size) \
+            if parameters.H_thermal_to_rgb else _random_homography(
+                parameters, thermal_size, rgb_size, rng)
         H_rgb_to_thermal = geometry.normalize_homography(np.linalg.inv(H))
         thermal = Camera(H_rgb_to_thermal @ rgb.projection, centre_m, thermal_size)
         return Rig(thermal, rgb, H, K_rgb)
@@ -143,8 +146,9 @@ def build_rig(parameters: RigParameters, thermal_size: tuple[int, int], rgb_size
     view_rad = 2 * np.arctan(np.tan(np.radians(parameters.field_of_view_deg) / 2) * magnification)
     K_thermal = _pinhole(thermal_size, np.degrees(view_rad))
     half_view = np.array([rgb_size[1], rgb_size[0]]) / (2 * K_rgb[0, 0])
-    sway_deg = np.degrees(np.arctan(2 * parameters.shift * half_view)) * rng.uniform(-1, 1, 2)
-    R = _rotation((*sway_deg, rng.uniform(-1, 1) * parameters.rotation_deg))
+    misalignment_deg = np.degrees(np.arctan(2 * parameters.shift * half_view)) * rng.uniform(-1, 1,
+                                                                                             2)
+    R = _rotation((*misalignment_deg, rng.uniform(-1, 1) * parameters.rotation_deg))
     across = rng.standard_normal(3) * (1.0, 0.5, 0.1)
     t_m = parameters.baseline_m * across / np.linalg.norm(across)
     H = geometry.from_rig(K_thermal, K_rgb, R, t_m, parameters.plane_distance_m)
@@ -155,7 +159,7 @@ def build_rig(parameters: RigParameters, thermal_size: tuple[int, int], rgb_size
 
 def _random_homography(parameters: RigParameters, thermal_size: tuple[int, int],
                        rgb_size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Return equal views, then scaled, rotated, shifted and tilted about the image centre."""
+    """Return the plain resize, combined with random scale, rotation, shift and tilt."""
     size = np.array(rgb_size, dtype=np.float64)
     centre = (size - 1) / 2
     scale = parameters.scale ** rng.uniform(-1, 1)
@@ -169,15 +173,15 @@ def _random_homography(parameters: RigParameters, thermal_size: tuple[int, int],
         @ geometry.translation(*-centre) @ geometry.stretch(thermal_size, rgb_size))
 
 
-def _given(parameters: RigParameters, thermal_size: tuple[int, int],
-           rgb_size: tuple[int, int]) -> np.ndarray:
+def _configured_homography(parameters: RigParameters, thermal_size: tuple[int, int],
+                           rgb_size: tuple[int, int]) -> np.ndarray:
     if len(parameters.H_thermal_to_rgb) != 9:
         raise SimulatorError('rig.H_thermal_to_rgb must have nine numbers or none, '
                              f'got {len(parameters.H_thermal_to_rgb)}')
     H = np.reshape(parameters.H_thermal_to_rgb, (3, 3))
     reason = geometry.check(H, thermal_size, rgb_size)
     if reason:
-        raise SimulatorError(f'rig.H_thermal_to_rgb is refused: {reason}')
+        raise SimulatorError(f'rig.H_thermal_to_rgb is implausible: {reason}')
     return geometry.normalize_homography(H)
 
 
@@ -194,7 +198,7 @@ def _camera(K: np.ndarray, R_world_to_camera: np.ndarray, centre_m: np.ndarray,
 
 
 def _rotation(angles_deg: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Return world to camera for pitch (down), yaw (right) and roll, in degrees."""
+    """Return the rotation world to camera for pitch (down), yaw (right), roll in degrees."""
     axes = np.diag([1.0, -1.0, 1.0]) * np.radians(np.asarray(angles_deg, dtype=np.float64))
     pitch, yaw, roll = (cv2.Rodrigues(axis)[0] for axis in axes)
     return roll @ pitch @ yaw

@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The rig simulator: a thermal and an RGB camera look at a street that is made up from a seed.
+Rig simulator: a thermal and an RGB camera view a street that is generated from a seed.
 
-It knows the truth: the homography between the images, a box around each person, car and bicycle,
-and a label for each pixel. In mode 'homography' the thermal camera sees exactly the RGB view
-through a homography; in mode 'rig' the cameras stand a baseline apart, things shift against each
-other with their distance, and the true homography holds on one plane only.
+It provides the ground truth: the homography between the images, a box for each person, car and
+bicycle, and a label for each pixel. In mode 'homography' the thermal view is exactly the RGB view
+under a homography. In mode 'rig' the cameras have a baseline; objects shift relative to each
+other with their distance, and the true homography is exact on one plane only.
 """
 
 from __future__ import annotations
@@ -28,75 +28,78 @@ from ivf_ros.data.simulator.sensors import (
     ThermalSensor,
 )
 from ivf_ros.data.simulator.street import build_street, SceneObject
-from ivf_ros.data.simulator.view import Sight, StreetView
+from ivf_ros.data.simulator.view import RenderedView, SmokeLayer, StreetView
 from ivf_ros.parameters import group, parameter
 from ivf_ros.thermal import Radiometry
 from ivf_ros.types import Detection, Event, Frame, MFNET_CLASSES, Segmentation, Truth
 import numpy as np
 
-_BOXED = ('car', 'person', 'bike', 'color_cone')
+_CLASSES_WITH_BOXES = ('car', 'person', 'bike', 'color_cone')
 _STREAMS = ('thermal', 'rgb')
 
 
 @dataclass(frozen=True)
 class SimulatorParameters:
-    """What to simulate."""
+    """Parameters of the rig simulator."""
 
     condition: str = parameter('day', 'Light, weather and smoke.', choices=CONDITIONS, live=False)
     seed: int = parameter(
-        0, 'Another seed is another street, another rig and other noise.', minimum=0,
+        0, 'Random seed of the street, the rig and the noise.', minimum=0,
         maximum=2 ** 31 - 1, live=False)
     duration_s: float = parameter(
-        10.0, 'Length of the recording; infinite never ends.', minimum=0.0, live=False)
+        10.0, 'Duration of the recording; infinity: endless.', minimum=0.0, live=False)
     start_ns: int = parameter(
-        1_700_000_000_000_000_000, 'Stamp of the first frame.', minimum=0, live=False)
+        1_700_000_000_000_000_000, 'Stamp of the first frame in nanoseconds.',
+        minimum=0, live=False)
     time_offset_s: float = parameter(
-        0.0, 'How much later than it was taken a thermal frame is stamped.', minimum=-10.0,
+        0.0, 'Delay of the thermal stamps relative to the acquisition.', minimum=-10.0,
         maximum=10.0, live=False)
     jitter_s: float = parameter(
-        0.0, 'Deviation of the stamps, cut off at 0.4 frame periods.', minimum=0.0, maximum=1.0,
+        0.0, 'Standard deviation of the stamps, limited to 0.4 frame periods.',
+        minimum=0.0, maximum=1.0,
         live=False)
     dropped: float = parameter(
-        0.0, 'Share of the frames of either camera that are lost.', minimum=0.0, maximum=1.0,
+        0.0, 'Fraction of lost frames of each camera.', minimum=0.0, maximum=1.0,
         live=False)
     smoke_density: float = parameter(
-        0.8, "How thick the smoke of condition 'smoke' is.", minimum=0.0, maximum=2.0, live=False)
+        0.8, "Density of the smoke in condition 'smoke'.", minimum=0.0, maximum=2.0, live=False)
     min_visible: float = parameter(
-        0.25, 'Share of a thing that must be visible for it to have a true box.', minimum=0.0,
+        0.25, 'Minimum visible fraction of an object with a true box.', minimum=0.0,
         maximum=1.0, live=False)
     min_box_px: float = parameter(
-        8.0, 'Least longer side of a true box.', minimum=1.0, maximum=1000.0, live=False)
-    rig: RigParameters = group(RigParameters, 'How the cameras stand to each other.')
+        8.0, 'Minimum length of the longer side of a true box.',
+        minimum=1.0, maximum=1000.0, live=False)
+    rig: RigParameters = group(RigParameters, 'Relative pose of the cameras.')
     thermal: ThermalParameters = group(ThermalParameters, 'The thermal camera.')
     rgb: RgbParameters = group(RgbParameters, 'The RGB camera.')
 
 
 class RigSimulator:
     """
-    A source of frames, their stamps and the truth about them.
+    A source of frames with stamps and ground truth.
 
     Attributes
     ----------
     name:
         Condition and seed.
     rate_hz:
-        Thermal frames a second.
+        Thermal frames per second.
     parameters:
-        What is simulated.
+        Parameters of the simulation.
     rig:
         The cameras: ``K_thermal``, ``K_rgb``, ``R_thermal_to_rgb``, ``t_thermal_to_rgb_m``; all
         but ``K_rgb`` are None in mode 'homography'.
     H_thermal_to_rgb:
-        ``(3, 3)`` the true homography.
+        ``(3, 3)`` true homography.
     radiometry:
-        What the thermal counts mean.
+        Conversion of the thermal counts to temperatures.
     class_names:
-        Of the true labels.
+        Class names of the true labels.
 
     Raises
     ------
     SimulatorError
-        A combination of parameters that makes no sense.
+        The combination of parameters is not possible.
 
     """
 
@@ -104,8 +107,8 @@ class RigSimulator:
         self.parameters = parameters
         thermal, rgb, seed = parameters.thermal, parameters.rgb, parameters.seed
         if thermal.bits < 16 and thermal.radiometry == 'tlinear_0_01K':
-            raise SimulatorError(f'thermal.bits {thermal.bits} cannot hold the temperatures of a '
-                                 'street in counts of 0.01 K; use 16 bits or tlinear_0_04K')
+            raise SimulatorError(f'thermal.bits {thermal.bits} cannot represent the temperatures '
+                                 'of a street in counts of 0.01 K; use 16 bits or tlinear_0_04K')
         self.name = f'simulator {parameters.condition} seed {seed}'
         self.rate_hz = thermal.rate_hz
         self.class_names = MFNET_CLASSES
@@ -113,14 +116,14 @@ class RigSimulator:
         self.rig: Rig = build_rig(
             parameters.rig, (thermal.width, thermal.height), (rgb.width, rgb.height),
             self._street.eye_m, self._street.angles_deg, np.random.default_rng([seed, 2]))
-        kind = 'celsius' if thermal.shows == 'temperature' else 'rgb'
-        self._thermal_view = StreetView(self._street, self.rig.thermal, kind)
+        modality = 'celsius' if thermal.shows == 'temperature' else 'rgb'
+        self._thermal_view = StreetView(self._street, self.rig.thermal, modality)
         self._rgb_view = StreetView(self._street, self.rig.rgb, 'rgb')
         self._atmosphere = Atmosphere(self._street, self.rig.rgb, self._rgb_view,
                                       parameters.smoke_density, np.random.default_rng([seed, 3]))
         self._thermal_sensor = ThermalSensor(thermal, seed)
         self._rgb_sensor = RgbSensor(rgb, parameters.condition, seed)
-        self._latest: tuple[float, list[SceneObject]] = -1.0, []
+        self._latest_moving: tuple[float, list[SceneObject]] = -1.0, []
         self._labels = np.zeros(256, np.uint8)
         for identity, name in self._street.classes.items():
             self._labels[identity] = MFNET_CLASSES.index(name)
@@ -132,32 +135,32 @@ class RigSimulator:
 
     @property
     def radiometry(self) -> Radiometry:
-        """Return what the thermal counts mean."""
+        """Return the conversion of the thermal counts to temperatures."""
         return RADIOMETRIES[self.parameters.thermal.radiometry]
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Return nothing: frames that were lost on purpose are no fault of the source."""
+        """Return an empty dict: simulated losses are not reading errors."""
         return {}
 
     def events(self) -> Iterator[Event]:
-        """Yield thermal and RGB frames by stamp; RGB frames carry the truth."""
+        """Yield thermal and RGB frames in stamp order; RGB frames contain the ground truth."""
         last: tuple[int, np.ndarray] | None = None
         for stamp_ns, stream, index in heapq.merge(*map(self._schedule, range(2))):
             if stream:
-                image, truth = self._rgb(index / self.parameters.rgb.rate_hz, index)
+                image, truth = self._render_rgb(index / self.parameters.rgb.rate_hz, index)
                 yield Event('rgb', Frame(image, stamp_ns, FRAME_IDS['rgb']), truth)
                 continue
-            shown = self._shown(index)
-            if last is None or last[0] != shown:
-                last = shown, self._thermal(shown)
+            frame_index = self._displayed_index(index)
+            if last is None or last[0] != frame_index:
+                last = frame_index, self._render_thermal_frame(frame_index)
             yield Event('thermal', Frame(last[1], stamp_ns, FRAME_IDS['thermal']))
 
     def pair(self, index: int) -> tuple[Frame, Frame, Truth]:
         """
-        Return the thermal and the RGB frame of the same instant, without any shutter event.
+        Return the thermal and the RGB frame of the same time, without shutter events.
 
-        The instant is that of RGB frame ``index``, whose stamp both carry.
+        Time and stamp of both are those of RGB frame ``index``.
         """
         time_s = index / self.parameters.rgb.rate_hz
         thermal, rgb, truth = self.render(time_s, index)
@@ -167,14 +170,14 @@ class RigSimulator:
 
     def render(self, time_s: float, noise: int = 0) -> tuple[np.ndarray, np.ndarray, Truth]:
         """
-        Return what both cameras see at a time, in any order of times.
+        Render both cameras at a time; calls may be in any time order.
 
         Parameters
         ----------
         time_s:
             Seconds since the start.
         noise:
-            Another number gives other noise.
+            Index of the noise; another index gives other noise.
 
         Returns
         -------
@@ -183,14 +186,14 @@ class RigSimulator:
         rgb:
             ``(H, W, 3)`` uint8 BGR.
         truth:
-            On the RGB grid.
+            Ground truth on the RGB grid.
 
         """
-        rgb, truth = self._rgb(time_s, noise)
-        return self._thermal_at(time_s, noise), rgb, truth
+        rgb, truth = self._render_rgb(time_s, noise)
+        return self._render_thermal(time_s, noise), rgb, truth
 
     def _schedule(self, stream: int) -> Iterator[tuple[int, int, int]]:
-        """Yield stamp, stream and number of each frame that is not lost."""
+        """Yield stamp, stream and index of each frame that is not lost."""
         parameters = self.parameters
         camera = parameters.rgb if stream else parameters.thermal
         offset_s = 0.0 if stream else parameters.time_offset_s
@@ -198,67 +201,67 @@ class RigSimulator:
         index = 0
         while index * period_s < parameters.duration_s:
             rng = np.random.default_rng([parameters.seed, 10 + stream, index])
-            lost, jitter_s = rng.random(), parameters.jitter_s * rng.standard_normal()
+            loss_draw, jitter_s = rng.random(), parameters.jitter_s * rng.standard_normal()
             jitter_s = min(max(jitter_s, -0.4 * period_s), 0.4 * period_s)
-            if lost >= parameters.dropped:
+            if loss_draw >= parameters.dropped:
                 stamp_s = index * period_s + offset_s + jitter_s
                 yield parameters.start_ns + round(stamp_s * 1e9), stream, index
             index += 1
 
-    def _shown(self, index: int) -> int:
-        """Return the number of the frame that the thermal camera really shows."""
+    def _displayed_index(self, index: int) -> int:
+        """Return the index of the frame that the thermal camera delivers, frozen or not."""
         thermal = self.parameters.thermal
-        number, closed = self._thermal_sensor.shutter_event(index / thermal.rate_hz)
-        if not closed or thermal.shutter_shows == 'flat':
+        number, is_closed = self._thermal_sensor.shutter_event(index / thermal.rate_hz)
+        if not is_closed or thermal.shutter_shows == 'flat':
             return index
         return max(int(np.ceil(number * thermal.shutter_period_s * thermal.rate_hz - 1e-6)) - 1, 0)
 
-    def _thermal(self, index: int) -> np.ndarray:
+    def _render_thermal_frame(self, index: int) -> np.ndarray:
         thermal = self.parameters.thermal
         time_s = index / thermal.rate_hz
         if self._thermal_sensor.shutter_event(time_s)[1]:
             shutter = np.full((thermal.height, thermal.width),
                               self._street.climate.air_celsius + 12.0, np.float32)
-            return self._thermal_sensor.counts(shutter, index, time_s)
-        return self._thermal_at(time_s, index)
+            return self._thermal_sensor.read(shutter, index, time_s)
+        return self._render_thermal(time_s, index)
 
-    def _moving(self, time_s: float) -> list[SceneObject]:
-        """Return what moves; both cameras often ask for the same instant."""
-        if self._latest[0] != time_s:
-            self._latest = time_s, self._street.moving(time_s)
-        return self._latest[1]
+    def _moving_objects(self, time_s: float) -> list[SceneObject]:
+        """Return the moving objects; cached, because both cameras often use the same time."""
+        if self._latest_moving[0] != time_s:
+            self._latest_moving = time_s, self._street.moving_objects(time_s)
+        return self._latest_moving[1]
 
-    def _thermal_at(self, time_s: float, index: int) -> np.ndarray:
-        image = self._thermal_view.frame(self._moving(time_s)).image
+    def _render_thermal(self, time_s: float, index: int) -> np.ndarray:
+        image = self._thermal_view.render_frame(self._moving_objects(time_s)).image
         if image.ndim == 3:
-            grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            image = grey * np.float32(30 / 255) + np.float32(5)
-        return self._thermal_sensor.counts(image, index, time_s)
+            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            image = gray * np.float32(30 / 255) + np.float32(5)
+        return self._thermal_sensor.read(image, index, time_s)
 
-    def _rgb(self, time_s: float, index: int) -> tuple[np.ndarray, Truth]:
-        moving, air = self._moving(time_s), self._atmosphere
+    def _render_rgb(self, time_s: float, index: int) -> tuple[np.ndarray, Truth]:
+        moving, atmosphere = self._moving_objects(time_s), self._atmosphere
         condition = self.parameters.condition
-        veil = None
+        smoke: SmokeLayer | None = None
         if condition == 'smoke':
-            veil = self._street.smoke_m, lambda image: air.smoke(image, time_s)
-        sight = self._rgb_view.frame(moving, veil)
-        image = sight.image
+            smoke = self._street.smoke_m, lambda image: atmosphere.apply_smoke(image, time_s)
+        rendered = self._rgb_view.render_frame(moving, smoke)
+        image = rendered.image
         if self._street.climate.lamps_lit:
-            image = air.dazzle(image, sight.identities, moving)
+            image = atmosphere.apply_halos(image, rendered.identities, moving)
         if condition == 'rain':
-            image = air.rain(image, index)
-        return self._rgb_sensor.read(image, index), self._truth(sight)
+            image = atmosphere.apply_rain(image, index)
+        return self._rgb_sensor.read(image, index), self._make_truth(rendered)
 
-    def _truth(self, sight: Sight) -> Truth:
-        labels = cv2.LUT(sight.identities, self._labels)
+    def _make_truth(self, rendered: RenderedView) -> Truth:
+        labels = cv2.LUT(rendered.identities, self._labels)
         parameters = self.parameters
         boxes = []
-        for identity, unoccluded_px in sight.unoccluded_px.items():
+        for identity, unoccluded_px in rendered.unoccluded_px.items():
             name = MFNET_CLASSES[self._labels[identity]]
-            if name not in _BOXED:
+            if name not in _CLASSES_WITH_BOXES:
                 continue
-            rows, columns = sight.areas[identity]
-            visible = cv2.inRange(sight.identities[rows, columns], identity, identity)
+            rows, columns = rendered.areas[identity]
+            visible = cv2.inRange(rendered.identities[rows, columns], identity, identity)
             x, y, width, height = cv2.boundingRect(visible)
             if max(width, height) < parameters.min_box_px \
                     or cv2.countNonZero(visible) < parameters.min_visible * unoccluded_px:

@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The faults of the two simulated sensors: blur, noise, fixed pattern, drift, vignetting, shutter.
+Imperfections of the simulated sensors: blur, noise, fixed pattern, drift, vignetting, shutter.
 
-Everything random follows from the seed and the number of the frame, so that any frame can be made
-at any time and is always the same.
+All random values depend only on the seed and the frame index, so any frame can be rendered at any
+time with the same result.
 """
 
 from __future__ import annotations
@@ -18,47 +18,48 @@ import numpy as np
 
 RADIOMETRIES = {'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K}
 
-_POOL_MARGIN = 96  # noise is cut from a larger image at a random place
+_POOL_MARGIN_PX = 96  # the noise of a frame is a random crop of a larger noise image
 _RGB_NOISE = {'day': 1.6, 'smoke': 2.0, 'rain': 2.6, 'dusk': 4.0, 'glare': 6.0, 'night': 7.0}
 
 
 @dataclass(frozen=True)
 class ThermalParameters:
-    """The thermal camera; temperatures in kelvin are deviations from the truth."""
+    """The thermal camera; values in kelvin are errors of the measured temperature."""
 
     width: int = parameter(640, 'Width in pixels.', minimum=16, maximum=4096, live=False)
     height: int = parameter(480, 'Height in pixels.', minimum=16, maximum=4096, live=False)
-    rate_hz: float = parameter(30.0, 'Frames a second.', minimum=0.1, maximum=240.0, live=False)
+    rate_hz: float = parameter(30.0, 'Frames per second.', minimum=0.1, maximum=240.0, live=False)
     radiometry: str = parameter(
-        'tlinear_0_04K', 'What a count means: 0.01 or 0.04 K from absolute zero.',
+        'tlinear_0_04K', 'Unit of a count: 0.01 or 0.04 K, from absolute zero.',
         choices=tuple(RADIOMETRIES), live=False)
     bits: int = parameter(
-        16, 'Counts saturate at this many bits; 14 need the 0.04 K counts.', minimum=14,
-        maximum=16, live=False)
+        16, 'Number of bits at which the counts saturate; 14 bits require 0.04 K counts.',
+        minimum=14, maximum=16, live=False)
     shows: str = parameter(
-        'temperature', "'luminance': the thermal view in the light of RGB, pseudo-thermal.",
+        'temperature', "'luminance': the thermal camera shows RGB luminance (pseudo-thermal).",
         choices=('temperature', 'luminance'), live=False)
     blur_px: float = parameter(
-        0.6, 'Deviation of the blur of the optics.', minimum=0.0, maximum=10.0, live=False)
+        0.6, 'Sigma of the blur of the optics.', minimum=0.0, maximum=10.0, live=False)
     noise_kelvin: float = parameter(
-        0.06, 'Deviation of the noise that is new in each frame.', minimum=0.0, maximum=5.0,
+        0.06, 'Standard deviation of the temporal noise.', minimum=0.0, maximum=5.0,
         live=False)
     pattern_kelvin: float = parameter(
-        0.05, 'Deviation of the fixed pattern, new after each shutter event.', minimum=0.0,
-        maximum=5.0, live=False)
+        0.05, 'Standard deviation of the fixed-pattern noise, which changes at shutter events.',
+        minimum=0.0, maximum=5.0, live=False)
     vignetting_kelvin: float = parameter(
-        0.4, 'How much too cold the corners are.', minimum=0.0, maximum=10.0, live=False)
+        0.4, 'Temperature error of the corners, which are too cold.',
+        minimum=0.0, maximum=10.0, live=False)
     drift_kelvin: float = parameter(
-        0.25, 'Amplitude of the slow drift, and deviation of the step at a shutter event.',
+        0.25, 'Amplitude of the slow drift, and standard deviation of the step at shutter events.',
         minimum=0.0, maximum=10.0, live=False)
     shutter_period_s: float = parameter(
-        8.0, 'Time between shutter (FFC) events; 0 for none.', minimum=0.0, maximum=3600.0,
+        8.0, 'Time between shutter (FFC) events; 0: none.', minimum=0.0, maximum=3600.0,
         live=False)
     shutter_s: float = parameter(
-        0.4, 'How long a shutter event lasts.', minimum=0.0, maximum=10.0, live=False)
+        0.4, 'Duration of a shutter event.', minimum=0.0, maximum=10.0, live=False)
     shutter_shows: str = parameter(
-        'frozen', "'frozen': the last frame again and again; 'flat': the shutter itself.",
-        choices=('frozen', 'flat'), live=False)
+        'frozen', "Output during a shutter event. 'frozen': the last frame is repeated; 'flat': "
+        'the image of the shutter.', choices=('frozen', 'flat'), live=False)
 
 
 @dataclass(frozen=True)
@@ -67,39 +68,40 @@ class RgbParameters:
 
     width: int = parameter(640, 'Width in pixels.', minimum=16, maximum=4096, live=False)
     height: int = parameter(480, 'Height in pixels.', minimum=16, maximum=4096, live=False)
-    rate_hz: float = parameter(30.0, 'Frames a second.', minimum=0.1, maximum=240.0, live=False)
+    rate_hz: float = parameter(30.0, 'Frames per second.', minimum=0.1, maximum=240.0, live=False)
     noise: float = parameter(
-        1.0, 'Multiplies the noise, which is larger the darker it is.', minimum=0.0, maximum=10.0,
+        1.0, 'Factor of the noise, which is higher in dark conditions.', minimum=0.0, maximum=10.0,
         live=False)
     vignetting: float = parameter(
-        0.25, 'Share of the light that the corners lose.', minimum=0.0, maximum=0.9, live=False)
+        0.25, 'Fraction of the light that is lost in the corners.',
+        minimum=0.0, maximum=0.9, live=False)
 
 
 class ThermalSensor:
-    """Turns temperatures into counts."""
+    """Converts temperatures to counts."""
 
     def __init__(self, parameters: ThermalParameters, seed: int) -> None:
         self._parameters, self._seed = parameters, seed
         self.radiometry: Radiometry = RADIOMETRIES[parameters.radiometry]
         rng = np.random.default_rng([seed, 0])
         shape = parameters.height, parameters.width
-        self._pool = _pool(rng, shape) * np.float32(parameters.noise_kelvin)
-        self._vignette = -parameters.vignetting_kelvin * _radius2(shape)
+        self._pool = _make_noise_pool(rng, shape) * np.float32(parameters.noise_kelvin)
+        self._vignette = -parameters.vignetting_kelvin * _squared_radius(shape)
         self._drift_phase = rng.uniform(0, 2 * np.pi)
-        self._pattern = -1, self._vignette  # number of the shutter event, and what it left
+        self._pattern = -1, self._vignette  # number of the shutter event, and the pattern after it
 
     def shutter_event(self, time_s: float) -> tuple[int, bool]:
-        """Return how many shutter events have begun, and whether one is going on."""
+        """Return the number of started shutter events, and whether one is in progress."""
         period_s = self._parameters.shutter_period_s
         if not period_s:
             return 0, False
-        # Times are multiples of the frame period: rounding must not move an event by a frame.
+        # Times are multiples of the frame period; rounding must not shift an event by one frame.
         number = int((time_s + 1e-6) // period_s)
-        since_s = time_s + 1e-6 - number * period_s
-        return number, number > 0 and since_s < self._parameters.shutter_s
+        elapsed_s = time_s + 1e-6 - number * period_s
+        return number, number > 0 and elapsed_s < self._parameters.shutter_s
 
-    def counts(self, celsius: np.ndarray, index: int, time_s: float) -> np.ndarray:
-        """Return what the sensor reads, ``(H, W)`` uint16, for temperatures ``(H, W)`` float32."""
+    def read(self, celsius: np.ndarray, index: int, time_s: float) -> np.ndarray:
+        """Return the counts ``(H, W)`` uint16 of temperatures ``(H, W)`` float32."""
         parameters = self._parameters
         if parameters.blur_px:
             celsius = cv2.GaussianBlur(celsius, (0, 0), parameters.blur_px)
@@ -107,19 +109,19 @@ class ThermalSensor:
         number, _ = self.shutter_event(time_s)
         if number != self._pattern[0]:
             self._pattern = number, self._vignette + self._fixed_pattern(number)
-        noise = _cut(self._pool, celsius.shape, rng)
-        rows = rng.standard_normal((celsius.shape[0], 1), np.float32)
-        rows *= np.float32(0.25 * parameters.noise_kelvin)
+        noise = _random_crop(self._pool, celsius.shape, rng)
+        row_noise = rng.standard_normal((celsius.shape[0], 1), np.float32)
+        row_noise *= np.float32(0.25 * parameters.noise_kelvin)
         drift = parameters.drift_kelvin * np.sin(2 * np.pi * time_s / 97 + self._drift_phase)
-        read = celsius + self._pattern[1]
-        read += noise
-        read += rows + np.float32(drift - self.radiometry.offset_celsius)
-        read *= np.float32(1 / self.radiometry.scale)
-        read += np.float32(0.5)
-        return np.clip(read, 0, 2 ** parameters.bits - 1).astype(np.uint16)
+        counts = celsius + self._pattern[1]
+        counts += noise
+        counts += row_noise + np.float32(drift - self.radiometry.offset_celsius)
+        counts *= np.float32(1 / self.radiometry.scale)
+        counts += np.float32(0.5)
+        return np.clip(counts, 0, 2 ** parameters.bits - 1).astype(np.uint16)
 
     def _fixed_pattern(self, number: int) -> np.ndarray:
-        """Return the offset, the columns and the pixels that one shutter event leaves behind."""
+        """Return the offset, column and pixel pattern after a shutter event."""
         parameters = self._parameters
         rng = np.random.default_rng([self._seed, 2, number])
         shape = parameters.height, parameters.width
@@ -130,39 +132,41 @@ class ThermalSensor:
 
 
 class RgbSensor:
-    """Adds what the RGB sensor adds."""
+    """Adds the vignetting and the noise of the RGB sensor."""
 
     def __init__(self, parameters: RgbParameters, condition: str, seed: int) -> None:
         self._seed = seed
         shape = parameters.height, parameters.width
         sigma = parameters.noise * _RGB_NOISE[condition]
         rng = np.random.default_rng([seed, 3])
-        grey = cv2.GaussianBlur(_pool(rng, shape), (3, 3), 0.45)  # as interpolated colours have
-        colours = [0.75 * grey + 0.6 * cv2.GaussianBlur(_pool(rng, shape), (3, 3), 0.7)
+        # The channels are correlated, as after Bayer interpolation.
+        gray = cv2.GaussianBlur(_make_noise_pool(rng, shape), (3, 3), 0.45)
+        colours = [0.75 * gray + 0.6 * cv2.GaussianBlur(_make_noise_pool(rng, shape), (3, 3), 0.7)
                    for _ in range(3)]
         noise = cv2.merge(colours)
         self._pool = np.round(noise * (sigma / noise.std())).astype(np.int16)
-        shade = 255 * (1 - parameters.vignetting * 0.5 * _radius2(shape))
-        self._shade = cv2.merge([shade.astype(np.uint8)] * 3)
+        gain = 255 * (1 - parameters.vignetting * 0.5 * _squared_radius(shape))
+        self._gain = cv2.merge([gain.astype(np.uint8)] * 3)
 
     def read(self, image: np.ndarray, index: int) -> np.ndarray:
         """Return the image ``(H, W, 3)`` uint8 with vignetting and the noise of this frame."""
         rng = np.random.default_rng([self._seed, 4, index])
-        shaded = cv2.multiply(image, self._shade, scale=1 / 255)
-        return cv2.add(shaded, _cut(self._pool, image.shape[:2], rng), dtype=cv2.CV_8U)
+        shaded = cv2.multiply(image, self._gain, scale=1 / 255)
+        return cv2.add(shaded, _random_crop(self._pool, image.shape[:2], rng), dtype=cv2.CV_8U)
 
 
-def _pool(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return rng.standard_normal((shape[0] + _POOL_MARGIN, shape[1] + _POOL_MARGIN), np.float32)
+def _make_noise_pool(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.standard_normal((shape[0] + _POOL_MARGIN_PX, shape[1] + _POOL_MARGIN_PX),
+                               np.float32)
 
 
-def _cut(pool: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    y, x = rng.integers(0, _POOL_MARGIN, 2)
+def _random_crop(pool: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    y, x = rng.integers(0, _POOL_MARGIN_PX, 2)
     return pool[y:y + shape[0], x:x + shape[1]]
 
 
-def _radius2(shape: tuple[int, int]) -> np.ndarray:
-    """Return the squared distance from the middle, 1 in the corners."""
+def _squared_radius(shape: tuple[int, int]) -> np.ndarray:
+    """Return the squared distance from the centre; 1 in the corners."""
     y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
     return (x * x + y * y) / 2

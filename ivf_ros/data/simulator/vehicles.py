@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Cars and bicycles as meshes: z forwards, x to the right, y down, standing on y = 0.
+Meshes of cars and bicycles: z forward, x right, y down, with the wheels at y = 0.
 
-A car that was driven has a warm bonnet, grille, tyres and exhaust; glass and polished paint
-mirror the cold sky, so that windows and body swap their contrast between the two cameras.
+A car in use has a warm bonnet, grille, tyres and exhaust. Glass and polished paint reflect the
+cold sky, so the contrast between windows and body is inverted between the two cameras.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _PAINTS = ((0.55, 0.55, 0.56), (0.72, 0.73, 0.74), (0.035, 0.035, 0.04), (0.10, 
            (0.25, 0.25, 0.27), (0.35, 0.40, 0.44))
 _GLASS, _RUBBER, _TRIM = (0.035, 0.032, 0.03), (0.02, 0.02, 0.02), (0.03, 0.03, 0.03)
 
-# Length, half width, bonnet and belt height, roof height; then as shares of the length from the
-# rear: belt rear, roof rear, roof front, belt front; and the height of the tail.
+# Length, half width, heights of bonnet, belt and roof; positions of belt rear, roof rear, roof
+# front and belt front as fractions of the length from the rear; height of the tail.
 _BODIES = {
     'sedan': (4.5, 0.90, 0.82, 0.96, 1.44, (0.13, 0.25, 0.55, 0.72), 0.98),
     'hatchback': (3.9, 0.86, 0.84, 0.96, 1.48, (0.01, 0.06, 0.56, 0.76), 0.96),
@@ -29,12 +29,12 @@ _BODIES = {
 }
 
 
-def car(rng: np.random.Generator, climate: Climate, driven: bool, lamps: bool) -> Mesh:
-    """Return a car centred on the origin; ``lamps``: its lights are on."""
+def make_car(rng: np.random.Generator, climate: Climate, driven: bool, lamps: bool) -> Mesh:
+    """Return a car centred at the origin; if ``lamps``, its lights are on."""
     length, half, bonnet, belt, roof, cuts, tail = _BODIES[rng.choice(list(_BODIES))]
     paint = np.array(_PAINTS[rng.integers(len(_PAINTS))]) * rng.uniform(0.8, 1.15)
-    skin = climate.celsius('metal') + rng.normal(0, 1.2) + (2.0 if driven else 0.0)
-    glass = climate.celsius('car_glass') + (2.5 if driven else 0.0) + rng.normal(0, 0.8)
+    body_celsius = climate.celsius('metal') + rng.normal(0, 1.2) + (2.0 if driven else 0.0)
+    glass_celsius = climate.celsius('car_glass') + (2.5 if driven else 0.0) + rng.normal(0, 0.8)
     heat = rng.uniform(0.6, 1.2) if driven else rng.choice([0.0, 0.0, 0.35])
     rear, front, sill = -length / 2, length / 2, 0.28
     belt_rear, roof_rear, roof_front, belt_front = (rear + cut * length for cut in cuts)
@@ -43,45 +43,48 @@ def car(rng: np.random.Generator, climate: Climate, driven: bool, lamps: bool) -
     top = 0.80 * half
     mesh = MeshBuilder()
 
-    def across(z0, height0, half0, z1, height1, half1, colour, celsius, glow=(0, 0, 0)):
+    def add_crosswise(z0, height0, half0, z1, height1, half1, colour, celsius, glow=(0, 0, 0)):
         mesh.add([(-half0, -height0, z0), (half0, -height0, z0), (half1, -height1, z1),
                   (-half1, -height1, z1)], colour, celsius, glow=glow, inside_m=inside)
 
     tyre = 0.4 * climate.celsius('asphalt') + 0.6 * climate.air_celsius + 9 * heat
-    for z in (rear + 0.35, front - 0.35):  # as seen from behind and from the front
+    for z in (rear + 0.35, front - 0.35):  # visible from behind and from the front
         for mirror in (-1, 1):
             mesh.add([(mirror * x, y, z) for x, y in ((half - 0.22, 0), (half - 0.02, 0),
                                                       (half - 0.02, -0.4), (half - 0.22, -0.4))],
                      _RUBBER, tyre, inside_m=inside)
-    warm = skin + 14 * heat
-    across(rear, sill, half, rear, tail, half, paint, skin + 0.5)
-    across(rear, tail, half, belt_rear, belt, half, paint, skin)
-    across(belt_front, belt, half, front - 0.35, bonnet, half, paint, warm)
-    across(front - 0.35, bonnet, half, front, nose, half * 0.96, paint, warm + 3 * heat)
-    across(front, sill, half * 0.96, front, nose, half * 0.96, paint, skin + 9 * heat)
+    bonnet_celsius = body_celsius + 14 * heat
+    add_crosswise(rear, sill, half, rear, tail, half, paint, body_celsius + 0.5)
+    add_crosswise(rear, tail, half, belt_rear, belt, half, paint, body_celsius)
+    add_crosswise(belt_front, belt, half, front - 0.35, bonnet, half, paint, bonnet_celsius)
+    add_crosswise(front - 0.35, bonnet, half, front, nose, half * 0.96, paint,
+                  bonnet_celsius + 3 * heat)
+    add_crosswise(front, sill, half * 0.96, front, nose, half * 0.96, paint,
+                  body_celsius + 9 * heat)
     for side in (-half, half):
         profile = [(rear, sill), (rear, tail), (belt_rear, belt), (belt_front, belt),
                    (front - 0.35, bonnet), (front, nose), (front, sill)]
-        mesh.add([(side, -h, z) for z, h in profile], paint, skin, inside_m=inside)
+        mesh.add([(side, -h, z) for z, h in profile], paint, body_celsius, inside_m=inside)
         wing = [(belt_front, belt), (front - 0.35, bonnet), (front, nose), (front, 0.6),
                 (belt_front, 0.6)]
-        mesh.add([(side, -h, z) for z, h in wing], paint, skin + 4 * heat, inside_m=inside)
+        mesh.add([(side, -h, z) for z, h in wing], paint, body_celsius + 4 * heat, inside_m=inside)
         doors = np.linspace(belt_rear + 0.2 * length, belt_front, 3)
         for z in doors:
             mesh.add([(side, -sill - 0.1, z - 0.012), (side, -belt, z - 0.012),
                       (side, -belt, z + 0.012), (side, -sill - 0.1, z + 0.012)],
-                     paint * 0.35, skin + 0.3, inside_m=inside)
+                     paint * 0.35, body_celsius + 0.3, inside_m=inside)
         mesh.add([(side, -sill, rear), (side, -sill - 0.1, rear), (side, -sill - 0.1, front),
-                  (side, -sill, front)], _TRIM, skin + 1.5, inside_m=inside)
+                  (side, -sill, front)], _TRIM, body_celsius + 1.5, inside_m=inside)
         for z in (rear + 0.18 * length, front - 0.18 * length):
-            _wheel(mesh, side * 1.005, z, climate, heat, inside)
-    _cabin(mesh, paint, skin, glass, (half, top, belt, roof),
-           (belt_rear, roof_rear, roof_front, belt_front), inside)
-    _lights(mesh, climate, lamps, skin, heat, (rear, tail), (front, nose, half), inside)
+            _add_wheel(mesh, side * 1.005, z, climate, heat, inside)
+    _add_cabin(mesh, paint, body_celsius, glass_celsius, (half, top, belt, roof),
+               (belt_rear, roof_rear, roof_front, belt_front), inside)
+    _add_lights(mesh, climate, lamps, body_celsius, heat, (rear, tail), (front, nose, half),
+                inside)
     return mesh.build()
 
 
-def _wheel(mesh, side, z, climate, heat, inside) -> None:
+def _add_wheel(mesh, side, z, climate, heat, inside) -> None:
     angles = np.linspace(0, 2 * np.pi, 18, endpoint=False)
     circle = np.column_stack([np.zeros(18), -np.cos(angles), np.sin(angles)])
     centre = np.array([side, -0.32, z])
@@ -93,66 +96,66 @@ def _wheel(mesh, side, z, climate, heat, inside) -> None:
         mesh.add(centre + circle * radius, colour, celsius, inside_m=inside)
 
 
-def _cabin(mesh, paint, skin, glass, sizes, cuts, inside) -> None:
+def _add_cabin(mesh, paint, body_celsius, glass_celsius, sizes, cuts, inside) -> None:
     half, top, belt, roof = sizes
     belt_rear, roof_rear, roof_front, belt_front = cuts
     inside = inside + (0, -0.4, 0)
     half = half - 0.04
 
-    def pane(corners, margin, lit=(0, 0, 0)):
+    def add_pane(corners, margin, glow=(0, 0, 0)):
         corners = np.array(corners, dtype=np.float64)
-        mesh.add(corners, paint, skin, inside_m=inside)
+        mesh.add(corners, paint, body_celsius, inside_m=inside)
         middle = corners.mean(axis=0)
-        mesh.add(middle + (corners - middle) * (1 - margin), _GLASS, glass, glow=lit,
+        mesh.add(middle + (corners - middle) * (1 - margin), _GLASS, glass_celsius, glow=glow,
                  inside_m=inside)
 
     for side in (-1, 1):
         corners = np.array([(side * half, -belt, belt_rear), (side * top, -roof, roof_rear),
                             (side * top, -roof, roof_front), (side * half, -belt, belt_front)])
-        pane(corners, 0.13)
-        for share in (0.36, 0.66):  # pillars between the windows
-            low = corners[0] + share * (corners[3] - corners[0])
-            high = corners[1] + share * (corners[2] - corners[1])
+        add_pane(corners, 0.13)
+        for fraction in (0.36, 0.66):  # pillars between the windows
+            low = corners[0] + fraction * (corners[3] - corners[0])
+            high = corners[1] + fraction * (corners[2] - corners[1])
             width = np.array([0, 0, 0.05])
-            mesh.add([low - width, high - width, high + width, low + width], paint * 0.6, skin,
-                     inside_m=inside)
-    pane([(-half, -belt, belt_rear), (half, -belt, belt_rear), (top, -roof, roof_rear),
-          (-top, -roof, roof_rear)], 0.16)
-    pane([(-half, -belt, belt_front), (half, -belt, belt_front), (top, -roof, roof_front),
-          (-top, -roof, roof_front)], 0.12)
+            mesh.add([low - width, high - width, high + width, low + width], paint * 0.6,
+                     body_celsius, inside_m=inside)
+    add_pane([(-half, -belt, belt_rear), (half, -belt, belt_rear), (top, -roof, roof_rear),
+              (-top, -roof, roof_rear)], 0.16)
+    add_pane([(-half, -belt, belt_front), (half, -belt, belt_front), (top, -roof, roof_front),
+              (-top, -roof, roof_front)], 0.12)
     mesh.add([(-top, -roof, roof_rear), (top, -roof, roof_rear), (top, -roof, roof_front),
-              (-top, -roof, roof_front)], paint, skin - 2.0, inside_m=inside)
+              (-top, -roof, roof_front)], paint, body_celsius - 2.0, inside_m=inside)
 
 
-def _lights(mesh, climate, lamps, skin, heat, tail_end, front_end, inside) -> None:
+def _add_lights(mesh, climate, lamps, body_celsius, heat, tail_end, front_end, inside) -> None:
     (rear, tail), (front, nose, half) = tail_end, front_end
 
-    def panel(z, x0, x1, low, high, colour, celsius, glow=(0, 0, 0)):
+    def add_panel(z, x0, x1, low, high, colour, celsius, glow=(0, 0, 0)):
         for mirror in (-1, 1) if x0 > 0 else (1,):
             mesh.add([(mirror * x0, -low, z), (mirror * x1, -low, z), (mirror * x1, -high, z),
                       (mirror * x0, -high, z)], colour, celsius, glow=glow, inside_m=inside)
 
-    dark = climate.lamps_lit
+    is_dark = climate.lamps_lit
     head = (0.9, 1.0, 1.0) if lamps else (0, 0, 0)
     red = (0.02, 0.02, 0.55) if lamps else (0, 0, 0)
     back, face = rear - 0.006, front + 0.006
-    panel(back, -half * 0.97, half * 0.97, 0.30, 0.48, _TRIM, skin + 1 + 3 * heat)
-    panel(back, half * 0.66, half * 0.95, tail - 0.30, tail - 0.06, (0.03, 0.03, 0.45), skin + 1,
-          red)
-    panel(back, -0.26, 0.26, 0.55, 0.67, (0.6, 0.62, 0.62), skin + 0.5,
-          (0.05, 0.05, 0.05) if lamps and dark else (0, 0, 0))
-    panel(back, half * 0.5, half * 0.66, 0.27, 0.34, (0.03,) * 3, skin + 32 * heat)
-    panel(face, -half * 0.62, half * 0.62, 0.42, nose - 0.08, _TRIM, skin + 17 * heat)
-    panel(face, -half * 0.94, half * 0.94, 0.28, 0.38, _TRIM, skin + 7 * heat)
-    panel(face, half * 0.62, half * 0.93, nose - 0.20, nose - 0.04, (0.6, 0.6, 0.6),
-          skin + (12 if lamps else 2) * max(heat, 0.2), head)
-    panel(face, -0.26, 0.26, 0.45, 0.56, (0.6, 0.62, 0.62), skin + 8 * heat)
+    add_panel(back, -half * 0.97, half * 0.97, 0.30, 0.48, _TRIM, body_celsius + 1 + 3 * heat)
+    add_panel(back, half * 0.66, half * 0.95, tail - 0.30, tail - 0.06, (0.03, 0.03, 0.45),
+              body_celsius + 1, red)
+    add_panel(back, -0.26, 0.26, 0.55, 0.67, (0.6, 0.62, 0.62), body_celsius + 0.5,
+              (0.05, 0.05, 0.05) if lamps and is_dark else (0, 0, 0))
+    add_panel(back, half * 0.5, half * 0.66, 0.27, 0.34, (0.03,) * 3, body_celsius + 32 * heat)
+    add_panel(face, -half * 0.62, half * 0.62, 0.42, nose - 0.08, _TRIM, body_celsius + 17 * heat)
+    add_panel(face, -half * 0.94, half * 0.94, 0.28, 0.38, _TRIM, body_celsius + 7 * heat)
+    add_panel(face, half * 0.62, half * 0.93, nose - 0.20, nose - 0.04, (0.6, 0.6, 0.6),
+              body_celsius + (12 if lamps else 2) * max(heat, 0.2), head)
+    add_panel(face, -0.26, 0.26, 0.45, 0.56, (0.6, 0.62, 0.62), body_celsius + 8 * heat)
 
 
-def bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a bicycle standing along z."""
+def make_bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
+    """Return a bicycle along z."""
     paint = rng.uniform(0.02, 0.5, 3)
-    cold = climate.celsius('metal') + 0.5
+    celsius = climate.celsius('metal') + 0.5
     mesh = MeshBuilder()
     angles = np.linspace(0, 2 * np.pi, 25)
     ring = np.column_stack([np.zeros(25), -np.cos(angles), np.sin(angles)])
@@ -160,7 +163,7 @@ def bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
         hub = np.array([0.0, -0.34, z])
         mesh.add(np.concatenate([hub + 0.34 * ring, hub + 0.285 * ring[::-1]]), (0.02,) * 3,
                  climate.celsius('asphalt') + 1.0)
-        for side in (-0.025, 0.025):  # the tyre as seen from the front
+        for side in (-0.025, 0.025):  # the tyre, visible from the front
             mesh.add([(side - 0.012, -0.01, z), (side + 0.012, -0.01, z),
                       (side + 0.012, -0.67, z), (side - 0.012, -0.67, z)], (0.02,) * 3,
                      climate.celsius('asphalt') + 1.0)
@@ -171,11 +174,12 @@ def bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
              ((-0.05, -0.97, -0.33), (0.05, -0.96, -0.1))]
     for start, end in np.array(tubes):
         along = end - start
-        # A flat strip in the plane of the frame, and one across it for the view along the street.
+        # One flat strip in the plane of the frame, and one across it for views along the street.
         for normal in ((1.0, 0, 0), (0, 0, 1.0)):
-            wide = np.cross(along, normal)
-            norm = np.linalg.norm(wide)
+            half_width = np.cross(along, normal)
+            norm = np.linalg.norm(half_width)
             if norm > 0.05:
-                wide *= 0.022 / norm
-                mesh.add([start - wide, end - wide, end + wide, start + wide], paint, cold)
+                half_width *= 0.022 / norm
+                mesh.add([start - half_width, end - half_width, end + half_width,
+                          start + half_width], paint, celsius)
     return mesh.build()

@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What one camera sees of the simulated street, before its sensor adds its faults.
+Rendering of the simulated street in one camera, before the sensor imperfections.
 
-Everything fixed is painted once; a frame lays the few things that move over a copy of it, and
-takes from each what fixed things in front of it hide.
+The static scene is rendered once. A frame is a copy of it, blended with the moving objects; the
+parts of a moving object behind static objects are removed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from typing import Callable, Tuple
 
 import cv2
 from ivf_ros.data.simulator.climate import expose, UP
-from ivf_ros.data.simulator.raster import blend, Canvas, draw, hidden, Mesh, Patch
+from ivf_ros.data.simulator.raster import blend, Canvas, Mesh, occlude, Patch, render
 from ivf_ros.data.simulator.rig import Camera
-from ivf_ros.data.simulator.street import BEHIND_EVERYTHING_M, SceneObject, Street
+from ivf_ros.data.simulator.street import GROUND_DEPTH_M, SceneObject, Street
 import numpy as np
 
-_SHADOW = 0.55  # share of the light that a moving shadow takes, under the sun
-_CONTACT_SHADOW = 0.45  # and under a car or a foot without sun
+_SHADOW = 0.55  # fraction of the light that a shadow removes in the sun
+_CONTACT_SHADOW = 0.45  # fraction that is removed under a car or a foot without sun
 
-Veil = Tuple[float, Callable[[np.ndarray], np.ndarray]]
+# Distance of the smoke, and a function that applies smoke to the image behind it.
+SmokeLayer = Tuple[float, Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class RenderedView:
     """
     One frame without noise.
 
@@ -35,11 +36,12 @@ class Sight:
     image:
         uint8 ``(H, W, 3)`` or float32 ``(H, W)``.
     identities:
-        ``(H, W)`` uint8: the nearest thing that covers half the pixel or more, 0 for none.
-    whole_px:
-        How many pixels each identity would have if nothing stood before it.
+        ``(H, W)`` uint8 identity of the nearest object that covers at least half of the pixel; 0
+        without an object.
+    unoccluded_px:
+        Number of pixels of each identity without occlusion.
     areas:
-        Where in the image each identity can be.
+        Image area that contains each identity.
 
     """
 
@@ -48,8 +50,8 @@ class Sight:
     unoccluded_px: dict[int, int]
     areas: dict[int, tuple[slice, slice]]
 
-    def mark(self, identity: int, visible: Patch, whole: Patch) -> None:
-        """Note that a thing, of which this much is visible, stands before all others so far."""
+    def record_object(self, identity: int, visible: Patch, whole: Patch) -> None:
+        """Record an object in front of all recorded ones: its visible part and the whole."""
         covered = cv2.inRange(np.ascontiguousarray(visible.coverage), 128, 255)
         cv2.copyTo(np.full_like(covered, identity), covered, self.identities[visible.area])
         if identity:
@@ -64,143 +66,147 @@ class StreetView:
     Parameters
     ----------
     street:
-        What to look at.
+        Street to render.
     camera:
-        From where.
-    kind:
+        Camera of the view.
+    modality:
         ``'rgb'`` gives ``(H, W, 3)`` uint8 BGR, ``'celsius'`` gives ``(H, W)`` float32
         temperatures.
 
     """
 
-    def __init__(self, street: Street, camera: Camera, kind: str) -> None:
-        self._street, self._camera, self._kind = street, camera, kind
+    def __init__(self, street: Street, camera: Camera, modality: str) -> None:
+        self._street, self._camera, self._modality = street, camera, modality
         self._static_patches: list[Patch] = []
         self._static_bounds = np.empty((0, 5))  # depth, left, top, right, bottom of each
         width, height = camera.size
-        self._background = Sight(self._surfaces(), np.zeros((height, width), np.uint8), {}, {})
-        for thing in street.things:
-            if kind == 'rgb' and thing.class_name != 'curve':
-                self._shade(self._background.image, thing)
-        places = []
-        for thing in street.things:
-            patch = self._draw(thing.mesh)
+        self._background = RenderedView(self._render_surfaces(),
+                                        np.zeros((height, width), np.uint8), {}, {})
+        for scene_object in street.objects:
+            if modality == 'rgb' and scene_object.class_name != 'curve':
+                self._cast_shadow(self._background.image, scene_object)
+        bounds = []
+        for scene_object in street.objects:
+            patch = self._render_mesh(scene_object.mesh)
             if patch is not None:
                 blend(self._background.image, patch)
-                if kind == 'rgb':
-                    self._background.mark(thing.identity, patch, patch)
-                if thing.depth_m < BEHIND_EVERYTHING_M:
+                if modality == 'rgb':
+                    self._background.record_object(scene_object.identity, patch, patch)
+                if scene_object.depth_m < GROUND_DEPTH_M:
                     self._static_patches.append(patch)
-                    places.append((thing.depth_m, *_bounds(patch)))
-        self._static_bounds = np.array(places).reshape(-1, 5)
+                    bounds.append((scene_object.depth_m, *_bounds(patch)))
+        self._static_bounds = np.array(bounds).reshape(-1, 5)
 
-    def frame(self, moving: list[SceneObject], veil: Veil | None = None) -> Sight:
+    def render_frame(self, moving: list[SceneObject],
+                     smoke: SmokeLayer | None = None) -> RenderedView:
         """
-        Return the street with these things in it.
+        Render the street with moving objects.
 
         Parameters
         ----------
         moving:
-            Far before near.
-        veil:
-            A distance, and what to do with the image of everything beyond it: smoke.
+            Moving objects, from far to near.
+        smoke:
+            Distance of the smoke, and the function that applies it to the image behind it.
 
         """
-        fixed = self._background
-        image = fixed.image.copy()
-        sight = Sight(image, fixed.identities.copy(), dict(fixed.unoccluded_px), dict(fixed.areas))
-        if self._kind == 'rgb':
-            for thing in moving:
-                self._shade(image, thing)
-        for thing in moving:
-            if veil is not None and thing.depth_m < veil[0]:
-                self._apply_smoke(veil, image)
-                veil = None
-            whole = self._draw(thing.mesh)
+        background = self._background
+        image = background.image.copy()
+        rendered = RenderedView(image, background.identities.copy(),
+                                dict(background.unoccluded_px), dict(background.areas))
+        if self._modality == 'rgb':
+            for scene_object in moving:
+                self._cast_shadow(image, scene_object)
+        for scene_object in moving:
+            if smoke is not None and scene_object.depth_m < smoke[0]:
+                self._apply_smoke(smoke, image)
+                smoke = None
+            whole = self._render_mesh(scene_object.mesh)
             if whole is None:
                 continue
-            patch = self._occlude_by_static(whole, thing.depth_m)
+            patch = self._occlude_by_static(whole, scene_object.depth_m)
             blend(image, patch)
-            if self._kind == 'rgb':
-                sight.mark(thing.identity, patch, whole)
-        if veil is not None:
-            self._apply_smoke(veil, image)
-        return sight
+            if self._modality == 'rgb':
+                rendered.record_object(scene_object.identity, patch, whole)
+        if smoke is not None:
+            self._apply_smoke(smoke, image)
+        return rendered
 
-    def hidden(self, point_m: np.ndarray) -> bool:
-        """Tell whether something that stands still hides a point ``(3,)``."""
+    def is_occluded(self, point_m: np.ndarray) -> bool:
+        """Return whether a static object occludes a world point ``(3,)``."""
         x, y = np.round(self._camera.project(point_m[None])[0]).astype(int)
-        depth_m = np.linalg.norm(point_m - self._street.eye_m) - 2.0  # not by its own thing
+        depth_m = np.linalg.norm(point_m - self._street.eye_m) - 2.0  # not by its own object
         depth, left, top, right, bottom = self._static_bounds.T
         before = (depth < depth_m) & (left <= x) & (x < right) & (top <= y) & (y < bottom)
-        return any(self._static_patches[index].coverage[y - self._static_patches[index].y, x - self._static_patches[index].x]
-                   for index in np.flatnonzero(before))
+        patches = (self._static_patches[index] for index in np.flatnonzero(before))
+        return any(patch.coverage[y - patch.y, x - patch.x] for patch in patches)
 
-    def _surfaces(self) -> np.ndarray:
-        if self._kind == 'celsius':
+    def _render_surfaces(self) -> np.ndarray:
+        if self._modality == 'celsius':
             canvas = Canvas(self._camera, {'celsius': 1})
         else:
             canvas = Canvas(self._camera, {'reflectance': 3, 'light': 3, 'glow': 3})
         for part in self._street.surfaces:
             if not isinstance(part, Mesh):
-                canvas.texture(part)
-            elif self._kind == 'celsius':
+                canvas.apply_texture(part)
+            elif self._modality == 'celsius':
                 canvas.fill(part, {'celsius': part.celsius})
             else:
                 canvas.fill(part, {'reflectance': part.reflectance, 'glow': part.glow})
         layers = canvas.layers
-        if self._kind == 'celsius':
-            return canvas.averaged(layers['celsius'])
-        radiance = canvas.averaged(layers['reflectance'] * layers['light'] + layers['glow'])
+        if self._modality == 'celsius':
+            return canvas.downsample(layers['celsius'])
+        radiance = canvas.downsample(layers['reflectance'] * layers['light'] + layers['glow'])
         return expose(radiance, self._street.climate.exposure)
 
-    def _draw(self, mesh: Mesh) -> Patch | None:
-        if self._kind == 'celsius':
-            return draw(mesh, mesh.celsius[:, None].astype(np.float32), self._camera)
-        light = self._street.lighting.at(mesh.middles_m, mesh.normals)
+    def _render_mesh(self, mesh: Mesh) -> Patch | None:
+        if self._modality == 'celsius':
+            return render(mesh, mesh.celsius[:, None].astype(np.float32), self._camera)
+        light = self._street.lighting.at(mesh.centres_m, mesh.normals)
         radiance = mesh.reflectance * light + mesh.glow
-        return draw(mesh, expose(radiance, self._street.climate.exposure), self._camera)
+        return render(mesh, expose(radiance, self._street.climate.exposure), self._camera)
 
     def _occlude_by_static(self, patch: Patch, depth_m: float) -> Patch:
         depth, left, top, right, bottom = self._static_bounds.T
         x0, y0, x1, y1 = _bounds(patch)
         before = (depth < depth_m) & (left < x1) & (right > x0) & (top < y1) & (bottom > y0)
         for index in np.flatnonzero(before):
-            patch = hidden(patch, self._static_patches[index])
+            patch = occlude(patch, self._static_patches[index])
         return patch
 
-    def _apply_smoke(self, veil: Veil, image: np.ndarray) -> None:
-        """Lay smoke over the image in place, and what stands before the smoke over that."""
-        distance_m, smoke = veil
-        image[:] = smoke(image)
+    def _apply_smoke(self, smoke: SmokeLayer, image: np.ndarray) -> None:
+        """Apply smoke to the image in place, then blend the static objects before the smoke."""
+        distance_m, apply_smoke = smoke
+        image[:] = apply_smoke(image)
         for index in np.flatnonzero(self._static_bounds[:, 0] < distance_m):
             blend(image, self._static_patches[index])
 
-    def _shade(self, image: np.ndarray, thing: SceneObject) -> None:
-        """Darken the ground where something stands in the sun's way, or just under it."""
-        climate, mesh = self._street.climate, thing.mesh
+    def _cast_shadow(self, image: np.ndarray, scene_object: SceneObject) -> None:
+        """Darken the ground in the shadow of an object, or just below it without sun."""
+        climate, mesh = self._street.climate, scene_object.mesh
         sunny = climate.sun.any()
         points, ends = mesh.points_m, mesh.ends
         floor = points[:, 1].max()
         if sunny:
             to_sun = climate.sun_direction
             points = points + ((points[:, 1] - floor) / -to_sun[1])[:, None] * to_sun
-        elif thing.class_name in ('car', 'person'):
+        elif scene_object.class_name in ('car', 'person'):
             points = points[points[:, 1] > floor - 0.35]
         else:
             return
-        if thing.class_name == 'car' or not sunny:  # without gaps
+        if scene_object.class_name == 'car' or not sunny:  # one outline without gaps
             flat = cv2.convexHull(points[:, [0, 2]].astype(np.float32)).reshape(-1, 2)
             points, ends = np.insert(flat, 1, floor, axis=1), np.array([len(flat)])
         left, right = self._street.layout.wall_x
-        points[:, 0] = np.clip(points[:, 0], -left, right)  # walls catch shadows; left out here
+        points[:, 0] = np.clip(points[:, 0], -left, right)  # shadows on walls are not rendered
         count = len(ends)
         shadow = Mesh(points, ends, np.tile(UP, (count, 1)), np.zeros(count, bool),
                       np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count))
-        patch = draw(shadow, np.zeros((count, 3), np.uint8), self._camera)
+        patch = render(shadow, np.zeros((count, 3), np.uint8), self._camera)
         if patch is not None:
             dark = cv2.convertScaleAbs(patch.pixels, alpha=_SHADOW if sunny else _CONTACT_SHADOW)
-            blend(image, self._occlude_by_static(Patch(patch.x, patch.y, dark), thing.depth_m))
+            blend(image, self._occlude_by_static(Patch(patch.x, patch.y, dark),
+                                                 scene_object.depth_m))
 
 
 def _bounds(patch: Patch) -> tuple[int, int, int, int]:

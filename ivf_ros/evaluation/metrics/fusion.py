@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""All measures of a fused image: what they are called, and one call for any of them."""
+"""All fusion metrics: their descriptions, and one function that computes any of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FUSION_METRIC_INFO = by_name([
     MetricInfo('SD', 'higher', 'level', 'standard deviation of intensity; Rao 1997'),
     MetricInfo('SF', 'higher', 'level', 'spatial frequency; Eskicioglu and Fisher 1995'),
     MetricInfo('AG', 'higher', 'level', 'average gradient; Cui et al. 2015'),
-    MetricInfo('EI', 'higher', 'level', 'edge intensity, mean of Sobel; Xydeas 2000'),
+    MetricInfo('EI', 'higher', 'level', 'edge intensity, mean Sobel magnitude; Xydeas 2000'),
     MetricInfo('MI', 'higher', 'bit', 'mutual information with the sources; Qu et al. 2002'),
     MetricInfo('NMI', 'higher', '', 'normalised mutual information; Hossny et al. 2008'),
     MetricInfo('QNCIE', 'higher', '', 'nonlinear correlation information; Wang et al. 2005'),
@@ -34,45 +34,51 @@ FUSION_METRIC_INFO = by_name([
     MetricInfo('MSE', 'lower', '', 'mean squared error, intensity 0..1; Jagalingam 2015'),
     MetricInfo('PSNR', 'higher', 'dB', 'peak signal to noise ratio; Jagalingam 2015'),
     MetricInfo('SSIM', 'higher', '', 'structural similarity; Wang et al. 2004'),
-    MetricInfo('MS-SSIM', 'higher', '', 'similarity to the best of both sources; Ma et al. 2015'),
+    MetricInfo('MS-SSIM', 'higher', '', 'multi-scale similarity to the best combination of the '
+               'sources; Ma et al. 2015'),
     MetricInfo('VIF', 'higher', '', 'visual information fidelity; Sheikh and Bovik 2006'),
-    MetricInfo('Qabf', 'higher', '', 'edges kept; Xydeas and Petrovic 2000'),
-    MetricInfo('Nabf', 'lower', '', 'edges made up; Petrovic and Xydeas 2005, Kumar 2013'),
-    MetricInfo('FMI_pixel', 'higher', '', 'information of edge maps; Haghighat et al. 2011'),
-    MetricInfo('FMI_gradient', 'higher', '', 'information of gradients; Haghighat et al. 2011'),
-    MetricInfo('FMI_dct', 'higher', '', 'information of cosine transforms; Haghighat et al. 2011'),
-    MetricInfo('FMI_wavelet', 'higher', '', 'information of wavelets; Haghighat et al. 2011'),
-    MetricInfo('Qy', 'higher', '', 'similarity to the source that matters; Yang et al. 2008'),
-    MetricInfo('Qc', 'higher', '', 'similarity weighed by covariance; Cvejic et al. 2005'),
-    MetricInfo('Qcb', 'higher', '', 'contrast preserved; Chen and Blum 2009'),
+    MetricInfo('Qabf', 'higher', '', 'preserved edges; Xydeas and Petrovic 2000'),
+    MetricInfo('Nabf', 'lower', '', 'artificial edges; Petrovic and Xydeas 2005, Kumar 2013'),
+    MetricInfo('FMI_pixel', 'higher', '', 'mutual information of edge maps; Haghighat et al. '
+               '2011'),
+    MetricInfo('FMI_gradient', 'higher', '', 'mutual information of gradients; Haghighat et al. '
+               '2011'),
+    MetricInfo('FMI_dct', 'higher', '', 'mutual information of cosine transforms; Haghighat et '
+               'al. 2011'),
+    MetricInfo('FMI_wavelet', 'higher', '', 'mutual information of wavelet bands; Haghighat et '
+               'al. 2011'),
+    MetricInfo('Qy', 'higher', '', 'similarity to the locally more similar source; Yang et al. '
+               '2008'),
+    MetricInfo('Qc', 'higher', '', 'similarity weighted by covariance; Cvejic et al. 2005'),
+    MetricInfo('Qcb', 'higher', '', 'preserved contrast; Chen and Blum 2009'),
     MetricInfo('Qcv', 'lower', '', 'visible difference by region; Chen and Varshney 2007'),
-    MetricInfo('Qp', 'higher', '', 'phase congruency kept; Zhao et al. 2007'),
+    MetricInfo('Qp', 'higher', '', 'preserved phase congruency; Zhao et al. 2007'),
 ])
 FUSION_METRICS = tuple(FUSION_METRIC_INFO)
 
 
-def _of_fused(measure: Callable[[np.ndarray], float]) -> Callable[[ImageTriple], float]:
-    return lambda triple: measure(triple.fused)
+def _from_fused(metric: Callable[[np.ndarray], float]) -> Callable[[ImageTriple], float]:
+    return lambda triple: metric(triple.fused)
 
 
-def _of_intensities(measure: Callable[[Sources, np.ndarray], float]
-                    ) -> Callable[[ImageTriple], float]:
-    return lambda triple: measure(triple.sources, triple.fused)
+def _from_intensities(metric: Callable[[Sources, np.ndarray], float]
+                      ) -> Callable[[ImageTriple], float]:
+    return lambda triple: metric(triple.sources, triple.fused)
 
 
-_MEASURES: dict[str, Callable[[ImageTriple], float]] = {
-    'EN': _of_fused(intensity.entropy_bits),
-    'SD': _of_fused(intensity.standard_deviation),
-    'SF': _of_fused(intensity.spatial_frequency),
-    'AG': _of_fused(intensity.average_gradient),
-    'EI': _of_fused(intensity.edge_intensity),
-    'MI': _of_intensities(intensity.mutual_information_bits),
-    'NMI': _of_intensities(intensity.normalized_mutual_information),
-    'QNCIE': _of_intensities(intensity.nonlinear_correlation_information_entropy),
-    'CC': _of_intensities(intensity.correlation),
-    'SCD': _of_intensities(intensity.sum_of_correlations_of_differences),
-    'MSE': _of_intensities(intensity.mean_squared_error),
-    'PSNR': _of_intensities(intensity.peak_signal_to_noise_db),
+_FUNCTIONS: dict[str, Callable[[ImageTriple], float]] = {
+    'EN': _from_fused(intensity.entropy_bits),
+    'SD': _from_fused(intensity.standard_deviation),
+    'SF': _from_fused(intensity.spatial_frequency),
+    'AG': _from_fused(intensity.average_gradient),
+    'EI': _from_fused(intensity.edge_intensity),
+    'MI': _from_intensities(intensity.mutual_information_bits),
+    'NMI': _from_intensities(intensity.normalized_mutual_information),
+    'QNCIE': _from_intensities(intensity.nonlinear_correlation_information_entropy),
+    'CC': _from_intensities(intensity.correlation),
+    'SCD': _from_intensities(intensity.sum_of_correlations_of_differences),
+    'MSE': _from_intensities(intensity.mean_squared_error),
+    'PSNR': _from_intensities(intensity.peak_signal_to_noise_db),
     'SSIM': structure.structural_similarity,
     'MS-SSIM': multiscale.multi_scale_similarity,
     'VIF': structure.visual_information_fidelity,
@@ -89,30 +95,30 @@ _MEASURES: dict[str, Callable[[ImageTriple], float]] = {
     'Qp': phase.phase_congruency_similarity,
 }
 
-# VIF filters and halves the image three times and needs a pixel at the end: 17 taps at the first
-# scale, then 9, 5 and 3 twice. MS-SSIM halves twice and needs 11 pixels at the end.
-_LEAST_SIDE_PX = {'VIF': 41, 'MS-SSIM': 44, 'SSIM': 11, 'Qy': 7, 'Qc': 7}
-_LEAST_SIDE_OF_OTHERS_PX = 3
+# VIF filters and halves the image three times and needs one pixel at the end: 17 taps at the first
+# scale, then 9, 5 and 3 twice. MS-SSIM halves the image twice and needs 11 pixels at the end.
+_MIN_SIDE_PX = {'VIF': 41, 'MS-SSIM': 44, 'SSIM': 11, 'Qy': 7, 'Qc': 7}
+_DEFAULT_MIN_SIDE_PX = 3
 
 
 def fusion(thermal: np.ndarray, rgb_gray: np.ndarray, fused_gray: np.ndarray,
            names: Iterable[str] | None = None) -> dict[str, float]:
     """
-    Measure one fused image against its two sources.
+    Compute the metrics of one fused image and its two sources.
 
-    The definitions are those of the evaluation code that the infrared-visible field shares:
-    Tang et al., VIFB (Zhang et al. 2020) and Liu et al. (2012), in MATLAB; each function says
-    where it follows which convention, and offers the others. EN, SD, SF, AG and EI look at the
-    fused image alone and can be raised by mere contrast or noise. ``FUSION_METRIC_INFO`` says for
-    each whether higher or lower is better.
+    The definitions follow the evaluation code that papers on infrared-visible fusion use: Tang et
+    al., VIFB (Zhang et al. 2020) and Liu et al. (2012), in MATLAB. Each function states which
+    convention it follows, and offers the others as options. EN, SD, SF, AG and EI depend only on
+    the fused image; contrast or noise alone can raise them. ``FUSION_METRIC_INFO`` tells for each
+    metric whether higher or lower is better.
 
     Parameters
     ----------
     thermal, rgb_gray, fused_gray:
         ``(H, W)`` luma of the same size, 0 to 255, uint8 or float. All metrics together need 44
-        pixels a side. Float images are rounded where a histogram is taken.
+        pixels a side. Metrics that use a histogram round float images.
     names:
-        Those of ``FUSION_METRICS`` to compute; all by default.
+        Names of ``FUSION_METRICS`` to compute; the default is all.
 
     Returns
     -------
@@ -122,30 +128,31 @@ def fusion(thermal: np.ndarray, rgb_gray: np.ndarray, fused_gray: np.ndarray,
     Raises
     ------
     MetricError
-        A name is unknown, sizes differ or are too small for a metric, a type or a value is out of
-        range, or not finite.
+        A name is unknown, the sizes differ or are too small for a metric, or a dtype or a value is
+        out of range or not finite.
 
     """
-    wanted = _validate_names(names)
+    selected = _select_names(names)
     triple = ImageTriple(*check_triple(thermal, rgb_gray, fused_gray))
-    _check_size(wanted, triple.fused.shape)
-    return {name: float(_MEASURES[name](triple)) for name in wanted}
+    _check_size(selected, triple.fused.shape)
+    return {name: float(_FUNCTIONS[name](triple)) for name in selected}
 
 
-def _validate_names(names: Iterable[str] | None) -> list[str]:
+def _select_names(names: Iterable[str] | None) -> list[str]:
     if names is None:
         return list(FUSION_METRICS)
-    asked = {names} if isinstance(names, str) else set(names)
-    unknown = sorted(asked - set(FUSION_METRICS))
+    requested = {names} if isinstance(names, str) else set(names)
+    unknown = sorted(requested - set(FUSION_METRICS))
     if unknown:
-        raise MetricError(f'unknown fusion metric {", ".join(unknown)}; known are '
+        raise MetricError(f'unknown fusion metric {", ".join(unknown)}; known: '
                           + ', '.join(FUSION_METRICS))
-    return [name for name in FUSION_METRICS if name in asked]
+    return [name for name in FUSION_METRICS if name in requested]
 
 
 def _check_size(names: list[str], shape: tuple[int, ...]) -> None:
-    least = {name: _LEAST_SIDE_PX.get(name, _LEAST_SIDE_OF_OTHERS_PX) for name in names}
-    too_large = [f'{name} {side}' for name, side in least.items() if min(shape) < side]
+    min_sides_px = {name: _MIN_SIDE_PX.get(name, _DEFAULT_MIN_SIDE_PX) for name in names}
+    too_large = [f'{name} {side_px}' for name, side_px in min_sides_px.items()
+                 if min(shape) < side_px]
     if too_large:
-        raise MetricError(f'images of {shape[1]}x{shape[0]} are too small; least side in pixels: '
-                          + ', '.join(too_large))
+        raise MetricError(f'images of {shape[1]}x{shape[0]} are too small; minimum side in '
+                          'pixels: ' + ', '.join(too_large))

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a report says about a measure."""
+"""Description of a metric for reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 @dataclass(frozen=True)
 class MetricInfo:
     """
-    One measure: its name and how to read its values.
+    Description of one metric.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class MetricInfo:
     unit:
         Unit of the values; empty for a ratio or a score.
     about:
-        One line: what it measures, with author and year.
+        What it measures, in one line, with author and year.
 
     """
 
@@ -34,5 +34,5 @@ class MetricInfo:
 
 
 def by_name(infos: Iterable[MetricInfo]) -> dict[str, MetricInfo]:
-    """Return the measures by name, in their order."""
+    """Return the descriptions by name, in their order."""
     return {info.name: info for info in infos}

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the metrics accept, and what several of them share."""
+"""Inputs of the fusion metrics, and intermediate results that several metrics use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Sources = tuple[np.ndarray, np.ndarray]
 
 
 class MetricError(ValueError):
-    """Images, names or homographies that cannot be measured."""
+    """A metric cannot be computed from these images, names or homographies."""
 
 
 class ImageTriple:
     """
-    Two sources and the image fused of them; shared intermediate results are computed once.
+    Two source images and the fused image, with cached intermediate results.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class ImageTriple:
 
     @cached_property
     def stretched(self) -> tuple[np.ndarray, ...]:
-        """The three images, each stretched from its darkest to its brightest to 0..255, whole."""
-        return tuple(_stretched(image) for image in self.images)
+        """Return the images with the range from minimum to maximum scaled to integers 0..255."""
+        return tuple(_stretch(image) for image in self.images)
 
     @cached_property
     def stretched_spectra(self) -> tuple[np.ndarray, ...]:
-        """Half the two-dimensional Fourier transforms of the stretched images, as of rfft2."""
+        """Return the half spectra (rfft2) of the stretched images."""
         from scipy import fft
 
         return tuple(fft.rfft2(image) for image in self.stretched)
@@ -58,24 +58,24 @@ class ImageTriple:
 def check_triple(thermal: np.ndarray, rgb: np.ndarray, fused: np.ndarray
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
-    Return the three images as ``(H, W)`` float64.
+    Check the three images and return them as ``(H, W)`` float64.
 
     Raises
     ------
     MetricError
-        Sizes differ, a type or a value is out of range, or not finite.
+        The sizes differ, or a dtype or a value is out of range or not finite.
 
     """
-    checked = [_check(name, image) for name, image in
+    checked = [_check_image(name, image) for name, image in
                (('thermal', thermal), ('rgb', rgb), ('fused', fused))]
     shapes = [image.shape for image in checked]
     if len(set(shapes)) > 1:
-        raise MetricError('thermal, rgb and fused must have one size, got '
+        raise MetricError('thermal, rgb and fused must have the same size, got '
                           + ', '.join(f'{shape[1]}x{shape[0]}' for shape in shapes))
     return checked[0], checked[1], checked[2]
 
 
-def _check(name: str, image: np.ndarray) -> np.ndarray:
+def _check_image(name: str, image: np.ndarray) -> np.ndarray:
     if image.ndim != 2:
         raise MetricError(f'{name} must be luma (H, W), got shape {image.shape}')
     if image.dtype != np.uint8 and image.dtype.kind != 'f':
@@ -84,13 +84,13 @@ def _check(name: str, image: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise MetricError(f'{name} must be finite, got NaN or infinity')
     if values.size and not (values.min() >= 0.0 and values.max() <= 255.0):
-        raise MetricError(f'{name} must lie within 0 and 255, '
+        raise MetricError(f'{name} must have values from 0 to 255, '
                           f'got {values.min():g} to {values.max():g}')
     return values
 
 
-def _stretched(image: np.ndarray) -> np.ndarray:
-    darkest, brightest = image.min(), image.max()
-    if darkest == brightest:
+def _stretch(image: np.ndarray) -> np.ndarray:
+    minimum, maximum = image.min(), image.max()
+    if minimum == maximum:
         return np.zeros_like(image)
-    return np.floor((image - darkest) / (brightest - darkest) * 255.0 + 0.5)
+    return np.floor((image - minimum) / (maximum - minimum) * 255.0 + 0.5)

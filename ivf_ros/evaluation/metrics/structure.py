@@ -1,21 +1,21 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Fusion metrics that compare local structure: SSIM, MS-SSIM, VIF, Qy, Qc.
+Fusion metrics that compare local structure: SSIM, VIF, Qy, Qc.
 
 A and B are the sources, F is the fused image: ``(H, W)`` float64 luma from 0 to 255. Moments are
-taken under a Gaussian window, over the pixels whose window lies within the image.
+computed under a Gaussian window, for the pixels whose window lies inside the image.
 """
 
 from __future__ import annotations
 
 from ivf_ros.evaluation.metrics.inputs import FUSED, ImageTriple, RGB, SOURCES, THERMAL
-from ivf_ros.evaluation.metrics.local import Borders, LocalMoments, ratio, smoothed
+from ivf_ros.evaluation.metrics.local import Borders, divide_or, LocalMoments, smooth
 import numpy as np
 
 _VIF_NOISE_VARIANCE = 2.0
 _TINY = 1e-10
-# The least variance under 7 x 7 pixels of an image in whole levels is 1e-3.
+# The smallest nonzero variance in a 7 x 7 window of an image with integer levels is 1e-3.
 _FLAT_VARIANCE = 1e-8
 
 
@@ -25,11 +25,11 @@ def structural_similarity(triple: ImageTriple, *, dynamic_range: float = 255.0,
     Return the mean of SSIM(A, F) and SSIM(B, F) (Wang et al. 2004).
 
     SSIM = mean (2 ma mf + C1)(2 saf + C2) / ((ma^2 + mf^2 + C1)(sa^2 + sf^2 + C2)) with moments
-    under an 11 x 11 Gaussian window of sigma 1.5, C1 = (0.01 L)^2, C2 = (0.03 L)^2, L = 255: the
-    constants and borders of Wang's code, of VIFB and of the Python tools, which however report
-    the sum, ``mean=False``. The MATLAB code of Tang et al. hands images from 0 to 255 to a
-    function that takes L = 1 for floating point, and replicates the border: the values that it
-    reports are those of ``dynamic_range=1, borders='replicate'``, 0.08 to 0.25 lower.
+    under an 11 x 11 Gaussian window of sigma 1.5, C1 = (0.01 L)^2, C2 = (0.03 L)^2, L = 255. These
+    are the constants and borders of the code of Wang, of VIFB and of the Python tools, which
+    however report the sum, ``mean=False``. The MATLAB code of Tang et al. passes images from 0 to
+    255 to a function that uses L = 1 for floating point, and replicates the border. Its values are
+    those of ``dynamic_range=1, borders='replicate'``, which are 0.08 to 0.25 lower.
     """
     moments = (triple.moments(11) if borders == 'valid'
                else LocalMoments(triple.images, 11, 1.5, borders))
@@ -45,72 +45,72 @@ def visual_information_fidelity(triple: ImageTriple, *, mean: bool = False,
 
     VIF = sum log10(1 + g^2 sx^2 / (sv^2 + sn^2)) / sum log10(1 + sx^2 / sn^2) over four scales
     with Gaussian windows of 17, 9, 5 and 3 pixels, sigma a fifth of that, and sn^2 = 2, which
-    belongs to intensities from 0 to 255; the source is the reference. The field reports the sum
-    over both sources, ``mean`` half of it. Both sums run over all scales before one is divided
-    by the other. A constant source gives 0.
+    belongs to intensities from 0 to 255; the source is the reference. Papers report the sum over
+    both sources; ``mean`` gives half of it. Both sums run over all scales before the division. A
+    constant source gives 0.
 
     Python tools that filter by scipy's ``gaussian_filter``, which mirrors the border and cuts the
-    window at 4 sigma, are up to 2 % lower; those that convolve over valid pixels agree.
+    window at 4 sigma, give up to 2 % less. Tools that convolve over valid pixels agree.
     """
-    kept, available = [0.0, 0.0], [0.0, 0.0]
+    preserved, available = [0.0, 0.0], [0.0, 0.0]
     images: tuple[np.ndarray, ...] = triple.images
     for taps in (17, 9, 5, 3):
         if taps < 17:
-            images = tuple(smoothed(x, taps, taps / 5)[::2, ::2].copy() for x in images)
+            images = tuple(smooth(x, taps, taps / 5)[::2, ::2].copy() for x in images)
         moments = LocalMoments(images, taps, taps / 5)
         for source in SOURCES:
             information = _information(moments, source, noise_variance)
-            kept[source] += information[0]
+            preserved[source] += information[0]
             available[source] += information[1]
-    total = sum(kept[source] / available[source] if available[source] > 0 else 0.0
+    total = sum(preserved[source] / available[source] if available[source] > 0 else 0.0
                 for source in SOURCES)
     return total / 2 if mean else total
 
 
 def yang_similarity(triple: ImageTriple) -> float:
     """
-    Return Qy, SSIM with the source that matters where they differ (Yang et al. 2008).
+    Return Qy, SSIM with the more similar source where the sources differ (Yang et al. 2008).
 
     Qy = mean of l SSIM(A, F) + (1 - l) SSIM(B, F) where SSIM(A, B) >= 0.75, and of the greater of
     SSIM(A, F) and SSIM(B, F) elsewhere; l = sa^2 / (sa^2 + sb^2), moments under 7 x 7 Gaussian
-    windows of sigma 1.5 and no constants C1, C2, as in the code of Liu et al. (2012). Where both
-    sources are flat l is 1/2, and the contrast of two flat windows agrees; Liu's code has NaN or
-    rounding noise there.
+    windows of sigma 1.5 and no constants C1, C2, as in the code of Liu et al. (2012). If both
+    sources are flat, l is 1/2. The contrast term of two flat windows is 1; the code of Liu gives
+    NaN or rounding noise there.
     """
     moments = triple.moments(7)
     between = _ssim(moments, THERMAL, RGB, 0.0, 0.0)
-    of_thermal, of_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
-    variances = [_flattened(moments.variance(source)) for source in SOURCES]
-    share = ratio(variances[0], variances[0] + variances[1], otherwise=0.5)
-    quality = np.where(between >= 0.75, share * of_thermal + (1 - share) * of_rgb,
-                       np.maximum(of_thermal, of_rgb))
+    ssim_thermal, ssim_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
+    variances = [_zero_flat(moments.variance(source)) for source in SOURCES]
+    weight_thermal = divide_or(variances[0], variances[0] + variances[1], default=0.5)
+    weighted = weight_thermal * ssim_thermal + (1 - weight_thermal) * ssim_rgb
+    quality = np.where(between >= 0.75, weighted, np.maximum(ssim_thermal, ssim_rgb))
     return float(quality.mean())
 
 
 def cvejic_similarity(triple: ImageTriple, *, clip_weight: bool = False) -> float:
     """
-    Return Qc, SSIM weighed by what F shares with each source (Cvejic et al. 2005).
+    Return Qc, SSIM weighted by the covariance of F with each source (Cvejic et al. 2005).
 
     Qc = mean of l SSIM(A, F) + (1 - l) SSIM(B, F), l = saf / (saf + sbf), moments as in
-    ``yang_similarity``. The paper clips l to 0..1: ``clip_weight``. In the code of Liu et al.
-    (2012), which the field uses, it is the quality itself that becomes 0 where l < 0 and 1 where
-    l > 1, so that the order of the sources matters. Where F shares nothing with one source, for
-    instance with a saturated one, l is 0 or 1, and with neither 1/2; Liu's code has rounding noise
-    or NaN there, which moves its values by some percent on real images.
+    ``yang_similarity``. The paper clips l to 0..1: ``clip_weight``. The code of Liu et al. (2012),
+    which papers use, instead sets the quality itself to 0 where l < 0 and to 1 where l > 1, so the
+    order of the sources matters. If F has no covariance with one source, for example with a
+    saturated one, l is 0 or 1; if it has none with both, l is 1/2. The code of Liu gives rounding
+    noise or NaN there, which changes its values by some percent on real images.
     """
     moments = triple.moments(7)
-    shared = [_flattened(moments.covariance(source, FUSED)) for source in SOURCES]
-    of_thermal, of_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
-    share = ratio(shared[0], shared[0] + shared[1], otherwise=0.5)
-    clipped = np.clip(share, 0.0, 1.0)
+    covariances = [_zero_flat(moments.covariance(source, FUSED)) for source in SOURCES]
+    ssim_thermal, ssim_rgb = (_ssim(moments, source, FUSED, 0.0, 0.0) for source in SOURCES)
+    weight_thermal = divide_or(covariances[0], covariances[0] + covariances[1], default=0.5)
+    clipped = np.clip(weight_thermal, 0.0, 1.0)
     if clip_weight:
-        return float((clipped * of_thermal + (1 - clipped) * of_rgb).mean())
-    quality = share * of_thermal + (1 - share) * of_rgb
-    return float(np.where(share == clipped, quality, clipped).mean())
+        return float((clipped * ssim_thermal + (1 - clipped) * ssim_rgb).mean())
+    quality = weight_thermal * ssim_thermal + (1 - weight_thermal) * ssim_rgb
+    return float(np.where(weight_thermal == clipped, quality, clipped).mean())
 
 
 def _ssim(moments: LocalMoments, i: int, j: int, c1: float, c2: float) -> np.ndarray:
-    """Return the map of SSIM; factors that are 0 / 0, without constants, count as 1."""
+    """Return the map of SSIM. Without constants, factors that are 0 / 0 count as 1."""
     products, squares = moments.mean(i) * moments.mean(j), moments.mean(i) ** 2
     squares = squares + moments.mean(j) ** 2
     covariance = 2 * moments.covariance(i, j) + c2
@@ -119,23 +119,22 @@ def _ssim(moments: LocalMoments, i: int, j: int, c1: float, c2: float) -> np.nda
         return (2 * products + c1) * covariance / ((squares + c1) * variances)
     flat = variances < 2 * _FLAT_VARIANCE
     variances[flat] = covariance[flat] = 1.0
-    return ratio(2 * products, squares, otherwise=1.0) * covariance / variances
+    return divide_or(2 * products, squares, default=1.0) * covariance / variances
 
 
-def _flattened(moments: np.ndarray) -> np.ndarray:
-    """Return the moments without the rounding noise of flat windows."""
+def _zero_flat(moments: np.ndarray) -> np.ndarray:
+    """Return the moments with the rounding noise of flat windows set to 0."""
     return np.where(np.abs(moments) < _FLAT_VARIANCE, 0.0, moments)
 
 
 def _information(moments: LocalMoments, source: int, noise_variance: float
                  ) -> tuple[float, float]:
-    """Return what the fused image keeps of the source, and what the source has, of one scale."""
+    """Return the preserved and the available information of the source, of one scale."""
     variance_r = np.maximum(moments.variance(source), 0)
     variance_d = np.maximum(moments.variance(FUSED), 0)
     covariance = moments.covariance(source, FUSED)
 
-    # The fused image as gain times source plus noise; where that makes no sense (a flat patch,
-    # an inverted one) all of it is noise.
+    # Model: fused = gain * source + noise. In flat or inverted windows all of it is noise.
     gain = covariance / (variance_r + _TINY)
     noise = variance_d - gain * covariance
     flat_r, flat_d, inverted = variance_r < _TINY, variance_d < _TINY, gain < 0
@@ -143,5 +142,5 @@ def _information(moments: LocalMoments, source: int, noise_variance: float
     noise = np.maximum(np.where(flat_d, 0.0, noise), _TINY)
     gain[flat_r | flat_d | inverted] = 0.0
     variance_r[flat_r] = 0.0
-    kept = np.log1p(gain ** 2 * variance_r / (noise + noise_variance)).sum()
-    return float(kept), float(np.log1p(variance_r / noise_variance).sum())
+    preserved = np.log1p(gain ** 2 * variance_r / (noise + noise_variance)).sum()
+    return float(preserved), float(np.log1p(variance_r / noise_variance).sum())

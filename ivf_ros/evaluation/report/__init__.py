@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The report of an evaluation: one HTML file with its tables, curves and pictures inside."""
+"""Report of an evaluation: one HTML file that contains its tables, curves and pictures."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ def write(folder: Path, *, title: str | None = None) -> Path:
     """
     Write ``report.html`` into the folder of an evaluation.
 
-    The page needs no network and no other file: scripts, styles and pictures are inside. It
+    The page needs no network and no other file: it contains scripts, styles and pictures. It
     replaces an earlier report only when it is complete.
 
     Parameters
     ----------
     folder:
-        What ``ivf evaluate`` left: ``summary.json``, ``frames.csv``, and ``pictures/`` as far as
-        there are any.
+        Output of ``ivf evaluate``: ``summary.json``, ``frames.csv``, and optionally ``pictures/``.
     title:
-        Heading of the page; names the stages where it is None.
+        Heading of the page; None for a heading with the names of the stages.
 
     Returns
     -------

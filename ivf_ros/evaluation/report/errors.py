@@ -6,4 +6,4 @@ from __future__ import annotations
 
 
 class ReportError(ValueError):
-    """No report can be made of a folder; the message says why in one line."""
+    """The report cannot be made; the message gives the reason in one line."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Picture files as data URIs, each content once."""
+"""Picture files as data URIs, each content stored once."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ class PicturePool:
     Parameters
     ----------
     folder:
-        Names are relative to it and may not lead out of it.
+        Names are relative to this folder and must not leave it.
 
     """
 
     def __init__(self, folder: Path) -> None:
         self.data_uris: list[str] = []
         self._folder = folder.resolve()
-        self._places: dict[str, int] = {}
+        self._index_of: dict[str, int] = {}
 
     def add(self, name: str) -> int | None:
         """
-        Return the place of a file in ``data_uris``, None where there is no such file.
+        Add a file and return its index in ``data_uris``, or None if there is no such file.
 
         Raises
         ------
         ReportError
-            The name leads out of the folder or ends neither in .webp nor in .png, or the file
-            cannot be read.
+            The name leaves the folder or does not end in .webp or .png, or the file cannot be
+            read.
 
         """
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder) or path.suffix not in _MEDIA_TYPES:
-            raise ReportError(f"'{name}' is no picture (.webp, .png) inside {self._folder}")
+            raise ReportError(f"'{name}' is not a picture (.webp, .png) inside {self._folder}")
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -51,7 +51,7 @@ class PicturePool:
         except OSError as error:
             raise ReportError(f'cannot read {path}: {error.strerror}') from None
         uri = f'data:{_MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(data).decode()}'
-        place = self._places.setdefault(uri, len(self.data_uris))
-        if place == len(self.data_uris):
+        index = self._index_of.setdefault(uri, len(self.data_uris))
+        if index == len(self.data_uris):
             self.data_uris.append(uri)
-        return place
+        return index

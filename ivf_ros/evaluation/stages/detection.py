@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Detection methods measured against boxes, on each kind of input."""
+"""Evaluation of detection methods against boxes, for each input."""
 
 from __future__ import annotations
 
@@ -21,96 +21,96 @@ from ivf_ros.evaluation.stages.per_input import check_accepts, ModelResult, PerI
 from ivf_ros.types import Detection
 import numpy as np
 
-DETECTION_METRICS_OF_IMAGE = (
-    MetricInfo('precision', 'higher', '', 'share of the found boxes that hit one of the same '
-               'class with IoU 0.5'),
-    MetricInfo('recall', 'higher', '', 'share of the true boxes that were hit'),
-    MetricInfo('F1', 'higher', '', 'harmonic mean of the two; 1 where nothing is there and '
-               'nothing was found'),
+IMAGE_DETECTION_METRICS = (
+    MetricInfo('precision', 'higher', '', 'fraction of the predicted boxes that match a true box '
+               'of the same class with IoU 0.5'),
+    MetricInfo('recall', 'higher', '', 'fraction of the true boxes that are matched'),
+    MetricInfo('F1', 'higher', '', 'harmonic mean of precision and recall; 1 if there are neither '
+               'true nor predicted boxes'),
 )
-MIN_REPORTED_SCORE = 0.02  # of the boxes that mAP looks at
-_PRECISION = MetricInfo('precision50', 'higher', '', 'share of all boxes that are reported '
-                        'and are hits at IoU 0.5')
-_RECALL = MetricInfo('recall50', 'higher', '', 'share of all true boxes that were hit')
+MIN_REPORTED_SCORE = 0.02  # of the boxes that mAP is computed from
+_PRECISION = MetricInfo('precision50', 'higher', '', 'fraction of all predicted boxes that match '
+                        'a true box at IoU 0.5')
+_RECALL = MetricInfo('recall50', 'higher', '', 'fraction of all true boxes that are matched')
 
 
 @dataclass(frozen=True)
 class DetectionEvaluation(PerInputEvaluation):
-    """Detectors, scored for each image and for the boxes of all of them together."""
+    """Detectors, scored for each image and for the boxes of all images together."""
 
     name = 'detection'
-    metrics = DETECTION_METRICS_OF_IMAGE
+    metrics = IMAGE_DETECTION_METRICS
 
-    def labels_of(self, sample: Sample) -> Annotation[tuple[Detection, ...]] | None:
+    def get_labels(self, sample: Sample) -> Annotation[tuple[Detection, ...]] | None:
         """Return the true boxes."""
         return sample.detections
 
-    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+    def run_model(self, model: str, weights: str, images: tuple[np.ndarray, ...],
                   true: tuple[Detection, ...]) -> ModelResult:
-        """Search the image and count hits among the classes that the model knows."""
-        detector, least_score = _detector(model, weights)
-        check_accepts(model, detector, seen)
-        found, cpu_s = time_call(detector.detect, *seen)
-        values, evidence = score_detections(found, true, detector.class_names, least_score)
-        confident = [box for box in found if box.score >= least_score]
-        return ModelResult(values, evidence, cpu_s, detection.draw(seen[0], confident))
+        """Detect objects and count matches among the classes of the model."""
+        detector, min_score = _load_detector(model, weights)
+        check_accepts(model, detector, images)
+        predicted, cpu_s = time_call(detector.detect, *images)
+        values, evidence = score_detections(predicted, true, detector.class_names, min_score)
+        confident = [box for box in predicted if box.score >= min_score]
+        return ModelResult(values, evidence, cpu_s, detection.draw(images[0], confident))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
-        """Return COCO's measures over all images, and precision and recall of all boxes."""
+        """Return the COCO metrics over all images, and precision and recall of all boxes."""
         return score_all_detections([row.evidence for row in rows if row.evidence])
 
 
-def score_detections(found: Sequence[Detection], true: Iterable[Detection],
+def score_detections(predicted: Sequence[Detection], true: Iterable[Detection],
                      class_names: Sequence[str], min_score: float
                      ) -> tuple[dict[str, float], dict[str, Any]]:
     """
-    Compare the boxes of one image with the true ones.
+    Compare the predicted boxes of one image with the true ones.
 
     Parameters
     ----------
-    found:
+    predicted:
         All boxes that the detector reports.
     true:
-        Those that are there, by any names.
+        The true boxes, with class names of the data set.
     class_names:
-        What the detector can find.
+        Classes of the detector.
     min_score:
-        Score from which on a box counts for the values of this image.
+        Lowest score of the boxes that count for the values of this image.
 
     Returns
     -------
     values
-        ``DETECTION_METRICS_OF_IMAGE`` of the boxes with this score.
+        ``IMAGE_DETECTION_METRICS`` of the boxes with at least this score.
     evidence
-        What ``score_all_detections`` needs.
+        Input of ``score_all_detections``.
 
     """
-    known = map_class_names(true, class_names)
-    hits = metrics.count_hits([box for box in found if box.score >= min_score], known)
-    return ({info.name: hits[info.name] for info in DETECTION_METRICS_OF_IMAGE},
-            {'found': _boxes_to_json(found), 'true': _boxes_to_json(known),
+    mapped = map_class_names(true, class_names)
+    hits = metrics.count_hits([box for box in predicted if box.score >= min_score], mapped)
+    return ({info.name: hits[info.name] for info in IMAGE_DETECTION_METRICS},
+            {'found': _boxes_to_json(predicted), 'true': _boxes_to_json(mapped),
              'counts': [hits['hits'], hits['found'], hits['true']]})
 
 
 def score_all_detections(evidence: Sequence[dict[str, Any]]
                          ) -> dict[str, tuple[MetricInfo, float]]:
-    """Return COCO's measures over all images, and precision and recall of all boxes."""
+    """Return the COCO metrics over all images, and precision and recall of all boxes."""
     if not evidence:
         return {}
-    values = metrics.detection([(boxes_from_json(one['found']), boxes_from_json(one['true']))
-                                for one in evidence])
-    known = {info.name: info for info in metrics.DETECTION_METRICS}
-    found = {name: (known.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
-             for name, value in values.items()}
-    hits, boxes_found, boxes_true = (sum(one['counts'][i] for one in evidence) for i in range(3))
-    for info, boxes in ((_PRECISION, boxes_found), (_RECALL, boxes_true)):
-        found[info.name] = info, hits / boxes if boxes else math.nan
-    return found
+    values = metrics.detection([(boxes_from_json(image['found']), boxes_from_json(image['true']))
+                                for image in evidence])
+    infos = {info.name: info for info in metrics.DETECTION_METRICS}
+    overall = {name: (infos.get(name, MetricInfo(name, 'higher', '', 'of one class')), value)
+               for name, value in values.items()}
+    hits, n_predicted, n_true = (sum(image['counts'][i] for image in evidence) for i in range(3))
+    for info, n_boxes in ((_PRECISION, n_predicted), (_RECALL, n_true)):
+        overall[info.name] = info, hits / n_boxes if n_boxes else math.nan
+    return overall
 
 
 @lru_cache(maxsize=32)
-def _detector(model: str, weights: str) -> tuple[Any, float]:
-    """Return a detector that reports all mAP looks at, and from which score on it does at work."""
+def _load_detector(model: str, weights: str) -> tuple[Any, float]:
+    """Return a detector that reports all boxes for mAP, and its default minimum score."""
     detector = detection.create(model, **{'network.weights': weights})
     if not isinstance(detector, detection.AnchorFreeDetector):
         return detector, 0.0
@@ -123,6 +123,7 @@ def _boxes_to_json(boxes: Iterable[Detection]) -> list[list[Any]]:
     return [[*map(float, box.box_xyxy_px), box.class_name, float(box.score)] for box in boxes]
 
 
-def boxes_from_json(listed: Iterable[Sequence[Any]]) -> list[Detection]:
-    """Return the boxes that the evidence of an image lists."""
-    return [Detection((one[0], one[1], one[2], one[3]), one[4], one[5]) for one in listed]
+def boxes_from_json(records: Iterable[Sequence[Any]]) -> list[Detection]:
+    """Return the boxes of the evidence of an image."""
+    return [Detection((left, top, right, bottom), class_name, score)
+            for left, top, right, bottom, class_name, score in records]

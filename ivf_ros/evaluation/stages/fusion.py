@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion methods measured against both sources."""
+"""Evaluation of fusion methods against both sources."""
 
 from __future__ import annotations
 
@@ -24,42 +24,43 @@ DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
 @dataclass(frozen=True)
 class FusionEvaluation:
     """
-    Each method fuses each aligned pair, anew and without memory; luma is measured.
+    Each method fuses each aligned pair, without memory of earlier pairs. Metrics use luma.
 
     Attributes
     ----------
     methods, metric_names:
-        Of ``fusion.methods()`` and of ``metrics.FUSION_METRICS``.
-    moved_px:
-        How far thermal is moved, in a direction that differs from pair to pair, before it is
-        fused; measured is against where it was. So an edge that is drawn twice counts as made up.
+        Names of ``fusion.methods()`` and of ``metrics.FUSION_METRICS``.
+    thermal_shift_px:
+        Distance by which thermal is shifted before fusion, in a direction that depends on the
+        pair. The fused image is compared with the thermal image that is not shifted. So an edge
+        that the fused image shows twice counts as an artifact.
 
     """
 
     methods: tuple[str, ...]
     metric_names: tuple[str, ...] = DEFAULT_METRICS
-    moved_px: float = 0.0
+    thermal_shift_px: float = 0.0
 
     name = 'fusion'
-    notes = ('EN, SD, SF and AG look at the fused image alone and can be raised by contrast or '
-             'noise.',)
+    notes = ('EN, SD, SF and AG depend only on the fused image; contrast or noise can raise '
+             'them.',)
 
     @property
     def metrics(self) -> tuple[MetricInfo, ...]:
-        """Describe what is measured."""
+        """Return the infos of the metrics."""
         return tuple(metrics.FUSION_METRIC_INFO[name] for name in self.metric_names)
 
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
+    def skip_reason(self, sample: Sample) -> str:
+        """Return the reason why a sample cannot be measured, or ''."""
         return explain_unaligned(sample)
 
     def measure(self, sample: Sample) -> SampleResult:
-        """Fuse by all methods and measure each result where thermal covers RGB."""
+        """Fuse a sample by all methods and compute the metrics where thermal covers RGB."""
         pair = read_aligned(sample)
         window = inner_rectangle(pair.coverage)
         luma = cv2.cvtColor(pair.rgb, cv2.COLOR_BGR2GRAY)
-        thermal = self._moved(pair.thermal, sample)
-        measured = SampleResult([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
+        thermal = self._shift_thermal(pair.thermal, sample)
+        result = SampleResult([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             fuser = fusion.create(method)
@@ -69,32 +70,33 @@ class FusionEvaluation:
                 values = metrics.fusion(pair.thermal[window], luma[window], fused_luma[window],
                                         self.metric_names)
             except METHOD_ERRORS as error:
-                measured.rows.append(row.failed(error))
+                result.rows.append(row.failed(error))
                 continue
-            measured.rows.append(row.with_values(values, cpu_s))
-            measured.pictures[method, ''] = fused
-        return measured
+            result.rows.append(row.with_values(values, cpu_s))
+            result.pictures[method, ''] = fused
+        return result
 
-    def _moved(self, thermal: np.ndarray, sample: Sample) -> np.ndarray:
-        """Return thermal as it is after the mount gave way a little."""
-        if not self.moved_px:
+    def _shift_thermal(self, thermal: np.ndarray, sample: Sample) -> np.ndarray:
+        """Return thermal shifted as if the mount of the cameras had moved."""
+        if not self.thermal_shift_px:
             return thermal
         random = np.random.default_rng(derive_seed(sample))
         angle = random.uniform(0, 2 * np.pi)
-        return misalign(thermal, geometry.translation(self.moved_px * np.cos(angle),
-                                                      self.moved_px * np.sin(angle)))
+        return misalign(thermal, geometry.translation(self.thermal_shift_px * np.cos(angle),
+                                                      self.thermal_shift_px * np.sin(angle)))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
-        """Return nothing: each metric of fusion is of one image."""
+        """Return no metrics: each fusion metric belongs to one image."""
         return {}
 
 
 def inner_rectangle(coverage: np.ndarray) -> tuple[slice, slice]:
     """
-    Return rows and columns of a rectangle that is covered everywhere.
+    Return rows and columns of a rectangle that is covered completely.
 
-    Side by side, the one that lacks most is moved inwards until none lacks anything: not always
-    the largest rectangle that there is, but nearly so for the outline of a warped image.
+    The side with the largest uncovered fraction moves inwards until all sides are covered. The
+    result is not always the largest rectangle, but it is close to it for the outline of a warped
+    image.
     """
     top, bottom, left, right = 0, coverage.shape[0], 0, coverage.shape[1]
     while top < bottom and left < right:

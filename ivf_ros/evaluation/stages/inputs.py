@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the evaluations of all stages share."""
+"""Functions that the evaluations of several stages use."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ivf_ros.data.video import VideoSource
 from ivf_ros.data.video_frame import VideoFrame
 import numpy as np
 
-# What a method or a reader says of an image that it cannot work with. Anything else is a mistake
-# of ours, which must end the evaluation and not count as a failure of the method.
+# Errors of a method or a reader about an image that it cannot process. They count as a failure of
+# the method. Any other error is a bug and must end the evaluation.
 METHOD_ERRORS = (ValueError, cv2.error)
 
 Result = TypeVar('Result')
 
 
 def derive_seed(sample: Sample) -> int:
-    """Return a number that stands for a sample, the same for all methods and machines."""
+    """Return a seed for a sample, the same for all methods and machines."""
     return zlib.crc32(f'{sample.dataset}/{sample.name}'.encode())
 
 
 def video_frames(sample: Sample) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """
-    Yield the video that a frame is of: stamp in seconds, latest thermal, RGB.
+    Yield stamp in seconds, latest thermal image and RGB image of the video of a frame.
 
-    Both are as recorded; ``sample`` is a frame of two videos.
+    Both images are as recorded; ``sample`` holds a frame of two videos.
     """
     assert isinstance(sample.thermal, VideoFrame) and isinstance(sample.rgb, VideoFrame)
     thermal = None
@@ -43,7 +43,7 @@ def video_frames(sample: Sample) -> Iterator[tuple[float, np.ndarray, np.ndarray
 
 
 def time_call(function: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:
-    """Return what a call gives and the processor time, in seconds, that it took."""
+    """Call a function; return its result and the processor time in seconds."""
     start_s = time.process_time()
     result = function(*arguments)
     return result, time.process_time() - start_s

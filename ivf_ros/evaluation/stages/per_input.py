@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the measurement of segmentation and of detection have in common: models times inputs."""
+"""Common part of the evaluations of segmentation and detection: each model on each input."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS
 from ivf_ros.network_inputs import select_images, SENSORS
 import numpy as np
 
-MACHINE_LABELS = ('The labels are machine-made: the numbers say how far a method agrees with '
-                  'another network, not how right it is.')
+MACHINE_LABELS_NOTE = ('The labels are machine-made: the numbers show how far a method agrees '
+                       'with another network, not how accurate it is.')
 
 
 class ModelResult(NamedTuple):
-    """What one model made of one image."""
+    """Result of one model on one image."""
 
     values: dict[str, float]
     evidence: dict[str, Any]  # for the metrics over all cases
@@ -34,20 +34,20 @@ class ModelResult(NamedTuple):
 @dataclass(frozen=True)
 class PerInputEvaluation(ABC):
     """
-    Each model on RGB, on thermal, and on what fusion makes of the two.
+    Each model on RGB, on thermal, and on fused images.
 
     Attributes
     ----------
     models:
-        Names that ``create`` of the stage knows.
+        Names of methods for ``create`` of the stage.
     inputs:
-        'rgb', 'thermal' or fusion methods.
+        'rgb', 'thermal', 'rgb+thermal' or fusion methods.
     machine_labels:
         Whether the labels were made by another network.
     networks:
-        Folder with a weight file of each input, ``<stage>-<input>.safetensors``, and perhaps
-        those of further trainings, ``<stage>-<input>.<training>.safetensors``; where empty the
-        models run with the weights of the package.
+        Folder with a weight file for each input, ``<stage>-<input>.safetensors``, and optionally
+        those of further trainings, ``<stage>-<input>.<training>.safetensors``. If empty, the
+        models use the weights of the package.
 
     """
 
@@ -59,63 +59,72 @@ class PerInputEvaluation(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def labels_of(self, sample: Sample) -> Annotation[Any] | None:
-        """Return the labels that this stage is measured against."""
+    def get_labels(self, sample: Sample) -> Annotation[Any] | None:
+        """Return the labels of a sample for this stage."""
 
     @abstractmethod
-    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...], true: Any) -> ModelResult:
+    def run_model(self, model: str, weights: str, images: tuple[np.ndarray, ...], true: Any
+                  ) -> ModelResult:
         """
-        Run a model and compare what it says with the labels.
+        Run a model and compare its result with the labels.
 
-        ``weights`` is a file or '', ``seen`` an image ``(H, W, 3)`` BGR and perhaps thermal.
+        Parameters
+        ----------
+        model, weights:
+            Name of the method; weight file or ''.
+        images:
+            ``(H, W, 3)`` BGR uint8, and thermal ``(H, W)`` uint8 for 'rgb+thermal'.
+        true:
+            The labels.
+
         """
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Return 'model@input' for each of them, 'model@input.training' for further trainings."""
+        """Return 'model@input' for each run, 'model@input.training' for further trainings."""
         return tuple(method for method, *_ in self._runs)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what the labels are worth."""
-        return (MACHINE_LABELS,) if self.machine_labels else ()
+        """Return a note if the labels are machine-made."""
+        return (MACHINE_LABELS_NOTE,) if self.machine_labels else ()
 
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
-        labels = self.labels_of(sample)
+    def skip_reason(self, sample: Sample) -> str:
+        """Return the reason why a sample cannot be measured, or ''."""
+        labels = self.get_labels(sample)
         if labels is None:
             return 'no labels'
         return explain_unaligned(sample) if labels.complete else 'not every object is labelled'
 
     def measure(self, sample: Sample) -> SampleResult:
-        """Run all models on all inputs."""
-        labels = self.labels_of(sample)
-        assert labels is not None, self.unsuitable(sample)
+        """Run all models on all inputs of a sample."""
+        labels = self.get_labels(sample)
+        assert labels is not None, self.skip_reason(sample)
         pair, true = read_aligned(sample), labels.read()
-        measured = SampleResult([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
-        # Fusing may take longer than the rest.
-        images_of = cache(lambda modality: select_images(pair, modality, fusion.create))
+        sample_result = SampleResult([], {('thermal', ''): pair.thermal, ('rgb', ''): pair.rgb})
+        # Fusion may take longer than the models, so each input is computed once.
+        cached_images = cache(lambda modality: select_images(pair, modality, fusion.create))
         for method, model, modality, weights in self._runs:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
-                result = self.run_model(model, weights, images_of(modality), true)
+                result = self.run_model(model, weights, cached_images(modality), true)
             except METHOD_ERRORS as error:
-                measured.rows.append(row.failed(error))
+                sample_result.rows.append(row.failed(error))
                 continue
             evidence = {**result.evidence, 'scene': sample.scene or sample.name}
-            measured.rows.append(row.with_values(result.values, result.cpu_s, evidence))
-            measured.pictures[method, ''] = result.picture
-        return measured
+            sample_result.rows.append(row.with_values(result.values, result.cpu_s, evidence))
+            sample_result.pictures[method, ''] = result.picture
+        return sample_result
 
-    def weights_of(self, modality: str) -> dict[str, str]:
+    def find_weights(self, modality: str) -> dict[str, str]:
         """
         Return the weight files of the networks for an input.
 
         Returns
         -------
         dict[str, str]
-            '' to the first training, '.1' and the like to further ones. With the weights of the
-            package '' to ''.
+            Suffix of the training to weight file: '' for the first training, '.1' and so on for
+            further ones. Without ``networks``, '' to '': the weights of the package.
 
         """
         if not self.networks:
@@ -127,21 +136,21 @@ class PerInputEvaluation(ABC):
 
     @cached_property
     def _runs(self) -> tuple[tuple[str, str, str, str], ...]:
-        """Method, model, input and weight file of all there is to run; looked for only once."""
+        """Return method, model, input and weight file of each run; searched only once."""
         return tuple((f'{model}@{modality}{training}', model, modality, weights)
                      for model in self.models for modality in self.inputs
-                     for training, weights in self.weights_of(modality).items())
+                     for training, weights in self.find_weights(modality).items())
 
 
-def check_accepts(model: str, method: Any, seen: tuple[np.ndarray, ...]) -> None:
+def check_accepts(model: str, method: Any, images: tuple[np.ndarray, ...]) -> None:
     """
-    Refuse to give both cameras to a method that looks at one image.
+    Check that a method accepts the number of images.
 
     Raises
     ------
     EvaluationError
-        It does.
+        The method takes one image and got RGB and thermal.
 
     """
-    if len(seen) > 1 and not method.takes_thermal:
-        raise EvaluationError(f'{model} looks at one image, not at RGB and thermal')
+    if len(images) > 1 and not method.takes_thermal:
+        raise EvaluationError(f'{model} takes one image, got RGB and thermal')

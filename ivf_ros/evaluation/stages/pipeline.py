@@ -1,11 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The stages one after the other, from the raw frames of the cameras to boxes and labels.
+Evaluation of all stages in sequence, from the raw frames of the cameras to boxes and labels.
 
-The objects that are driven here are the very ones that the nodes drive, and each is handed what
-its node would hand it. So these numbers are those of the graph; the evaluations of the single
-stages say what each method can do.
+It uses the same stage objects as the nodes, with the same inputs. So the numbers are those of the
+graph; the evaluations of the single stages measure each method by itself.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from ivf_ros.evaluation.metrics import SEGMENTATION_METRICS
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row, SampleResult
 from ivf_ros.evaluation.stages.detection import (
-    DETECTION_METRICS_OF_IMAGE,
+    IMAGE_DETECTION_METRICS,
     MIN_REPORTED_SCORE,
     score_all_detections,
     score_detections,
 )
 from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS, time_call
-from ivf_ros.evaluation.stages.per_input import MACHINE_LABELS
+from ivf_ros.evaluation.stages.per_input import MACHINE_LABELS_NOTE
 from ivf_ros.evaluation.stages.segmentation import score_all_labels, score_labels
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.network_inputs import PerceptionInputs
@@ -41,15 +40,15 @@ from ivf_ros.segmentation import SegmentationStage
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
 
-KNOWN = 'known'  # registration by the homography that the data set knows
+KNOWN_HOMOGRAPHY = 'known'  # registration by the known homography of the data set
 _STAMP_NS = 1_000_000_000
 
 _METRICS = (
-    MetricInfo('fused', 'higher', '', '1 where both cameras were fused, 0 where one was shown '
-               'alone'),
+    MetricInfo('fused', 'higher', '', '1 if the output is fused from both cameras, 0 if it shows '
+               'one camera'),
     MetricInfo('corner_error_px', 'lower', 'px', 'mean distance of the corners of thermal from '
-               'where they belong; not defined while nothing is registered'),
-    *DETECTION_METRICS_OF_IMAGE,
+               'their true positions; not defined if registration fails'),
+    *IMAGE_DETECTION_METRICS,
     *SEGMENTATION_METRICS,
 )
 
@@ -57,18 +56,18 @@ _METRICS = (
 @dataclass(frozen=True, eq=False)
 class PipelineOutput:
     """
-    What the graph makes of one pair.
+    Output of the graph for one pair.
 
     Attributes
     ----------
     registration:
-        None where nothing is registered.
+        None if registration failed.
     fused:
         ``(H, W, 3)`` BGR uint8.
     mode:
-        What the fused image shows.
+        Content of the fused image.
     inputs:
-        What segmentation and detection were given.
+        Inputs of segmentation and detection.
     detections:
         Boxes on the RGB grid.
     segmentation:
@@ -89,9 +88,9 @@ class PipelineEvaluation:
     """
     Registration by each method, then fusion, segmentation and detection by their defaults.
 
-    ``methods`` are ``KNOWN`` and those of ``registration.methods()``. Each pair is a scene of its
-    own, so one measurement is enough to lock. ``machine_labels`` says whether the labels were
-    made by another network.
+    ``methods`` are ``KNOWN_HOMOGRAPHY`` and names of ``registration.methods()``. Each pair is a
+    new scene, so one measurement is enough to lock. ``machine_labels`` tells whether the labels
+    were made by another network.
     """
 
     methods: tuple[str, ...]
@@ -102,103 +101,105 @@ class PipelineEvaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what the labels are worth."""
-        return (MACHINE_LABELS,) if self.machine_labels else ()
+        """Return a note if the labels are machine-made."""
+        return (MACHINE_LABELS_NOTE,) if self.machine_labels else ()
 
-    def unsuitable(self, sample: Sample) -> str:
-        """Return why a sample cannot be measured, or ''."""
-        labels = [one for one in (sample.detections, sample.segmentation) if one is not None]
-        if not labels:
+    def skip_reason(self, sample: Sample) -> str:
+        """Return the reason why a sample cannot be measured, or ''."""
+        annotations = [annotation for annotation in (sample.detections, sample.segmentation)
+                       if annotation is not None]
+        if not annotations:
             return 'no labels'
-        return explain_unaligned(sample) if all(one.complete for one in labels) \
+        return explain_unaligned(sample) if all(labels.complete for labels in annotations) \
             else 'not every object is labelled'
 
     def measure(self, sample: Sample) -> SampleResult:
-        """Drive all stages, once for each registration method."""
+        """Run all stages on a sample, once for each registration method."""
         thermal, rgb = (Frame(image, _STAMP_NS, stream) for stream, image in (
             ('thermal', sample.read_thermal()), ('rgb', sample.read_rgb())))
         H_true = sample.true_H_thermal_to_rgb(thermal.size, rgb.size)
-        assert H_true is not None, self.unsuitable(sample)
-        measured = SampleResult([], {('rgb', ''): rgb.image})
+        assert H_true is not None, self.skip_reason(sample)
+        result = SampleResult([], {('rgb', ''): rgb.image})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
             try:
                 output, cpu_s = time_call(run_pipeline, thermal, rgb, method, H_true)
             except METHOD_ERRORS as error:
-                measured.rows.append(row.failed(error))
+                result.rows.append(row.failed(error))
                 continue
             values, evidence = _score(output, sample, H_true, thermal.size)
-            measured.rows.append(row.with_values(values, cpu_s, evidence))
-            confident = [box for box in output.detections if box.score >= _min_score()]
-            measured.pictures[method, ''] = detection.draw(
+            result.rows.append(row.with_values(values, cpu_s, evidence))
+            confident = [box for box in output.detections if box.score >= _default_min_score()]
+            result.pictures[method, ''] = detection.draw(
                 segmentation.overlay(output.fused, output.segmentation), confident)
-        return measured
+        return result
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
-        """Return what detection and segmentation are measured by over all images."""
+        """Return the metrics of detection and segmentation over all images."""
         evidence = [row.evidence for row in rows if row.evidence]
         return {
-            **score_all_detections([one['boxes'] for one in evidence if 'boxes' in one]),
-            **score_all_labels([one['labels'] for one in evidence if 'labels' in one])}
+            **score_all_detections([image['boxes'] for image in evidence if 'boxes' in image]),
+            **score_all_labels([image['labels'] for image in evidence if 'labels' in image])}
 
 
 def run_pipeline(thermal: Frame, rgb: Frame, method: str, H_known: np.ndarray) -> PipelineOutput:
     """
-    Hand one pair from stage to stage, as the nodes do.
+    Pass one pair through all stages, as the nodes do.
 
     Parameters
     ----------
     thermal, rgb:
-        As the cameras delivered them.
+        Raw frames of the cameras.
     method:
-        How thermal is registered: ``KNOWN``, or one of ``registration.methods()``.
+        Registration method: ``KNOWN_HOMOGRAPHY``, or one of ``registration.methods()``.
     H_known:
-        ``(3, 3)`` H_thermal_to_rgb, for method ``KNOWN``.
+        ``(3, 3)`` H_thermal_to_rgb, for method ``KNOWN_HOMOGRAPHY``.
 
     Raises
     ------
     ValueError
-        A stage cannot work with the images.
+        A stage cannot process the images.
 
     """
     published: list[RegistrationResult] = []
-    registering = _registration_stage(method, H_known, published)
-    fusing = FusionStage()
-    request = registering.follow(thermal, rgb) or MeasurementRequest(thermal, rgb, True)
-    registering.measure(request)
-    result = published[-1] if published else None
-    if result is not None:
-        fusing.update_homography(result.registration.H_thermal_to_rgb,
-                                 result.registration.rgb_size, result.stamp_ns)
-    fused = fusing.step(thermal, rgb)
-    assert fused.image is not None  # both cameras are there
-    warped = registering.warp_gray(thermal.image, rgb.size)
+    registration_stage = _make_registration_stage(method, H_known, published)
+    fusion_stage = FusionStage()
+    request = registration_stage.follow(thermal, rgb) or MeasurementRequest(thermal, rgb, True)
+    registration_stage.measure(request)
+    registered = published[-1] if published else None
+    if registered is not None:
+        fusion_stage.update_homography(registered.registration.H_thermal_to_rgb,
+                                       registered.registration.rgb_size, registered.stamp_ns)
+    fused = fusion_stage.step(thermal, rgb)
+    assert fused.image is not None  # both cameras are present
+    warped = registration_stage.warp_gray(thermal.image, rgb.size)
     inputs = PerceptionInputs(fused.image, rgb.image, None if warped is None else warped.image)
-    segmenting, detecting = _perception_stages()
-    return PipelineOutput(result, fused.image, fused.mode, inputs,
-                          detecting.step(inputs, rgb.stamp_ns), segmenting.step(inputs))
+    segmentation_stage, detection_stage = _load_perception_stages()
+    return PipelineOutput(registered, fused.image, fused.mode, inputs,
+                          detection_stage.step(inputs, rgb.stamp_ns),
+                          segmentation_stage.step(inputs))
 
 
-def _registration_stage(method: str, H_known: np.ndarray,
-                        published: list[RegistrationResult]) -> RegistrationStage:
+def _make_registration_stage(method: str, H_known: np.ndarray,
+                             published: list[RegistrationResult]) -> RegistrationStage:
     values: dict[str, Any] = {'tracker.acquire_count': 1, 'registration.method': method}
-    if method == KNOWN:
+    if method == KNOWN_HOMOGRAPHY:
         values = {'registration.method': 'calibrated',
                   'registration.calibrated.H_thermal_to_rgb': tuple(H_known.ravel().tolist())}
     return RegistrationStage(build(RegistrationStageParameters, values), published.append)
 
 
 @lru_cache(maxsize=1)
-def _perception_stages() -> tuple[SegmentationStage, DetectionStage]:
-    """Load the networks once; without tracking, the stages remember no image."""
+def _load_perception_stages() -> tuple[SegmentationStage, DetectionStage]:
+    """Load the networks once. Without tracking, the stages have no memory of earlier images."""
     parameters = build(DetectionStageParameters, {'tracking.enabled': False})
-    shown = replace(parameters.detection.anchor_free, min_score=MIN_REPORTED_SCORE)
+    anchor_free = replace(parameters.detection.anchor_free, min_score=MIN_REPORTED_SCORE)
     return SegmentationStage(), DetectionStage(
-        replace(parameters, detection=DetectionParameters(anchor_free=shown)))
+        replace(parameters, detection=DetectionParameters(anchor_free=anchor_free)))
 
 
-def _min_score() -> float:
-    """Return the score from which on the node reports a box."""
+def _default_min_score() -> float:
+    """Return the minimum score of the boxes that the node publishes."""
     return AnchorFreeParameters().min_score
 
 
@@ -211,7 +212,8 @@ def _score(output: PipelineOutput, sample: Sample, H_true: np.ndarray,
             output.registration.registration.H_thermal_to_rgb, H_true, thermal_size)
     if sample.detections is not None:
         boxes, evidence['boxes'] = score_detections(
-            output.detections, sample.detections.read(), detection.CLASS_NAMES, _min_score())
+            output.detections, sample.detections.read(), detection.CLASS_NAMES,
+            _default_min_score())
         values.update(boxes)
     if sample.segmentation is not None:
         labels, evidence['labels'] = score_labels(output.segmentation, sample.segmentation.read())

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation methods measured against labels, on each kind of input."""
+"""Evaluation of segmentation methods against labels, for each input."""
 
 from __future__ import annotations
 
@@ -23,44 +23,45 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SegmentationEvaluation(PerInputEvaluation):
-    """Segmenters, scored for each image and for the pixels of all of them together."""
+    """Segmenters, scored for each image and for the pixels of all images together."""
 
     name = 'segmentation'
     metrics = metrics.SEGMENTATION_METRICS
 
-    def labels_of(self, sample: Sample) -> Annotation[Segmentation] | None:
+    def get_labels(self, sample: Sample) -> Annotation[Segmentation] | None:
         """Return the true label of each pixel."""
         return sample.segmentation
 
-    def run_model(self, model: str, weights: str, seen: tuple[np.ndarray, ...],
+    def run_model(self, model: str, weights: str, images: tuple[np.ndarray, ...],
                   true: Segmentation) -> ModelResult:
         """Segment the image and count the pixels of each class."""
-        segmenter = _segmenter(model, weights)
-        check_accepts(model, segmenter, seen)
-        found, cpu_s = time_call(segmenter.segment, *seen)
-        return ModelResult(*score_labels(found, true), cpu_s, segmentation.overlay(seen[0], found))
+        segmenter = _load_segmenter(model, weights)
+        check_accepts(model, segmenter, images)
+        predicted, cpu_s = time_call(segmenter.segment, *images)
+        return ModelResult(*score_labels(predicted, true), cpu_s,
+                           segmentation.overlay(images[0], predicted))
 
     def overall(self, rows: Sequence[Row]) -> dict[str, tuple[MetricInfo, float]]:
-        """Return the measures of the added-up counts, IoU of each class included."""
+        """Return the metrics of the summed counts, including the IoU of each class."""
         return score_all_labels([row.evidence for row in rows if row.evidence])
 
 
-def score_labels(found: Segmentation, true: Segmentation
+def score_labels(predicted: Segmentation, true: Segmentation
                  ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return the metrics of one label image, and what ``score_all_labels`` needs of it."""
-    counts = metrics.confusion(found, true)
+    """Return the metrics of one label image, and the input of ``score_all_labels``."""
+    counts = metrics.confusion_matrix(predicted, true)
     values = metrics.segmentation(counts, true.class_names)
     return ({info.name: values[info.name] for info in metrics.SEGMENTATION_METRICS},
             {'counts': counts.tolist(), 'class_names': list(true.class_names)})
 
 
 def score_all_labels(evidence: Sequence[dict[str, Any]]) -> dict[str, tuple[MetricInfo, float]]:
-    """Return the measures of the added-up counts, IoU of each class included."""
-    schemes = {tuple(one['class_names']) for one in evidence}
-    if len(schemes) != 1:  # nothing counted, or data sets with classes of their own
+    """Return the metrics of the summed counts, including the IoU of each class."""
+    schemes = {tuple(image['class_names']) for image in evidence}
+    if len(schemes) != 1:  # no image, or data sets with different classes
         return {}
     class_names, = schemes
-    values = metrics.segmentation(np.sum([one['counts'] for one in evidence], axis=0),
+    values = metrics.segmentation(np.sum([image['counts'] for image in evidence], axis=0),
                                   class_names)
     about = {info.name: info.about for info in metrics.SEGMENTATION_METRICS}
     return {f'total {name}': (MetricInfo(f'total {name}', 'higher', '', 'all pixels together: '
@@ -70,5 +71,5 @@ def score_all_labels(evidence: Sequence[dict[str, Any]]) -> dict[str, tuple[Metr
 
 
 @lru_cache(maxsize=32)
-def _segmenter(model: str, weights: str) -> Any:
+def _load_segmenter(model: str, weights: str) -> Any:
     return segmentation.create(model, **{'network.weights': weights})

@@ -1,12 +1,12 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What each of the two modules of ``dfa`` gives: the ablation of DFA-Net on other data.
+Effect of the two modules of ``dfa``: the ablation of DFA-Net on other data.
 
-Four networks, trained alike but with or without the modules SFM and FEM, register the same
-misaligned pairs, once as in the paper, by matching cells once and believing every answer, and
-once by all that ``dfa`` does. The measures are those of the paper, Sensors 2025, 25, 4628, whose
-figures stand beside them; they were measured there on other misalignments, so only differences
+Four networks, trained in the same way with or without the modules SFM and FEM, register the same
+misaligned pairs. They do it once as in the paper, by one matching of cells without rejection, and
+once by the complete method ``dfa``. The metrics are those of the paper, Sensors 2025, 25, 4628,
+whose values are listed beside them. The paper uses other misalignments, so only differences
 between rows can be compared.
 """
 
@@ -24,18 +24,18 @@ import numpy as np
 
 _MODULES = {'baseline': 'sfm=false,fem=false', '+SFM': 'sfm=true,fem=false',
             '+FEM': 'sfm=false,fem=true', 'both': 'sfm=true,fem=true'}
-# Way of matching -> network -> method
+# Kind of matching -> network -> method
 VARIANTS = {
     'as in the paper': {name: f'dfa:{modules},matching=coarse,min_confidence=0.0'
                         for name, modules in _MODULES.items()},
-    'all that dfa does': {name: f'dfa:{modules}' for name, modules in _MODULES.items()},
+    'complete dfa': {name: f'dfa:{modules}' for name, modules in _MODULES.items()},
 }
 UNREGISTERED = 'unregistered'
 METHODS = ('none', *(method for variants in VARIANTS.values() for method in variants.values()))
 
-_MEASURES = {'inliers': 'higher', 'RMSE': 'lower', 'SSIM': 'higher', 'MI': 'higher',
-             'NCC': 'higher'}
-_PUBLISHED = tuple(_MEASURES)[1:]
+_METRICS = {'inliers': 'higher', 'RMSE': 'lower', 'SSIM': 'higher', 'MI': 'higher',
+            'NCC': 'higher'}
+_PUBLISHED_METRICS = tuple(_METRICS)[1:]
 _PUBLISHED_MSRS = {
     'baseline': (4.571, 0.716, 0.743, 0.683),
     '+SFM': (4.362, 0.755, 0.781, 0.767),
@@ -43,58 +43,59 @@ _PUBLISHED_MSRS = {
     'both': (3.910, 0.871, 0.906, 0.894),
 }
 _PUBLISHED_ROADSCENE = {
-    'baseline': (7.255, 0.644, 0.873, 0.779),  # by the differences that the abstract gives
+    'baseline': (7.255, 0.644, 0.873, 0.779),  # from the differences in the abstract
     'both': (6.782, 0.752, 1.099, 0.893),
 }
-_COLUMNS = ('network', 'accepted', 'error px', *_MEASURES,
-            *(f'{name}, paper on MSRS' for name in _PUBLISHED),
-            *(f'{name}, paper on RoadScene' for name in _PUBLISHED))
+_COLUMNS = ('network', 'accepted', 'error px', *_METRICS,
+            *(f'{name}, paper on MSRS' for name in _PUBLISHED_METRICS),
+            *(f'{name}, paper on RoadScene' for name in _PUBLISHED_METRICS))
 
-# network -> data set, case, set -> measure -> value
+# network -> data set, case, set -> metric -> value
 Cases = dict[str, dict[tuple[str, str, str], dict[str, float]]]
 
 
-def add_to(folder: Path) -> dict[str, Any]:
+def add_study(folder: Path) -> dict[str, Any]:
     """
-    Put the ablation of an evaluation into its ``summary.json``, and return that.
+    Add the ablation of an evaluation to its ``summary.json``, and return that.
 
-    Beside it ``studies/dfa-ablation/ablation.md`` and ``.csv`` hold the tables.
+    The tables are also written to ``studies/dfa-ablation/ablation.md`` and ``.csv``.
 
     Raises
     ------
     EvaluationError
-        There is no case that all four networks have seen.
+        No case was registered by all four networks.
 
     """
     path = folder / 'summary.json'
     summary = json.loads(path.read_text())
     tables, notes = [], []
-    for way, variants in VARIANTS.items():
+    for matching, variants in VARIANTS.items():
         cases = read_cases(folder / 'frames.csv', variants)
         sets = [name for name in dict.fromkeys(key[2] for key in cases['baseline']) if name]
-        tables.append(ablation_table(f'{way}, all sets', cases))
+        tables.append(ablation_table(f'{matching}, all sets', cases))
         if len(sets) > 1:
-            tables += [ablation_table(f'{way}, {name}', _of_set(cases, name)) for name in sets]
-        notes += [f'{way}: {sentence}' for sentence in gains(cases)]
-    notes.insert(0, _what_it_is(cases))
+            tables += [ablation_table(f'{matching}, {name}', _select_set(cases, name))
+                       for name in sets]
+        notes += [f'{matching}: {sentence}' for sentence in describe_gains(cases)]
+    notes.insert(0, _describe(cases))
     summary.setdefault('studies', {})['dfa-ablation'] = {
-        'title': 'What the modules of dfa give', 'paragraphs': notes, 'tables': tables,
+        'title': 'Effect of the modules of dfa', 'paragraphs': notes, 'tables': tables,
         'figures': []}
     write_atomically(path, json_bytes(summary))
-    written = folder / 'studies' / 'dfa-ablation'
-    write_atomically(written / 'ablation.csv', _csv_text(tables).encode())
-    write_atomically(written / 'ablation.md', _markdown(notes, tables).encode())
+    study_folder = folder / 'studies' / 'dfa-ablation'
+    write_atomically(study_folder / 'ablation.csv', _format_csv(tables).encode())
+    write_atomically(study_folder / 'ablation.md', _format_markdown(notes, tables).encode())
     return summary
 
 
 def read_cases(frames_csv: Path, variants: dict[str, str]) -> Cases:
     """
-    Return what was measured in each case that all have seen, without registration first.
+    Return the values of the cases that all networks registered, 'unregistered' first.
 
     Parameters
     ----------
     frames_csv:
-        Of the evaluation.
+        File of the evaluation.
     variants:
         Name to method.
 
@@ -105,79 +106,79 @@ def read_cases(frames_csv: Path, variants: dict[str, str]) -> Cases:
 
     """
     names = {'none': UNREGISTERED, **{method: variant for variant, method in variants.items()}}
-    found: Cases = {name: {} for name in names.values()}
+    cases: Cases = {name: {} for name in names.values()}
     with frames_csv.open(newline='') as file:
         for row in csv.DictReader(file):
             if row['stage'] == 'registration' and row['method'] in names and row.get('RMSE'):
-                found[names[row['method']]][row['dataset'], row['case'], row['set']] = {
+                cases[names[row['method']]][row['dataset'], row['case'], row['set']] = {
                     name: float(row[name] or 'nan')
-                    for name in ('accepted', 'corner_error_px', *_MEASURES)}
-    common = set.intersection(*(set(cases) for cases in found.values()))
+                    for name in ('accepted', 'corner_error_px', *_METRICS)}
+    common = set.intersection(*(set(variant_cases) for variant_cases in cases.values()))
     if not common:
-        raise EvaluationError('no aligned pair that all four networks have registered')
-    return {variant: {key: values for key, values in cases.items() if key in common}
-            for variant, cases in found.items()}
+        raise EvaluationError('no aligned pair was registered by all four networks')
+    return {variant: {key: values for key, values in variant_cases.items() if key in common}
+            for variant, variant_cases in cases.items()}
 
 
 def ablation_table(name: str, cases: Cases) -> dict[str, Any]:
-    """Return the means over all cases beside the published figures, as the report takes it."""
+    """Return the means over all cases beside the published values, as a table of the report."""
     rows: list[list[Any]] = []
-    for variant, of_variant in cases.items():
-        values = list(of_variant.values())
-        accepted = [one for one in values if one['accepted']]
-        error_px = float(np.median([one['corner_error_px'] for one in accepted])) \
+    for variant, variant_cases in cases.items():
+        values = list(variant_cases.values())
+        accepted = [case for case in values if case['accepted']]
+        error_px = float(np.median([case['corner_error_px'] for case in accepted])) \
             if accepted else math.nan
-        rows.append([variant, _rounded(len(accepted) / len(values)), _rounded(error_px),
-                     *(_rounded(float(np.nanmean([one[measure] for one in values])))
-                       for measure in _MEASURES),
+        rows.append([variant, _round_finite(len(accepted) / len(values)), _round_finite(error_px),
+                     *(_round_finite(float(np.nanmean([case[metric] for case in values])))
+                       for metric in _METRICS),
                      *_PUBLISHED_MSRS.get(variant, (None,) * 4),
                      *_PUBLISHED_ROADSCENE.get(variant, (None,) * 4)])
-    return {'caption': f'{name}: share of answers accepted, their median corner error in pixels '
-            'of 640, means over all cases of the matches that agree and of the measures of the '
-            'paper, and its own figures', 'columns': list(_COLUMNS), 'rows': rows}
+    return {'caption': f'{name}: fraction of accepted estimates, their median corner error in '
+            'pixels of 640, means over all cases of the inliers and of the metrics of the paper, '
+            'and the values of the paper', 'columns': list(_COLUMNS), 'rows': rows}
 
 
-def gains(cases: Cases) -> list[str]:
-    """Return for each module, with and without the other, what it changes in the same cases."""
+def describe_gains(cases: Cases) -> list[str]:
+    """Return the effect of each module in the same cases, with and without the other module."""
     sentences = []
     for module, steps in (('SFM', (('baseline', '+SFM'), ('+FEM', 'both'))),
                           ('FEM', (('baseline', '+FEM'), ('+SFM', 'both')))):
-        for without, with_it in steps:
-            changes = {measure: np.array([cases[with_it][key][measure] - values[measure]
-                                          for key, values in cases[without].items()])
-                       for measure in _MEASURES}
-            sentences.append(f'{module}, {without} to {with_it}: ' + ', '.join(
-                _gain(measure, change[np.isfinite(change)])
-                for measure, change in changes.items()) + '.')
+        for without_module, with_module in steps:
+            changes = {metric: np.array([cases[with_module][key][metric] - values[metric]
+                                         for key, values in cases[without_module].items()])
+                       for metric in _METRICS}
+            sentences.append(f'{module}, {without_module} to {with_module}: ' + ', '.join(
+                _describe_gain(metric, change[np.isfinite(change)])
+                for metric, change in changes.items()) + '.')
     return sentences
 
 
-def _gain(measure: str, change: np.ndarray) -> str:
-    sign = 1 if _MEASURES[measure] == 'higher' else -1
-    return (f'{measure} {change.mean():+.3f} (standard error '
+def _describe_gain(metric: str, change: np.ndarray) -> str:
+    sign = 1 if _METRICS[metric] == 'higher' else -1
+    return (f'{metric} {change.mean():+.3f} (standard error '
             f'{change.std() / math.sqrt(len(change)):.3f}, better in '
             f'{(sign * change > 0).mean():.0%})')
 
 
-def _what_it_is(cases: Cases) -> str:
+def _describe(cases: Cases) -> str:
     return (f'Four networks on the same {len(cases["baseline"])} misaligned cases of this '
-            'evaluation: as in the paper, cells matched once and every answer believed, and with '
-            'all that dfa does, where a refused answer counts as no registration. The figures of '
-            'the paper are on its own misalignments of MSRS and RoadScene (its baseline on '
-            'RoadScene follows from the gains in its abstract): compare differences between rows, '
-            'not rows.')
+            'evaluation: as in the paper, with one matching of cells and without rejection, and '
+            'by the complete method dfa, where a rejected estimate counts as no registration. The '
+            'values of the paper are for its own misalignments of MSRS and RoadScene (its '
+            'baseline on RoadScene follows from the gains in its abstract). Compare only '
+            'differences between rows.')
 
 
-def _of_set(cases: Cases, name: str) -> Cases:
-    return {variant: {key: values for key, values in of_variant.items() if key[2] == name}
-            for variant, of_variant in cases.items()}
+def _select_set(cases: Cases, name: str) -> Cases:
+    return {variant: {key: values for key, values in variant_cases.items() if key[2] == name}
+            for variant, variant_cases in cases.items()}
 
 
-def _rounded(value: float) -> float | None:
+def _round_finite(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
 
 
-def _csv_text(tables: list[dict[str, Any]]) -> str:
+def _format_csv(tables: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')
     writer.writerow(['cases', *_COLUMNS])
@@ -188,7 +189,7 @@ def _csv_text(tables: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _markdown(notes: list[str], tables: list[dict[str, Any]]) -> str:
+def _format_markdown(notes: list[str], tables: list[dict[str, Any]]) -> str:
     parts = [*notes]
     for table in tables:
         lines = [table['columns'], ['---'] * len(table['columns']), *table['rows']]

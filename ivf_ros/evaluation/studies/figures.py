@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the studies: matplotlib, which is wanted only here."""
+"""Figures of the studies. Only this module imports matplotlib."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def blank_figure(size: tuple[float, float]) -> Figure:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Return the figure as PNG; the same figure gives the same bytes."""
+    """Return the figure as PNG. The same figure gives the same bytes."""
     out = io.BytesIO()
     figure.savefig(out, format='png', metadata={'Software': ''})
     return out.getvalue()

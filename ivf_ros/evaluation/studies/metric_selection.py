@@ -13,24 +13,23 @@ from typing import Any
 from ivf_ros.data.recording import natural_key
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
 from ivf_ros.evaluation.studies import metric_figures
-from ivf_ros.evaluation.studies.metric_study import MetricStudy, MetricTable, study
+from ivf_ros.evaluation.studies.metric_study import analyse, MetricStudy, MetricTable
 import numpy as np
 
-_LEAST_METHODS = 8
-_LEAST_METRICS = 4
+_MIN_METHODS = 8
 
 
 def read_table(frames_csv: Path, better: dict[str, str], dataset: str | None = None
                ) -> MetricTable:
     """
-    Read the fusion rows of an evaluation, of one data set or of all.
+    Read the fusion rows of an evaluation, for one data set or for all.
 
-    Images on which a method failed or a metric is not finite are left out.
+    Images are left out if a method failed or a metric is not finite.
 
     Raises
     ------
     EvaluationError
-        Fewer than 8 methods, or no image is left.
+        There are fewer than 8 methods, or no image is left.
 
     """
     cells: dict[tuple[str, str], dict[str, list[float]]] = {}
@@ -41,97 +40,102 @@ def read_table(frames_csv: Path, better: dict[str, str], dataset: str | None = N
                     float(row[name] or 'nan') * (1 if direction == 'higher' else -1)
                     for name, direction in better.items()]
     methods = tuple(dict.fromkeys(method for image in cells.values() for method in image))
-    if len(methods) < _LEAST_METHODS:
-        raise EvaluationError(f'a study of metrics needs at least {_LEAST_METHODS} fusion methods '
-                              f'to rank, got {len(methods)}')
-    whole = [[image[method] for method in methods] for _, image in
-             sorted(cells.items(), key=lambda item: [*map(natural_key, item[0])])
-             if len(image) == len(methods)]
-    values = np.array([image for image in whole if np.isfinite(image).all()])
+    if len(methods) < _MIN_METHODS:
+        raise EvaluationError('the study of metrics needs at least '
+                              f'{_MIN_METHODS} fusion methods, got {len(methods)}')
+    complete = [[image[method] for method in methods] for _, image in
+                sorted(cells.items(), key=lambda item: [*map(natural_key, item[0])])
+                if len(image) == len(methods)]
+    values = np.array([image for image in complete if np.isfinite(image).all()])
     if not len(values):
-        raise EvaluationError('no image on which every method and every metric has a value')
+        raise EvaluationError('there is no image on which every method has a finite value of '
+                              'every metric')
     return MetricTable(values, methods, tuple(better))
 
 
-def add_to(folder: Path) -> dict[str, Any]:
+def add_study(folder: Path) -> dict[str, Any]:
     """
-    Study the evaluation in a folder, add the result to its ``summary.json``, and return that.
+    Analyse the evaluation in a folder, add the result to its ``summary.json``, and return that.
 
     Raises
     ------
     EvaluationError
-        There are too few methods, metrics or images in it.
+        It has too few methods, metrics or images.
 
     """
     path = folder / 'summary.json'
     summary = json.loads(path.read_text())
     better = {name: info['better']
               for name, info in summary['stages']['fusion']['metrics'].items()}
-    datasets = _datasets(folder / 'frames.csv')
+    datasets = _list_datasets(folder / 'frames.csv')
     subsets: dict[str, str | None] = {'all': None}
     if len(datasets) > 1:
         subsets.update((name, name) for name in datasets)
     studies, sizes = {}, {}
     for name, dataset in subsets.items():
         table = read_table(folder / 'frames.csv', better, dataset)
-        studies[name], sizes[name] = study(table), table.values.shape
+        studies[name], sizes[name] = analyse(table), table.values.shape
     figure = 'studies/metrics/agreement.png'
-    write_atomically(folder / figure, metric_figures.agreement_png(studies['all']))
+    write_atomically(folder / figure, metric_figures.draw_agreement(studies['all']))
     summary.setdefault('studies', {})['metrics'] = {
-        'title': 'Which metrics to report',
-        'paragraphs': [_finding(name, studies[name], sizes[name]) for name in subsets],
-        'tables': [_table(name, studies[name]) for name in subsets],
-        'figures': [{'caption': 'Agreement of the metrics (Kendall tau) and how they cluster, '
+        'title': 'Selection of metrics',
+        'paragraphs': [_describe(name, studies[name], sizes[name]) for name in subsets],
+        'tables': [_make_table(name, studies[name]) for name in subsets],
+        'figures': [{'caption': 'Agreement of the metrics (Kendall tau) and their clusters, '
                      'all images', 'png': figure}],
     }
     write_atomically(path, json_bytes(summary))
     return summary
 
 
-def _datasets(frames_csv: Path) -> list[str]:
+def _list_datasets(frames_csv: Path) -> list[str]:
     with frames_csv.open(newline='') as file:
         return sorted({row['dataset'] for row in csv.DictReader(file)}, key=natural_key)
 
 
-def _finding(name: str, found: MetricStudy, size: tuple[int, ...]) -> str:
+def _describe(name: str, study: MetricStudy, size: tuple[int, ...]) -> str:
     images, methods, metrics = size
     reported = {'SD', 'Qabf'}
-    if set(found.recommended) == reported:
-        verdict = 'That is the set {SD, Qabf} that was published.'
+    if set(study.recommended) == reported:
+        comparison = 'This is the published set {SD, Qabf}.'
     else:
-        rest = sorted(reported - set(found.recommended))
-        where = '; '.join(
-            f'{metric} is in the group of {_representative_of(metric, found)}, with consistency '
-            f'{_number(found.consistency[metric])} and variation {found.variation[metric]:.2f}'
-            for metric in rest if metric in found.metrics)
-        verdict = 'The published set {SD, Qabf} does not come out' + (f': {where}.' if where
-                                                                      else '.')
-    return (f'{name}: {metrics} metrics rank {methods} methods on {images} images and fall into '
-            f'{len(found.groups)} groups (silhouette {found.silhouette:.2f}). Recommended: '
-            f'{", ".join(found.recommended) or "none"}. {verdict} Consensus of all metrics: '
-            f'{" > ".join(found.consensus)}.')
+        rest = sorted(reported - set(study.recommended))
+        details = '; '.join(
+            f'{metric} is in the group of {_representative_of(metric, study)}, with consistency '
+            f'{_format_number(study.consistency[metric])} and variation '
+            f'{study.variation[metric]:.2f}'
+            for metric in rest if metric in study.metrics)
+        comparison = 'This is not the published set {SD, Qabf}' + (f': {details}.' if details
+                                                                   else '.')
+    return (f'{name}: {metrics} metrics rank {methods} methods on {images} images and form '
+            f'{len(study.groups)} groups (silhouette {study.silhouette:.2f}). Recommended: '
+            f'{", ".join(study.recommended) or "none"}. {comparison} Consensus of all metrics: '
+            f'{" > ".join(study.consensus)}.')
 
 
-def _representative_of(metric: str, found: MetricStudy) -> str:
-    group = next(group for group in found.groups if metric in group)
-    return next((name for name in found.recommended if name in group), 'its own')
+def _representative_of(metric: str, study: MetricStudy) -> str:
+    group = next(group for group in study.groups if metric in group)
+    return next((name for name in study.recommended if name in group), 'itself')
 
 
-def _table(name: str, found: MetricStudy) -> dict[str, Any]:
-    rows = [[metric, index + 1, _finite(found.consistency[metric]),
-             _finite(found.overall_consistency[metric]), _finite(found.variation[metric]),
-             'yes' if metric in found.recommended else '']
-            for index, group in enumerate(found.groups)
-            for metric in sorted(group, key=lambda one: -np.nan_to_num(found.consistency[one]))]
+def _make_table(name: str, study: MetricStudy) -> dict[str, Any]:
+    rows = [[metric, index + 1, _round_finite(study.consistency[metric]),
+             _round_finite(study.overall_consistency[metric]),
+             _round_finite(study.variation[metric]),
+             'yes' if metric in study.recommended else '']
+            for index, group in enumerate(study.groups)
+            for metric in sorted(group, key=lambda member: -np.nan_to_num(
+                study.consistency[member]))]
     return {'caption': f'{name}: groups of metrics, consistency with the Borda consensus of the '
-            'others of the group and of all others, coefficient of variation over the methods',
+            'other metrics of the group and of all other metrics, coefficient of variation over '
+            'the methods',
             'columns': ['metric', 'group', 'consistency', 'with all', 'variation', 'recommended'],
             'rows': rows}
 
 
-def _finite(value: float) -> float | None:
+def _round_finite(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f'{value:.2f}' if math.isfinite(value) else 'undefined'

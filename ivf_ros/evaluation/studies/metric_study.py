@@ -1,20 +1,20 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which fusion metrics tell methods apart, and which only repeat each other.
+Which fusion metrics distinguish the methods, and which metrics are redundant.
 
-1. Each metric ranks the methods on each image. How much two metrics agree is Kendall's tau-b of
+1. Each metric ranks the methods on each image. The agreement of two metrics is Kendall's tau-b of
    their rankings, averaged over the images.
-2. Metrics are clustered by the distance 1 - tau (average linkage), into as many groups, from 2 to
-   half their number, as give the highest mean silhouette (Rousseeuw 1987).
-3. The Borda count of a group is its consensus: on each image each metric gives a method a point
-   for each method that it beats, half a point for a tie. Consistency of a metric is its tau with
-   the consensus of the others of its group, averaged over the images.
+2. Metrics are clustered by the distance 1 - tau (average linkage). The number of groups, from 2 to
+   half the number of metrics, is the one with the highest mean silhouette (Rousseeuw 1987).
+3. The Borda count of a group is its consensus: on each image, each metric gives a method one point
+   for each method that it beats, half a point for a tie. The consistency of a metric is its tau
+   with the consensus of the other metrics of its group, averaged over the images.
 4. The coefficient of variation, sd / |mean| over the methods on one image, averaged over the
-   images, says how far apart a metric sees the methods.
-5. Of each group one metric is recommended: among those whose consistency is within
-   ``_NEAR_BEST`` of the best of the group, the one with the greatest coefficient of variation.
-   Groups of one metric agree with nobody and are reported, not recommended.
+   images, tells how strongly a metric separates the methods.
+5. One metric of each group is recommended: of those whose consistency is within ``_NEAR_BEST`` of
+   the best of the group, the one with the largest coefficient of variation. Groups of one metric
+   are reported, but not recommended.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from ivf_ros.evaluation.results import EvaluationError
 import numpy as np
 
 _NEAR_BEST = 0.05
-_LEAST_METRICS = 4
+_MIN_METRICS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class MetricTable:
     """
-    What each metric says of each method on each image.
+    Values of each metric for each method on each image.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class MetricTable:
 @dataclass(frozen=True, eq=False)
 class MetricStudy:
     """
-    What the metrics have in common.
+    Result of the study.
 
     Attributes
     ----------
@@ -60,13 +60,14 @@ class MetricStudy:
     tau:
         ``(M, M)`` mean Kendall tau-b of the rankings by two metrics.
     linkage:
-        ``(M - 1, 4)`` the tree, as SciPy has it.
+        ``(M - 1, 4)`` cluster tree in the format of SciPy.
     groups:
         Names, largest group first.
     silhouette:
-        Mean silhouette of this grouping, -1 to 1.
+        Mean silhouette of the groups, -1 to 1.
     consistency:
-        Metric to mean tau with the consensus of the others of its group; NaN in a group of one.
+        Metric to mean tau with the consensus of the other metrics of its group; NaN in a group of
+        one.
     overall_consistency:
         The same with the consensus of all other metrics.
     variation:
@@ -74,7 +75,7 @@ class MetricStudy:
     recommended:
         Names, one of each group of at least two.
     consensus:
-        Methods, by the Borda count of all metrics over all images, best first.
+        Methods by the Borda count of all metrics over all images, best first.
 
     """
 
@@ -90,22 +91,22 @@ class MetricStudy:
     consensus: tuple[str, ...]
 
 
-def study(table: MetricTable) -> MetricStudy:
+def analyse(table: MetricTable) -> MetricStudy:
     """
-    Take the five steps.
+    Run the five steps.
 
     Raises
     ------
     EvaluationError
-        Too few metrics, methods or images.
+        There are too few metrics, methods or images.
 
     """
     images, methods, metrics = table.values.shape
-    if metrics < _LEAST_METRICS or methods < 3 or not images:
-        raise EvaluationError(f'a study of metrics needs {_LEAST_METRICS} metrics, 3 methods and '
-                              f'1 image at least, got {metrics}, {methods} and {images}')
+    if metrics < _MIN_METRICS or methods < 3 or not images:
+        raise EvaluationError(f'the study of metrics needs at least {_MIN_METRICS} metrics, '
+                              f'3 methods and 1 image, got {metrics}, {methods} and {images}')
     tau = mean_tau(table.values)
-    linkage, labels, silhouette = _clustered(tau)
+    linkage, labels, silhouette = _cluster(tau)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     members.sort(key=lambda group: (-len(group), group[0]))
 
@@ -115,15 +116,15 @@ def study(table: MetricTable) -> MetricStudy:
     overall = {name: _consistency(table.values, points, i, np.arange(metrics))
                for i, name in enumerate(table.metrics)}
     with np.errstate(divide='ignore', invalid='ignore'):
-        variation_of_images = table.values.std(axis=1) / np.abs(table.values.mean(axis=1))
+        image_variation = table.values.std(axis=1) / np.abs(table.values.mean(axis=1))
     variation = dict(zip(table.metrics, np.nanmean(
-        np.where(np.isfinite(variation_of_images), variation_of_images, np.nan), axis=0)))
+        np.where(np.isfinite(image_variation), image_variation, np.nan), axis=0)))
     groups = tuple(tuple(table.metrics[i] for i in group) for group in members)
     totals = points.sum(axis=(0, 2))
     return MetricStudy(
         table.metrics, tau, linkage, groups, silhouette, consistency, overall,
         {name: float(value) for name, value in variation.items()},
-        tuple(_representative(group, consistency, variation) for group in groups
+        tuple(_choose_representative(group, consistency, variation) for group in groups
               if len(group) > 1),
         tuple(table.methods[i] for i in np.argsort(-totals, kind='stable')))
 
@@ -132,9 +133,9 @@ def mean_tau(values: np.ndarray) -> np.ndarray:
     """
     Return Kendall's tau-b between metrics, averaged over images: ``(M, M)``.
 
-    ``values`` is ``(images, methods, metrics)``. tau-b = sum of the products of the signs of all
-    differences over the root of the numbers of pairs that are no ties (Kendall 1945). A metric
-    that sees no difference on an image agrees with nobody there: 0.
+    ``values`` is ``(images, methods, metrics)``. tau-b is the sum of the products of the signs of
+    all differences, divided by the root of the numbers of pairs without a tie (Kendall 1945). A
+    metric that is constant on an image has the tau 0 with all others there.
     """
     first, second = np.triu_indices(values.shape[1], k=1)
     signs = np.sign(values[:, first] - values[:, second])  # (images, pairs of methods, metrics)
@@ -147,7 +148,7 @@ def mean_tau(values: np.ndarray) -> np.ndarray:
 
 
 def borda_points(values: np.ndarray) -> np.ndarray:
-    """Return how many methods each method beats, a tie half: the shape of ``values``."""
+    """Return the number of methods that each method beats, half for a tie: shape of ``values``."""
     difference = values[:, :, None] - values[:, None, :]
     return (np.sign(difference).sum(axis=2) + values.shape[1] - 1) / 2
 
@@ -157,12 +158,12 @@ def _consistency(values: np.ndarray, points: np.ndarray, metric: int,
     others = group[group != metric]
     if not others.size:
         return math.nan
-    both = np.stack([values[:, :, metric], points[:, :, others].sum(axis=2)], axis=2)
-    return float(mean_tau(both)[0, 1])
+    pair = np.stack([values[:, :, metric], points[:, :, others].sum(axis=2)], axis=2)
+    return float(mean_tau(pair)[0, 1])
 
 
-def _clustered(tau: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the tree, the group of each metric, and the silhouette of this grouping."""
+def _cluster(tau: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the tree, the group of each metric, and the silhouette of the groups."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -182,14 +183,14 @@ def silhouette(distance: np.ndarray, labels: np.ndarray) -> float:
     """
     Return the mean of (b - a) / max(a, b) over all members (Rousseeuw 1987).
 
-    a is the mean distance to the others of the own group, b to those of the nearest other group;
-    a member of a group of one counts 0. ``distance`` is ``(N, N)``, ``labels`` ``(N,)``.
+    a is the mean distance to the other members of the same group, b to those of the nearest other
+    group. A member of a group of one counts 0. ``distance`` is ``(N, N)``, ``labels`` ``(N,)``.
     """
     values = []
-    for i, own in enumerate(labels):
-        inside = np.flatnonzero((labels == own) & (np.arange(len(labels)) != i))
+    for i, own_label in enumerate(labels):
+        inside = np.flatnonzero((labels == own_label) & (np.arange(len(labels)) != i))
         others = [distance[i, labels == label].mean() for label in np.unique(labels)
-                  if label != own]
+                  if label != own_label]
         if not inside.size or not others:
             values.append(0.0)
             continue
@@ -198,8 +199,8 @@ def silhouette(distance: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def _representative(group: tuple[str, ...], consistency: dict[str, float],
-                    variation: dict[str, float]) -> str:
+def _choose_representative(group: tuple[str, ...], consistency: dict[str, float],
+                           variation: dict[str, float]) -> str:
     best = max(consistency[name] for name in group)
     near = [name for name in group if consistency[name] >= best - _NEAR_BEST]
     return max(near, key=lambda name: variation[name])

@@ -1,14 +1,14 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What fusion is good for: the same networks, trained alike on each input, and what they then find.
+Benefit of fusion for segmentation and detection, by networks trained on each input.
 
-SeAFusion (Tang, Yuan and Ma 2022) measures fusion by how well a network segments and detects that
-was trained on its output. Here the networks of ``segmentation`` and ``detection`` were trained
-on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection --set
-modality=INPUT``, on the same scenes, for as long, once or several times. Intervals are those of a
-bootstrap over scenes, as neighbouring images say the same, and over trainings; of a single one
-they do not contain the chance of another.
+SeAFusion (Tang, Yuan and Ma 2022) evaluates fusion by the accuracy of segmentation and detection
+networks that were trained on its output. Here the networks of ``segmentation`` and ``detection``
+were trained on RGB, on thermal, and on each fused image, by ``ivf train segmentation|detection
+--set given=INPUT``, on the same scenes, for the same number of steps, once or several times.
+Intervals come from a bootstrap over scenes, because neighbouring images are correlated, and over
+trainings. With a single training, they do not include the variance between trainings.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from typing import Any
 
 from ivf_ros import detection
 from ivf_ros.data.sample import IGNORED
-from ivf_ros.evaluation.metrics.detection import hits_among
+from ivf_ros.evaluation.metrics.detection import match_boxes
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
 from ivf_ros.evaluation.stages.detection import boxes_from_json
 from ivf_ros.network_inputs import SENSORS
 import numpy as np
 
 _N_BOOTSTRAP = 1000
-_TAIL_PERCENT = 2.5  # percent beyond either end of an interval
-_AT_PRECISION = 0.8
-_MOST_PERCENT = 999
+_TAIL_PERCENT = 2.5  # percent outside each end of an interval
+_MIN_PRECISION = 0.8
+_MAX_PERCENT = 999
 _RECALL_POINTS = np.linspace(0, 1, 101)  # as COCO samples the curve
 
-# Class to how many boxes there are, and score of each found one and whether it hit.
+# Class to number of true boxes, and score and hit of each predicted box.
 Hits = dict[str, tuple[int, list[tuple[float, bool]]]]
-# scene -> what is added up over its images
+# Scene to extracted evidence of its images.
 Evidence = dict[str, list[Any]]
 
 
-def add_to(folder: Path) -> dict[str, Any]:
+def add_study(folder: Path) -> dict[str, Any]:
     """
-    Put the study of an evaluation into its ``summary.json``, and return that.
+    Add the study of an evaluation to its ``summary.json``, and return that.
 
     Raises
     ------
     EvaluationError
-        One of the sensors alone was not measured.
+        One of the two sensors was not measured.
 
     """
     path = folder / 'summary.json'
@@ -56,110 +56,112 @@ def add_to(folder: Path) -> dict[str, Any]:
     rows = [Row.from_json(record) for line in (folder / 'rows.jsonl').read_text().splitlines()
             for record in json.loads(line)['rows']]
     tables, sentences = [], [(
-        'The same network, trained in the same way on each input; where it was trained several '
-        'times, the value is the mean. Intervals hold 95 % of '
-        f'{_N_BOOTSTRAP} resamplings of the scenes, the same for all inputs, and of the trainings; '
-        'those of a single training do not contain the chance of another. Gains are relative, '
-        'against RGB and against the better of the two sensors.')]
-    for name, measure in _MEASURES.items():
-        own = [row for row in rows if row.stage == measure.stage and row.evidence]
-        for group, members in _groups(own).items():
-            table, said = compare_inputs(f'{name}, {group}', measure, members)
+        'The same network was trained in the same way on each input. If it was trained several '
+        'times, the value is the mean. Intervals contain 95 % of '
+        f'{_N_BOOTSTRAP} resamplings of the scenes, the same for all inputs, and of the '
+        'trainings. With a single training they do not include the variance between trainings. '
+        'Gains are relative to RGB and to the better of the two sensors.')]
+    for name, metric in _METRICS.items():
+        stage_rows = [row for row in rows if row.stage == metric.stage and row.evidence]
+        for group, members in _group_rows(stage_rows).items():
+            table, summary_sentences = compare_inputs(f'{name}, {group}', metric, members)
             tables.append(table)
-            sentences += said
+            sentences += summary_sentences
     summary.setdefault('studies', {})['task'] = {
-        'title': 'What fusion is good for', 'paragraphs': sentences, 'tables': tables,
+        'title': 'Benefit of fusion', 'paragraphs': sentences, 'tables': tables,
         'figures': []}
     write_atomically(path, json_bytes(summary))
     return summary
 
 
-def compare_inputs(caption: str, measure: Measure, rows: Sequence[Row]
+def compare_inputs(caption: str, metric: TaskMetric, rows: Sequence[Row]
                    ) -> tuple[dict[str, Any], list[str]]:
     """
-    Return the table of one measure on one group, and its gains in words.
+    Return the table of one metric on one group, and its gains in words.
 
     Raises
     ------
     EvaluationError
-        One of the sensors alone was not measured.
+        One of the two sensors was not measured.
 
     """
-    of_input: dict[str, dict[str, Evidence]] = defaultdict(
+    evidence_of: dict[str, dict[str, Evidence]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
         modality, _, training = row.method.partition('@')[2].partition('.')
         scene = f'{row.dataset}/{row.evidence["scene"]}'
-        of_input[modality][training][scene].append(measure.extract(row.evidence))
-    missing = [name for name in SENSORS if name not in of_input]
+        evidence_of[modality][training][scene].append(metric.extract(row.evidence))
+    missing = [name for name in SENSORS if name not in evidence_of]
     if missing:
-        raise EvaluationError(f"--study task needs the input '{missing[0]}', to compare with")
-    images_of = next(iter(of_input[SENSORS[0]].values()))
-    scenes = sorted(images_of)
+        raise EvaluationError(f"--study task needs the input '{missing[0]}' for comparison; add "
+                              'it to --inputs')
+    sensor_scenes = next(iter(evidence_of[SENSORS[0]].values()))
+    scenes = sorted(sensor_scenes)
     random = np.random.default_rng(0)
     draws = [scenes, *([scenes[index] for index in random.integers(len(scenes), size=len(scenes))]
                        for _ in range(_N_BOOTSTRAP))]
-    single = {name: np.array([[measure.of([one for scene in draw for one in evidence[scene]])
+    single = {name: np.array([[metric.compute([image for scene in draw
+                                               for image in evidence[scene]])
                                for draw in draws] for evidence in trainings.values()])
-              for name, trainings in of_input.items()}  # (trainings, draws)
-    values = {name: _mean_of_drawn(of_training, random) for name, of_training in single.items()}
+              for name, trainings in evidence_of.items()}  # (trainings, draws)
+    values = {name: _resampled_mean(drawn, random) for name, drawn in single.items()}
     better = max(SENSORS, key=lambda name: values[name][0])
-    images = sum(map(len, images_of.values()))
+    images = sum(map(len, sensor_scenes.values()))
     table = {'caption': f'{caption}: {images} images of {len(scenes)} scenes',
              'columns': ['input', 'value', '95 %', 'against rgb', '95 % ',
                          f'against the better sensor, {better}', '95 %  ', 'each training'],
-             'rows': [[name, round(float(value[0]), 3), _interval(value),
-                       *_gain(value, values['rgb']), *_gain(value, values[better]),
-                       ', '.join(f'{one:.3f}' for one in single[name][:, 0])]
+             'rows': [[name, round(float(value[0]), 3), _format_interval(value),
+                       *_format_gain(value, values['rgb']), *_format_gain(value, values[better]),
+                       ', '.join(f'{trained:.3f}' for trained in single[name][:, 0])]
                       for name, value in values.items()]}
     fused = [name for name in values if name not in SENSORS]
-    said = []
+    sentences = []
     if fused:
         best = max(fused, key=lambda name: values[name][0])
-        named = ', '.join(f'{name} {values[name][0]:.3f}' for name in (best, *SENSORS))
-        said.append(f'{caption}: {named}; against {better} '
-                    f'{_gain(values[best], values[better])[0]}.')
-    return table, said
+        scores = ', '.join(f'{name} {values[name][0]:.3f}' for name in (best, *SENSORS))
+        sentences.append(f'{caption}: {scores}; against {better} '
+                         f'{_format_gain(values[best], values[better])[0]}.')
+    return table, sentences
 
 
-def _mean_of_drawn(of_training: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _resampled_mean(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """
-    Return the mean over trainings, drawn anew for each draw of scenes but the first.
+    Return the mean over trainings, which are resampled for each draw of scenes except the first.
 
-    ``of_training`` is ``(trainings, draws)``; the first draw is all there is.
+    ``values`` is ``(trainings, draws)``; the first draw is the complete set of scenes.
     """
-    trainings, draws = of_training.shape
-    drawn = random.integers(trainings, size=(trainings, draws))
-    drawn[:, 0] = np.arange(trainings)
-    return np.take_along_axis(of_training, drawn, 0).mean(0)
+    trainings, draws = values.shape
+    indices = random.integers(trainings, size=(trainings, draws))
+    indices[:, 0] = np.arange(trainings)
+    return np.take_along_axis(values, indices, 0).mean(0)
 
 
-def average_precision(hits: Sequence[tuple[float, bool]], true: int) -> float:
+def average_precision(hits: Sequence[tuple[float, bool]], n_true: int) -> float:
     """
-    Return the area under the curve of precision over recall, sampled at 101 points as COCO does.
+    Return the area under the precision-recall curve, sampled at 101 points as in COCO.
 
     Parameters
     ----------
     hits:
-        Score of each found box, and whether it hit.
-    true:
-        How many boxes there are; NaN where there are none.
+        Score and hit of each predicted box.
+    n_true:
+        Number of true boxes; with 0 the result is NaN.
 
     """
-    if not true:
+    if not n_true:
         return math.nan
     if not hits:
         return 0.0
     order = np.argsort([-score for score, _ in hits], kind='stable')
-    right = np.cumsum(np.array([hit for _, hit in hits])[order])
-    recall, precision = right / true, right / np.arange(1, len(hits) + 1)
+    n_hits = np.cumsum(np.array([hit for _, hit in hits])[order])
+    recall, precision = n_hits / n_true, n_hits / np.arange(1, len(hits) + 1)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, _RECALL_POINTS - 1e-9)
-    return float(np.append(precision, 0.0)[places].mean())
+    indices = np.searchsorted(recall, _RECALL_POINTS - 1e-9)
+    return float(np.append(precision, 0.0)[indices].mean())
 
 
-def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return all rows, those by day, by night and of each data set, of more than one scene."""
+def _group_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return all rows, and those of each light and each data set with more than one scene."""
     groups: dict[str, list[Row]] = {'all': list(rows)} if rows else {}
     for row in rows:
         for name in filter(None, (row.light, row.dataset)):
@@ -168,25 +170,25 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
         len(members) < len(rows) and len({row.evidence['scene'] for row in members}) > 1)}
 
 
-def counts_of(evidence: dict[str, Any]) -> np.ndarray:
-    """Return the counts of pixels of one image."""
+def read_counts(evidence: dict[str, Any]) -> np.ndarray:
+    """Return the pixel counts of one image."""
     return np.array(evidence['counts'], np.int64)
 
 
-def hits_of(evidence: dict[str, Any]) -> Hits:
-    """Return of one image, for each class, how many boxes there are, and what was found."""
-    found, true = boxes_from_json(evidence['found']), boxes_from_json(evidence['true'])
+def read_hits(evidence: dict[str, Any]) -> Hits:
+    """Return the number of true boxes and the hits of one image, for each class."""
+    predicted, true = boxes_from_json(evidence['found']), boxes_from_json(evidence['true'])
     ignored = [box for box in true if box.class_name == IGNORED]
-    of_class: Hits = {}
+    hits: Hits = {}
     for name in detection.CLASS_NAMES:
-        there = [box for box in true if box.class_name == name]
-        of_class[name] = len(there), hits_among([box for box in found if box.class_name == name],
-                                                there, ignored)
-    return of_class
+        class_true = [box for box in true if box.class_name == name]
+        class_predicted = [box for box in predicted if box.class_name == name]
+        hits[name] = len(class_true), match_boxes(class_predicted, class_true, ignored)
+    return hits
 
 
 def mean_iou(images: Sequence[np.ndarray]) -> float:
-    """Return the mean over the classes that are there: nobody is blamed twice for the others."""
+    """Return the mean over the classes that occur; other predicted classes count as misses."""
     counts = np.sum(images, axis=0)
     classes = len(counts)
     hits, true = np.diag(counts), counts.sum(axis=1)
@@ -195,63 +197,65 @@ def mean_iou(images: Sequence[np.ndarray]) -> float:
 
 
 def mean_average_precision(images: Sequence[Hits]) -> float:
-    """Return the mean over the classes that are there."""
+    """Return the mean over the classes that occur."""
     values = [average_precision(*_pool_hits(images, name)) for name in detection.CLASS_NAMES]
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def person_recall(images: Sequence[Hits]) -> float:
-    """Return the largest share of the people that is found at a precision of 0.8."""
-    hits, true = _pool_hits(images, 'person')
-    if not true:
+    """Return the largest recall of persons at a precision of at least 0.8."""
+    hits, n_true = _pool_hits(images, 'person')
+    if not n_true:
         return math.nan
-    right = np.cumsum([hit for _, hit in sorted(hits, key=lambda one: -one[0])])
-    precise = right >= _AT_PRECISION * np.arange(1, len(right) + 1)
-    return float(right[precise].max() / true) if precise.any() else 0.0
+    n_hits = np.cumsum([hit for _, hit in sorted(hits, key=lambda box: -box[0])])
+    is_precise = n_hits >= _MIN_PRECISION * np.arange(1, len(n_hits) + 1)
+    return float(n_hits[is_precise].max() / n_true) if is_precise.any() else 0.0
 
 
-def _pool_hits(images: Sequence[Hits], name: str) -> tuple[list[tuple[float, bool]], int]:
-    return [hit for one in images for hit in one[name][1]], sum(one[name][0] for one in images)
+def _pool_hits(images: Sequence[Hits], class_name: str) -> tuple[list[tuple[float, bool]], int]:
+    return ([hit for image in images for hit in image[class_name][1]],
+            sum(image[class_name][0] for image in images))
 
 
 @dataclass(frozen=True)
-class Measure:
+class TaskMetric:
     """
-    One number over many images.
+    A metric over many images.
 
     Attributes
     ----------
     stage:
-        Whose rows it looks at.
-    added_up:
-        What of the evidence of an image it needs.
-    of:
-        The number, of such of many images.
+        Stage whose rows it uses.
+    extract:
+        Extracts its input from the evidence of one image.
+    compute:
+        Computes the value from the extracted inputs of many images.
 
     """
 
     stage: str
     extract: Callable[[dict[str, Any]], Any]
-    of: Callable[[Sequence[Any]], float]
+    compute: Callable[[Sequence[Any]], float]
 
 
-_MEASURES = {'mIoU': Measure('segmentation', counts_of, mean_iou),
-             'mAP50': Measure('detection', hits_of, mean_average_precision),
-             'people found at precision 0.8': Measure('detection', hits_of, person_recall)}
+_METRICS = {'mIoU': TaskMetric('segmentation', read_counts, mean_iou),
+            'mAP50': TaskMetric('detection', read_hits, mean_average_precision),
+            'people found at precision 0.8': TaskMetric('detection', read_hits, person_recall)}
 
 
-def _gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
+def _format_gain(values: np.ndarray, others: np.ndarray) -> tuple[str, str]:
     relative = 100 * (values / np.maximum(others, 1e-9) - 1)
     low, high = np.nanpercentile(relative[1:], (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
-    return f'{_percent(relative[0])} %', f'{_percent(low)} to {_percent(high)} %'
+    return (f'{_format_percent(relative[0])} %',
+            f'{_format_percent(low)} to {_format_percent(high)} %')
 
 
-def _percent(value: float) -> str:
-    """Return a gain; against next to nothing any number is as good as another."""
-    return f'{value:+.0f}' if value < _MOST_PERCENT else f'over +{_MOST_PERCENT}'
+def _format_percent(value: float) -> str:
+    """Return a gain; very large gains, over a value close to 0, are cut off."""
+    return f'{value:+.0f}' if value < _MAX_PERCENT else f'over +{_MAX_PERCENT}'
 
 
-def _interval(values: np.ndarray) -> str:
+def _format_interval(values: np.ndarray) -> str:
     low, high = np.nanpercentile(values[1:], (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
     return f'{low:.3f} to {high:.3f}'

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Records the topics of the graph as any other process sees them: over DDS, into a bag."""
+"""The recorder node: receives the topics of the graph over DDS and writes them into a bag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.messages import Homography, Stamped
-from ivf_ros.nodes.graph.topic_watch import type_name
+from ivf_ros.nodes.graph.topic_checks import type_name
 from ivf_ros.nodes.graph.transport import LATCHED_QOS
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -22,7 +22,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
-# Everything of the graph that a recording keeps; overlays can be drawn again from these.
+# Topics in the recording; the overlays can be drawn again from these.
 RECORDED_TOPICS = {
     'thermal/image_raw': Image,
     'rgb/image_raw': Image,
@@ -37,35 +37,36 @@ RECORDED_TOPICS = {
 _RELIABLE = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED_TOPICS = ('segmentation/label_info',)
 
-# Every recorded message begins with a Header: four bytes of encapsulation, then its stamp.
+# Every recorded message begins with a Header: 4 bytes of CDR encapsulation, then the stamp.
 _STAMP = struct.Struct('<iI')
 _STAMP_OFFSET = 4
 
 
-def stamp_ns_in(cdr: bytes | memoryview) -> int:
-    """Read the stamp of a serialised message that begins with a Header."""
+def read_stamp_ns(cdr: bytes | memoryview) -> int:
+    """Return the stamp of a serialised message that begins with a Header."""
     seconds, nanoseconds = _STAMP.unpack_from(cdr, _STAMP_OFFSET)
     return seconds * 1_000_000_000 + nanoseconds
 
 
 class Recorder(Node):
     """
-    Writes the raw messages into a bag and notes when each arrived.
+    Writes the serialised messages into a bag and stores their times of arrival.
 
     Attributes
     ----------
     frames:
-        Topic to number of messages received.
+        Number of received messages by topic.
     arrivals_s:
-        Topic to {stamp in nanoseconds: ``time.monotonic()`` of arrival}.
+        By topic: stamp in nanoseconds to ``time.monotonic()`` of arrival.
     homographies:
-        Every homography received.
+        All received homographies.
     class_names:
-        What the labels of the segmentation mean.
+        Class names of the segmentation labels.
     failure:
-        Why nothing is written any more, as when the disk is full; empty while all is well.
+        Why the bag is no longer written, for example because the disk is full; empty if there is
+        no error.
     diagnostics:
-        Node name to the values of its latest diagnostic message.
+        Values of the latest diagnostic message by node name.
 
     """
 
@@ -81,20 +82,20 @@ class Recorder(Node):
         self._updated = threading.Condition()
         for topic, message_type in RECORDED_TOPICS.items():
             self.create_subscription(
-                message_type, topic, self._receiver_of(topic, message_type),
+                message_type, topic, self._make_callback(topic, message_type),
                 LATCHED_QOS if topic in _LATCHED_TOPICS else _RELIABLE, raw=True)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 20)
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until ``condition()`` holds, looking again whenever something arrives."""
+        """Wait until ``condition()`` is true; return False after the timeout."""
         with self._updated:
             return self._updated.wait_for(condition, timeout_s)
 
-    def _receiver_of(self, topic: str, message_type: type) -> Callable[[bytes], None]:
+    def _make_callback(self, topic: str, message_type: type) -> Callable[[bytes], None]:
 
-        def receive(cdr: bytes) -> None:
+        def on_message(cdr: bytes) -> None:
             arrived_s = time.monotonic()
-            stamp_ns = stamp_ns_in(cdr)
+            stamp_ns = read_stamp_ns(cdr)
             self._write(topic, type_name(message_type), cdr)
             with self._updated:
                 self.frames[topic] += 1
@@ -107,13 +108,13 @@ class Recorder(Node):
                         deserialize_message(cdr, message_type)).value
                 self._updated.notify_all()
 
-        return receive
+        return on_message
 
-    def _write(self, topic: str, type_name: str, cdr: bytes) -> None:
+    def _write(self, topic: str, message_type: str, cdr: bytes) -> None:
         if self.failure:
             return
         try:
-            self._writer.write_raw(topic, type_name, cdr, self.get_clock().now().nanoseconds,
+            self._writer.write_raw(topic, message_type, cdr, self.get_clock().now().nanoseconds,
                                    latched=topic in _LATCHED_TOPICS)
         except BagError as error:
             self.failure = str(error)

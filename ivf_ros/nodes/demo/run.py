@@ -1,11 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The whole graph at work: cameras, stages and a recorder, as real nodes on real topics.
+The demonstration: replays a source through the whole graph and records the results.
 
-This process plays the cameras and records; a second process hosts the four stages. Everything
-between the two goes over DDS, as it would on a robot. What was seen is written down as a bag, a
-contact sheet and a summary.
+This process runs the replay node and the recorder; a second process runs the four stages. The two
+processes communicate over DDS, as on a robot. The results are a bag, a contact sheet and a
+summary.
 """
 
 from __future__ import annotations
@@ -36,43 +36,66 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
-# Two cores simulate, run all stages and record: 15 Hz leaves room for all of it.
+# Two cores can simulate, run all stages and record at 15 Hz.
 DEFAULT_SOURCE = 'simulator:condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 10.0
-# Diagnostics come once a second; the last ones of a run within this.
-_LAST_DIAGNOSTICS_S = 2.5
+# Each node publishes its diagnostics once per second.
+_DIAGNOSTICS_TIMEOUT_S = 2.5
 
-# A still shows no sensor noise, and says nothing of where the next one lies.
-_FOR_STILLS = ('registration:max_rate_hz:=10.0', 'registration:tracker.acquire_count:=1',
-               'registration:tracker.relock_count:=1', 'registration:tracker.drift_px:=10000.0',
-               'registration:freeze.minimum_duration_s:=10.0',
-               'fusion:freeze.minimum_duration_s:=10.0')
+# A repeated still has no sensor noise, and the homography of the next still is unrelated.
+_STILL_PARAMETERS = ('registration:max_rate_hz:=10.0',
+                     'registration:tracker.acquire_count:=1',
+                     'registration:tracker.relock_count:=1',
+                     'registration:tracker.drift_px:=10000.0',
+                     'registration:freeze.minimum_duration_s:=10.0',
+                     'fusion:freeze.minimum_duration_s:=10.0')
 
 
 class DemoError(RuntimeError):
-    """The demonstration could not be run to its end."""
+    """The demonstration failed; the message contains the reason."""
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
-    """What is remembered of a frame that was published: when, how large, what is true of it."""
+class PlayedFrame:
+    """A published frame: ``time.monotonic()`` of publication, (width, height), ground truth."""
 
-    at_s: float  # time.monotonic()
+    published_s: float
     size: tuple[int, int]
     truth: Truth | None
 
 
-# Stream to {stamp in nanoseconds: what was played then}.
-PlayLog = dict[str, dict[int, Played]]
+# By stream: stamp in nanoseconds to the published frame.
+PlayLog = dict[str, dict[int, PlayedFrame]]
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What to play, for how long, and where to put what came out."""
+    """
+    Settings of a demonstration.
+
+    Attributes
+    ----------
+    source:
+        The source to replay.
+    seconds:
+        Duration in recorded time.
+    out:
+        Output folder.
+    rate:
+        Playback speed as a multiple of the recorded speed.
+    aligned:
+        Whether the recording is already registered. Its ground truth is then the plain resize of
+        thermal to the RGB size.
+    still_s:
+        Duration of each still of unrelated scenes; 0 for a continuous recording.
+    params_file:
+        ROS parameter file of the stages.
+
+    """
 
     source: str = DEFAULT_SOURCE
     seconds: float = 10.0
@@ -86,16 +109,16 @@ class DemoSettings:
 def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
         ) -> dict[str, Any]:
     """
-    Run the graph and return its summary, which also lies in ``summary.json``.
+    Run the graph and return its summary, which is also written to ``summary.json``.
 
     Raises
     ------
     DemoError
-        The graph did not start, died on the way, or nothing came out of it.
+        The graph did not start, ended early, or fused no image.
     SourceError, ParameterError
         The source cannot be opened.
     OutputError
-        Something would be lost in the output folder.
+        The output folder contains files that would be lost.
 
     """
     source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
@@ -108,19 +131,19 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     played: PlayLog = {'thermal': {}, 'rgb': {}}
 
     def on_published(event: Event) -> None:
-        played[event.stream][event.frame.stamp_ns] = Played(time.monotonic(), event.frame.size,
-                                                            event.truth)
+        played[event.stream][event.frame.stamp_ns] = PlayedFrame(
+            time.monotonic(), event.frame.size, event.truth)
 
     with open(settings.out / 'stages.log', 'w+', encoding='utf-8') as log, \
             BagWriter(bag) as writer:
         write_mark(bag, 'demo')
         with _Graph(settings, source, writer, on_published, log) as graph:
-            progress('waiting for the stages')
+            progress('waiting until the stages are active')
             graph.wait_until_active()
             progress(f'playing {settings.seconds:g} s')
             graph.play(progress)
             diagnostics = graph.last_diagnostics()
-    report = _summarise(settings, source, played, graph.recorder, diagnostics)
+    report = _make_summary(settings, source, played, graph.recorder, diagnostics)
     progress('drawing the contact sheet')
     sheet_path = settings.out / 'contact_sheet.png'
     sheet.write(sheet_path, bag, graph.recorder, source.name)
@@ -128,12 +151,12 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
                        'log': str(settings.out / 'stages.log')}
     (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
     if not report['topics']['fused/image']['frames']:
-        raise DemoError(f"nothing was fused; see {settings.out / 'stages.log'}")
+        raise DemoError(f"no image was fused; see {settings.out / 'stages.log'}")
     return report
 
 
 def summary_text(report: dict[str, Any]) -> str:
-    """Lay out the summary for a person."""
+    """Format the summary as a table."""
     lines = [f"{'topic':28}{'frames':>8}"]
     lines += [f"{topic:28}{counts['frames']:8d}" for topic, counts in report['topics'].items()]
     lines.append(f"{'latency':28}{'p50 ms':>8}{'p95 ms':>8}")
@@ -151,7 +174,7 @@ def summary_text(report: dict[str, Any]) -> str:
 
 
 class _Graph:
-    """The processes and nodes of one demonstration; on leaving, everything has ended."""
+    """The processes and nodes of one demonstration; a context manager that ends all of them."""
 
     def __init__(self, settings: DemoSettings, source: Source, writer: BagWriter,
                  on_published: Callable[[Event], None], log: IO[str]) -> None:
@@ -166,11 +189,11 @@ class _Graph:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.recorder)
         self._executor.add_node(self._replay)
-        self._spinning = threading.Thread(target=self._spin, daemon=True)
-        self._spinning.start()
+        self._spin_thread = threading.Thread(target=self._spin, daemon=True)
+        self._spin_thread.start()
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
         if settings.still_s > 0:
-            parameters += [word for assignment in _FOR_STILLS for word in ('-p', assignment)]
+            parameters += [word for assignment in _STILL_PARAMETERS for word in ('-p', assignment)]
         self._stages = subprocess.Popen(
             [sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES, '--ros-args',
              *parameters],
@@ -186,21 +209,23 @@ class _Graph:
         except subprocess.TimeoutExpired:
             self._stages.kill()
             self._stages.wait()
-        # The nodes leave while the executor still turns, then the executor ends.
+        # The executor must still spin during the transition; it ends afterwards.
         self._replay.trigger_shutdown()
         self._executor.shutdown()
-        self._spinning.join(_STOP_TIMEOUT_S)
+        self._spin_thread.join(_STOP_TIMEOUT_S)
         self._replay.destroy_node()
         self.recorder.destroy_node()
         rclpy.try_shutdown()
 
     def wait_until_active(self) -> None:
-        node_status = self.recorder.diagnostics
-        self._wait_for(lambda: all(node_status.get(stage, {}).get('lifecycle') == 'active'
+        """Wait until all stages report that they are active."""
+        diagnostics = self.recorder.diagnostics
+        self._wait_for(lambda: all(diagnostics.get(stage, {}).get('lifecycle') == 'active'
                                    for stage in STAGES),
                        _START_TIMEOUT_S, 'the stages did not start')
 
     def play(self, progress: Callable[[str], None]) -> None:
+        """Replay the source to its end."""
         self._replay.trigger_configure()
         self._replay.trigger_activate()
         limit_s = time.monotonic() + self._settings.seconds / self._settings.rate * 3 + 30
@@ -210,22 +235,22 @@ class _Graph:
             progress(f"rgb {frames['rgb/image_raw']}  fused {frames['fused/image']}  "
                      f"detections {frames['detections']}")
             if time.monotonic() > limit_s:
-                raise DemoError('the replay did not end in time')
+                raise DemoError('the replay did not end in the expected time')
 
     def last_diagnostics(self) -> dict[str, dict[str, str]]:
-        """Wait for what is under way to arrive and return what each node says at the end."""
-        self._settle()
+        """Wait until no more messages arrive and return the final diagnostics of each stage."""
+        self._wait_until_idle()
         self.recorder.diagnostics.clear()
-        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics), _LAST_DIAGNOSTICS_S,
-                       'the stages stopped telling how they are')
+        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics),
+                       _DIAGNOSTICS_TIMEOUT_S, 'the stages published no diagnostics')
         return dict(self.recorder.diagnostics)
 
-    def _settle(self) -> None:
-        """Wait until nothing more arrives for half a second."""
+    def _wait_until_idle(self) -> None:
+        """Wait until no message arrives for half a second."""
         deadline_s = time.monotonic() + _DRAIN_TIMEOUT_S
-        seen = -1
-        while time.monotonic() < deadline_s and seen != sum(self.recorder.frames.values()):
-            seen = sum(self.recorder.frames.values())
+        received = -1
+        while time.monotonic() < deadline_s and received != sum(self.recorder.frames.values()):
+            received = sum(self.recorder.frames.values())
             self.recorder.wait_for(lambda: False, 0.5)
 
     def _wait_for(self, condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
@@ -238,28 +263,29 @@ class _Graph:
     def _check_health(self) -> None:
         if self.recorder.failure:
             raise DemoError(self.recorder.failure)
-        for stage, node_status in self.recorder.diagnostics.items():
-            if node_status.get('failure'):
-                raise DemoError(f"{stage}: {node_status['failure']}")
+        for stage, values in self.recorder.diagnostics.items():
+            if values.get('failure'):
+                raise DemoError(f"{stage}: {values['failure']}")
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)
-            last = (self._log.read().strip().splitlines() or ['no output'])[-1]
-            raise DemoError(f'the stages ended with code {self._stages.returncode}: {last}')
+            last_line = (self._log.read().strip().splitlines() or ['no output'])[-1]
+            raise DemoError(f'the stages ended with exit code {self._stages.returncode}: '
+                            f'{last_line}')
 
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             self._executor.spin()
 
 
-def _summarise(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,
-               diagnostics: dict[str, dict[str, str]]) -> dict[str, Any]:
+def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,
+                  diagnostics: dict[str, dict[str, str]]) -> dict[str, Any]:
     topics = {topic: {'frames': recorder.frames[topic]} for topic in recorder.arrivals_s}
     for stream in ('thermal', 'rgb'):
         topics[f'{stream}/image_raw']['published'] = len(played[stream])
-    drops_by_node = {stage: _counts(diagnostics[stage], 'drops.') for stage in STAGES}
+    drops_by_node = {stage: _select_counts(diagnostics[stage], 'drops.') for stage in STAGES}
     registration: dict[str, Any] = {
-        'states': _counts(diagnostics['registration'], 'state_count.')}
+        'states': _select_counts(diagnostics['registration'], 'state_count.')}
     errors_px = _corner_errors_px(played, recorder)
     if errors_px:
         registration['corner_error_px'] = _percentiles(errors_px, 'median')
@@ -270,20 +296,20 @@ def _summarise(settings: DemoSettings, source: Source, played: PlayLog, recorder
             'registration': registration, 'skipped_by_source': dict(source.skipped)}
 
 
-def _counts(values: dict[str, str], prefix: str) -> dict[str, int]:
-    """Return the diagnostic values under a prefix."""
+def _select_counts(values: dict[str, str], prefix: str) -> dict[str, int]:
+    """Return the diagnostic values whose keys have a prefix, with the prefix removed."""
     return {key.removeprefix(prefix): int(value) for key, value in values.items()
             if key.startswith(prefix)}
 
 
 def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, dict[str, str]]
                   ) -> dict[str, dict[str, float]]:
-    """Return what each stage says of itself, and the time from camera to result as seen here."""
+    """Return the latencies that the stages report, and the measured end-to-end latencies."""
     latencies_ms = {
         stage: {p: float(diagnostics[stage][f'latency_ms.{p}']) for p in ('p50', 'p95')}
         for stage in STAGES if 'latency_ms.p50' in diagnostics[stage]}
     for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
-        times_ms = [(arrived_s - played['rgb'][stamp_ns].at_s) * 1e3
+        times_ms = [(arrived_s - played['rgb'][stamp_ns].published_s) * 1e3
                     for stamp_ns, arrived_s in recorder.arrivals_s[topic].items()
                     if stamp_ns in played['rgb']]
         if times_ms:
@@ -292,7 +318,7 @@ def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, di
 
 
 def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
-    """Compare each homography with the truth of the RGB frame nearest in time."""
+    """Return the corner error of each homography to the ground truth nearest in time."""
     truths = {stamp_ns: frame.truth.H_thermal_to_rgb for stamp_ns, frame in played['rgb'].items()
               if frame.truth is not None and frame.truth.H_thermal_to_rgb is not None}
     errors_px = []
@@ -306,6 +332,6 @@ def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
     return errors_px
 
 
-def _percentiles(values: list[float], name_of_median: str) -> dict[str, float]:
+def _percentiles(values: list[float], median_key: str) -> dict[str, float]:
     median, p95 = np.percentile(values, [50, 95])
-    return {name_of_median: round(float(median), 3), 'p95': round(float(p95), 3)}
+    return {median_key: round(float(median), 3), 'p95': round(float(p95), 3)}

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The contact sheet of a demonstration, drawn from what was recorded."""
+"""The contact sheet of a demonstration, drawn from its bag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 from ivf_ros import detection, segmentation
 from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
-from ivf_ros.nodes.demo.recorder import RECORDED_TOPICS, Recorder, stamp_ns_in
+from ivf_ros.nodes.demo.recorder import read_stamp_ns, RECORDED_TOPICS, Recorder
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.thermal import Agc, AgcParameters
@@ -32,14 +32,31 @@ _ADAPTERS: dict[str, TypeAdapter] = {
 
 
 def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
-    """Draw moments spread evenly over the recording; without a fused frame there is no sheet."""
+    """
+    Write a contact sheet of moments at equal distances in the recording.
+
+    Nothing is written if the recording contains no fused frame.
+
+    Parameters
+    ----------
+    path:
+        The image file.
+    bag:
+        The recording.
+    recorder:
+        The recorder that wrote the bag.
+    heading:
+        One line at the top of the sheet.
+
+    """
     fused_ns = sorted(recorder.arrivals_s['fused/image'])
     if not fused_ns:
         return
     complete_ns = [stamp_ns for stamp_ns in fused_ns
                    if stamp_ns in recorder.arrivals_s['detections']] or fused_ns
-    picks = np.linspace(0, len(complete_ns) - 1, min(_ROWS, len(complete_ns))).round().astype(int)
-    moments_ns = [complete_ns[pick] for pick in picks]
+    indices = np.linspace(0, len(complete_ns) - 1,
+                          min(_ROWS, len(complete_ns))).round().astype(int)
+    moments_ns = [complete_ns[index] for index in indices]
     thermal_ns = np.array(sorted(recorder.arrivals_s['thermal/image_raw']))
     requested = {(topic, stamp_ns) for topic in _ADAPTERS for stamp_ns in moments_ns}
     partners_ns = {}
@@ -47,38 +64,39 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
         if thermal_ns.size:
             partners_ns[stamp_ns] = int(thermal_ns[np.abs(thermal_ns - stamp_ns).argmin()])
             requested.add(('thermal/image_raw', partners_ns[stamp_ns]))
-    items = _read(bag, requested)
+    items = _read_items(bag, requested)
     agc = Agc(AgcParameters(mode='minmax'))
-    rows = [_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
+    rows = [_make_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
             for stamp_ns in moments_ns]
     captions = [f'{(stamp_ns - fused_ns[0]) * 1e-9:.1f} s' for stamp_ns in moments_ns]
     cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading))
 
 
-def _read(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
+def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
     items = {}
     with AnyReader([bag]) as reader:
         for connection, _, cdr in reader.messages():
             topic = connection.topic.lstrip('/')
-            key = (topic, stamp_ns_in(cdr))
+            key = (topic, read_stamp_ns(cdr))
             if key in requested:
                 message = deserialize_message(bytes(cdr), RECORDED_TOPICS[topic])
                 items[key] = _ADAPTERS[topic].from_message(message)
     return items
 
 
-def _row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int | None,
-         class_names: tuple[str, ...], agc: Agc) -> list[np.ndarray | None]:
-    def image(topic: str, at_ns: int | None) -> np.ndarray | None:
-        frame = None if at_ns is None else items.get((topic, at_ns))
+def _make_row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int | None,
+              class_names: tuple[str, ...], agc: Agc) -> list[np.ndarray | None]:
+    """Return the images of one moment in the order of ``TITLES``; None for a missing image."""
+    def get_image(topic: str, item_stamp_ns: int | None) -> np.ndarray | None:
+        frame = None if item_stamp_ns is None else items.get((topic, item_stamp_ns))
         return None if frame is None else frame.image
 
-    thermal = image('thermal/image_raw', thermal_stamp_ns)
-    rgb = image('rgb/image_raw', stamp_ns)
-    registered = image('thermal_registered/image', stamp_ns)
-    fused = image('fused/image', stamp_ns)
+    thermal = get_image('thermal/image_raw', thermal_stamp_ns)
+    rgb = get_image('rgb/image_raw', stamp_ns)
+    registered = get_image('thermal_registered/image', stamp_ns)
+    fused = get_image('fused/image', stamp_ns)
     labels = items.get(('segmentation/labels', stamp_ns))
-    found = items.get(('detections', stamp_ns))
+    detections = items.get(('detections', stamp_ns))
     return [
         None if thermal is None else agc(thermal),
         rgb,
@@ -87,5 +105,5 @@ def _row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int
         fused,
         None if fused is None or labels is None else
         segmentation.overlay(fused, Segmentation(labels.value.labels, class_names)),
-        None if fused is None or found is None else detection.draw(fused, found.value),
+        None if fused is None or detections is None else detection.draw(fused, detections.value),
     ]

@@ -1,11 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-How images travel: what gets lost between two processes, and what a hop costs inside one.
+Benchmark of the image transport: losses between two processes, latency inside one process.
 
-Between processes a publisher sends colour images at 30 Hz, best effort, with the middleware's
-defaults and with the package's Fast DDS profile. Inside one process the same images go from one
-node to another by reference and through DDS.
+Between processes a publisher sends colour images at 30 Hz, best effort, with the default profile
+of the middleware and with the Fast DDS profile of the package. Inside one process the same images
+pass from one node to another by reference and through DDS.
 """
 
 from __future__ import annotations
@@ -37,49 +37,67 @@ _MATCH_TIMEOUT_S = 20.0
 
 
 def run(sizes: Sequence[tuple[int, int]], seconds: float) -> list[dict[str, Any]]:
-    """Measure every size, between processes and within one; one row a measurement."""
+    """
+    Measure each image size between two processes and inside one process.
+
+    Parameters
+    ----------
+    sizes:
+        Widths and heights of the images in pixels.
+    seconds:
+        Duration of each measurement between processes.
+
+    Returns
+    -------
+    list of dict
+        One row per measurement: ``size``, ``path``, ``sent``, ``received`` and ``median_ms``, the
+        median latency. Rows of two processes also have ``profile``.
+
+    """
     rows: list[dict[str, Any]] = []
     for size in sizes:
-        rows += [_between_processes(size, seconds, profile) for profile in (False, True)]
-        rows += [_within_a_process(size, by_reference) for by_reference in (True, False)]
+        rows += [_measure_two_processes(size, seconds, use_profile)
+                 for use_profile in (False, True)]
+        rows += [_measure_one_process(size, by_reference) for by_reference in (True, False)]
     return rows
 
 
-def _between_processes(size: tuple[int, int], seconds: float, profile: bool) -> dict[str, Any]:
+def _measure_two_processes(size: tuple[int, int], seconds: float,
+                           use_profile: bool) -> dict[str, Any]:
     environment = {name: value for name, value in os.environ.items()
                    if name not in dds.PROFILE_VARIABLES}
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    if profile:
+    if use_profile:
         environment[dds.profile_variable()] = str(dds.profile_path())
     frames = round(seconds * _RATE_HZ)
-    common = [sys.executable, '-m', 'ivf_ros.nodes.demo.transport_benchmark',
-              f'{size[0]}', f'{size[1]}', f'{frames}']
-    with subprocess.Popen([*common, 'receive'], env=environment, stdout=subprocess.PIPE,
+    command = [sys.executable, '-m', 'ivf_ros.nodes.demo.transport_benchmark',
+               f'{size[0]}', f'{size[1]}', f'{frames}']
+    with subprocess.Popen([*command, 'receive'], env=environment, stdout=subprocess.PIPE,
                           text=True) as receiver:
-        limit_s = _MATCH_TIMEOUT_S + 2 * seconds + 20
+        timeout_s = _MATCH_TIMEOUT_S + 2 * seconds + 20
         try:
-            subprocess.run([*common, 'send'], env=environment, check=True, timeout=limit_s)
-            output, _ = receiver.communicate(timeout=limit_s)
+            subprocess.run([*command, 'send'], env=environment, check=True, timeout=timeout_s)
+            output, _ = receiver.communicate(timeout=timeout_s)
         finally:
             receiver.kill()
     latencies_ms = json.loads(output)
     return {'size': f'{size[0]}x{size[1]}', 'path': 'two processes',
-            'profile': 'ivf' if profile else 'none', 'sent': frames,
+            'profile': 'ivf' if use_profile else 'none', 'sent': frames,
             'received': len(latencies_ms), 'median_ms': _median(latencies_ms)}
 
 
-def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 60
-                      ) -> dict[str, Any]:
+def _measure_one_process(size: tuple[int, int], by_reference: bool, frames: int = 60
+                         ) -> dict[str, Any]:
     rclpy.init()
     sender_hub = Hub()
     sender = Node('ivf_benchmark_sender')
     receiver = Node('ivf_benchmark_receiver')
     executor = SingleThreadedExecutor()
-    arrivals: list[float] = []
+    latencies_ms: list[float] = []
     arrived = threading.Event()
 
     def on_frame(frame: Frame) -> None:
-        arrivals.append((time.monotonic_ns() - frame.stamp_ns) * 1e-6)
+        latencies_ms.append((time.monotonic_ns() - frame.stamp_ns) * 1e-6)
         arrived.set()
 
     def on_bad_message(topic: str, error: ValueError) -> None:
@@ -90,9 +108,9 @@ def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 6
                  on_frame, on_bad_message)
     executor.add_node(receiver)
     executor.add_node(sender)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
-    spinning.start()
-    image = _picture(size)
+    spin_thread = threading.Thread(target=executor.spin, daemon=True)
+    spin_thread.start()
+    image = _make_image(size)
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
     while not publisher.has_subscribers and time.monotonic() < deadline_s:
         time.sleep(0.01)
@@ -104,10 +122,10 @@ def _within_a_process(size: tuple[int, int], by_reference: bool, frames: int = 6
     sender.destroy_node()
     receiver.destroy_node()
     rclpy.shutdown()
-    spinning.join(5.0)
+    spin_thread.join(5.0)
     return {'size': f'{size[0]}x{size[1]}', 'path': 'one process, '
             + ('by reference' if by_reference else 'through DDS'), 'sent': frames,
-            'received': len(arrivals), 'median_ms': _median(arrivals)}
+            'received': len(latencies_ms), 'median_ms': _median(latencies_ms)}
 
 
 def _send(size: tuple[int, int], frames: int) -> None:
@@ -116,14 +134,14 @@ def _send(size: tuple[int, int], frames: int) -> None:
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
     while publisher.get_subscription_count() == 0:
         if time.monotonic() > deadline_s:
-            raise RuntimeError(f'no receiver within {_MATCH_TIMEOUT_S} s')
+            raise RuntimeError(f'no receiver on {_TOPIC} within {_MATCH_TIMEOUT_S} s')
         time.sleep(0.01)
-    image = _picture(size)
+    image = _make_image(size)
     start_s = time.monotonic()
     for index in range(frames):
         time.sleep(max(0.0, start_s + index / _RATE_HZ - time.monotonic()))
         publisher.publish(messages.image_to_message(Frame(image, time.monotonic_ns(), 'camera')))
-    # The last frames are still on their way when the publisher would vanish.
+    # Without this wait the publisher is destroyed before the last frames are sent.
     time.sleep(1.0)
     node.destroy_node()
 
@@ -146,7 +164,7 @@ def _receive() -> list[float]:
     return latencies_ms
 
 
-def _picture(size: tuple[int, int]) -> np.ndarray:
+def _make_image(size: tuple[int, int]) -> np.ndarray:
     width, height = size
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -156,8 +174,8 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def main() -> int:
-    """Be one end of the measurement between processes; started by ``run``."""
-    parser = argparse.ArgumentParser(description='One end of the transport benchmark.')
+    """Run the sender or the receiver of a measurement; started by ``run``."""
+    parser = argparse.ArgumentParser(description='Sender or receiver of the transport benchmark.')
     parser.add_argument('width', type=int)
     parser.add_argument('height', type=int)
     parser.add_argument('frames', type=int)

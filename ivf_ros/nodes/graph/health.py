@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a node tells about itself: every second on ``/diagnostics``, and in the log once."""
+"""The status of a node: published on ``/diagnostics`` every second, new problems also logged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.statistics import diagnostic_message, RateMeter, Statistics
+from ivf_ros.nodes.graph.statistics import make_diagnostic_array, RateMeter, Statistics
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
@@ -21,16 +21,18 @@ _PERIOD_S = 1.0
 @dataclass(frozen=True)
 class NodeStatus:
     """
-    How a node is at one moment.
+    The status of a node at one moment.
 
     Attributes
     ----------
     lifecycle:
         ``unconfigured``, ``inactive`` or ``active``.
-    error, warnings:
-        What is wrong; the error is the worse one.
+    error:
+        The error message; empty if there is none. An error is more severe than a warning.
+    warnings:
+        The warning messages.
     received, published:
-        Frames so far by topic.
+        Number of frames so far by topic.
     values:
         Further values for the diagnostics.
 
@@ -45,75 +47,84 @@ class NodeStatus:
 
 
 def to_single_line(text: str) -> str:
-    """Return a message as one line, without the places in C code that rcl adds to its own."""
+    """Return a message as one line, without the C source locations that rcl appends."""
     return ' '.join(re.sub(r',?\s*at /\S+:\d+', '', text).split())
 
 
-def _without_numbers(text: str) -> str:
-    """Return what stays the same of a warning that counts the seconds, say."""
+def _mask_numbers(text: str) -> str:
+    """Return a message with its numbers replaced, so that repeated warnings compare equal."""
     return re.sub(r'\d+(\.\d+)?', '#', text)
 
 
 def describe_backend(method: object) -> dict[str, object]:
-    """Return what a method of a stage computes on, and by which files; most need none."""
+    """Return the device and the weight files of the method of a stage, for the diagnostics."""
     files = getattr(method, 'weight_files', ())
     return {'device': getattr(method, 'device', 'cpu'), 'weight_files': ', '.join(files) or 'none'}
 
 
 class Health:
     """
-    Publishes the condition of a node from its first second to its last, also while it rests.
+    Publishes the status of a node from its creation to its destruction, in every lifecycle state.
 
-    What is wrong is logged when it begins, not again while it lasts. Whoever holds ``state_lock``
-    is not asked how it is meanwhile.
+    A problem is logged when it begins and is not logged again while it lasts. The status is not
+    read while another thread holds ``state_lock``.
+
+    Parameters
+    ----------
+    node:
+        The node that publishes.
+    get_status:
+        Returns the present status of the node.
+
     """
 
-    def __init__(self, node: Node, condition: Callable[[], NodeStatus]) -> None:
+    def __init__(self, node: Node, get_status: Callable[[], NodeStatus]) -> None:
         self.statistics = Statistics()
-        # A node may be unloaded in one thread while it tells how it is in another.
+        # One thread may unload the node while another thread reads its status.
         self.state_lock = threading.RLock()
-        self._is_over = False
-        self._node, self._get_status = node, condition
+        self._is_stopped = False
+        self._node, self._get_status = node, get_status
         self._rates = RateMeter()
-        self._warned: set[str] = set()  # what was wrong when it was told last
+        self._logged_warnings: set[str] = set()  # of the last status, without numbers
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        # By the steady clock: it goes on while a bag is paused.
-        node.create_timer(_PERIOD_S, self.publish_status, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        # The steady clock continues while a bag is paused.
+        node.create_timer(_PERIOD_S, self.publish_status,
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def complain(self, text: str) -> None:
-        """Say in one line, once, and in the diagnostics, what went wrong with one frame."""
+    def report_error(self, text: str) -> None:
+        """Log an error of one frame in one line, once, and publish it with the next status."""
         text = to_single_line(text)
-        if self.statistics.complain(text):
+        if self.statistics.record_error(text):
             self._node.get_logger().error(text)
 
     def publish_status(self) -> None:
-        """Publish the present condition."""
+        """Publish the present status."""
         with self.state_lock:
-            if not self._is_over:
+            if not self._is_stopped:
                 self._publish(self._get_status())
 
-    def end(self) -> None:
-        """Fall silent, as the node goes."""
-        self._is_over = True
+    def stop(self) -> None:
+        """Stop publishing; called when the node is destroyed."""
+        self._is_stopped = True
 
-    def _publish(self, now: NodeStatus) -> None:
-        warnings = {_without_numbers(warning): warning for warning in now.warnings}
-        for kind, warning in warnings.items():
-            if kind not in self._warned:
+    def _publish(self, status: NodeStatus) -> None:
+        warnings = {_mask_numbers(warning): warning for warning in status.warnings}
+        for masked, warning in warnings.items():
+            if masked not in self._logged_warnings:
                 self._node.get_logger().warning(warning)
-        self._warned = set(warnings)
-        counts = {**{f'in.{topic}': n for topic, n in now.received.items()},
-                  **{f'out.{topic}': n for topic, n in now.published.items()}}
-        rates_hz = self._rates.rates_hz(counts)
+        self._logged_warnings = set(warnings)
+        counts = {**{f'in.{topic}': n for topic, n in status.received.items()},
+                  **{f'out.{topic}': n for topic, n in status.published.items()}}
+        rates_hz = self._rates.update(counts)
         values = {
-            'lifecycle': now.lifecycle,
+            'lifecycle': status.lifecycle,
             **{f'frames_{name}': count for name, count in counts.items()},
-            **{f'rate_hz_{name}': rate for name, rate in rates_hz.items()},
+            **{f'rate_hz_{name}': rate_hz for name, rate_hz in rates_hz.items()},
             **{f'drops.{reason}': n for reason, n in self.statistics.drops().items()},
             **{f'latency_ms.{p}': ms for p, ms in self.statistics.latency_ms().items()},
-            **now.values,
+            **status.values,
         }
-        header = messages.header_of(self._node.get_clock().now().nanoseconds, '')
-        self._publisher.publish(diagnostic_message(
-            header, self._node.get_fully_qualified_name(), now.lifecycle,
-            '; '.join(now.warnings), self.statistics.take_error() or now.error, values))
+        header = messages.make_header(self._node.get_clock().now().nanoseconds, '')
+        self._publisher.publish(make_diagnostic_array(
+            header, self._node.get_fully_qualified_name(), status.lifecycle,
+            '; '.join(status.warnings), self.statistics.take_error() or status.error, values))

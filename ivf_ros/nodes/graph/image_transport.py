@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image topics by the convention of image_transport: raw, and ``<topic>/compressed``."""
+"""Image topics by the convention of image_transport: ``<topic>`` and ``<topic>/compressed``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ivf_ros.types import Frame
 
 
 def resolve_transport(topic: str, transport: str) -> tuple[TypeAdapter[Any], str]:
-    """Return how images of a topic travel by one of ``TRANSPORTS``, and on which topic."""
+    """Return the type adapter and the topic name of an image topic for one of ``TRANSPORTS``."""
     if transport == 'compressed':
         return messages.COMPRESSED, f'{topic}/compressed'
     return messages.IMAGE, topic
@@ -22,20 +22,22 @@ def resolve_transport(topic: str, transport: str) -> tuple[TypeAdapter[Any], str
 
 class ImageOutput:
     """
-    Publishes images on ``<topic>`` and ``<topic>/compressed``, each while somebody listens.
+    Publishes images on ``<topic>`` and ``<topic>/compressed``, each only if it has subscribers.
 
-    One channel is compressed as PNG, which keeps 16 bits, and colour as JPEG.
+    Images with one channel are compressed as PNG, which keeps 16 bits. Colour images are
+    compressed as JPEG.
     """
 
     def __init__(self, node: StageNode, topic: str) -> None:
-        self._publishers = [node.advertise(*resolve_transport(topic, transport)) for transport in TRANSPORTS]
+        self._publishers = [node.advertise(*resolve_transport(topic, transport))
+                            for transport in TRANSPORTS]
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anyone would receive an image now, in either form."""
-        return any(form.has_subscribers for form in self._publishers)
+        """Whether the raw or the compressed topic has a subscriber now."""
+        return any(publisher.has_subscribers for publisher in self._publishers)
 
     def publish(self, frame: Frame) -> None:
-        """Hand an image to everyone who listens; nobody may change it afterwards."""
-        for form in self._publishers:
-            form.publish(frame)
+        """Publish an image to all subscribers; it must not be changed afterwards."""
+        for publisher in self._publishers:
+            publisher.publish(frame)

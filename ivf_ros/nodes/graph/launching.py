@@ -1,10 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the launch files share: their arguments, and each node as a process or as a component.
+Shared code of the launch files: launch arguments, and nodes as processes or components.
 
-A launch argument that sets a parameter takes name, default, meaning and choices from the
-parameter dataclass of the node, so ``ros2 launch ... --show-args`` and the node say the same.
+A launch argument that sets a parameter takes its name, default, description and choices from the
+parameter dataclass of the node, so ``ros2 launch ... --show-args`` and the node agree.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
 
 class CameraInfoTopic(Substitution):
-    """The topic of the camera info that belongs to an image topic: its neighbour."""
+    """The CameraInfo topic in the namespace of an image topic."""
 
     def __init__(self, image_topic: str) -> None:
         super().__init__()
         self._image_topic = LaunchConfiguration(image_topic)
 
     def describe(self) -> str:
-        """Return what ``--show-args`` shows."""
+        """Return the text for ``--show-args``."""
         return f'camera_info beside {self._image_topic.describe()}'
 
     def perform(self, context: LaunchContext) -> str:
@@ -53,54 +53,56 @@ class CameraInfoTopic(Substitution):
 
 
 @dataclass(frozen=True)
-class _Topic:
-    """A topic that a launch argument renames."""
+class _TopicArgument:
+    """A topic that a launch argument remaps."""
 
-    name: str  # by which the nodes know it
+    name: str  # in the nodes
     description: str
     default: str | Substitution
-    has_images: bool = True  # and so a compressed one beside it
+    has_images: bool = True  # <topic>/compressed is remapped too
 
 
 _TOPICS = {
-    'thermal': _Topic('thermal/image_raw', 'Topic of the thermal images.', 'thermal/image_raw'),
-    'rgb': _Topic('rgb/image_raw', 'Topic of the RGB images.', 'rgb/image_raw'),
-    'thermal_info': _Topic('thermal/camera_info', 'Topic of the thermal camera info.',
-                           CameraInfoTopic('thermal'), has_images=False),
-    'rgb_info': _Topic('rgb/camera_info', 'Topic of the RGB camera info.',
-                       CameraInfoTopic('rgb'), has_images=False),
-    'fused': _Topic('fused/image', 'Topic of the fused image.', 'fused/image'),
+    'thermal': _TopicArgument('thermal/image_raw', 'Topic of the thermal images.',
+                              'thermal/image_raw'),
+    'rgb': _TopicArgument('rgb/image_raw', 'Topic of the RGB images.', 'rgb/image_raw'),
+    'thermal_info': _TopicArgument('thermal/camera_info', 'Topic of the thermal CameraInfo.',
+                                   CameraInfoTopic('thermal'), has_images=False),
+    'rgb_info': _TopicArgument('rgb/camera_info', 'Topic of the RGB CameraInfo.',
+                               CameraInfoTopic('rgb'), has_images=False),
+    'fused': _TopicArgument('fused/image', 'Topic of the fused image.', 'fused/image'),
 }
 
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One node of the graph, that can be started in a process of its own or in a container."""
+    """A node of the graph, which can run in a separate process or in a container."""
 
     name: str
-    topics: tuple[str, ...]  # launch arguments that rename what it subscribes to or publishes
-    settings: tuple[str, ...]  # its parameters that are launch arguments of the same name
+    topics: tuple[str, ...]  # launch arguments that remap its topics
+    settings: tuple[str, ...]  # parameters that are launch arguments of the same name
 
-    def process(self, condition: Condition | None = None) -> Node:
-        """Return the node as a process of its own."""
+    def make_process(self, condition: Condition | None = None) -> Node:
+        """Return the action that starts the node in a separate process."""
         return Node(executable=f'{self.name}_node', condition=condition, **_process_options(),
                     **self._options([LaunchConfiguration('params_file')]))
 
-    def component(self, condition: Condition | None = None,
-                  parameter_files: Sequence[Substitution] = ()) -> ComposableNode:
-        """Return the node as a component; of the files, only ``/**`` and full names count."""
+    def make_component(self, condition: Condition | None = None,
+                       parameter_files: Sequence[Substitution] = ()) -> ComposableNode:
+        """Return the node as a component; it reads ``/**`` and full names of the files only."""
         return ComposableNode(plugin=f'ivf_ros::{self.name.capitalize()}Node',
                               condition=condition, **self._options(parameter_files))
 
     def declared_settings(self) -> list[Declaration]:
-        """Return what the node says about its settings."""
-        declared = {one.name: one for one in declarations(NODE_PARAMETERS[self.name])}
+        """Return the declarations of the parameters that are launch arguments."""
+        declared = {declaration.name: declaration
+                    for declaration in declarations(NODE_PARAMETERS[self.name])}
         return [declared[name] for name in ('autostart', *self.settings)]
 
     def _options(self, parameter_files: Sequence[Substitution]) -> dict[str, Any]:
-        values = {one.name: ParameterValue(LaunchConfiguration(one.name),
-                                           value_type=type(one.default))
-                  for one in self.declared_settings()}
+        values = {setting.name: ParameterValue(LaunchConfiguration(setting.name),
+                                               value_type=type(setting.default))
+                  for setting in self.declared_settings()}
         return {
             'package': 'ivf_ros',
             'name': self.name,
@@ -121,9 +123,9 @@ NODES = {node.name: node for node in (
 )}
 
 
-def argument(name: str, default: Any, description: str,
-             choices: Iterable[str] = ()) -> DeclareLaunchArgument:
-    """Declare a launch argument; one whose default is a bool is a switch."""
+def declare_argument(name: str, default: Any, description: str,
+                     choices: Iterable[str] = ()) -> DeclareLaunchArgument:
+    """Declare a launch argument; a default of type bool gives the choices true and false."""
     if isinstance(default, bool):
         default, choices = str(default).lower(), ('true', 'false')
     elif not isinstance(default, Substitution):
@@ -132,63 +134,79 @@ def argument(name: str, default: Any, description: str,
                                  choices=list(choices) or None)
 
 
-def arguments(nodes: Iterable[GraphNode], params_file: str) -> dict[str, DeclareLaunchArgument]:
-    """Return the launch arguments that the nodes need, by name; the file lies in config/."""
+def declare_arguments(nodes: Iterable[GraphNode],
+                      params_file: str) -> dict[str, DeclareLaunchArgument]:
+    """
+    Return the launch arguments of the nodes, by name.
+
+    Parameters
+    ----------
+    nodes:
+        The nodes that the launch file starts.
+    params_file:
+        Name of the default parameter file in ``config/``.
+
+    """
     nodes = list(nodes)
     topics = dict.fromkeys(topic for node in nodes for topic in node.topics)
-    settings = {one.name: one for node in nodes for one in node.declared_settings()}
-    # One for both cameras, unless either is told another.
-    transport = [argument('transport', TRANSPORTS[0], 'How the images of both cameras come.',
-                          TRANSPORTS)] if _TRANSPORTS[1] in settings else []
+    settings = {setting.name: setting for node in nodes for setting in node.declared_settings()}
+    # The default of both cameras.
+    transport = [declare_argument('transport', TRANSPORTS[0],
+                                  'Transport of the images of both cameras.',
+                                  TRANSPORTS)] if _TRANSPORTS[1] in settings else []
     declared = [
-        argument('namespace', '', 'Namespace of the nodes and of all topics with relative names.'),
-        argument('params_file', config_file(params_file), 'YAML file with the parameters. Those '
-                 'that are launch arguments too have the value that they have here.'),
-        argument('use_sim_time', False, 'Take the time from /clock.'),
-        argument('log_level', 'info', 'Least severity that a process logs.', _LOG_LEVELS),
-        *(argument(topic, _TOPICS[topic].default, _TOPICS[topic].description)
+        declare_argument('namespace', '',
+                         'Namespace of the nodes and of all topics with relative names.'),
+        declare_argument('params_file', find_config_file(params_file),
+                         'YAML file with the parameters. Launch arguments override its values.'),
+        declare_argument('use_sim_time', False, 'Take the time from /clock.'),
+        declare_argument('log_level', 'info', 'Minimum severity of log messages.', _LOG_LEVELS),
+        *(declare_argument(topic, _TOPICS[topic].default, _TOPICS[topic].description)
           for topic in topics),
         *transport,
-        *(argument(one.name, LaunchConfiguration('transport') if one.name in _TRANSPORTS
-                   else one.default, one.description, one.choices) for one in settings.values()),
+        *(declare_argument(setting.name,
+                           LaunchConfiguration('transport') if setting.name in _TRANSPORTS
+                           else setting.default, setting.description, setting.choices)
+          for setting in settings.values()),
     ]
-    return {one.name: one for one in declared}
+    return {argument.name: argument for argument in declared}
 
 
-def one_node(name: str) -> LaunchDescription:
-    """Describe the launch of one node: by itself, or into a container that runs already."""
-    node, container = NODES[name], LaunchConfiguration('container')
+def describe_node_launch(name: str) -> LaunchDescription:
+    """Describe the launch of one node: in a separate process, or into a running container."""
+    node, target = NODES[name], LaunchConfiguration('container')
     return LaunchDescription([
-        *arguments([node], f'{name}.yaml').values(),
-        argument('container', '', 'Running container to load the node into, such as '
-                 f'/{CONTAINER_NAME}; where empty, the node gets a process of its own.'),
-        shared_memory_profile(),
-        node.process(IfCondition(EqualsSubstitution(container, ''))),
+        *declare_arguments([node], f'{name}.yaml').values(),
+        declare_argument('container', '', 'Running container that loads the node, such as '
+                         f'/{CONTAINER_NAME}; if empty, the node runs in a separate process.'),
+        set_shared_memory_profile(),
+        node.make_process(IfCondition(EqualsSubstitution(target, ''))),
         LoadComposableNodes(
-            target_container=container,
+            target_container=target,
             composable_node_descriptions=[
-                node.component(parameter_files=[LaunchConfiguration('params_file')])],
-            condition=IfCondition(NotEqualsSubstitution(container, ''))),
+                node.make_component(parameter_files=[LaunchConfiguration('params_file')])],
+            condition=IfCondition(NotEqualsSubstitution(target, ''))),
     ])
 
 
-def container(components: list[ComposableNode],
-              condition: Condition | None = None) -> ComposableNodeContainer:
-    """Return a container with components; it reads the parameter file on behalf of all of them."""
+def make_container(components: list[ComposableNode],
+                   condition: Condition | None = None) -> ComposableNodeContainer:
+    """Return a container with components; it reads the parameter file for all of them."""
     return ComposableNodeContainer(
         package='ivf_ros', executable='component_container', name=CONTAINER_NAME,
         namespace=LaunchConfiguration('namespace'),
-        # launch_ros would look only for '/**' and full names; rcl understands '/**/fusion', too.
+        # launch_ros reads only '/**' and full names from a parameter file; rcl also reads
+        # '/**/fusion'.
         parameters=[LaunchConfiguration('params_file')],
         composable_node_descriptions=components, condition=condition, **_process_options())
 
 
-def viewers() -> list[Action]:
-    """Return RViz and the Foxglove bridge, each started where its argument says so."""
+def make_viewers() -> list[Action]:
+    """Return RViz and the Foxglove bridge; each starts only if its argument is true."""
     namespace = LaunchConfiguration('namespace')
     return [
         Node(package='rviz2', executable='rviz2', name='rviz2', namespace=namespace,
-             arguments=['-d', config_file('ivf.rviz')], parameters=[_use_sim_time()],
+             arguments=['-d', find_config_file('ivf.rviz')], parameters=[_use_sim_time()],
              remappings=_remappings(_TOPICS), condition=IfCondition(LaunchConfiguration('rviz'))),
         Node(package='foxglove_bridge', executable='foxglove_bridge', name='foxglove_bridge',
              namespace=namespace, parameters=[_use_sim_time()],
@@ -196,14 +214,14 @@ def viewers() -> list[Action]:
     ]
 
 
-def shared_memory_profile() -> SetEnvironmentVariable:
-    """Let images fit into the shared memory of Fast DDS; a profile that the user chose stays."""
+def set_shared_memory_profile() -> SetEnvironmentVariable:
+    """Set the Fast DDS profile whose shared memory fits images, unless the user has set one."""
     variable = dds.profile_variable()
     return SetEnvironmentVariable(variable, EnvironmentVariable(
-        variable, default_value=config_file('fastdds.xml')))
+        variable, default_value=find_config_file('fastdds.xml')))
 
 
-def config_file(name: str) -> Substitution:
+def find_config_file(name: str) -> Substitution:
     """Return the path of a file in the installed config directory."""
     return PathJoinSubstitution([FindPackageShare('ivf_ros'), 'config', name])
 
@@ -218,7 +236,7 @@ def _use_sim_time() -> dict[str, ParameterValue]:
 
 
 def _remappings(topics: Iterable[str]) -> list[tuple[str, list[Any]]]:
-    """Return the rules that give the topics the names in the launch arguments."""
+    """Return the remappings of the topics to the names in the launch arguments."""
     rules = []
     for topic in topics:
         suffixes = ('', '/compressed') if _TOPICS[topic].has_images else ('',)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of each node: its own, and those of the stages that it drives."""
+"""The parameters of each node: those of its stage and those of the node itself."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TRANSPORTS = ('raw', 'compressed')
 
 
 def _autostart() -> Any:
-    return parameter(True, 'Configure and activate at start.', live=False)
+    return parameter(True, 'Configure and activate the node at start.', live=False)
 
 
 def _looks_at() -> Any:
-    return parameter('rgb+thermal', 'What is looked at: both cameras by a network that takes both '
-                     '(the fused image where one is missing, or by methods that take one image), '
-                     'or the fused image only.', choices=('rgb+thermal', 'fused'))
+    return parameter('rgb+thermal', 'Input images. rgb+thermal uses both cameras, or the fused '
+                     'image if one of them is missing or the method takes one image. fused always '
+                     'uses the fused image.', choices=('rgb+thermal', 'fused'))
 
 
 def _transport(images: str) -> Any:
-    return parameter('raw', f'How {images} images come; compressed subscribes to '
-                     '<topic>/compressed. JPEG ruins 16-bit thermal images, PNG keeps them.',
+    return parameter('raw', f'Transport of the {images} images; compressed subscribes to '
+                     '<topic>/compressed. PNG keeps 16-bit thermal images, JPEG does not.',
                      choices=TRANSPORTS, live=False)
 
 
@@ -41,11 +41,12 @@ class RegistrationNodeParameters(RegistrationStageParameters):
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     extrinsics: str = parameter(
-        'parameters', 'Where rotation and translation between the cameras come from: the '
-        'parameters registration.calibrated.R_ and t_thermal_to_rgb, or tf, between the frames '
-        'of the two CameraInfos.', choices=('parameters', 'tf'), live=False)
+        'parameters', 'Source of the rotation and translation between the cameras: parameters '
+        'reads registration.calibrated.R_thermal_to_rgb and t_thermal_to_rgb_m; tf looks up the '
+        'transform between the frames of the two CameraInfos.', choices=('parameters', 'tf'),
+        live=False)
     rectified: bool = parameter(
-        False, 'The images are rectified: P of CameraInfo is their pinhole matrix, not K.',
+        False, 'The images are rectified: their pinhole matrix is P of CameraInfo, not K.',
         live=False)
     pairing: PairingParameters = group(PairingParameters)
 
@@ -66,7 +67,7 @@ class SegmentationNodeParameters(SegmentationStageParameters):
 
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
-        10.0, 'Most images a second that are segmented.', minimum=0.01, maximum=1000.0)
+        10.0, 'Maximum rate of segmented images in Hz.', minimum=0.01, maximum=1000.0)
     looks_at: str = _looks_at()
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
@@ -79,7 +80,7 @@ class DetectionNodeParameters(DetectionStageParameters):
 
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
-        10.0, 'Most images a second that are searched.', minimum=0.01, maximum=1000.0)
+        10.0, 'Maximum rate of processed images in Hz.', minimum=0.01, maximum=1000.0)
     looks_at: str = _looks_at()
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
@@ -88,25 +89,26 @@ class DetectionNodeParameters(DetectionStageParameters):
 
 @dataclass(frozen=True)
 class ReplayNodeParameters:
-    """What to replay, and how."""
+    """Parameters of the replay node."""
 
     autostart: bool = _autostart()
     source: str = parameter(
         'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
     rate: float = parameter(
-        1.0, 'Speed as a multiple of that of the recording.', minimum=0.01, maximum=100.0)
-    paused: bool = parameter(False, 'Stand still until this is false.')
+        1.0, 'Playback speed as a multiple of the recorded speed.', minimum=0.01, maximum=100.0)
+    paused: bool = parameter(False, 'Pause the replay.')
     loop: bool = parameter(False, 'Start again at the end.')
     restamp: bool = parameter(
-        True, 'Give frames the present time, spaced as recorded, instead of the recorded stamps.',
-        live=False)
+        True, 'Stamp frames with the present time, at the recorded intervals, instead of the '
+        'recorded stamps.', live=False)
     clock: bool = parameter(
-        False, 'Publish recorded time on /clock, for nodes with use_sim_time; without restamp.',
-        live=False)
+        False, 'Publish the recorded time on /clock, for nodes with use_sim_time. Requires '
+        'restamp = false.', live=False)
     max_duration_s: float = parameter(
-        0.0, 'Stop after this much recorded time; 0 replays all.', minimum=0.0, live=False)
+        0.0, 'Stop after this duration of recorded time; 0 means no limit.', minimum=0.0,
+        live=False)
     wait_for_subscribers_s: float = parameter(
-        5.0, 'Wait up to this long for a subscription to both topics before the first frame.',
+        5.0, 'Maximum time to wait for a subscription to both topics before the first frame.',
         minimum=0.0, live=False)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thermal and the RGB topic of a node, paired by time."""
+"""Subscription to the thermal and the RGB topic, with the images paired by time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Callable
 
-from ivf_ros.nodes.graph import topic_watch
+from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
@@ -19,7 +19,7 @@ import numpy as np
 
 _POLL_PERIOD_S = 0.02
 
-_KEPT_DIFFERENCES = 300
+_MAX_DIFFERENCES = 300  # latest pairs in the statistics of the stamp differences
 
 
 class PairedInput:
@@ -27,9 +27,23 @@ class PairedInput:
     Subscribes a node to two image topics and calls back with each pair.
 
     ``on_pair`` runs in the thread of a publisher or of the executor, one call at a time, so it
-    only enqueues. A pair may lack one camera where that one stays away beyond the time-out.
-    Thermal that comes as three equal channels, as from cameras that pose as a webcam, is handed on
-    as one.
+    must only enqueue. A pair contains only one image if the other camera sends none within the
+    timeout. Some thermal cameras send three equal channels, for example as a webcam; these images
+    are reduced to one channel.
+
+    Parameters
+    ----------
+    node:
+        The subscribing node.
+    parameters:
+        Parameters of the synchronizer.
+    on_pair:
+        Called with each pair.
+    thermal_transport, rgb_transport:
+        ``raw`` or ``compressed``.
+    pass_single:
+        Whether pairs with only one image are passed on.
+
     """
 
     def __init__(self, node: StageNode, parameters: PairingParameters,
@@ -40,10 +54,10 @@ class PairedInput:
         self._tolerance_s = parameters.tolerance_s
         self._on_pair = on_pair
         self._lock = threading.Lock()
-        self._differences_s: deque[float] = deque(maxlen=_KEPT_DIFFERENCES)
-        started_s = time.monotonic()
-        self._last_seen_s = {'thermal': started_s, 'rgb': started_s}
-        self._last_pair_s = started_s
+        self._differences_s: deque[float] = deque(maxlen=_MAX_DIFFERENCES)
+        start_s = time.monotonic()
+        self._last_arrival_s = {'thermal': start_s, 'rgb': start_s}
+        self._last_pair_s = start_s
         self._topics = {
             'thermal': node.subscribe(*resolve_transport('thermal/image_raw', thermal_transport),
                                       self._add_thermal).topic_name,
@@ -52,22 +66,24 @@ class PairedInput:
         node.call_every(_POLL_PERIOD_S, self._poll)
 
     def diagnostics(self) -> dict[str, object]:
-        """Return how many frames found no partner, by reason, and how far apart pairs are."""
+        """Return the number of unpaired frames by reason, and the stamp differences of pairs."""
         with self._lock:
             drops = {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
             differences_ms = np.array(self._differences_s) * 1e3
         if not differences_ms.size:
             return dict(drops)
+        greatest_ms = float(differences_ms[np.abs(differences_ms).argmax()])
         return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(differences_ms)),
-                'thermal_minus_rgb_ms.greatest': float(differences_ms[np.abs(differences_ms).argmax()])}
+                'thermal_minus_rgb_ms.greatest': greatest_ms}
 
     def find_problem(self) -> str:
-        """Say why there has been no pair for seconds; empty where there was one."""
+        """Return a warning if no pair arrived for seconds, else an empty string."""
         now_s = time.monotonic()
-        limit_s = topic_watch.SILENCE_TIMEOUT_S
+        limit_s = topic_checks.SILENCE_TIMEOUT_S
         silent = [f"'{self._topics[stream]}' "
-                  f'({topic_watch.explain_silence(self._node, self._topics[stream])})'
-                  for stream, seen_s in self._last_seen_s.items() if now_s - seen_s > limit_s]
+                  f'({topic_checks.explain_silence(self._node, self._topics[stream])})'
+                  for stream, arrival_s in self._last_arrival_s.items()
+                  if now_s - arrival_s > limit_s]
         if silent:
             return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
         if now_s - self._last_pair_s > limit_s:
@@ -84,7 +100,7 @@ class PairedInput:
 
     def _add(self, stream: str, frame: Frame) -> None:
         now_s = time.monotonic()
-        self._last_seen_s[stream] = now_s
+        self._last_arrival_s[stream] = now_s
         with self._lock:
             self._dispatch(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
 
@@ -98,15 +114,15 @@ class PairedInput:
             if pair.thermal_minus_rgb_s is not None:
                 self._last_pair_s = now_s
                 self._differences_s.append(pair.thermal_minus_rgb_s)
-            if self._is_thermal(pair):
+            if self._check_thermal(pair):
                 self._on_pair(pair)
 
-    def _is_thermal(self, pair: Pair[Frame]) -> bool:
-        """Tell whether what came as thermal can be; complain where it is in colour."""
+    def _check_thermal(self, pair: Pair[Frame]) -> bool:
+        """Return whether the thermal image has one channel; report an error if it has colour."""
         if pair.thermal is None or pair.thermal.image.ndim == 2:
             return True
-        self._node.statistics.drop('colour_as_thermal')
-        why = 'are the cameras swapped?' if pair.rgb is not None and pair.rgb.image.ndim == 2 \
+        self._node.statistics.count_drop('colour_as_thermal')
+        hint = 'are the cameras swapped?' if pair.rgb is not None and pair.rgb.image.ndim == 2 \
             else 'have the thermal camera publish mono8 or mono16, without a palette'
-        self._node.complain(f"'{self._topics['thermal']}' carries images in colour: {why}")
+        self._node.report_error(f"'{self._topics['thermal']}' carries images in colour: {hint}")
         return False

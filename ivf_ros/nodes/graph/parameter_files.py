@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Writes the files in ``config/`` and ``docs/parameters.md`` from the parameter dataclasses.
+Generate the files in ``config/`` and ``docs/parameters.md`` from the parameter dataclasses.
 
 Run ``python -m ivf_ros.nodes.graph.parameter_files`` in a checkout after changing a parameter.
 """
@@ -17,69 +17,70 @@ from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
 from ivf_ros.parameters import Declaration, declarations
 
 _WIDTH = 99
-_ORIGIN = '# Made from the parameter dataclasses by python -m ivf_ros.nodes.graph.parameter_files'
+_ORIGIN = ('# Generated from the parameter dataclasses by '
+           'python -m ivf_ros.nodes.graph.parameter_files')
 
 
-def texts() -> dict[str, str]:
-    """Return all files by their paths in the checkout."""
+def generate_texts() -> dict[str, str]:
+    """Return the text of all files by their paths in the repository."""
     return {
-        'config/ivf.yaml': yaml_text(),
-        **{f'config/{node}.yaml': node_yaml_text(node) for node in NODE_PARAMETERS},
-        'docs/parameters.md': markdown_text(),
+        'config/ivf.yaml': format_yaml(),
+        **{f'config/{node}.yaml': format_node_yaml(node) for node in NODE_PARAMETERS},
+        'docs/parameters.md': format_markdown(),
     }
 
 
-def yaml_text() -> str:
-    """Return one parameter file for all nodes, which find themselves in it by their names."""
+def format_yaml() -> str:
+    """Return the parameter file of all nodes; each node reads the section with its name."""
     lines = ['# Parameters of the nodes of ivf_ros, with their defaults.', _ORIGIN]
     for node in NODE_PARAMETERS:
-        lines += ['', *_yaml_lines(f'/**/{node}', node)]
+        lines += ['', *_format_section(f'/**/{node}', node)]
     return '\n'.join(lines) + '\n'
 
 
-def node_yaml_text(node: str) -> str:
-    """Return the parameter file of one node, whatever its name and namespace."""
-    # launch_ros reads parameter files for components, and knows no other wildcard than this.
+def format_node_yaml(node: str) -> str:
+    """Return the parameter file of one node, for any name and namespace."""
+    # launch_ros reads parameter files for components; this is the only wildcard that it knows.
     lines = [f'# Parameters of the {node} node of ivf_ros, with their defaults.', _ORIGIN, '',
-             *_yaml_lines('/**', node)]
+             *_format_section('/**', node)]
     return '\n'.join(lines) + '\n'
 
 
-def markdown_text() -> str:
+def format_markdown() -> str:
     """Return the parameter tables of the documentation."""
     lines = ['# Parameters', '',
-             'Made from the parameter dataclasses by',
+             'Generated from the parameter dataclasses by',
              '`python -m ivf_ros.nodes.graph.parameter_files`.',
-             'Parameters marked *start* can be given at start only; the others may be changed',
-             'while the node runs.']
+             'Parameters marked *start* can be set at start only; the others can be changed while',
+             'the node runs.']
     for node, cls in NODE_PARAMETERS.items():
         lines += ['', f'## {node}', '', '| parameter | default | allowed | meaning |',
                   '|---|---|---|---|']
         for declared in declarations(cls):
             meaning = declared.description + ('' if declared.live else ' *start*')
-            lines.append(f'| `{declared.name}` | `{_yaml(declared.default)}` | '
-                         f'{_allowed(declared)} | {meaning} |')
+            lines.append(f'| `{declared.name}` | `{_format_value(declared.default)}` | '
+                         f'{_format_limits(declared)} | {meaning} |')
     return '\n'.join(lines) + '\n'
 
 
-def _yaml_lines(key: str, node: str) -> list[str]:
-    """Return every default of a node, with its meaning, under a key of a parameter file."""
+def _format_section(key: str, node: str) -> list[str]:
+    """Return the defaults of a node under a key, each with its description as a comment."""
     lines = [f'{key}:', '  ros__parameters:']
     for declared in declarations(NODE_PARAMETERS[node]):
-        lines += textwrap.wrap(_comment(declared), _WIDTH, initial_indent='    # ',
+        lines += textwrap.wrap(_format_comment(declared), _WIDTH, initial_indent='    # ',
                                subsequent_indent='    # ')
-        # An empty list has no type in a parameter file, so it stays a comment.
+        # An empty list has no type in a parameter file, so the line is a comment.
         prefix = '    # ' if declared.default == () else '    '
-        lines.append(f'{prefix}{declared.name}: {_yaml(declared.default)}')
+        lines.append(f'{prefix}{declared.name}: {_format_value(declared.default)}')
     return lines
 
 
-def _comment(declared: Declaration) -> str:
-    allowed = _allowed(declared)
-    return declared.description + (f' ({allowed})' if allowed else '')
+def _format_comment(declared: Declaration) -> str:
+    limits = _format_limits(declared)
+    return declared.description + (f' ({limits})' if limits else '')
 
 
-def _allowed(declared: Declaration) -> str:
+def _format_limits(declared: Declaration) -> str:
     if declared.choices:
         return ', '.join(declared.choices)
     low, high = declared.minimum, declared.maximum
@@ -90,7 +91,7 @@ def _allowed(declared: Declaration) -> str:
     return f'<= {high:g}' if low is None else f'{low:g} to {high:g}'
 
 
-def _yaml(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -98,16 +99,16 @@ def _yaml(value: Any) -> str:
     if value == float('inf'):
         return '.inf'
     if isinstance(value, tuple):
-        return '[' + ', '.join(_yaml(item) for item in value) + ']'
+        return '[' + ', '.join(_format_value(item) for item in value) + ']'
     return repr(value)
 
 
 def main() -> int:
-    """Write the files into the checkout that this module lies in."""
-    checkout = Path(__file__).resolve().parents[3]
-    for path, text in texts().items():
-        (checkout / path).parent.mkdir(exist_ok=True)
-        (checkout / path).write_text(text)
+    """Write the files into the repository of this module."""
+    repository = Path(__file__).resolve().parents[3]
+    for path, text in generate_texts().items():
+        (repository / path).parent.mkdir(exist_ok=True)
+        (repository / path).write_text(text)
     return 0
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What segmentation and detection look at: the fused image, or both cameras themselves."""
+"""Subscription to the images of segmentation and detection: the fused image and both cameras."""
 
 from __future__ import annotations
 
@@ -11,85 +11,93 @@ import time
 from typing import Callable
 
 from ivf_ros.network_inputs import PerceptionInputs
-from ivf_ros.nodes.graph import topic_watch
+from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Frame
 import numpy as np
 
-_QUEUE_SIZE = 30  # images of each topic, to find the one with the stamp of the fused image
-_WAIT_TIMEOUT_S = 0.05  # for an image that is on its way beside the fused one
+_QUEUE_SIZE = 30  # images per topic, among which the stamp of the fused image is searched
+_WAIT_TIMEOUT_S = 0.05  # for an image that arrives after the fused image of the same stamp
 
 
 class PerceptionSubscriber:
     """
-    Subscribes a node to the fused image and to what it uses beside it.
+    Subscribes a node to the fused image and to the other images that it uses.
 
-    The fused image leads: it comes as long as any camera works. Beside it come RGB and registered
-    thermal of 8 bit, for networks that take both cameras, and registered thermal in counts with
-    its mask, for temperatures. They come by the transports in the parameters of the node.
+    The fused image triggers the node, because it is available as long as any camera works. The
+    other images are RGB and registered 8-bit thermal, for networks that take both cameras, and
+    registered thermal in counts with its mask, for temperatures. The parameters of the node select
+    the transports.
 
     Parameters
     ----------
     node:
-        Subscribes.
-    wanted:
-        Tells whether anybody wants the results of the node.
+        The subscribing node.
+    is_needed:
+        Returns whether the results of the node have subscribers.
     on_fused:
-        Is called with each fused image.
-    wants_both, wants_counts:
-        Tell whether RGB and thermal, and counts, are used at present.
+        Called with each fused image.
+    uses_both:
+        Returns whether the node uses RGB and thermal at present.
+    uses_counts:
+        Returns whether the node uses thermal in counts at present.
 
     """
 
     def __init__(self, node: StageNode, is_needed: Callable[[], bool],
-                 on_fused: Callable[[Frame], None], *, wants_both: Callable[[], bool],
-                 wants_counts: Callable[[], bool]) -> None:
-        self._node, self._wanted = node, is_needed
-        self._last_seen_s = time.monotonic()
+                 on_fused: Callable[[Frame], None], *, uses_both: Callable[[], bool],
+                 uses_counts: Callable[[], bool]) -> None:
+        self._node, self._is_needed = node, is_needed
+        self._last_arrival_s = time.monotonic()
         self._arrived = threading.Condition()
-        self._wants = {'rgb': wants_both, 'thermal': wants_both, 'counts': wants_counts,
-                       'mask': wants_counts}
-        self._frames = {stream: deque[Frame](maxlen=_QUEUE_SIZE) for stream in self._wants}
-        self._latest_had = dict.fromkeys(self._wants, False)
+        self._is_used = {'rgb': uses_both, 'thermal': uses_both, 'counts': uses_counts,
+                         'mask': uses_counts}
+        self._frames = {stream: deque[Frame](maxlen=_QUEUE_SIZE) for stream in self._is_used}
+        self._last_was_found = dict.fromkeys(self._is_used, False)
         self._on_fused = on_fused
         p = node.parameters
         fused = resolve_transport('fused/image', p.fused_transport)
         self._topic = node.resolve_topic_name(fused[1])
         node.subscribe_while(is_needed, *fused, self._add_fused)
-        for stream, form in (
-                ('rgb', resolve_transport('rgb/image_raw', p.rgb_transport)),
-                ('thermal', resolve_transport('thermal_registered/image_8bit', p.thermal_transport)),
-                ('counts', resolve_transport('thermal_registered/image', p.thermal_transport)),
-                ('mask', resolve_transport('thermal_registered/mask', p.thermal_transport))):
-            node.subscribe_while(partial(self._is_needed, stream), *form,
-                                 partial(self._add, stream))
+        for stream, topic, transport in (
+                ('rgb', 'rgb/image_raw', p.rgb_transport),
+                ('thermal', 'thermal_registered/image_8bit', p.thermal_transport),
+                ('counts', 'thermal_registered/image', p.thermal_transport),
+                ('mask', 'thermal_registered/mask', p.thermal_transport)):
+            node.subscribe_while(partial(self._is_stream_needed, stream),
+                                 *resolve_transport(topic, transport), partial(self._add, stream))
 
-    def at(self, fused: Frame) -> PerceptionInputs:
-        """Return all there is of one stamp; wait a moment for what came with the last one."""
-        found = {stream: self._find(stream, fused) for stream in self._wants}
-        counts, mask = found['counts'], found['mask']
+    def collect(self, fused: Frame) -> PerceptionInputs:
+        """
+        Return the fused image with the other images of the same stamp.
+
+        The call waits at most ``_WAIT_TIMEOUT_S`` for each image, and only if the previous image
+        of its topic was found.
+        """
+        images = {stream: self._find(stream, fused) for stream in self._is_used}
+        counts, mask = images['counts'], images['mask']
         return PerceptionInputs(
-            fused.image, found['rgb'], found['thermal'],
+            fused.image, images['rgb'], images['thermal'],
             None if counts is None or mask is None else ThermalOnRgb(counts, mask != 0))
 
     def find_problem(self) -> str:
-        """Say that no fused image has come for seconds, though somebody wants the results."""
-        now_s, limit_s = time.monotonic(), topic_watch.SILENCE_TIMEOUT_S
-        if not self._wanted():
-            self._last_seen_s = now_s
-        if now_s - self._last_seen_s <= limit_s:
+        """Return a warning if the results are needed but no fused image arrived for seconds."""
+        now_s, limit_s = time.monotonic(), topic_checks.SILENCE_TIMEOUT_S
+        if not self._is_needed():
+            self._last_arrival_s = now_s
+        if now_s - self._last_arrival_s <= limit_s:
             return ''
         return (f"nothing received for {limit_s:g} s on '{self._topic}' "
-                f'({topic_watch.explain_silence(self._node, self._topic)})')
+                f'({topic_checks.explain_silence(self._node, self._topic)})')
 
     def _add_fused(self, frame: Frame) -> None:
-        self._last_seen_s = time.monotonic()
+        self._last_arrival_s = time.monotonic()
         self._on_fused(frame)
 
-    def _is_needed(self, stream: str) -> bool:
-        return self._wanted() and self._wants[stream]()
+    def _is_stream_needed(self, stream: str) -> bool:
+        return self._is_needed() and self._is_used[stream]()
 
     def _add(self, stream: str, frame: Frame) -> None:
         with self._arrived:
@@ -97,16 +105,17 @@ class PerceptionSubscriber:
             self._arrived.notify_all()
 
     def _find(self, stream: str, fused: Frame) -> np.ndarray | None:
-        if not self._wants[stream]():
+        """Return the image with the stamp and the size of the fused image, or None."""
+        if not self._is_used[stream]():
             return None
 
         def find_match() -> np.ndarray | None:
-            return next((one.image for one in reversed(self._frames[stream])
-                         if one.stamp_ns == fused.stamp_ns), None)
+            return next((frame.image for frame in reversed(self._frames[stream])
+                         if frame.stamp_ns == fused.stamp_ns), None)
 
         with self._arrived:
-            if self._latest_had[stream]:
+            if self._last_was_found[stream]:
                 self._arrived.wait_for(lambda: find_match() is not None, _WAIT_TIMEOUT_S)
             image = find_match()
-        self._latest_had[stream] = image is not None
+        self._last_was_found[stream] = image is not None
         return image if image is not None and image.shape[:2] == fused.image.shape[:2] else None

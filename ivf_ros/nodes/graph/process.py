@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one node in this process until it is told to stop, and sets a process up for images."""
+"""Functions to run a node in this process, and to configure a process for images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-# What rclpy raises over ROS arguments that make no sense: RCLError and its kin.
+# rclpy raises RCLError and similar subclasses for invalid ROS arguments.
 RCL_ERRORS = (RuntimeError,)
 
 
@@ -32,18 +32,19 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
     Returns
     -------
     int
-        0, or 1 where the node could not be made. One that was made and does not start, as without
-        its weight file, stays, and can be configured again.
+        The exit code: 1 if the node cannot be created, else 0. A node that cannot be configured,
+        for example without its weight file, keeps running and can be configured again.
 
     """
     configure_process(n_stages=1)
     try:
         init(arguments)
     except RCL_ERRORS as error:
-        return fail(error)
+        return report_failure(error)
     with stop_on_signals() as stop_requested:
         node = None
-        # Callbacks only enqueue: one thread is enough and the least work for the interpreter lock.
+        # Callbacks only enqueue, so one thread is enough; it causes the least contention for the
+        # global interpreter lock.
         executor = SingleThreadedExecutor()
         try:
             node = make_node()
@@ -52,7 +53,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
             while rclpy.ok() and not stop_requested.is_set() and not until():
                 executor.spin_once(timeout_sec=0.5)
         except ParameterError as error:
-            return fail(error)
+            return report_failure(error)
         finally:
             if node is not None:
                 node.destroy_node()
@@ -61,7 +62,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
 
 
 def init(arguments: Sequence[str] | None) -> None:
-    """Initialise rclpy, without its signal handlers: ``stop_on_signals`` has better ones."""
+    """Initialise rclpy without its signal handlers; ``stop_on_signals`` replaces them."""
     rclpy.init(args=None if arguments is None else list(arguments),
                signal_handler_options=SignalHandlerOptions.NO)
 
@@ -69,11 +70,11 @@ def init(arguments: Sequence[str] | None) -> None:
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
     """
-    Give an event that SIGINT and SIGTERM set, and shut rclpy down after the block.
+    Yield an event that SIGINT and SIGTERM set, and shut down rclpy after the block.
 
-    The handlers of rclpy would end the context under nodes that publish and are yet to be
-    destroyed; and a second signal, which ``ros2 launch`` adds to that of a terminal or a service
-    manager, would interrupt their destruction. Here the context outlives the nodes.
+    The handlers of rclpy shut down the context while nodes still publish and are not destroyed
+    yet. A second signal, which ``ros2 launch`` adds to that of a terminal or a service manager,
+    then interrupts their destruction. Here the context exists longer than the nodes.
     """
     stop_requested = threading.Event()
     signals: list[int] = []
@@ -82,38 +83,46 @@ def stop_on_signals() -> Iterator[threading.Event]:
         signals.append(number)
         stop_requested.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {number: signal.signal(number, on_signal)
+                         for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop_requested
     except ExternalShutdownException:
         pass
     finally:
         rclpy.try_shutdown()
-        # Once told, this process ends. The interpreter drops handlers before it is gone; only a
-        # signal that is ignored cannot make a failure of it then.
-        for number, handler in before.items():
+        # After a signal the process ends. The interpreter removes handlers before it exits; from
+        # then on only an ignored signal cannot cause a failure exit code.
+        for number, handler in previous_handlers.items():
             signal.signal(number, signal.SIG_IGN if signals else handler)
 
 
-def fail(error: Exception) -> int:
-    """Say in one line why this process ends; returns its exit code."""
+def report_failure(error: Exception) -> int:
+    """Write the error to stderr in one line; return the exit code 1."""
     sys.stderr.write(f'error: {to_single_line(str(error))}\n')
     return 1
 
 
 def configure_process(n_stages: int) -> None:
     """
-    Set up this process for images that pass through several threads.
+    Configure this process for images that pass through several threads.
 
-    Measured on two cores with all four stages at work, see docs/graph.md: alone each setting gains
-    little, together they raised the frames fused at 640x480, 30 Hz, from about 60 % to 90 %.
+    Measured on two cores with all four stages running, see docs/graph.md: each setting alone
+    gains little. Together they raised the number of frames fused at 640x480, 30 Hz, from about
+    60 % to 90 %.
+
+    Parameters
+    ----------
+    n_stages:
+        Number of stages that run in this process.
+
     """
-    # A worker that comes back from OpenCV waits this long for another one to yield the
-    # interpreter; the default of 5 ms adds up to more than the work itself.
+    # A worker that returns from OpenCV waits this long for another worker to release the
+    # interpreter. With the default of 5 ms the waits add up to more than the computation.
     sys.setswitchinterval(1e-4)
     memory.retain_freed()
     if n_stages > 1:
-        # The stages keep the cores busy side by side; splitting each up makes them wait.
+        # The stages use the cores in parallel; more threads within a stage would only wait.
         cv2.setNumThreads(1)
-        # PyTorch, which methods load when they are made, asks for this once.
+        # PyTorch reads this once, when a method first imports it.
         os.environ.setdefault('OMP_NUM_THREADS', '1')

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameter dataclasses as ROS parameters: declared, described, validated, read back."""
+"""Declare, describe, validate and read parameter dataclasses as ROS parameters."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ from rclpy.parameter import Parameter
 
 T = TypeVar('T')
 
-# rcl wants both ends of a range; these stand for "no limit".
+# rcl requires both limits of a range; these values mean "no limit".
 _FLOAT_LIMIT = math.inf
 _INTEGER_LIMIT = 2 ** 53
 
 
 def declare(node: Node, cls: type[T]) -> T:
     """
-    Declare every parameter of ``cls`` on ``node`` and return the values it was started with.
+    Declare every parameter of ``cls`` on ``node`` and return the values at start.
 
-    A value that was given under an old name counts, with a warning in the log.
+    A value under an old name is accepted with a warning in the log.
 
     Raises
     ------
     ParameterError
-        A value given at start has the wrong type or lies outside its limits.
+        A value has the wrong type or is out of range.
 
     """
     values = {}
-    renamed = _renamed_overrides(node, cls)
+    renamed = _collect_renamed_overrides(node, cls)
     for declared in parameters.declarations(cls):
-        start = renamed.get(declared.name, _to_ros(declared.default))
+        start_value = renamed.get(declared.name, _to_ros(declared.default))
         try:
-            value = node.declare_parameter(declared.name, start, descriptor(declared)).value
+            value = node.declare_parameter(declared.name, start_value,
+                                           make_descriptor(declared)).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter '{declared.name}': {error}") from None
         values[declared.name] = _from_ros(value)
     return parameters.build(cls, values)
 
 
-def _renamed_overrides(node: Node, cls: type) -> dict[str, Any]:
-    """Return the values that were given under old names, by the present ones."""
+def _collect_renamed_overrides(node: Node, cls: type) -> dict[str, Any]:
+    """Return the overrides with old names, by the present names."""
     renamed = {}
     for name, override in node._parameter_overrides.items():
         present = parameters.current_name(cls, name)
@@ -57,37 +58,41 @@ def _renamed_overrides(node: Node, cls: type) -> dict[str, Any]:
     return renamed
 
 
-def descriptor(declared: Declaration) -> ParameterDescriptor:
-    """Describe one parameter for ``ros2 param describe``."""
-    made = ParameterDescriptor(description=declared.description, read_only=not declared.live)
-    # An empty list has no type that ROS could hold later values to; ours is checked by ``build``.
-    made.dynamic_typing = isinstance(declared.default, tuple)
+def make_descriptor(declared: Declaration) -> ParameterDescriptor:
+    """Make the descriptor of one parameter, which ``ros2 param describe`` shows."""
+    descriptor = ParameterDescriptor(description=declared.description,
+                                     read_only=not declared.live)
+    # ROS cannot derive a type from an empty list; ``build`` checks the type instead.
+    descriptor.dynamic_typing = isinstance(declared.default, tuple)
     if declared.choices:
-        made.additional_constraints = 'one of: ' + ', '.join(declared.choices)
+        descriptor.additional_constraints = 'one of: ' + ', '.join(declared.choices)
     if declared.minimum is None and declared.maximum is None:
-        return made
+        return descriptor
     if isinstance(declared.default, float):
-        low, high = _or(declared.minimum, -_FLOAT_LIMIT), _or(declared.maximum, _FLOAT_LIMIT)
-        made.floating_point_range = [FloatingPointRange(from_value=float(low),
-                                                        to_value=float(high))]
+        low = _value_or(declared.minimum, -_FLOAT_LIMIT)
+        high = _value_or(declared.maximum, _FLOAT_LIMIT)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low),
+                                                              to_value=float(high))]
     elif isinstance(declared.default, int):
-        low, high = _or(declared.minimum, -_INTEGER_LIMIT), _or(declared.maximum, _INTEGER_LIMIT)
-        made.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
-    return made
+        low = _value_or(declared.minimum, -_INTEGER_LIMIT)
+        high = _value_or(declared.maximum, _INTEGER_LIMIT)
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high),
+                                                 step=1)]
+    return descriptor
 
 
-def changed(current: T, requested: list[Parameter]) -> T:
+def merge(current: T, requested: list[Parameter]) -> T:
     """
-    Return ``current`` with the requested values that belong to it.
+    Return ``current`` with the requested values of its own parameters.
 
     Raises
     ------
     ParameterError
-        A value has the wrong type or lies outside its limits.
+        A value has the wrong type or is out of range.
 
     """
-    known = parameters.flatten(current)
-    values = {p.name: _from_ros(p.value) for p in requested if p.name in known}
+    names = parameters.flatten(current)
+    values = {p.name: _from_ros(p.value) for p in requested if p.name in names}
     return parameters.replace(current, values)
 
 
@@ -99,5 +104,5 @@ def _from_ros(value: Any) -> Any:
     return tuple(value) if isinstance(value, (array, list)) else value
 
 
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
+def _value_or(value: float | None, default: float) -> float:
+    return default if value is None else value

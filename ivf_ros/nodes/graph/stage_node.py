@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the nodes of the graph share: life cycle, parameters, topics, worker, diagnostics."""
+"""The base class of the nodes: lifecycle, parameters, topics, workers, diagnostics."""
 
 from __future__ import annotations
 
@@ -29,33 +29,42 @@ from rclpy.qos import QoSProfile
 T = TypeVar('T', bound=Item)
 Work = TypeVar('Work')
 
-# What a stage may raise over the images or the settings that it is given.
+# Errors that a stage may raise because of its images or its parameters.
 STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
 
-# How soon a node notices that somebody began, or ceased, to listen.
-_LAZY_PERIOD_S = 0.2
+# Period of the check for subscribers in ``subscribe_while``.
+_CHECK_PERIOD_S = 0.2
 
 
 class StageNode(LifecycleNode):
     """
-    A lifecycle node around one stage.
+    A lifecycle node that runs one stage.
 
-    A subclass builds ``stage`` in ``configure``, subscribes in ``activate`` and tells about
-    itself in ``diagnose``. Its callbacks only enqueue; the stage runs in workers made by
-    ``start_worker``. The parameters of the node are those of its stage and a few of its own, so
-    that the stage takes them as they are.
+    A subclass builds ``stage`` in ``configure``, subscribes in ``activate`` and reports its status
+    in ``diagnose``. Its callbacks only enqueue; the stage runs in workers created by
+    ``start_worker``. The parameters of the node are those of its stage and a few more, so the
+    stage takes them unchanged.
 
     Attributes
     ----------
     stage:
-        What the node drives, with ``prepare`` and ``apply``; None while unconfigured, and where a
-        node has none.
+        The stage, with ``prepare`` and ``apply``. None while unconfigured, and for a node without
+        a stage.
     parameters:
-        The parameters in force.
+        The current parameters.
+    hub:
+        Connects the node to the other nodes of the process.
+    statistics:
+        Counters and latencies for the diagnostics.
+
+    Raises
+    ------
+    ParameterError
+        A parameter at start is unknown, has the wrong type or is out of range.
 
     """
 
-    default_name: str  # of the node, where nobody gives it another
+    default_name: str  # node name without a remapping
 
     def __init__(self, parameters_class: type, hub: Hub | None = None,
                  **node_options: Any) -> None:
@@ -68,39 +77,39 @@ class StageNode(LifecycleNode):
         self._is_configured = self._is_active = False
         self._failure = ''  # of the last transition
         self.stage: Any = None
-        self._prepared: Any = None  # for a change of parameters that is under way
+        self._prepared: Any = None  # for the parameter change in progress
         self._health = Health(self, self._get_status)
-        self.statistics, self.complain = self._health.statistics, self._health.complain
+        self.statistics, self.report_error = self._health.statistics, self._health.report_error
         try:
             self.parameters: Any = ros_parameters.declare(self, parameters_class)
-            self._refuse_unknown_parameters()
+            self._reject_unknown_parameters()
         except ParameterError:
             self.destroy_node()
             raise
         self.add_on_set_parameters_callback(self._validate_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
 
-    # What a subclass fills in.
+    # Overridden by subclasses.
 
     def configure(self) -> None:
-        """Build the stage and the publishers; errors of the stage make configuring fail."""
+        """Build the stage and the publishers; an error of the stage fails the transition."""
 
     def activate(self) -> None:
         """Subscribe and start the workers."""
 
     def interrupt_workers(self) -> None:
-        """Make workers that wait for something stop waiting; called before they are joined."""
+        """Interrupt workers that wait for something; called before the workers are joined."""
 
     def cleanup(self) -> None:
-        """Free what ``configure`` made, beside the stage and the publishers."""
+        """Free what ``configure`` created, except the stage and the publishers."""
 
     def apply(self, prepared: Any) -> None:
         """
-        Use ``self.parameters``, for which the stage prepared something, from now on.
+        Apply ``self.parameters``, for which the stage returned ``prepared``.
 
-        A live change of parameters has two steps, those of call_every stage. ``prepare`` builds what
-        the new parameters ask for while the old ones are in use, and raises to refuse them.
-        ``apply`` then switches at once.
+        A live parameter change has two steps, as in every stage. ``prepare`` builds what the new
+        parameters need while the old ones are in use, and raises an error to refuse them.
+        ``apply`` then switches without delay.
         """
         if self.stage is not None:
             self.stage.apply(self.parameters, prepared)
@@ -109,29 +118,31 @@ class StageNode(LifecycleNode):
         """
         Return a warning, or an empty string, and further values for the diagnostics.
 
-        Called while the node is active. A warning that lasts is logged once, whatever numbers are
-        in it.
+        Called while the node is active. A warning that lasts is logged once, even if the numbers
+        in it change.
         """
         return '', {}
 
-    # What a subclass uses.
+    # Used by subclasses.
 
-    def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
-        """Make a publisher that lives until cleanup."""
+    def advertise(self, adapter: TypeAdapter[T], topic: str,
+                  qos: QoSProfile = PUBLISH_QOS) -> Publisher[T]:
+        """Create a publisher that exists until cleanup."""
         publisher = Publisher(self, self.hub, adapter, topic, qos)
         self._publishers_by_topic[topic] = publisher
         return publisher
 
     def subscribe(self, adapter: TypeAdapter[T], topic: str,
                   callback: Callable[[T], None]) -> Subscription[T]:
-        """Make a subscription that lives until the node is deactivated."""
-        subscription = Subscription(self, self.hub, adapter, topic, callback, self._bad_message)
+        """Create a subscription that exists until the node is deactivated."""
+        subscription = Subscription(self, self.hub, adapter, topic, callback,
+                                    self._on_bad_message)
         self._subscriptions_by_topic[topic] = subscription
         return subscription
 
     def subscribe_while(self, is_needed: Callable[[], bool], adapter: TypeAdapter[T], topic: str,
                         callback: Callable[[T], None]) -> None:
-        """Subscribe only while somebody wants what comes of it, so that nobody works in vain."""
+        """Subscribe only while ``is_needed()``, so that the publisher does no needless work."""
         def update() -> None:
             subscribed = topic in self._subscriptions_by_topic
             if is_needed() and not subscribed:
@@ -140,19 +151,19 @@ class StageNode(LifecycleNode):
                 self._subscriptions_by_topic.pop(topic).destroy()
 
         update()
-        self.call_every(_LAZY_PERIOD_S, update)
+        self.call_every(_CHECK_PERIOD_S, update)
 
     def start_worker(self, work: Callable[[Work], None],
                      on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:
-        """Start a worker that lives until the node is deactivated; it survives stage errors."""
-        def guarded(item: Work) -> None:
+        """Start a worker that exists until the node is deactivated; it reports stage errors."""
+        def work_and_report(item: Work) -> None:
             try:
                 work(item)
             except STAGE_ERRORS as error:
-                self.statistics.drop('stage_error')
-                self.complain(f'{type(error).__name__}: {error}')
+                self.statistics.count_drop('stage_error')
+                self.report_error(f'{type(error).__name__}: {error}')
 
-        worker = Worker(self.get_name(), guarded, on_superseded)
+        worker = Worker(self.get_name(), work_and_report, on_superseded)
         self._workers.append(worker)
         return worker
 
@@ -161,17 +172,17 @@ class StageNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
 
-    # The life cycle.
+    # Lifecycle.
 
     def autostart(self) -> bool:
-        """Configure and activate at once where the parameter says so; return whether it worked."""
+        """Configure and activate if the parameter ``autostart`` is set; return the success."""
         if not self.parameters.autostart:
             return True
         success = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Build the stage; where that fails, say why and stay unconfigured, to be tried again."""
+        """Build the stage; on failure log the reason and stay unconfigured, for a retry."""
         try:
             self.configure()
         except STAGE_ERRORS as error:
@@ -180,7 +191,7 @@ class StageNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Join the graph; where that fails, say why and stay inactive."""
+        """Subscribe and start the workers; on failure log the reason and stay inactive."""
         try:
             self.activate()
         except STAGE_ERRORS as error:
@@ -189,7 +200,7 @@ class StageNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the graph, keep the stage."""
+        """Destroy the subscriptions and the workers; keep the stage."""
         self._deactivate()
         return super().on_deactivate(state)
 
@@ -200,28 +211,28 @@ class StageNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the graph and free everything, from whatever state."""
+        """Deactivate and free everything, from any state."""
         self._deactivate()
         self._release()
         return super().on_shutdown(state)
 
-    def stop_soon(self) -> None:
-        """Have the workers end after what they are at; to be followed by ``destroy_node``."""
+    def request_stop(self) -> None:
+        """Let the workers end after their current item; ``destroy_node`` must follow."""
         if self._workers:
             self.interrupt_workers()
         for worker in self._workers:
-            worker.stop_soon()
+            worker.request_stop()
 
     def destroy_node(self) -> None:
-        """Stop the workers before the node goes."""
+        """Stop the workers and destroy the node."""
         with self._health.state_lock:
             self._deactivate()
             self._release()
-            self._health.end()
+            self._health.stop()
             super().destroy_node()
 
-    def _fail(self, why: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
-        self._failure = to_single_line(why)
+    def _fail(self, reason: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
+        self._failure = to_single_line(reason)
         self.get_logger().error(self._failure)
         undo()
         return TransitionCallbackReturn.FAILURE
@@ -253,8 +264,8 @@ class StageNode(LifecycleNode):
 
     # Parameters.
 
-    def _refuse_unknown_parameters(self) -> None:
-        # rclpy ignores values for parameters that nobody declared; a typo must not pass.
+    def _reject_unknown_parameters(self) -> None:
+        # rclpy ignores overrides of undeclared parameters; a typo must raise an error.
         unknown = [name for name in self._parameter_overrides
                    if not name.startswith('qos_overrides.') and not self.has_parameter(
                        parameters.current_name(type(self.parameters), name))]
@@ -264,23 +275,23 @@ class StageNode(LifecycleNode):
 
     def _validate_parameters(self, requested: list[Parameter]) -> SetParametersResult:
         try:
-            changed = ros_parameters.changed(self.parameters, requested)
+            changed = ros_parameters.merge(self.parameters, requested)
             self._prepared = None if self.stage is None else self.stage.prepare(changed)
         except STAGE_ERRORS as error:
             return SetParametersResult(successful=False, reason=to_single_line(str(error)))
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, requested: list[Parameter]) -> None:
-        self.parameters = ros_parameters.changed(self.parameters, requested)
+        self.parameters = ros_parameters.merge(self.parameters, requested)
         prepared, self._prepared = self._prepared, None
         if self._is_configured:
             self.apply(prepared)
 
     # Diagnostics.
 
-    def _bad_message(self, topic: str, error: ValueError) -> None:
-        self.statistics.drop('bad_message')
-        self.complain(f"bad message on '{topic}': {error}")
+    def _on_bad_message(self, topic: str, error: ValueError) -> None:
+        self.statistics.count_drop('bad_message')
+        self.report_error(f"bad message on '{topic}': {error}")
 
     def _get_status(self) -> NodeStatus:
         with self._health.state_lock:
@@ -290,8 +301,9 @@ class StageNode(LifecycleNode):
             warning, values = self.diagnose()
             inputs, outputs = self._subscriptions_by_topic, self._publishers_by_topic
             endpoints: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
-            troubles = [trouble for end in endpoints for trouble in end.troubles()]
-            return NodeStatus('active', warnings=[*filter(None, [warning]), *troubles],
-                              received={topic: one.count for topic, one in inputs.items()},
-                              published={topic: one.count for topic, one in outputs.items()},
-                              values=values)
+            problems = [problem for endpoint in endpoints for problem in endpoint.find_problems()]
+            return NodeStatus(
+                'active', warnings=[*filter(None, [warning]), *problems],
+                received={topic: subscription.count for topic, subscription in inputs.items()},
+                published={topic: publisher.count for topic, publisher in outputs.items()},
+                values=values)

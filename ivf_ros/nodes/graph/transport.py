@@ -1,19 +1,19 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Publishers and subscriptions that hand items over by reference inside one process.
+Publishers and subscriptions that pass items by reference inside one process.
 
-rclpy has no intra-process transport: two nodes in one process serialise every image, send it
-through the middleware and parse it again. Here a publisher looks up the subscriptions of its own
-process first and calls them with the item itself. Only when somebody outside listens is the item
-converted to a message and published::
+rclpy has no intra-process communication: two nodes in one process serialise every image, send it
+through the middleware and parse it again. Here a publisher first calls the subscriptions of the
+same process with the item itself. It converts the item to a message and publishes it only if
+there are subscribers outside the process::
 
     publish(item) --+--> subscriptions of this process        (the same object, no copy)
-                    +--> DDS, if anyone outside listens --> other processes
+                    +--> DDS, if there are subscribers outside --> other processes
 
-Every subscription is a real ROS subscription as well, so that publishers outside are served and
-``ros2 topic info`` tells the truth. When an item goes both ways, the DDS copy comes back to the
-subscriptions of this process; they know it by its stamp and drop it before converting it.
+Every subscription is also a ROS subscription, so it receives from publishers outside, and
+``ros2 topic info`` shows it. If an item is sent both ways, the DDS copy returns to the
+subscriptions of this process. They recognise it by its stamp and drop it before conversion.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
-from ivf_ros.nodes.graph import topic_watch
+from ivf_ros.nodes.graph import topic_checks
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -32,41 +32,41 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
 class TransportError(RuntimeError):
-    """A topic cannot be joined; the message says why."""
+    """A publisher or subscription cannot be created; the message contains the reason."""
 
 
 class Item(Protocol):
-    """Anything that travels."""
+    """The interface of an item that can be published."""
 
     @property
     def stamp_ns(self) -> int:
-        """Return the time that tells one item of a topic from another."""
+        """Return the stamp, which identifies an item of a topic."""
 
 
 T = TypeVar('T', bound=Item)
 
-# Best effort connects to any publisher; reliable connects to any subscription.
+# A best-effort subscription matches any publisher; a reliable publisher matches any subscription.
 SUBSCRIBE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 PUBLISH_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                          durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-# Stamps remembered per topic to recognise copies that return through DDS. Far more than can be
-# under way at once: histories are five deep.
+# Stamps that are remembered per topic to recognise copies that return through DDS. Far more than
+# can be in transit: the history depth is 5.
 _REMEMBERED_STAMPS = 256
 
 
 @dataclass(frozen=True)
 class TypeAdapter(Generic[T]):
-    """How an item of the graph becomes a ROS message and back."""
+    """Converts an item of the graph to a ROS message and back."""
 
     message_type: type
     to_message: Callable[[T], Any]
     from_message: Callable[[Any], T]
 
 
-class _Topic:
-    """The subscriptions of this process to one topic, and what they were handed directly."""
+class _TopicState:
+    """The subscriptions of this process to one topic, and the stamps delivered to them."""
 
     def __init__(self) -> None:
         self.subscriptions: tuple[Subscription, ...] = ()
@@ -83,86 +83,115 @@ class _Topic:
 
 class Hub:
     """
-    The meeting point of the publishers and subscriptions of one process.
+    Connects the publishers and subscriptions of one process.
 
-    Nodes that are given the same hub exchange items by reference. A node with a hub of its own
-    reaches everybody, its neighbours in the process too, through DDS.
+    Nodes with the same hub exchange items by reference. A node with a separate hub communicates
+    through DDS only, also with the nodes of the same process.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Two ends that read a topic as different items meet through DDS, like strangers.
-        self._topics: dict[tuple[str, TypeAdapter], _Topic] = defaultdict(_Topic)
+        # Endpoints with different type adapters for one topic communicate through DDS.
+        self._topics: dict[tuple[str, TypeAdapter], _TopicState] = defaultdict(_TopicState)
 
-    def topic(self, name: str, adapter: TypeAdapter) -> _Topic:
+    def get_topic(self, name: str, adapter: TypeAdapter) -> _TopicState:
         with self._lock:
             return self._topics[name, adapter]
 
-    def add(self, subscription: Subscription, topic: _Topic) -> None:
+    def add(self, subscription: Subscription, topic: _TopicState) -> None:
         with self._lock:
             topic.subscriptions += (subscription,)
 
-    def remove(self, subscription: Subscription, topic: _Topic) -> None:
+    def remove(self, subscription: Subscription, topic: _TopicState) -> None:
         with self._lock:
             topic.subscriptions = tuple(s for s in topic.subscriptions if s is not subscription)
 
 
 class Publisher(Generic[T]):
-    """Publishes items of one topic: by reference inside the process, as messages outside."""
+    """
+    Publishes items on one topic: by reference inside the process, as messages outside.
+
+    Attributes
+    ----------
+    topic_name:
+        Fully qualified name.
+    count:
+        Number of items published to at least one subscriber.
+
+    Raises
+    ------
+    TransportError
+        The middleware does not allow the publisher, usually because of another type.
+
+    """
 
     def __init__(self, node: Node, hub: Hub, adapter: TypeAdapter[T], topic: str,
                  qos: QoSProfile = PUBLISH_QOS) -> None:
         self._adapter = adapter
         self._node = node
-        self._ros: Any = _create_endpoint(
+        self._endpoint: Any = _create_endpoint(
             node, node.create_publisher, adapter.message_type, topic,
             qos_profile=copy(qos),  # rclpy writes the overrides into it
-            # What rclpy would say of a QoS that does not fit, ``troubles`` says better, and each
-            # handler costs the executor time in every round.
+            # ``find_problems`` reports incompatible QoS in more detail than the default handlers
+            # of rclpy, and each handler costs the executor time in every iteration.
             event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
-        self.topic_name = self._ros.topic_name
-        self._topic = hub.topic(self.topic_name, adapter)
-        self._latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        self.topic_name = self._endpoint.topic_name
+        self._topic = hub.get_topic(self.topic_name, adapter)
+        self._is_latched = qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
         self.count = 0
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anyone, inside or outside, would receive an item now."""
+        """Whether there is a subscriber inside or outside the process now."""
         return bool(self._topic.subscriptions) or self._has_external_subscribers
 
     @property
     def _has_external_subscribers(self) -> bool:
-        return self._ros.get_subscription_count() > len(self._topic.subscriptions)
+        return self._endpoint.get_subscription_count() > len(self._topic.subscriptions)
 
     def publish(self, item: T) -> None:
-        """Hand ``item`` to everyone who listens; nobody may change it afterwards."""
+        """Publish ``item`` to all subscribers; it must not be changed afterwards."""
         subscriptions = self._topic.subscriptions
-        outside = self._latched or self._has_external_subscribers
-        if outside and subscriptions:
+        send_message = self._is_latched or self._has_external_subscribers
+        if send_message and subscriptions:
             self._topic.remember(item.stamp_ns)
         for subscription in subscriptions:
             subscription.deliver(item)
-        if outside:
-            self._ros.publish(self._adapter.to_message(item))
-        if outside or subscriptions:
+        if send_message:
+            self._endpoint.publish(self._adapter.to_message(item))
+        if send_message or subscriptions:
             self.count += 1
 
-    def troubles(self) -> list[str]:
-        """Name those who get nothing; see ``topic_watch.check_publisher``."""
-        return topic_watch.check_publisher(self._node, self.topic_name,
-                                           self._ros.qos_profile)
+    def find_problems(self) -> list[str]:
+        """Return a line for each incompatible subscriber; see ``topic_checks``."""
+        return topic_checks.check_publisher(self._node, self.topic_name,
+                                            self._endpoint.qos_profile)
 
     def destroy(self) -> None:
-        """Leave the graph."""
-        self._node.destroy_publisher(self._ros)
+        """Destroy the publisher."""
+        self._node.destroy_publisher(self._endpoint)
 
 
 class Subscription(Generic[T]):
     """
-    Receives the items of one topic, from this process by reference and from others as messages.
+    Receives items of one topic: from this process by reference, from others as messages.
 
-    ``callback(item)`` runs in the thread of the publisher or of the executor, so it only enqueues.
-    A message that cannot be converted goes to ``on_bad_message(topic, error)`` and is dropped.
+    ``callback(item)`` runs in the thread of the publisher or of the executor, so it must only
+    enqueue. A message that cannot be converted is dropped and reported by
+    ``on_bad_message(topic, error)``.
+
+    Attributes
+    ----------
+    topic_name:
+        Fully qualified name.
+    count:
+        Number of items and messages received.
+
+    Raises
+    ------
+    TransportError
+        The middleware does not allow the subscription, usually because of another type.
+
     """
 
     def __init__(self, node: Node, hub: Hub, adapter: TypeAdapter[T], topic: str,
@@ -170,12 +199,12 @@ class Subscription(Generic[T]):
                  qos: QoSProfile = SUBSCRIBE_QOS) -> None:
         self._node, self._hub, self._adapter = node, hub, adapter
         self._callback, self._on_bad_message = callback, on_bad_message
-        self._ros: Any = _create_endpoint(
+        self._endpoint: Any = _create_endpoint(
             node, node.create_subscription, adapter.message_type, topic,
-            callback=self._from_dds, qos_profile=copy(qos),
+            callback=self._on_message, qos_profile=copy(qos),
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
-        self.topic_name = self._ros.topic_name
-        self._topic = hub.topic(self.topic_name, adapter)
+        self.topic_name = self._endpoint.topic_name
+        self._topic = hub.get_topic(self.topic_name, adapter)
         self.count = 0
         hub.add(self, self._topic)
 
@@ -184,17 +213,17 @@ class Subscription(Generic[T]):
         self.count += 1
         self._callback(item)
 
-    def troubles(self) -> list[str]:
-        """Say what is wrong with its publishers; see ``topic_watch.check_subscription``."""
-        return topic_watch.check_subscription(
-            self._node, self.topic_name, self._adapter.message_type, self._ros.qos_profile)
+    def find_problems(self) -> list[str]:
+        """Return a line for each problem with the publishers; see ``topic_checks``."""
+        return topic_checks.check_subscription(
+            self._node, self.topic_name, self._adapter.message_type, self._endpoint.qos_profile)
 
     def destroy(self) -> None:
-        """Leave the graph; no callback runs after this returns, save one already running."""
+        """Destroy the subscription; no callback starts after this, a running one may finish."""
         self._hub.remove(self, self._topic)
-        self._node.destroy_subscription(self._ros)
+        self._node.destroy_subscription(self._endpoint)
 
-    def _from_dds(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         stamp = message.header.stamp
         if self._topic.was_delivered(stamp.sec * 1_000_000_000 + stamp.nanosec):
             return
@@ -209,9 +238,10 @@ class Subscription(Generic[T]):
 
 def _create_endpoint(node: Node, create: Callable[..., Any], message_type: type, topic: str,
                      **options: Any) -> Any:
-    """Make a ROS publisher or subscription by a method of a node, or say why there is none."""
+    """Create a ROS publisher or subscription; raise TransportError with the reason on failure."""
     try:
         return create(message_type, topic, **options,
                       qos_overriding_options=QoSOverridingOptions.with_default_policies())
     except RuntimeError as error:
-        raise TransportError(topic_watch.explain_refusal(node, topic, message_type, error)) from error
+        raise TransportError(
+            topic_checks.explain_refusal(node, topic, message_type, error)) from error

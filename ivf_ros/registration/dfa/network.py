@@ -4,125 +4,133 @@
 The network of the method ``dfa``: deep features of both cameras, fused over scales and enhanced.
 
 After "Image Alignment Based on Deep Learning to Extract Deep Feature Information from Images",
-Sensors 2025, 25, 4628; docs/dfa.md says where it departs from the paper.
+Sensors 2025, 25, 4628; docs/dfa.md describes the differences from the paper.
 
-Each camera has a first layer of its own; the residual trunk after it is shared (DFEN). At 1/16 of
-the size the spatial information fusion module (SFM) adds what lies around each cell, near and
-far, and the feature enhancement module (FEM) lets all cells of the image look at each other. At
-1/8 cells are told apart, at 1/2 they are compared with their surroundings.
+Each camera has its own stem; the residual trunk after it is shared (DFEN). At 1/16 of the size the
+spatial information fusion module (SFM) adds context around each cell at four scales, and the
+feature enhancement module (FEM) is self-attention among all cells of the image. The descriptors at
+1/8 match cells globally. The descriptors at 1/2 match patches locally.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 from ivf_ros.nn.blocks import ResidualBlock, Stem, upsample2x
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-SIZE_MULTIPLE_PX = 16  # width and height of the input are multiples of the deepest stride
-_WINDOWS = (1, 3, 5, 9)  # cells of 1/16, over which SFM takes the mean
+SIZE_MULTIPLE_PX = 16  # width and height of the input are multiples of the largest stride
+_WINDOWS = (1, 3, 5, 9)  # sides of the windows of SFM, in cells of 1/16
 _HEADS = 5
 
 
 class DfaNetwork(nn.Module):
     """
-    Dense descriptors of thermal or RGB images, coarse and fine, and the weight of coarse ones.
+    Dense coarse and fine descriptors of thermal or RGB images, and weights of the coarse ones.
 
     Parameters
     ----------
     sfm, fem:
-        Whether the two modules are there.
-    widths:
+        Whether the network has the two modules.
+    channels:
         Channels at 1/2, 1/4, 1/8 and 1/16 of the input size.
     coarse_dim, fine_dim:
-        Length of the descriptors.
+        Channels of the descriptors.
 
     """
 
+    RENAMED_LAYERS: ClassVar = {  # layer names of older weight files
+        'inward': 'top_down', 'which': 'scale_logits', 'mixed': 'scale_convs',
+        'before_attention': 'attention_norm', 'before_layer': 'feed_forward_norm',
+        'layer': 'feed_forward'}
+
     def __init__(self, sfm: bool = True, fem: bool = True,
-                 widths: tuple[int, int, int, int] = (16, 32, 64, 80),
+                 channels: tuple[int, int, int, int] = (16, 32, 64, 80),
                  coarse_dim: int = 64, fine_dim: int = 16) -> None:
         super().__init__()
-        self.thermal_stem, self.rgb_stem = Stem(widths[0]), Stem(widths[0])
-        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in pairwise(widths))
-        self.deep = ResidualBlock(widths[-1], widths[-1], 1)
-        self.sfm = SpatialFusion(widths[-1]) if sfm else nn.Identity()
-        self.fem = FeatureEnhancement(widths[-1]) if fem else nn.Identity()
-        self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in widths[:-1])
-        self.inward = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(ResidualBlock(a, a, 1) for a in widths[:-1])
-        self.coarse_head = nn.Conv2d(widths[2], coarse_dim, 1)
-        self.weight_head = nn.Conv2d(widths[2], 1, 1)
-        self.fine_head = nn.Conv2d(widths[0], fine_dim, 1)
-        # Inverse temperatures of the softmax over all cells and over the surroundings.
+        self.thermal_stem, self.rgb_stem = Stem(channels[0]), Stem(channels[0])
+        self.down = nn.ModuleList(ResidualBlock(a, b, 2) for a, b in pairwise(channels))
+        self.deep = ResidualBlock(channels[-1], channels[-1], 1)
+        self.sfm = SpatialFusion(channels[-1]) if sfm else nn.Identity()
+        self.fem = FeatureEnhancement(channels[-1]) if fem else nn.Identity()
+        self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1, bias=False) for a in channels[:-1])
+        self.top_down = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False)
+                                      for a, b in pairwise(channels))
+        self.up = nn.ModuleList(ResidualBlock(a, a, 1) for a in channels[:-1])
+        self.coarse_head = nn.Conv2d(channels[2], coarse_dim, 1)
+        self.weight_head = nn.Conv2d(channels[2], 1, 1)
+        self.fine_head = nn.Conv2d(channels[0], fine_dim, 1)
+        # logarithms of the inverse temperatures of the softmax over all cells and over a window
         self.coarse_log_scale = nn.Parameter(torch.tensor(2.3))
         self.fine_log_scale = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, thermal: Tensor | None, rgb: Tensor | None,
                 fine: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """
-        Describe images of one camera or of both.
+        Return the descriptors of images of one camera or of both.
 
         Parameters
         ----------
         thermal, rgb:
-            ``(B, 2, H, W)`` as ``normalized_input`` of ``learned_input`` makes it, or None; H and
-            W are multiples of ``SIZE_MULTIPLE_PX``. Where both are given they share the statistics of
-            the batch, as they share what is kept of them.
+            ``(B, 2, H, W)`` float32 from ``learned_input.normalized_input``, or None; H and W are
+            multiples of ``SIZE_MULTIPLE_PX``. With both cameras the batch statistics are shared,
+            as the running statistics are.
         fine:
-            Whether fine descriptors are wanted; without, there are none of them.
+            Whether to compute fine descriptors. Without, ``fine`` has no channels.
 
         Returns
         -------
         coarse, weight, fine
             Thermal images first, then RGB: ``(N, coarse_dim, H / 8, W / 8)`` float32 of unit
-            length along the channels, ``(N, H / 8, W / 8)`` float32 logits of whether the cell
-            would be found again, and ``(N, fine_dim, H / 2, W / 2)`` float32 of unit length.
+            length along the channels, ``(N, H / 8, W / 8)`` float32 logits that a cell will be
+            found again, and ``(N, fine_dim, H / 2, W / 2)`` float32 of unit length.
 
         """
         x = torch.cat([stem(image) for stem, image in ((self.thermal_stem, thermal),
                                                        (self.rgb_stem, rgb)) if image is not None])
-        scales = [x]
+        pyramid = [x]
         for block in self.down:
             x = block(x)
-            scales.append(x)
-        x = self._decode_level(2, self.fem(self.sfm(self.deep(x))), scales)
+            pyramid.append(x)
+        x = self._decode_level(2, self.fem(self.sfm(self.deep(x))), pyramid)
         coarse = F.normalize(self.coarse_head(x).float(), dim=1)
         weight = self.weight_head(x)[:, 0].float()
         if not fine:
             return coarse, weight, coarse[:, :0]
-        x = self._decode_level(0, self._decode_level(1, x, scales), scales)
+        x = self._decode_level(0, self._decode_level(1, x, pyramid), pyramid)
         return coarse, weight, F.normalize(self.fine_head(x).float(), dim=1)
 
-    def _decode_level(self, level: int, x: Tensor, scales: list[Tensor]) -> Tensor:
-        """Bring what was seen from further away to a level, and add what was seen there."""
-        upsampled = upsample2x(self.inward[level](x))
-        return self.up[level](upsampled + self.lateral[level](scales[level]))
+    def _decode_level(self, level: int, x: Tensor, pyramid: list[Tensor]) -> Tensor:
+        """Upsample features of the next coarser level and add the encoder features of a level."""
+        upsampled = upsample2x(self.top_down[level](x))
+        return self.up[level](upsampled + self.lateral[level](pyramid[level]))
 
 
 class SpatialFusion(nn.Module):
     """
-    The spatial information fusion module: a pyramid of means whose levels are weighted anew.
+    The spatial information fusion module: means over windows of several sizes, weighted per cell.
 
     y = x + sum_s w_s(x) C_s(mean of x over s x s cells). The weights are a softmax over the
-    scales, predicted for each cell from what it shows. At the beginning of training y = x.
+    scales, predicted for each cell from its features. At the beginning of training y = x.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.which = nn.Conv2d(width, len(_WINDOWS), 1)
-        self.mixed = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in _WINDOWS)
-        _zero_initialize(*self.mixed)
+        self.scale_logits = nn.Conv2d(channels, len(_WINDOWS), 1)
+        self.scale_convs = nn.ModuleList(
+            nn.Conv2d(channels, channels, 1, bias=False) for _ in _WINDOWS)
+        _zero_initialize(*self.scale_convs)
 
     def forward(self, x: Tensor) -> Tensor:
         fused = x
-        weights = self.which(x).softmax(1)
-        for weight, side, mix in zip(weights.split(1, 1), _WINDOWS, self.mixed):
-            # Beyond the border nothing is counted: zeros there would tell where a cell lies.
+        weights = self.scale_logits(x).softmax(1)
+        for weight, side, conv in zip(weights.split(1, 1), _WINDOWS, self.scale_convs):
+            # The mean excludes padding: zeros there would encode the position of a cell.
             mean = F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
-            fused = fused + weight * mix(mean)
+            fused = fused + weight * conv(mean)
         return fused
 
 
@@ -130,34 +138,35 @@ class FeatureEnhancement(nn.Module):
     """
     The feature enhancement module: self-attention among all cells of an image, and a residual.
 
-    Scaled dot-product attention with several heads and a layer for each cell on its own (Vaswani
-    et al. 2017), each added to what was there. No cell knows where it lies: cells that change
-    places change nothing but their order. At the beginning of training it is the identity.
+    Scaled dot-product attention with several heads, and a feed-forward layer per cell (Vaswani et
+    al. 2017), each with a residual connection. There is no positional encoding: a permutation of
+    the cells permutes the output only. At the beginning of training it is the identity.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.before_attention, self.before_layer = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width, bias=False)
-        self.merge = nn.Linear(width, width, bias=False)
-        self.layer = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(),
-                                   nn.Linear(2 * width, width, bias=False))
-        _zero_initialize(self.merge, self.layer[-1])
+        self.attention_norm = nn.LayerNorm(channels)
+        self.feed_forward_norm = nn.LayerNorm(channels)
+        self.project = nn.Linear(channels, 3 * channels, bias=False)
+        self.merge = nn.Linear(channels, channels, bias=False)
+        self.feed_forward = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(),
+                                          nn.Linear(2 * channels, channels, bias=False))
+        _zero_initialize(self.merge, self.feed_forward[-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        count, width, height, across = x.shape
+        count, channels, height, width = x.shape
         cells = x.flatten(2).transpose(1, 2)
-        qkv = self.project(self.before_attention(cells))
-        query, key, value = qkv.view(count, -1, 3, _HEADS, width // _HEADS).permute(
+        qkv = self.project(self.attention_norm(cells))
+        query, key, value = qkv.view(count, -1, 3, _HEADS, channels // _HEADS).permute(
             2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value)
         cells = cells + self.merge(attended.transpose(1, 2).flatten(2))
-        cells = cells + self.layer(self.before_layer(cells))
-        return cells.transpose(1, 2).reshape(count, width, height, across)
+        cells = cells + self.feed_forward(self.feed_forward_norm(cells))
+        return cells.transpose(1, 2).reshape(count, channels, height, width)
 
 
 def _zero_initialize(*layers: nn.Module) -> None:
-    """Let layers without bias give zeros, whatever they get."""
-    for layer in layers:
-        for weight in layer.parameters():
+    """Set all parameters to zero, so that the layers output zeros."""
+    for feed_forward in layers:
+        for weight in feed_forward.parameters():
             nn.init.zeros_(weight)

@@ -1,10 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the method ``dfa`` makes of the features: which cells belong together, and how exactly.
+Matching of the descriptors of the method ``dfa``: coarse cells globally, fine patches locally.
 
-Cells of 8 x 8 pixels are compared all with all and choose each other; then the 2 x 2 pixels of and
-around each cell are compared with their surroundings at every displacement of a few of them.
+All cells of 8 x 8 pixels of both images are compared with each other, and mutual best matches are
+kept. Then the patch of fine cells (2 x 2 pixels) around each cell is compared with the other image
+at all displacements of up to ``REACH`` fine cells.
 """
 
 from __future__ import annotations
@@ -25,25 +26,26 @@ import torch.nn.functional as F
 
 COARSE_STRIDE = 8
 FINE_STRIDE = 2
-PATCH = 6  # fine cells, along x and y: a coarse cell and one fine cell around it
-REACH = 5  # fine cells either way
-_PER_CELL = COARSE_STRIDE // FINE_STRIDE
-_LEAST_CERTAINTY = 0.02  # below, a match is noise
+PATCH = 6  # side in fine cells: a coarse cell and a border of one fine cell
+REACH = 5  # largest displacement in fine cells along x and y
+_FINE_PER_COARSE = COARSE_STRIDE // FINE_STRIDE
+_MIN_CERTAINTY = 0.02  # matches below are noise
 
 
 @dataclass(frozen=True, eq=False)
 class Descriptors:
     """
-    Of one image.
+    Descriptors of one image.
 
     Attributes
     ----------
     coarse:
         ``(C, h, w)`` at 1/8 of its size, float32, of unit length.
     weight:
-        ``(h, w)`` probability that a cell would be found again.
+        ``(h, w)`` float32, probability that a cell will be found again.
     fine:
-        ``(C, 4 h, 4 w)`` at 1/2 of its size, float32, of unit length; empty where not wanted.
+        ``(C, 4 h, 4 w)`` at 1/2 of its size, float32, of unit length; no channels if not
+        requested.
 
     """
 
@@ -54,12 +56,12 @@ class Descriptors:
 
 class DfaDescriber:
     """
-    The trained network, from image to descriptors and from descriptors to matches.
+    The trained network: computes descriptors of images, and matches of descriptors.
 
     Raises
     ------
     WeightsError
-        The weight file is missing, damaged, or of another variant.
+        The weight file is missing, damaged, or belongs to another variant.
 
     """
 
@@ -71,71 +73,75 @@ class DfaDescriber:
 
     @torch.inference_mode()
     def describe(self, image: np.ndarray, sensor: str, fine: bool) -> Descriptors:
-        """Describe a gray image ``(H, W)`` of ``'thermal'`` or ``'rgb'``."""
-        given = torch.from_numpy(normalized_input(image))[None].to(
+        """Return the descriptors of a gray image ``(H, W)`` of ``'thermal'`` or ``'rgb'``."""
+        tensor = torch.from_numpy(normalized_input(image))[None].to(
             self._network.coarse_log_scale.dtype, memory_format=torch.channels_last)
-        thermal, rgb = (given, None) if sensor == 'thermal' else (None, given)
-        coarse, weight, of_pixels = self._network(thermal, rgb, fine)
-        return Descriptors(coarse[0], weight[0].sigmoid(), of_pixels[0])
+        thermal, rgb = (tensor, None) if sensor == 'thermal' else (None, tensor)
+        coarse, weight, fine_descriptors = self._network(thermal, rgb, fine)
+        return Descriptors(coarse[0], weight[0].sigmoid(), fine_descriptors[0])
 
     @torch.inference_mode()
-    def coarse_matches(self, thermal: Descriptors, rgb: Descriptors, covered_cells: np.ndarray) -> Matches:
+    def coarse_matches(self, thermal: Descriptors, rgb: Descriptors,
+                       covered_cells: np.ndarray) -> Matches:
         """
-        Return the cells that choose each other, in pixels.
+        Return the mutual best matches of cells, in pixels.
 
         Parameters
         ----------
         thermal, rgb:
-            Of two images of one size.
-        seen:
-            ``(h, w)`` bool, the cells of RGB that show anything.
+            Descriptors of two images of the same size.
+        covered_cells:
+            ``(h, w)`` bool, True for cells that RGB covers.
 
         """
-        cells, found, certainty = mutual_cells(
+        thermal_cells, rgb_cells, certainty = mutual_cells(
             dual_softmax(thermal, rgb, self._coarse_scale, torch.from_numpy(covered_cells)),
             covered_cells.shape[1])
-        middle = (COARSE_STRIDE - 1) / 2
-        return Matches(cells * COARSE_STRIDE + middle, found * COARSE_STRIDE + middle, certainty,
-                       covered_cells.size)
+        centre_px = (COARSE_STRIDE - 1) / 2
+        return Matches(thermal_cells * COARSE_STRIDE + centre_px,
+                       rgb_cells * COARSE_STRIDE + centre_px, certainty, covered_cells.size)
 
     @torch.inference_mode()
     def displacements(self, thermal: Descriptors, rgb: Descriptors,
                       covered_cells: np.ndarray) -> Displacements:
-        """Return where each thermal cell that is seen may lie in RGB, near where it is."""
-        chosen = torch.from_numpy(covered_cells)
+        """Return the displacement probabilities in RGB of each thermal cell that is covered."""
+        mask = torch.from_numpy(covered_cells)
         similarity = cell_similarity(thermal.fine, rgb.fine)
-        probability = (self._fine_scale * similarity[chosen]).flatten(1).softmax(1)
+        probability = (self._fine_scale * similarity[mask]).flatten(1).softmax(1)
         rows, columns = np.nonzero(covered_cells)
-        places = np.stack([columns, rows], 1) * float(COARSE_STRIDE) + (COARSE_STRIDE - 1) / 2
-        return Displacements(places, probability.view(-1, *similarity.shape[2:]).numpy(),
-                             thermal.weight[chosen].numpy(), FINE_STRIDE, covered_cells.size)
+        points_px = np.stack([columns, rows], 1) * float(COARSE_STRIDE) + (COARSE_STRIDE - 1) / 2
+        return Displacements(points_px, probability.view(-1, *similarity.shape[2:]).numpy(),
+                             thermal.weight[mask].numpy(), FINE_STRIDE, covered_cells.size)
 
 
-def dual_softmax(thermal: Descriptors, rgb: Descriptors, scale: float, covered_cells: Tensor) -> Tensor:
+def dual_softmax(thermal: Descriptors, rgb: Descriptors, scale: float,
+                 covered_cells: Tensor) -> Tensor:
     """
-    Return how probably each pair of cells belongs together: ``(thermal cells, RGB cells)``.
+    Return the match probability P of each pair of cells: ``(thermal cells, RGB cells)``.
 
     P = softmax over RGB cells times softmax over thermal cells of the scaled similarity (Rocco et
     al. 2018, Sun et al. 2021), times the weights of both cells (as in LightGlue, Lindenberger et
-    al. 2023). RGB cells that are not ``covered_cells`` (h, w) belong to none.
+    al. 2023). P is 0 for RGB cells that are False in ``covered_cells`` ``(h, w)`` bool.
     """
     similarity = scale * (thermal.coarse.flatten(1).T @ rgb.coarse.flatten(1))
     similarity = similarity.masked_fill(~covered_cells.flatten(), -torch.inf)
-    among_thermal = similarity.softmax(0).nan_to_num(0.0)  # a column of cells that are not seen
-    probability = among_thermal * similarity.softmax(1).nan_to_num(0.0)
+    over_thermal = similarity.softmax(0).nan_to_num(0.0)  # NaN in columns of uncovered cells
+    probability = over_thermal * similarity.softmax(1).nan_to_num(0.0)
     return probability * thermal.weight.flatten()[:, None] * rgb.weight.flatten()
 
 
 def mutual_cells(probability: Tensor, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
-    Return the cells that choose each other.
+    Return the mutual best matches of cells.
 
-    The place in RGB is the mean over the 3 x 3 cells around the best one, weighed by P.
+    The position in RGB is the mean of the 3 x 3 cells around the best one, weighted by P.
 
     Parameters
     ----------
     probability:
-        ``(N, N)`` of thermal and RGB cells in rows of ``width``.
+        P ``(N, N)`` from ``dual_softmax``, of thermal and RGB cells in row-major order.
+    width:
+        Number of cells in a row.
 
     Returns
     -------
@@ -145,26 +151,28 @@ def mutual_cells(probability: Tensor, width: int) -> tuple[np.ndarray, np.ndarra
     """
     height = probability.shape[1] // width
     certainty, best = probability.max(1)
-    chosen = (probability.argmax(0)[best] == torch.arange(len(best))) \
-        & (certainty > _LEAST_CERTAINTY ** 2)
-    own, best = chosen.nonzero()[:, 0], best[chosen]
+    mutual = (probability.argmax(0)[best] == torch.arange(len(best))) \
+        & (certainty > _MIN_CERTAINTY ** 2)
+    index, best = mutual.nonzero()[:, 0], best[mutual]
     x = (best % width).clamp(1, width - 2)[:, None] + torch.tensor([-1, 0, 1] * 3)
     y = (best // width).clamp(1, height - 2)[:, None] \
         + torch.tensor([-1, 0, 1]).repeat_interleave(3)
-    weight = probability[own[:, None], y * width + x]
-    found = torch.stack([(weight * x).sum(1), (weight * y).sum(1)], 1) / weight.sum(1)[:, None]
-    asked = torch.stack([own % width, own // width], 1)
-    sure = certainty[chosen].sqrt()
-    return asked.double().numpy(), found.double().numpy(), sure.double().numpy()
+    weight = probability[index[:, None], y * width + x]
+    rgb_cells = torch.stack([(weight * x).sum(1), (weight * y).sum(1)], 1) \
+        / weight.sum(1)[:, None]
+    thermal_cells = torch.stack([index % width, index // width], 1)
+    certainty = certainty[mutual].sqrt()
+    return (thermal_cells.double().numpy(), rgb_cells.double().numpy(),
+            certainty.double().numpy())
 
 
-def patch_similarity(asked: Tensor, windows: Tensor) -> Tensor:
+def patch_similarity(patches: Tensor, windows: Tensor) -> Tensor:
     """
-    Return how alike patches are to what lies at each displacement, -1 to 1.
+    Return the similarity of patches to windows at each displacement, from -1 to 1.
 
     Parameters
     ----------
-    asked:
+    patches:
         ``(N, C, p, p)`` descriptors of unit length.
     windows:
         ``(N, C, s, s)`` with ``s >= p``.
@@ -175,35 +183,35 @@ def patch_similarity(asked: Tensor, windows: Tensor) -> Tensor:
         ``(N, s - p + 1, s - p + 1)``: the mean product over the patch, at each displacement.
 
     """
-    side, patch = windows.shape[2], asked.shape[2]
-    products = asked.flatten(2).transpose(1, 2) @ windows.flatten(2)
-    # Of the products of all with all only those at one displacement belong together.
+    side, patch = windows.shape[2], patches.shape[2]
+    products = patches.flatten(2).transpose(1, 2) @ windows.flatten(2)
+    # A strided view selects, from the products of all pairs, those of the same displacement.
     item, row, column = patch * patch * side * side, patch * side * side, side * side
-    places = side - patch + 1
-    together = products.contiguous().as_strided(
-        (len(asked), patch, patch, places, places), (item, row + side, column + 1, side, 1))
-    return together.mean((1, 2))
+    shifts = side - patch + 1
+    by_displacement = products.contiguous().as_strided(
+        (len(patches), patch, patch, shifts, shifts), (item, row + side, column + 1, side, 1))
+    return by_displacement.mean((1, 2))
 
 
 def cell_similarity(thermal: Tensor, rgb: Tensor) -> Tensor:
     """
-    Compare each coarse cell and those around it with the surroundings in the other image.
+    Return the similarity of each coarse cell to the other image at each displacement.
 
-    Takes ``(C, 4 h, 4 w)`` fine descriptors; returns ``(h, w, side, side)``, the mean similarity
-    of the patches of 3 x 3 cells at displacements from -REACH to REACH along y and x.
+    Takes ``(C, 4 h, 4 w)`` fine descriptors. Returns ``(h, w, side, side)``: the mean similarity
+    of the patches of 3 x 3 cells, at displacements from -REACH to REACH along y and x.
     """
-    around = (PATCH - _PER_CELL) // 2
-    asked, windows = (_patches(features, margin)
-                      for features, margin in ((thermal, around), (rgb, around + REACH)))
-    rows, columns = asked.shape[:2]
-    similarity = patch_similarity(asked.flatten(0, 1), windows.flatten(0, 1))
-    of_cells = similarity.view(rows, columns, -1).permute(2, 0, 1)
-    mean = F.avg_pool2d(of_cells, 3, 1, 1, count_include_pad=False)
+    margin = (PATCH - _FINE_PER_COARSE) // 2
+    patches, windows = _cut_windows(thermal, margin), _cut_windows(rgb, margin + REACH)
+    rows, columns = patches.shape[:2]
+    similarity = patch_similarity(patches.flatten(0, 1), windows.flatten(0, 1))
+    per_cell = similarity.view(rows, columns, -1).permute(2, 0, 1)
+    mean = F.avg_pool2d(per_cell, 3, 1, 1, count_include_pad=False)
     return mean.permute(1, 2, 0).unflatten(2, similarity.shape[1:])
 
 
-def _patches(features: Tensor, margin: int) -> Tensor:
-    """Return what lies in and around each coarse cell: (h, w, C, side, side)."""
-    side = _PER_CELL + 2 * margin
+def _cut_windows(features: Tensor, margin: int) -> Tensor:
+    """Return each coarse cell with a margin in fine cells: (h, w, C, side, side)."""
+    side = _FINE_PER_COARSE + 2 * margin
     padded = F.pad(features[None], (margin,) * 4, mode='replicate')[0]
-    return padded.unfold(1, side, _PER_CELL).unfold(2, side, _PER_CELL).permute(1, 2, 0, 3, 4)
+    windows = padded.unfold(1, side, _FINE_PER_COARSE).unfold(2, side, _FINE_PER_COARSE)
+    return windows.permute(1, 2, 0, 3, 4)

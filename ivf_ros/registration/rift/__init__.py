@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The method ``rift``: features of phase congruency that no change of intensity moves."""
+"""The method ``rift``: keypoints with descriptors of phase congruency."""
 
 from ivf_ros.registration.rift.registrar import RiftParameters, RiftRegistrar
 

@@ -6,4 +6,4 @@ from __future__ import annotations
 
 
 class DetectionError(ValueError):
-    """An image that cannot be searched, or a detector that is not there."""
+    """An image cannot be searched, or a detector is not available."""
