@@ -9,6 +9,9 @@ from enum import Enum
 
 import numpy as np
 
+# Stages of the graph, in the order of the data flow.
+STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+
 # Classes of MFNet (Ha et al. 2017) in label order; MSRS uses the same classes.
 MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',
                  'color_cone', 'bump')

@@ -30,8 +30,8 @@ from ivf_ros.evaluation.stages import (
     TrackingEvaluation,
 )
 from ivf_ros.network_inputs import BOTH, SENSORS
+from ivf_ros.types import STAGES
 
-STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 _VIDEO_STAGES = ('tracking', 'flicker')  # the stages that replay whole videos
 # Study to the stage that it analyses.
 STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration',

@@ -20,6 +20,7 @@ from ivf_ros.cli.output import (
     read_size,
     report,
 )
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
@@ -85,14 +86,12 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     method: Any
-    try:  # these need PyTorch
+    with explain_missing('export', CommandError):  # PyTorch, for one
         if options.stage == 'detection':
             from ivf_ros.detection import anchor_free as method, network_export as exporting
         else:
             from ivf_ros.segmentation import (  # type: ignore[no-redef]
                 bilateral as method, network_export as exporting)
-    except ModuleNotFoundError as error:
-        raise CommandError(f"export needs '{error.name}'; pip install {error.name}") from None
     if options.weights and options.both:
         raise CommandError('--weights already selects the network; leave out --both')
     weight_file = options.weights or (method.RGBT_WEIGHTS if options.both else method.WEIGHTS)

@@ -13,6 +13,7 @@ from ivf_ros.data.folder import find_pairs, FolderSource, image_files
 from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
 from ivf_ros.types import Event
 
@@ -167,11 +168,8 @@ def _open_file(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
 
 
 def _open_bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
-    try:
+    with explain_missing(f'{path}: reading a bag', SourceError, 'rosbags'):
         from ivf_ros.data.bag import BagSource
-    except ModuleNotFoundError as error:
-        raise SourceError(f"{path}: reading a bag needs '{error.name}'; "
-                          'pip install rosbags') from None
     return BagSource(path, thermal_topic, rgb_topic)
 
 

@@ -24,6 +24,7 @@ from ivf_ros import images
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.network_inputs import stack_channels
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -262,10 +263,8 @@ def _detect_layout(shape: tuple[int, ...], classes: int, requested: str) -> str:
 
 
 def _create_session(parameters: OnnxParameters) -> Any:
-    try:
+    with explain_missing('onnx', DetectionError):
         import onnxruntime
-    except ModuleNotFoundError:
-        raise DetectionError("onnx needs 'onnxruntime'; pip install onnxruntime") from None
     if not Path(parameters.model).is_file():
         raise DetectionError(f"onnx.model must be an ONNX file, got '{parameters.model}'")
     providers = _PROVIDERS[parameters.provider]

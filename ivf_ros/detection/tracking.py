@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ivf_ros.detection.errors import DetectionError
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -60,10 +61,8 @@ class Tracker:
             SciPy is not installed.
 
         """
-        try:  # the import takes half a second
+        with explain_missing('tracking', DetectionError):  # the import takes half a second
             from scipy.optimize import linear_sum_assignment
-        except ModuleNotFoundError:
-            raise DetectionError("tracking needs 'scipy'; pip install scipy") from None
         self._solve_assignment = linear_sum_assignment
         self.parameters = parameters or TrackingParameters()
         self._tracks: list[_Track] = []

@@ -23,6 +23,7 @@ from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stag
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
 from ivf_ros.evaluation.samples import SampleList
 from ivf_ros.evaluation.tasks import list_tasks, run_tasks
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import open_folder
 
 
@@ -129,10 +130,8 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
 
 
 def _make_progress_bar(total: int | None, stages: int) -> Any:
-    try:
+    with explain_missing('evaluate', EvaluationError):
         from tqdm import tqdm
-    except ModuleNotFoundError:
-        raise EvaluationError("evaluate needs 'tqdm'; pip install tqdm") from None
     is_terminal = sys.stderr.isatty()
     return tqdm(total=None if total is None else total * stages, unit='case', leave=False,
                 mininterval=0.2 if is_terminal else 30.0, maxinterval=0.2 if is_terminal else 30.0,

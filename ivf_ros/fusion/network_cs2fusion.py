@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ivf_ros.nn.blocks import make_convolution
 import torch
 from torch import nn, Tensor
 
@@ -189,4 +190,4 @@ def stretch_to_unit_range(x: Tensor) -> Tensor:
 
 
 def _convolution(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.LeakyReLU(0.01))
+    return make_convolution(in_channels, out_channels, nn.LeakyReLU(0.01))

@@ -15,7 +15,7 @@ context of a pixel.
 from __future__ import annotations
 
 import cv2
-from ivf_ros.nn.blocks import upsample2x
+from ivf_ros.nn.blocks import make_convolution, upsample2x
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -101,5 +101,4 @@ class PlainResidualBlock(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
-                         nn.ReLU())
+    return make_convolution(in_channels, out_channels, nn.ReLU(), stride)

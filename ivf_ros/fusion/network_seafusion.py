@@ -11,6 +11,7 @@ convolutions compute the fused image from both branches. All layers work at the 
 
 from __future__ import annotations
 
+from ivf_ros.nn.blocks import make_convolution
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -80,4 +81,4 @@ class SeaFusionNetwork(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.LeakyReLU(_SLOPE))
+    return make_convolution(in_channels, out_channels, nn.LeakyReLU(_SLOPE))

@@ -89,3 +89,10 @@ def make_stage(in_channels: int, out_channels: int, n_blocks: int) -> nn.Sequent
 def upsample2x(x: Tensor) -> Tensor:
     """Return features ``(B, C, H, W)`` at twice the size, with bilinear interpolation."""
     return F.interpolate(x, scale_factor=2, mode='bilinear')
+
+
+def make_convolution(in_channels: int, out_channels: int, activation: nn.Module,
+                     stride: int = 1) -> nn.Sequential:
+    """Return a 3 x 3 convolution with bias and an activation, without batch normalisation."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
+                         activation)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ivf_ros.nn.encoder import Encoder, SIZE_MULTIPLE_PX
 from ivf_ros.nn.inference import fold_batch_norm, load_network
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import FILE_MARK
 import torch
 from torch import nn, Tensor
@@ -62,11 +63,9 @@ def export(weights: Path, path: Path, size: tuple[int, int], *,
                           f'{SIZE_MULTIPLE_PX}, got {size[0]}x{size[1]}')
     network = load_network(make_network, weights)
     module = wrap_for_export(fold_batch_norm(network)).eval()
-    try:
+    with explain_missing('export', ExportError, 'onnx onnxscript'):
         import onnx
         import onnxscript  # noqa: F401, torch.onnx.export needs it
-    except ModuleNotFoundError as error:
-        raise ExportError(f"export needs '{error.name}'; pip install onnx onnxscript") from None
     example_input = torch.zeros(1, network.channels, size[1], size[0])
     # torch.onnx.export prints its progress to stdout.
     with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():

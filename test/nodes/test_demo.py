@@ -13,6 +13,8 @@ import sys
 from conftest import DOMAIN_IDS, REPOSITORY
 import cv2
 from ivf_ros.data.sources import open_source
+from ivf_ros.thermal import Agc, AgcParameters
+import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
@@ -107,3 +109,14 @@ def test_a_parameter_file_reaches_the_nodes_and_a_typo_in_it_is_reported(tmp_pat
                        '--params-file', tmp_path / 'typo.yaml')
     assert process.returncode == 1
     assert "unknown parameter 'fusion.methud'" in process.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize('dtype, outside', [(np.uint16, 0), (np.float32, np.nan)])
+def test_registered_thermal_keeps_its_contrast_on_the_sheet(dtype, outside):
+    from ivf_ros.nodes.demo.sheet import _apply_gain
+
+    registered = np.full((40, 60), outside, dtype)
+    registered[5:35, 10:50] = np.linspace(7000, 7100, 40)
+    gray = _apply_gain(Agc(AgcParameters(mode='minmax')), registered)
+    assert np.ptp(gray[5:35, 10:50]) == 255
+    assert not gray[:5].any()

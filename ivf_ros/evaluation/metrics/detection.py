@@ -12,6 +12,7 @@ from typing import Any
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.metrics.inputs import MetricError
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -140,11 +141,9 @@ def _area_px2(box: Detection) -> float:
 
 
 def _run_coco_eval(images: Sequence[ImageDetections], class_ids: dict[str, int]) -> Any:
-    try:
+    with explain_missing('mAP', MetricError):
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
-    except ModuleNotFoundError:
-        raise MetricError("mAP needs 'pycocotools'; pip install pycocotools") from None
 
     true_boxes: list[dict[str, Any]] = []
     predicted_boxes: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from ivf_ros import geometry
 from ivf_ros.evaluation.metrics import intensity
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.metrics.inputs import MetricError
+from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
 SIMILARITY_METRICS = (
@@ -165,10 +166,8 @@ def _check_errors(errors_px: Sequence[float]) -> np.ndarray:
 
 
 def _ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    try:
+    with explain_missing('SSIM', MetricError, 'scikit-image'):
         from skimage.metrics import structural_similarity
-    except ModuleNotFoundError:
-        raise MetricError("SSIM needs 'scikit-image'; pip install scikit-image") from None
     return structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5,
                                  use_sample_covariance=False, full=True)[1]
 

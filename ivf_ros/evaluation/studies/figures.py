@@ -8,6 +8,7 @@ import io
 from typing import TYPE_CHECKING
 
 from ivf_ros.evaluation.results import EvaluationError
+from ivf_ros.optional_imports import explain_missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,12 +24,9 @@ def blank_figure(size: tuple[float, float]) -> Figure:
         matplotlib is not installed.
 
     """
-    try:
+    with explain_missing('the figure of the study', EvaluationError):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise EvaluationError("the figure of the study needs 'matplotlib'; "
-                              'pip install matplotlib') from None
     figure = Figure(figsize=size, dpi=110, layout='constrained')
     FigureCanvasAgg(figure)
     return figure

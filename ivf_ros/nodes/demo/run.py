@@ -30,7 +30,7 @@ from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
-from ivf_ros.types import Event, Truth
+from ivf_ros.types import Event, STAGES, Truth
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -38,7 +38,6 @@ from rclpy.parameter import Parameter
 
 # Two cores can simulate, run all stages and record at 15 Hz.
 DEFAULT_SOURCE = 'simulator:condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
-STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 5.0

@@ -84,6 +84,14 @@ def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, i
     return items
 
 
+def _apply_gain(agc: Agc, registered: np.ndarray) -> np.ndarray:
+    """Return registered thermal as 8 bit; what thermal does not cover does not set the range."""
+    covered = np.isfinite(registered) if registered.dtype.kind == 'f' else registered != 0
+    if not covered.any():
+        return agc(registered)
+    return agc(np.where(covered, registered, registered[covered].min()))
+
+
 def _make_row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns: int | None,
               class_names: tuple[str, ...], agc: Agc) -> list[np.ndarray | None]:
     """Return the images of one moment in the order of ``TITLES``; None for a missing image."""
@@ -101,7 +109,7 @@ def _make_row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns
         None if thermal is None else agc(thermal),
         rgb,
         None if rgb is None or registered is None else
-        registration_overlay(agc(registered), rgb),
+        registration_overlay(_apply_gain(agc, registered), rgb),
         fused,
         None if fused is None or labels is None else
         segmentation.overlay(fused, Segmentation(labels.value.labels, class_names)),
