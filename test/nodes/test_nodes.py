@@ -457,7 +457,7 @@ def test_a_registration_keeps_its_state_when_unrelated_parameters_change(live_gr
     assert node.stage.tracker is not tracker and node.stage.method is registrar
     refused = node.set_parameters([
         Parameter('registration.calibrated.K_rgb', value=[1.0, 2.0])])[0]
-    assert not refused.successful and 'K_thermal has 9 numbers' in refused.reason
+    assert not refused.successful and 'K_thermal must have 9 numbers' in refused.reason
 
 
 @pytest.mark.parametrize('node_class, name, value', [
