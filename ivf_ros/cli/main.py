@@ -64,8 +64,8 @@ COMMANDS = {
                      '--weights f.safetensors'),
     'export': Command('networks', 'Write a trained network as an ONNX file.',
                       'ivf export detection --both --out anchor_free.onnx'),
-    'benchmark': Command('measure', 'Measure the transport of images between nodes, or the time '
-                         'of the stages.', 'ivf benchmark --size 1280x1024 --seconds 5'),
+    'benchmark': Command('measure', 'Measure the transport of images, the time of the stages, or '
+                         'the whole graph.', 'ivf benchmark --graph --size 640x480'),
 }
 
 

@@ -12,6 +12,8 @@ from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measure_triples
 import numpy as np
 
+_SECONDS, _GRAPH_SECONDS = 3.0, 10.0  # default duration of a run
+
 
 def add_metrics_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf metrics``."""
@@ -27,10 +29,19 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf benchmark``."""
     parser.add_argument('--size', action='append', metavar='WxH',
                         help='image size; may be repeated (default: 640x480 and 1280x1024)')
-    parser.add_argument('--stages', action='store_true',
-                        help='measure the time of each stage instead of the transport')
-    parser.add_argument('--seconds', type=read_positive, default=3.0,
-                        help='duration of each run in seconds')
+    subject = parser.add_mutually_exclusive_group()
+    subject.add_argument('--stages', action='store_true',
+                         help='measure the time of each stage instead of the transport')
+    subject.add_argument('--graph', action='store_true',
+                         help='measure all stages in one process while two cameras send images')
+    parser.add_argument('--seconds', type=read_positive,
+                        help='duration of each run in seconds (default: 3; with --graph: 10)')
+    parser.add_argument('--warm-up', type=read_positive, default=10.0, metavar='SECONDS',
+                        help='time before the measurement of --graph (default: 10)')
+    parser.add_argument('--rate', type=read_positive, default=30.0, metavar='HZ',
+                        help='image rate of the cameras of --graph (default: 30)')
+    parser.add_argument('--params-file', type=Path, metavar='YAML',
+                        help='ROS parameters of the stages of --graph')
     parser.set_defaults(run=_benchmark)
 
 
@@ -53,12 +64,19 @@ def _metrics(options: argparse.Namespace) -> int:
 
 def _benchmark(options: argparse.Namespace) -> int:
     sizes = [read_size(text) for text in options.size or ('640x480', '1280x1024')]
-    if options.stages:
+    if options.graph:
+        from ivf_ros.nodes.demo import graph_benchmark
+        rows = [row for size in sizes for row in graph_benchmark.run(
+            graph_benchmark.GraphBenchmarkSettings(
+                size=size, rate_hz=options.rate, warm_up_s=options.warm_up,
+                seconds=options.seconds or _GRAPH_SECONDS,
+                params_file=options.params_file))]
+    elif options.stages:
         from ivf_ros.evaluation.stage_times import time_stages
-        rows = [row for size in sizes for row in time_stages(size, options.seconds)]
+        rows = [row for size in sizes for row in time_stages(size, options.seconds or _SECONDS)]
     else:
         from ivf_ros.nodes.demo import transport_benchmark
-        rows = transport_benchmark.run(sizes, options.seconds)
+        rows = transport_benchmark.run(sizes, options.seconds or _SECONDS)
     if options.json:
         print_json(rows)
     else:

@@ -63,6 +63,35 @@ def test_a_subscription_with_another_hub_receives_an_equal_image_through_dds(liv
     np.testing.assert_array_equal(received[0].image, make_frame().image)
 
 
+@pytest.mark.parametrize('adapter', [messages.IMAGE, messages.COMPRESSED, messages.LABELS],
+                         ids=['raw', 'compressed', 'labels'])
+def test_the_subscriptions_of_a_process_convert_a_message_once_and_share_it(live_graph, adapter):
+    hub = Hub()
+    received = [subscribe(live_graph.node(name), hub, adapter)[1] for name in ('a', 'b', 'c')]
+    outside = live_graph.node('d').create_publisher(adapter.message_type, TOPIC, 10)
+    assert wait_until(lambda: outside.get_subscription_count() == 3)
+    frames = [make_frame(), make_frame(6_000_000_000)]
+    for number, frame in enumerate(frames, 1):
+        outside.publish(messages.COMPRESSED.to_message(frame) if adapter is messages.COMPRESSED
+                        else messages.IMAGE.to_message(frame))
+        assert wait_until(lambda: all(len(items) == number for items in received))
+    for number, frame in enumerate(frames):
+        first, *others = (items[number] for items in received)
+        assert first.stamp_ns == frame.stamp_ns
+        assert all(item is first for item in others)
+
+
+def test_two_messages_with_one_stamp_are_not_confused(live_graph):
+    _, received, _ = subscribe(live_graph.node('a'), Hub())
+    outside = live_graph.node('b').create_publisher(messages.IMAGE.message_type, TOPIC, 10)
+    assert wait_until(lambda: outside.get_subscription_count() == 1)
+    dark, bright = (Frame(np.full((3, 4), level, np.uint8), 7) for level in (10, 200))
+    for frame in (dark, bright):
+        outside.publish(messages.IMAGE.to_message(frame))
+    assert wait_until(lambda: len(received) == 2)
+    assert [int(item.image[0, 0]) for item in received] == [10, 200]
+
+
 def test_subscribers_inside_and_outside_receive_every_item_once(live_graph):
     hub = Hub()
     publisher = Publisher(live_graph.node('a'), hub, messages.IMAGE, TOPIC)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections import Counter
-import struct
 import threading
 import time
 from typing import Any, Callable
@@ -13,6 +12,7 @@ from typing import Any, Callable
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.messages import Homography, Stamped
 from ivf_ros.nodes.graph.topic_checks import type_name
 from ivf_ros.nodes.graph.transport import LATCHED_QOS
@@ -36,16 +36,6 @@ RECORDED_TOPICS = {
 
 _RELIABLE = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED_TOPICS = ('segmentation/label_info',)
-
-# Every recorded message begins with a Header: 4 bytes of CDR encapsulation, then the stamp.
-_STAMP = struct.Struct('<iI')
-_STAMP_OFFSET = 4
-
-
-def read_stamp_ns(cdr: bytes | memoryview) -> int:
-    """Return the stamp of a serialised message that begins with a Header."""
-    seconds, nanoseconds = _STAMP.unpack_from(cdr, _STAMP_OFFSET)
-    return seconds * 1_000_000_000 + nanoseconds
 
 
 class Recorder(Node):

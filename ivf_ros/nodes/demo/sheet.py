@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 from ivf_ros import detection, segmentation
 from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
-from ivf_ros.nodes.demo.recorder import read_stamp_ns, RECORDED_TOPICS, Recorder
+from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.thermal import Agc, AgcParameters
 from ivf_ros.types import Segmentation
 import numpy as np
-from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
 TITLES = ('thermal', 'RGB', 'registered', 'fused', 'segmentation', 'detections')
@@ -79,8 +79,7 @@ def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, i
             topic = connection.topic.lstrip('/')
             key = (topic, read_stamp_ns(cdr))
             if key in requested:
-                message = deserialize_message(bytes(cdr), RECORDED_TOPICS[topic])
-                items[key] = _ADAPTERS[topic].from_message(message)
+                items[key] = _ADAPTERS[topic].from_serialized(bytes(cdr))
     return items
 
 

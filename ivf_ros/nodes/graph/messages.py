@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ivf_ros import geometry, images
+from ivf_ros.nodes.graph import cdr
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
@@ -101,6 +102,24 @@ def image_from_message(message: Image) -> Frame:
     return Frame(image, stamp_ns_of(message.header), message.header.frame_id)
 
 
+def image_from_cdr(serialized: bytes) -> Frame:
+    """
+    Return a serialised Image as a frame, without a copy if the encoding permits.
+
+    Raises
+    ------
+    CdrError
+        The message is truncated or not plain CDR.
+    ImageError
+        The encoding is unknown or the sizes are inconsistent.
+
+    """
+    fields = cdr.read_image(serialized)
+    image = images.decode(fields.encoding, fields.data, fields.width, fields.height, fields.step,
+                          fields.is_bigendian)
+    return Frame(image, fields.stamp_ns, fields.frame_id)
+
+
 def compressed_to_message(frame: Frame) -> CompressedImage:
     """Make a CompressedImage message: PNG for one channel, JPEG for colour."""
     image_format = 'png' if frame.image.ndim == 2 else 'jpeg'
@@ -114,6 +133,13 @@ def compressed_from_message(message: CompressedImage) -> Frame:
     """Decode a CompressedImage message; raise ImageError if it is damaged."""
     image = images.decode_compressed(message.format, message.data)
     return Frame(image, stamp_ns_of(message.header), message.header.frame_id)
+
+
+def compressed_from_cdr(serialized: bytes) -> Frame:
+    """Decode a serialised CompressedImage; raise CdrError or ImageError if it is damaged."""
+    fields = cdr.read_compressed_image(serialized)
+    image = images.decode_compressed(fields.message_format, fields.data)
+    return Frame(image, fields.stamp_ns, fields.frame_id)
 
 
 def homography_to_message(item: Stamped[Homography]) -> CameraInfo:
@@ -295,8 +321,9 @@ def label_info_from_message(message: LabelInfo) -> Stamped[tuple[str, ...]]:
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
-IMAGE = TypeAdapter(Image, image_to_message, image_from_message)
-COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message)
+IMAGE = TypeAdapter(Image, image_to_message, image_from_message, image_from_cdr)
+COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message,
+                         compressed_from_cdr)
 HOMOGRAPHY = TypeAdapter(CameraInfo, homography_to_message, homography_from_message)
 CAMERA_INFO = TypeAdapter(CameraInfo, camera_info_to_message, camera_info_from_message)
 TEMPERATURES = TypeAdapter(DiagnosticArray, temperatures_to_message, temperatures_from_message)

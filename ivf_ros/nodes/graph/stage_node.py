@@ -134,9 +134,17 @@ class StageNode(LifecycleNode):
 
     def subscribe(self, adapter: TypeAdapter[T], topic: str,
                   callback: Callable[[T], None]) -> Subscription[T]:
-        """Create a subscription that exists until the node is deactivated."""
-        subscription = Subscription(self, self.hub, adapter, topic, callback,
-                                    self._on_bad_message)
+        """
+        Create a subscription that exists until the node is deactivated.
+
+        Items that arrive before ``activate`` has returned are ignored: they come in another
+        thread, and the attributes that the callback uses need not exist yet.
+        """
+        def deliver(item: T) -> None:
+            if self._is_active:
+                callback(item)
+
+        subscription = Subscription(self, self.hub, adapter, topic, deliver, self._on_bad_message)
         self._subscriptions_by_topic[topic] = subscription
         return subscription
 

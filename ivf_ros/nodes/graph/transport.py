@@ -14,21 +14,25 @@ there are subscribers outside the process::
 Every subscription is also a ROS subscription, so it receives from publishers outside, and
 ``ros2 topic info`` shows it. If an item is sent both ways, the DDS copy returns to the
 subscriptions of this process. They recognise it by its stamp and drop it before conversion.
+Subscriptions receive serialised messages (``cdr``). Those of one process to one topic convert a
+message once and share the item.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, OrderedDict
+from collections import OrderedDict
 from copy import copy
 from dataclasses import dataclass
 import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ivf_ros.nodes.graph import topic_checks
+from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.serialization import deserialize_message
 
 
 class TransportError(RuntimeError):
@@ -58,19 +62,32 @@ _REMEMBERED_STAMPS = 256
 
 @dataclass(frozen=True)
 class TypeAdapter(Generic[T]):
-    """Converts an item of the graph to a ROS message and back."""
+    """
+    Converts an item of the graph to a ROS message and back.
+
+    ``from_cdr`` converts a serialised message directly, where that is faster.
+    """
 
     message_type: type
     to_message: Callable[[T], Any]
     from_message: Callable[[Any], T]
+    from_cdr: Callable[[bytes], T] | None = None
+
+    def from_serialized(self, cdr: bytes) -> T:
+        """Return the item of a serialised message; raise ValueError if its content is invalid."""
+        if self.from_cdr is not None:
+            return self.from_cdr(cdr)
+        return self.from_message(deserialize_message(cdr, self.message_type))
 
 
-class _TopicState:
-    """The subscriptions of this process to one topic, and the stamps delivered to them."""
+class _TopicState(Generic[T]):
+    """The subscriptions of this process to one topic, and what was delivered to them."""
 
-    def __init__(self) -> None:
-        self.subscriptions: tuple[Subscription, ...] = ()
+    def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self.subscriptions: tuple[Subscription[T], ...] = ()
+        self._adapter = adapter
         self._delivered_stamps_ns: OrderedDict[int, None] = OrderedDict()
+        self._converted: tuple[bytes, T] | None = None  # the latest message and its item
 
     def remember(self, stamp_ns: int) -> None:
         self._delivered_stamps_ns[stamp_ns] = None
@@ -79,6 +96,13 @@ class _TopicState:
 
     def was_delivered(self, stamp_ns: int) -> bool:
         return stamp_ns in self._delivered_stamps_ns
+
+    def convert(self, cdr: bytes) -> T:
+        """Return the item of a serialised message, the same object for the same message."""
+        converted = self._converted  # a local reference, as another thread may replace it
+        if converted is None or converted[0] != cdr:
+            converted = self._converted = cdr, self._adapter.from_serialized(cdr)
+        return converted[1]
 
 
 class Hub:
@@ -92,11 +116,11 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Endpoints with different type adapters for one topic communicate through DDS.
-        self._topics: dict[tuple[str, TypeAdapter], _TopicState] = defaultdict(_TopicState)
+        self._topics: dict[tuple[str, TypeAdapter], _TopicState] = {}
 
-    def get_topic(self, name: str, adapter: TypeAdapter) -> _TopicState:
+    def get_topic(self, name: str, adapter: TypeAdapter[T]) -> _TopicState[T]:
         with self._lock:
-            return self._topics[name, adapter]
+            return self._topics.setdefault((name, adapter), _TopicState(adapter))
 
     def add(self, subscription: Subscription, topic: _TopicState) -> None:
         with self._lock:
@@ -201,7 +225,7 @@ class Subscription(Generic[T]):
         self._callback, self._on_bad_message = callback, on_bad_message
         self._endpoint: Any = _create_endpoint(
             node, node.create_subscription, adapter.message_type, topic,
-            callback=self._on_message, qos_profile=copy(qos),
+            callback=self._on_message, qos_profile=copy(qos), raw=True,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._endpoint.topic_name
         self._topic = hub.get_topic(self.topic_name, adapter)
@@ -223,13 +247,12 @@ class Subscription(Generic[T]):
         self._hub.remove(self, self._topic)
         self._node.destroy_subscription(self._endpoint)
 
-    def _on_message(self, message: Any) -> None:
-        stamp = message.header.stamp
-        if self._topic.was_delivered(stamp.sec * 1_000_000_000 + stamp.nanosec):
-            return
-        self.count += 1
+    def _on_message(self, cdr: bytes) -> None:
         try:
-            item = self._adapter.from_message(message)
+            if self._topic.was_delivered(read_stamp_ns(cdr)):
+                return
+            self.count += 1
+            item = self._topic.convert(cdr)
         except ValueError as error:
             self._on_bad_message(self.topic_name, error)
             return
