@@ -49,9 +49,12 @@ class Listener(StageNode):
         self.camera = Publisher(self, self.hub, messages.IMAGE, 'image')
 
     def activate(self):
-        self.subscribe(messages.IMAGE, 'image', lambda frame: self.received.append(frame))
+        self.subscribe(messages.IMAGE, 'image', self._on_image)
         self.camera.publish(FRAME)
         self.received = []
+
+    def _on_image(self, frame):
+        self.received.append(frame)
 
 
 def test_items_are_delivered_only_while_the_node_is_active(live_graph):
