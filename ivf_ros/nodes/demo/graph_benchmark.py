@@ -111,6 +111,8 @@ def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dic
             with _Receiver() as receiver:
                 usage = _run_container(settings, receiver)
             sent_ns, _ = cameras.communicate(timeout=_STOP_TIMEOUT_S)
+            if cameras.returncode:
+                raise BenchmarkError(f'the cameras ended with exit code {cameras.returncode}')
         finally:
             cameras.kill()
     return _make_rows(settings, receiver, json.loads(sent_ns), usage)
