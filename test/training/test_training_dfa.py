@@ -11,29 +11,22 @@ import cv2
 from ivf_ros import geometry
 import numpy as np
 import pytest
+from registration_trainings import check_continuation, make_scenes
 
 torch = pytest.importorskip('torch', reason='training needs PyTorch')
 
 # These import torch, so they stand after the line that skips the tests without it.
 from ivf_ros.nn import weights  # noqa: E402, I100
 from ivf_ros.registration.dfa.network import DfaNetwork  # noqa: E402
-from ivf_ros.training import registration_data as data  # noqa: E402
 from ivf_ros.training import registration_dfa as dfa  # noqa: E402
 from ivf_ros.training.settings import DfaTraining  # noqa: E402
 
 SHORT = DfaTraining(steps=4, batch=2, coarse_points=64, fine_points=8, save_every=2)
 
 
-def blobs(seed, size=(640, 480)):
-    noise = np.random.default_rng(seed).uniform(0, 1, (size[1], size[0])).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), 6)
-    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-
-
 @pytest.fixture(scope='module')
 def scenes():
-    return [data.Scene(str(seed), 'synthetic', 255 - blobs(seed), blobs(seed), 0.3)
-            for seed in range(3)]
+    return make_scenes()
 
 
 def one_hot_features(height, width):
@@ -143,22 +136,7 @@ def test_the_loss_decreases_on_one_batch(scenes, tmp_path):
 
 
 def test_an_interrupted_training_continues_with_the_same_result(scenes, tmp_path, monkeypatch):
-    whole = dfa.train(scenes, tmp_path / 'whole', SHORT)
-    calls, compute_losses = [], dfa.compute_losses
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 4:  # after step 2, whose result is not saved
-            raise KeyboardInterrupt
-        return compute_losses(*arguments)
-
-    monkeypatch.setattr(dfa, 'compute_losses', interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        dfa.train(scenes, tmp_path / 'cut', SHORT)
-    assert torch.load(tmp_path / 'cut' / 'checkpoint.pt', weights_only=True)['step'] == 2
-    resumed = dfa.train(scenes, tmp_path / 'cut', SHORT)
-    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
-        torch.testing.assert_close(a, b)
+    check_continuation(dfa, scenes, tmp_path, SHORT, monkeypatch)
 
 
 def test_variants_start_as_the_network_without_modules(scenes, tmp_path):

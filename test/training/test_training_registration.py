@@ -13,6 +13,7 @@ from ivf_ros import cli, geometry
 from ivf_ros.data.sample import Dataset
 import numpy as np
 import pytest
+from registration_trainings import check_continuation, draw_blobs, make_scenes
 
 torch = pytest.importorskip('torch', reason='training needs PyTorch')
 
@@ -29,16 +30,9 @@ SHORT = FastTraining(steps=4, batch=2, blocks=6, save_every=2)
 LEVEL = fast.MatchingLevel(side=3, reach=4, corners_px=0.0, shift_px=0.0)
 
 
-def blobs(seed, size=(640, 480)):
-    noise = np.random.default_rng(seed).uniform(0, 1, (size[1], size[0])).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), 6)
-    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-
-
 @pytest.fixture(scope='module')
 def scenes():
-    return [data.Scene(str(seed), 'synthetic', 255 - blobs(seed), blobs(seed), 0.3)
-            for seed in range(3)]
+    return make_scenes()
 
 
 def random_map(seed=0, channels=16, height=24, width=32):
@@ -105,8 +99,9 @@ def test_the_common_displacement_of_a_rig_is_found_and_removed():
     row, column = np.mgrid[:480, :640].astype(np.float32)
     x, y = column / 320 - 1, row / 240 - 1
     true_px = np.stack([6 * x * x * y - 2, 4 * y - 5 * x * y], 2)  # from thermal to RGB
-    pairs = [(cv2.remap(blobs(seed), column + true_px[..., 0], row + true_px[..., 1],
-                        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), 255 - blobs(seed))
+    pairs = [(cv2.remap(draw_blobs(seed), column + true_px[..., 0], row + true_px[..., 1],
+                        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101),
+              255 - draw_blobs(seed))
              for seed in range(12)]
     displacement_px = realignment.common_displacement_px(pairs, (640, 480))
     inner = np.s_[40:-40, 40:-40]
@@ -149,22 +144,7 @@ def test_the_loss_decreases_on_one_batch(scenes, tmp_path):
 
 
 def test_an_interrupted_training_continues_with_the_same_result(scenes, tmp_path, monkeypatch):
-    whole = fast.train(scenes, tmp_path / 'whole', SHORT)
-    calls, compute_losses = [], fast.compute_losses
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 4:  # after step 2, whose result is not saved
-            raise KeyboardInterrupt
-        return compute_losses(*arguments)
-
-    monkeypatch.setattr(fast, 'compute_losses', interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        fast.train(scenes, tmp_path / 'cut', SHORT)
-    assert torch.load(tmp_path / 'cut' / 'checkpoint.pt', weights_only=True)['step'] == 2
-    resumed = fast.train(scenes, tmp_path / 'cut', SHORT)
-    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
-        torch.testing.assert_close(a, b)
+    check_continuation(fast, scenes, tmp_path, SHORT, monkeypatch)
 
 
 @pytest.mark.parametrize('changes, overfit, message', [
@@ -197,11 +177,11 @@ def test_trained_weights_can_be_used_for_registration(scenes, tmp_path):
     result = registrar.register(scenes[0].thermal, scenes[0].luma)
     assert result.H_thermal_to_rgb.shape == (3, 3) and result.rgb_size == (640, 480)
     assert result.reason or result.confidence >= FastParameters().min_confidence
-    assert registrar.register(np.zeros((90, 120), np.uint8), blobs(1)).reason == 'textureless'
+    assert registrar.register(np.zeros((90, 120), np.uint8), draw_blobs(1)).reason == 'textureless'
 
 
 def test_the_command_trains_and_writes_metadata_into_the_weights(tmp_path, capsys):
-    for camera, draw in (('ir', lambda seed: 255 - blobs(seed)), ('vi', blobs)):
+    for camera, draw in (('ir', lambda seed: 255 - draw_blobs(seed)), ('vi', draw_blobs)):
         (tmp_path / 'data' / 'test' / camera).mkdir(parents=True)
         for seed in range(3):
             cv2.imwrite(str(tmp_path / 'data' / 'test' / camera / f'0000{seed}D.png'), draw(seed))
