@@ -80,29 +80,9 @@ class AnchorFreeDetector:
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
-        Find people, vehicles and bicycles, highest score first.
+        Find people, vehicles and bicycles; see ``Detector``.
 
         The score, from 0 to 1, says how well the network expects the box to fit the object.
-
-        Parameters
-        ----------
-        image:
-            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
-        thermal:
-            ``(H, W)`` uint8 on the same grid; only if ``image`` is RGB, not a fused image.
-
-        Returns
-        -------
-        list[Detection]
-            Boxes in pixels of ``image``, clipped to it.
-
-        Raises
-        ------
-        DetectionError
-            A shape or dtype is wrong, or the weights need thermal and it is None.
-        WeightsError
-            See ``NetworkSelector.select``.
-
         """
         images.check_8bit(image, 'image', DetectionError)
         height, width = image.shape[:2]

@@ -55,6 +55,9 @@ class Detector(Protocol):
         DetectionError
             A shape or dtype is wrong, the method needs thermal and it is None, or the method
             takes one image and thermal is not None.
+        WeightsError
+            The weight file for both cameras is read for the first time, and is missing, damaged,
+            or of another network.
 
         """
         ...

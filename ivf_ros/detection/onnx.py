@@ -106,26 +106,9 @@ class OnnxDetector:
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
-        Find objects, highest score first.
+        Find the objects of the model; see ``Detector``.
 
-        Parameters
-        ----------
-        image:
-            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
-        thermal:
-            ``(H, W)`` uint8 on the same grid, if the model takes RGB and thermal.
-
-        Returns
-        -------
-        list[Detection]
-            Boxes in pixels of ``image``, clipped to it.
-
-        Raises
-        ------
-        DetectionError
-            A shape or dtype is wrong, the model needs thermal and it is None, or the layout of
-            the output is unknown.
-
+        DetectionError is also raised where the layout of the output is unknown.
         """
         images.check_8bit(image, 'image', DetectionError)
         stacked = stack_channels(image, thermal, 4 if self.takes_thermal else 3, DetectionError)

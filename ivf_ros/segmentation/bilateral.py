@@ -70,29 +70,7 @@ class BilateralSegmenter:
         self.weight_files = self._networks.weight_files
 
     def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
-        """
-        Label each pixel.
-
-        Parameters
-        ----------
-        image:
-            ``(H, W, 3)`` BGR or ``(H, W)`` gray, uint8.
-        thermal:
-            ``(H, W)`` uint8 on the same grid; only if ``image`` is RGB, not a fused image.
-
-        Returns
-        -------
-        Segmentation
-            ``(H, W)`` uint8 labels, indices into ``MFNET_CLASSES``.
-
-        Raises
-        ------
-        SegmentationError
-            A shape or dtype is wrong, or the weights need thermal and it is None.
-        WeightsError
-            See ``NetworkSelector.select``.
-
-        """
+        """Label each pixel with a class of ``MFNET_CLASSES``; see ``Segmenter``."""
         check_images(image, thermal)
         network = self._networks.select(thermal)
         stacked = stack_channels(image, thermal, network.channels, SegmentationError)

@@ -53,6 +53,9 @@ class Segmenter(Protocol):
         ------
         SegmentationError
             A shape or dtype is wrong, or the method needs thermal and it is None.
+        WeightsError
+            The weight file for both cameras is read for the first time, and is missing, damaged,
+            or of another network.
 
         """
         ...

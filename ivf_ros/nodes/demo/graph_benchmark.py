@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from typing import Any, Callable, IO
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import dds
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.nodes.demo.container_process import start_container, stop_container
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import TypeAdapter
@@ -188,29 +188,23 @@ def _run_container(settings: GraphBenchmarkSettings, receiver: _Receiver) -> _Us
     """Run the stages in one process, and measure it after the warm-up."""
     parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
     started_ns = time.time_ns()
-    with subprocess.Popen(
-            [sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES, '--ros-args',
-             '-r', f'__ns:={_NAMESPACE}', *parameters], stdout=sys.stderr) as container:
-        try:
-            deadline_s = time.monotonic() + _START_TIMEOUT_S
-            while not receiver.wait_for_all(1.0):
-                _check_health(container, receiver)
-                if time.monotonic() > deadline_s:
-                    missing = [topic for topic, items in receiver.arrivals_ns.items() if not items]
-                    raise BenchmarkError(f"no {', '.join(missing)} within {_START_TIMEOUT_S:g} s")
-            time.sleep(settings.warm_up_s)
-            begin_ns, begin_s = time.time_ns(), _read_processor_s(container.pid)
-            time.sleep(settings.seconds)
-            end_ns, end_s = time.time_ns(), _read_processor_s(container.pid)
+    container = start_container(['-r', f'__ns:={_NAMESPACE}', *parameters], stdout=sys.stderr)
+    try:
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while not receiver.wait_for_all(1.0):
             _check_health(container, receiver)
-            return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s,
-                          _read_memory_mb(container.pid))
-        finally:
-            container.send_signal(signal.SIGINT)
-            try:
-                container.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                container.kill()
+            if time.monotonic() > deadline_s:
+                missing = [topic for topic, items in receiver.arrivals_ns.items() if not items]
+                raise BenchmarkError(f"no {', '.join(missing)} within {_START_TIMEOUT_S:g} s")
+        time.sleep(settings.warm_up_s)
+        begin_ns, begin_s = time.time_ns(), _read_processor_s(container.pid)
+        time.sleep(settings.seconds)
+        end_ns, end_s = time.time_ns(), _read_processor_s(container.pid)
+        _check_health(container, receiver)
+        return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s,
+                      _read_memory_mb(container.pid))
+    finally:
+        stop_container(container)
 
 
 def _check_health(container: subprocess.Popen, receiver: _Receiver) -> None:

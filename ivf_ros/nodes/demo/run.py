@@ -16,9 +16,7 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import Any, Callable, IO
@@ -27,6 +25,7 @@ from ivf_ros import dds, geometry
 from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.demo import sheet
+from ivf_ros.nodes.demo.container_process import start_container, stop_container
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
@@ -193,21 +192,13 @@ class _Graph:
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
         if settings.still_s > 0:
             parameters += [word for assignment in _STILL_PARAMETERS for word in ('-p', assignment)]
-        self._stages = subprocess.Popen(
-            [sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES, '--ros-args',
-             *parameters],
-            stdout=log, stderr=subprocess.STDOUT)
+        self._stages = start_container(parameters, stdout=log, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> _Graph:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stages.send_signal(signal.SIGINT)
-        try:
-            self._stages.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._stages.kill()
-            self._stages.wait()
+        stop_container(self._stages)
         # The executor must still spin during the transition; it ends afterwards.
         self._replay.trigger_shutdown()
         self._executor.shutdown()

@@ -111,20 +111,17 @@ class _Reader:
         return bytes(self.read_bytes()).rstrip(b'\0').decode(errors='replace')
 
     def read_bytes(self) -> memoryview:
-        length = self.read_uint32()
-        start, self._offset = self._offset, self._offset + length
-        if self._offset > len(self._cdr):
-            raise CdrError(f'a message is truncated: a field ends at byte {self._offset}, got '
-                           f'{len(self._cdr)} bytes')
-        return self._cdr[start:self._offset]
+        return self._take(self.read_uint32())
 
     def _read(self, number: str) -> int:
         size = struct.calcsize('=' + number)
         # The four bytes before the fields do not change the alignment of numbers up to 4 bytes.
-        start = self._offset + -self._offset % size
-        self._offset = start + size
-        try:
-            return struct.unpack_from(self._byte_order + number, self._cdr, start)[0]
-        except struct.error:
+        self._offset += -self._offset % size
+        return struct.unpack(self._byte_order + number, self._take(size))[0]
+
+    def _take(self, size: int) -> memoryview:
+        start, self._offset = self._offset, self._offset + size
+        if self._offset > len(self._cdr):
             raise CdrError(f'a message is truncated: a field ends at byte {self._offset}, got '
-                           f'{len(self._cdr)} bytes') from None
+                           f'{len(self._cdr)} bytes')
+        return self._cdr[start:self._offset]
