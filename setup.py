@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 manifest = ElementTree.parse('package.xml').getroot()
 package_name = manifest.findtext('name')
 maintainer = manifest.find('maintainer')
-nodes = ('registration', 'fusion', 'segmentation', 'detection', 'replay')
+nodes = ('registration', 'fusion', 'perception', 'segmentation', 'detection', 'replay')
 
 setup(
     name=package_name,
@@ -20,7 +20,7 @@ setup(
     maintainer_email=maintainer.get('email'),
     license=manifest.findtext('license'),
     packages=find_packages(include=[package_name, f'{package_name}.*']),
-    package_data={'': ['*.css', '*.html', '*.js', 'weights/*.safetensors', 'py.typed']},
+    package_data={'': ['*.css', '*.html', '*.js', 'weights/*.safetensors', 'weights/*.onnx', 'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

@@ -41,7 +41,7 @@ def examine() -> list[Finding]:
             _library('rosbags', 'rosbags', required=False),
             _library('scipy', 'scipy', required=False),
             _library('torch', 'torch', required=False),
-            _library('onnxruntime', 'onnxruntime', required=False),
+            _onnxruntime(),
             _tf(), _weights()]
 
 
@@ -109,6 +109,21 @@ def _library(name: str, module: str, *, required: bool) -> Finding:
                    f'{name} is missing; it is needed only by some methods', required)
 
 
+def _onnxruntime() -> Finding:
+    if util.find_spec('onnxruntime') is None:
+        return Finding('onnxruntime', 'none', 'onnxruntime is missing, and the networks need it: '
+                                              'pip install onnxruntime', required=False)
+    from ivf_ros.nn.devices import onnx_runtime, PROVIDERS
+    try:
+        runtime = onnx_runtime()
+    except ImportError as error:  # installed, but it does not fit this system
+        return Finding('onnxruntime', 'broken', f'onnxruntime cannot be imported: {error}',
+                       required=False)
+    devices = {device: runtime.explain_absence(device) for device in PROVIDERS}
+    return Finding('onnxruntime', f'{runtime.version}; ' + ', '.join(
+        f'{device}: {reason or "usable"}' for device, reason in devices.items()))
+
+
 def _opencv() -> Finding:
     if util.find_spec('cv2') is None:
         return Finding('opencv', 'none', 'cv2 is missing: sudo apt install python3-opencv')
@@ -130,7 +145,8 @@ def _tf() -> Finding:
 
 
 def _weights() -> Finding:
-    files = sorted(path.name for path in PACKAGE.rglob('*.safetensors'))
+    files = sorted(path.name for pattern in ('*.onnx', '*.safetensors')
+                   for path in PACKAGE.rglob(pattern))
     return Finding('weights', ', '.join(files)
                    or 'none installed; only methods without weights are available')
 

@@ -11,6 +11,8 @@ import numpy as np
 
 # Stages of the graph, in the order of the data flow.
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+# The nodes of the graph. ``perception`` is segmentation and detection by one network.
+GRAPH_NODES = ('registration', 'fusion', 'perception')
 
 # Classes of MFNet (Ha et al. 2017) in label order; MSRS uses the same classes.
 MFNET_CLASSES = ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail',

@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Launch the graph: registration, fusion, segmentation and detection.
+Launch the graph: registration, fusion and perception, that is, segmentation and detection.
 
     ros2 launch ivf_ros ivf.launch.py thermal:=/flir/image_raw rgb:=/camera/image_raw
     ros2 launch ivf_ros ivf.launch.py source:=simulator rviz:=true
@@ -26,14 +26,21 @@ def generate_launch_description() -> LaunchDescription:
         'source', LaunchConfiguration('bag'), 'Source to replay: folder of pairs, two videos, '
         'bag, or simulator[:key=value,...]. If empty, the nodes wait for the cameras.')
     mode, source = LaunchConfiguration('mode'), LaunchConfiguration('source')
-    # The stages always start; the replay node starts only if there is a source.
-    start_conditions = {'replay': NotEqualsSubstitution(source, '')}
+    is_joint, is_separate = (EqualsSubstitution(LaunchConfiguration('perception'), choice)
+                             for choice in ('joint', 'separate'))
+    # Registration and fusion always start; the replay node starts only if there is a source.
+    start_conditions = {'replay': NotEqualsSubstitution(source, ''), 'perception': is_joint,
+                        'segmentation': is_separate, 'detection': is_separate}
     return LaunchDescription([
         launching.declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
         *arguments.values(),
         launching.declare_argument(
             'mode', 'composed', 'composed: one process, in which frames are passed by reference. '
             'processes: one process per node.', ('composed', 'processes')),
+        launching.declare_argument(
+            'perception', 'joint', 'joint: one node segments and detects by one network. '
+            'separate: a node for each of the two, with methods of its own.',
+            ('joint', 'separate')),
         launching.declare_argument('rviz', False,
                                    'Show the images in RViz; requires the package rviz2.'),
         launching.declare_argument('foxglove', False, 'Start the Foxglove bridge, see '

@@ -93,7 +93,7 @@ class Spy:
     """A detector or segmenter that records its inputs."""
 
     takes_thermal = True
-    weight_files = ()
+    networks = ()
 
     def __init__(self, result):
         self.inputs, self._result = [], result

@@ -49,7 +49,8 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         'first four')
     parser.add_argument('--methods', type=_parse_names, metavar='A,B,...',
                         help='methods of the stage, or of any stage with --stage all '
-                        '(default: all)')
+                        '(default: all); a setting may follow a colon, as in '
+                        'fast:network.precision=float32')
     parser.add_argument('--study', choices=STUDIES,
                         help='metrics: which fusion metrics distinguish methods, and which are '
                         'redundant; dfa-ablation: effect of each module of the registration '
@@ -249,7 +250,7 @@ def _select_methods(requested: Sequence[str] | None, known: Sequence[str]) -> tu
     """Return the requested methods of a stage, or all except the alias 'default'."""
     if requested is None:
         return tuple(name for name in known if name != 'default')
-    return tuple(name for name in requested if name in known)
+    return tuple(name for name in requested if name.partition(':')[0] in known)
 
 
 def _select_metrics(options: argparse.Namespace) -> tuple[str, ...]:

@@ -59,10 +59,10 @@ COMMANDS = {
     'evaluate': Command('evaluate', 'Evaluate methods on data sets and write a report.',
                         'ivf evaluate msrs/test --stage fusion --methods fast,laplacian '
                         '--out results'),
-    'train': Command('networks', 'Train a network of this package.',
+    'train': Command('train', 'Train a network of this package.',
                      'ivf train registration-fast --data recordings --out runs/fast '
                      '--weights f.safetensors'),
-    'export': Command('networks', 'Write a trained network as an ONNX file.',
+    'export': Command('export', 'Write a trained network as an ONNX file.',
                       'ivf export detection --both --out anchor_free.onnx'),
     'benchmark': Command('measure', 'Measure the transport of images, the time of the stages, or '
                          'the whole graph.', 'ivf benchmark --graph --size 640x480'),

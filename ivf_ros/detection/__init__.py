@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
-from ivf_ros.detection.anchor_free import AnchorFreeDetector, AnchorFreeParameters
+from ivf_ros.detection.anchor_free import (
+    AnchorFreeDetector,
+    AnchorFreeParameters,
+    select_boxes,
+)
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.drawing import draw
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.hog import HogDetector, HogParameters
 from ivf_ros.detection.methods import create, create_from, Detector, methods
+from ivf_ros.detection.object_tracking import ObjectTracking
 from ivf_ros.detection.onnx import OnnxDetector, OnnxParameters
 from ivf_ros.detection.settings import (
     DEFAULT_METHOD,
@@ -23,5 +28,5 @@ from ivf_ros.detection.tracking import Tracker, TrackingParameters
 __all__ = ['add_temperatures', 'AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES',
            'create', 'create_from', 'DEFAULT_METHOD', 'DetectionError', 'DetectionParameters',
            'DetectionStage', 'DetectionStageParameters', 'Detector', 'draw', 'HogDetector',
-           'HogParameters', 'methods', 'OnnxDetector', 'OnnxParameters', 'Tracker',
-           'TrackingParameters']
+           'HogParameters', 'methods', 'ObjectTracking', 'OnnxDetector', 'OnnxParameters',
+           'select_boxes', 'Tracker', 'TrackingParameters']

@@ -5,25 +5,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ivf_ros import images
+import cv2
+from ivf_ros import geometry, images
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.suppression import non_maximum_suppression
-from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.network_selector import NetworkSelector, resize_longer_side
+from ivf_ros.nn.network_selector import NetworkSelector
 from ivf_ros.nn.settings import NetworkParameters
-from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
 
 _FOLDER = Path(__file__).parent / 'weights'
-# For one image, and for RGB and thermal together; see ``nn.network_selector``.
-WEIGHTS = _FOLDER / 'anchor_free.safetensors'
-RGBT_WEIGHTS = _FOLDER / 'anchor_free_both.safetensors'
+# For one image, and for RGB and thermal together, without suffix; see ``nn.network_selector``.
+WEIGHTS = _FOLDER / 'anchor_free'
+RGBT_WEIGHTS = _FOLDER / 'anchor_free_both'
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class AnchorFreeDetector:
 
     Attributes
     ----------
-    takes_thermal, weight_files:
+    takes_thermal, networks:
         As in ``NetworkSelector``.
 
     """
@@ -64,19 +63,17 @@ class AnchorFreeDetector:
 
         Raises
         ------
-        DetectionError
-            PyTorch or safetensors is not installed.
         WeightsError
             The weight file is missing, damaged, or of another network.
+        DeviceError
+            The engine, the device or the precision is not available.
 
         """
         self.parameters = parameters
-        with explain_missing('anchor_free', DetectionError):  # imports PyTorch
-            from ivf_ros.detection.network_learned import LearnedDetection
-        load = partial(LearnedDetection, precision=network.precision)
-        self._networks = NetworkSelector(load, network.weights, WEIGHTS, RGBT_WEIGHTS)
-        self.takes_thermal = self._networks.takes_thermal
-        self.weight_files = self._networks.weight_files
+        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, network,
+                                         DetectionError)
+        self.takes_thermal = self._selector.takes_thermal
+        self.networks = self._selector.networks
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
         """
@@ -85,12 +82,32 @@ class AnchorFreeDetector:
         The score, from 0 to 1, says how well the network expects the box to fit the object.
         """
         images.check_8bit(image, 'image', DetectionError)
-        height, width = image.shape[:2]
-        network = self._networks.select(thermal)
-        p = self.parameters
-        stacked = stack_channels(image, thermal, network.channels, DetectionError)
-        resized = resize_longer_side(stacked, p.longer_side_px)
-        scores, boxes_px = network(resized)
-        boxes_px *= np.array([width / resized.shape[1], height / resized.shape[0]] * 2, np.float32)
-        return non_maximum_suppression(scores, boxes_px, CLASS_NAMES, (width, height), p.min_score,
-                                       p.nms_iou)
+        (scores, boxes_px), size = self._selector.run(
+            image, thermal, self.parameters.longer_side_px, cv2.BORDER_CONSTANT)
+        return select_boxes(scores, boxes_px, size, geometry.size_of(image), self.parameters)
+
+
+def select_boxes(scores: np.ndarray, boxes_px: np.ndarray, network_size: tuple[int, int],
+                 image_size: tuple[int, int], parameters: AnchorFreeParameters
+                 ) -> list[Detection]:
+    """
+    Return the boxes of an image from the outputs of the network, highest score first.
+
+    Parameters
+    ----------
+    scores, boxes_px:
+        ``(cells, classes)`` and ``(cells, 4)``, see ``network_inference``.
+    network_size, image_size:
+        Width and height of the image at the network input, without padding, and of the original.
+    parameters:
+        Which boxes are reported.
+
+    """
+    scale = np.array(image_size, np.float32) / np.array(network_size, np.float32)
+    return non_maximum_suppression(scores, boxes_px * np.tile(scale, 2), CLASS_NAMES, image_size,
+                                   parameters.min_score, parameters.nms_iou)
+
+
+def _load_module(path: Path) -> Any:
+    from ivf_ros.detection.network_inference import load_module  # imports PyTorch
+    return load_module(path)

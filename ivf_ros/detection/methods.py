@@ -90,5 +90,5 @@ def create_from(parameters: DetectionParameters) -> Detector:
     if parameters.method == 'hog':
         return HogDetector(parameters.hog)
     if parameters.method == 'onnx':
-        return OnnxDetector(parameters.onnx)
+        return OnnxDetector(parameters.onnx, parameters.network)
     return AnchorFreeDetector(parameters.anchor_free, parameters.network)

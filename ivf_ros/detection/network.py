@@ -15,7 +15,7 @@ import math
 from typing import ClassVar
 
 from ivf_ros.nn.blocks import ConvBnRelu, ResidualBlock, upsample2x
-from ivf_ros.nn.encoder import Encoder, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
+from ivf_ros.nn.encoder import Encoder, Features, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -54,7 +54,10 @@ class DetectionNetwork(Encoder):
         self.heads = nn.ModuleList(Head(classes) for _ in STRIDES_PX)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.encode(image)
+        return self.decode(self.encode(image))
+
+    def decode(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return the result of ``forward`` from the features of the encoder."""
         levels = [lateral(x) for lateral, x in zip(
             self.lateral, (features.eighth, features.sixteenth, features.thirtysecond))]
         for finer in (1, 0):

@@ -24,7 +24,8 @@ from ivf_ros import images
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.network_inputs import stack_channels
-from ivf_ros.optional_imports import explain_missing
+from ivf_ros.nn.runtime import load_file
+from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
@@ -33,10 +34,6 @@ LAYOUTS = ('auto', 'yolov5', 'yolov8', 'nanodet')
 _PADDING_GRAY = 114  # of a letterboxed image, as in the training of the YOLO family
 _NANODET_BINS, _NANODET_STRIDES_PX = 8, (8, 16, 32, 64)
 _NANODET_MEAN_BGR, _NANODET_DEVIATION_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
-_PROVIDERS = {'cpu': ['CPUExecutionProvider'],
-              'cuda': ['CUDAExecutionProvider', 'CPUExecutionProvider'],
-              'tensorrt': ['TensorrtExecutionProvider', 'CUDAExecutionProvider',
-                           'CPUExecutionProvider']}
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,6 @@ class OnnxParameters:
     layout: str = parameter(
         'auto', 'Layout of the output; auto derives it from the shape.', choices=LAYOUTS,
         live=False)
-    provider: str = parameter(
-        'cpu', 'Execution provider of ONNX Runtime; cuda and tensorrt need onnxruntime-gpu.',
-        choices=tuple(_PROVIDERS), live=False)
     input_px: int = parameter(
         640, 'Width and height of the input, if the model accepts any size.', minimum=32,
         maximum=4096, live=False)
@@ -73,35 +67,39 @@ class OnnxDetector:
     ----------
     class_names:
         From the text file of the parameters, or from the metadata of the model.
-    weight_files:
-        The path of the model.
-    device:
-        The execution provider.
+    networks:
+        The loaded model, in a tuple.
     takes_thermal:
         Whether the model has four input channels, RGB and thermal, as ``ivf export --both``
         writes it.
 
     """
 
-    def __init__(self, parameters: OnnxParameters) -> None:
+    def __init__(self, parameters: OnnxParameters,
+                 network: NetworkParameters = NetworkParameters()) -> None:
         """
-        Load the model.
+        Load the model; only ``device`` and ``threads`` of ``network`` apply.
 
         Raises
         ------
         DetectionError
-            ONNX Runtime, the model, its class names or the provider is missing, or the shape of
-            the input is not supported.
+            The model or its class names are missing, or the shape of the input is not supported.
+        WeightsError
+            The file is no ONNX model.
+        DeviceError
+            ONNX Runtime is not installed, or the device is not available.
 
         """
         self.parameters = parameters
-        self.weight_files, self.device = (parameters.model,), parameters.provider
-        self._session = _create_session(parameters)
-        model_input, = self._session.get_inputs()[:1]
-        self._input_name, self._input_type = model_input.name, model_input.type
-        self._size = _input_size(model_input.shape, parameters.input_px)
-        self.takes_thermal = model_input.shape[1] == 4
-        self.class_names = _class_names(parameters, self._session)
+        if not Path(parameters.model).is_file():
+            raise DetectionError(f"onnx.model must be an ONNX file, got '{parameters.model}'")
+        self._network = load_file(Path(parameters.model), NetworkParameters(
+            device=network.device, threads=network.threads))
+        self.networks = (self._network,)
+        shape = self._network.input_shape
+        self._size = _input_size(shape, parameters.input_px)
+        self.takes_thermal = shape[1] == 4
+        self.class_names = _class_names(parameters, self._network.metadata)
         self._layout = ''  # derived from the first output
 
     def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
@@ -129,9 +127,9 @@ class OnnxDetector:
     def _run(self, letterboxed: np.ndarray) -> Any:
         as_nanodet = 'nanodet' in (self._layout, self.parameters.layout)
         batch = to_input_batch(letterboxed, as_nanodet)
-        if self._input_type == 'tensor(float16)':
+        if self._network.input_type == 'tensor(float16)':
             batch = batch.astype(np.float16)
-        output = self._session.run(None, {self._input_name: batch})[0]
+        output = self._network(batch)[0]
         layout_is_unknown = not self._layout and self.parameters.layout == 'auto'
         if not as_nanodet and layout_is_unknown \
                 and _detect_layout(output.shape, len(self.class_names), 'auto') == 'nanodet':
@@ -245,33 +243,15 @@ def _detect_layout(shape: tuple[int, ...], classes: int, requested: str) -> str:
     return layouts[0]
 
 
-def _create_session(parameters: OnnxParameters) -> Any:
-    with explain_missing('onnx', DetectionError):
-        import onnxruntime
-    if not Path(parameters.model).is_file():
-        raise DetectionError(f"onnx.model must be an ONNX file, got '{parameters.model}'")
-    providers = _PROVIDERS[parameters.provider]
-    if providers[0] not in onnxruntime.get_available_providers():
-        available = ', '.join(onnxruntime.get_available_providers())
-        raise DetectionError(f"onnx.provider '{parameters.provider}' is not available; this ONNX "
-                             f'Runtime has {available}')
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(parameters.model, options, providers=providers)
-    except Exception as error:  # ONNX Runtime does not export its error types
-        raise DetectionError(f"'{parameters.model}' is no ONNX model: {error}") from None
-
-
-def _input_size(shape: list[Any], free_side_px: int) -> tuple[int, int]:
+def _input_size(shape: tuple[Any, ...], free_side_px: int) -> tuple[int, int]:
     """Return width and height of the input; ``free_side_px`` where the model leaves them open."""
     if len(shape) != 4 or shape[1] not in (3, 4, 'channels'):
-        raise DetectionError(f'the input must be (1, 3 or 4, height, width), got {tuple(shape)}')
+        raise DetectionError(f'the input must be (1, 3 or 4, height, width), got {shape}')
     height, width = (side if isinstance(side, int) else free_side_px for side in shape[2:])
     return width, height
 
 
-def _class_names(parameters: OnnxParameters, session: Any) -> tuple[str, ...]:
+def _class_names(parameters: OnnxParameters, metadata: dict[str, Any]) -> tuple[str, ...]:
     """Return the names in the text file, or in the metadata, in the format of Ultralytics."""
     if parameters.classes:
         try:
@@ -279,7 +259,7 @@ def _class_names(parameters: OnnxParameters, session: Any) -> tuple[str, ...]:
         except OSError as error:
             raise DetectionError(f"cannot read '{parameters.classes}': {error.strerror}") from None
         return tuple(line.strip() for line in lines if line.strip())
-    names_text = session.get_modelmeta().custom_metadata_map.get('names', '')
+    names_text = metadata.get('names', '')
     try:
         names = ast.literal_eval(names_text)
         return tuple(str(names[index]) for index in range(len(names)))

@@ -32,7 +32,8 @@ class DetectionParameters:
     hog: HogParameters = group(HogParameters)
 
     RENAMED: ClassVar = {'anchor_free.weights': 'network.weights',
-                         'anchor_free.precision': 'network.precision'}
+                         'anchor_free.precision': 'network.precision',
+                         'onnx.provider': 'network.device'}
 
     @property
     def of_method(self) -> Any:

@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 from ivf_ros.detection.methods import create_from, Detector
+from ivf_ros.detection.object_tracking import ObjectTracking
 from ivf_ros.detection.settings import DetectionStageParameters
-from ivf_ros.detection.temperature import add_temperatures
-from ivf_ros.detection.tracking import Tracker
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.types import Detection
 
@@ -30,13 +29,13 @@ class DetectionStage:
 
     def __init__(self, parameters: DetectionStageParameters = DetectionStageParameters()) -> None:
         self._parameters = parameters
-        self._tracker = Tracker(parameters.tracking)
+        self._tracking = ObjectTracking(parameters.tracking, parameters.radiometry)
         self.method = create_from(parameters.detection)
 
     @property
     def needs_counts(self) -> bool:
         """Whether ``step`` uses thermal in counts: only where the radiometry is known."""
-        return self._parameters.radiometry.radiometry() is not None
+        return self._tracking.needs_counts
 
     def step(self, inputs: PerceptionInputs, stamp_ns: int) -> list[Detection]:
         """
@@ -55,13 +54,7 @@ class DetectionStage:
             A shape or dtype is wrong.
 
         """
-        detections = self.method.detect(*inputs.images())
-        if self._parameters.tracking.enabled:
-            detections = self._tracker.update(detections, stamp_ns)
-        radiometry = self._parameters.radiometry.radiometry()
-        if radiometry is None or inputs.counts is None:
-            return detections
-        return add_temperatures(detections, inputs.counts.celsius(radiometry))
+        return self._tracking.update(self.method.detect(*inputs.images()), inputs, stamp_ns)
 
     def prepare(self, requested: DetectionStageParameters) -> Detector:
         """
@@ -84,5 +77,5 @@ class DetectionStage:
         """Use these parameters from the next image on; the tracks are kept."""
         prepared.parameters = parameters.detection.of_method
         self.method = prepared
-        self._tracker.parameters = parameters.tracking
+        self._tracking.apply(parameters.tracking, parameters.radiometry)
         self._parameters = parameters

@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 from ivf_ros import images
 from ivf_ros.fusion import laplacian
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
+from ivf_ros.fusion.learned import LearnedFusion
 from ivf_ros.fusion.settings import FusionParameters, LEARNED
-from ivf_ros.optional_imports import explain_missing
+from ivf_ros.nn.runtime import Network
 from ivf_ros.thermal import Agc, check_thermal, Radiometry
 import numpy as np
-
-_WEIGHTS = Path(__file__).parent / 'weights'
 
 
 class FusionError(ValueError):
@@ -32,10 +30,10 @@ class Fuser:
 
     Raises
     ------
-    FusionError
-        The method is a network, and PyTorch or safetensors is not installed.
     WeightsError
         A weight file is missing, damaged, or of another network.
+    DeviceError
+        The engine, the device or the precision of the network is not available.
 
     """
 
@@ -60,10 +58,9 @@ class Fuser:
         self._agc.parameters = parameters.agc
 
     @property
-    def weight_files(self) -> tuple[str, ...]:
-        """The path of the weight file where the method is a network, else nothing."""
-        learned = self._parameters.method in LEARNED
-        return (str(_weight_file(self._parameters)),) if learned else ()
+    def networks(self) -> tuple[Network, ...]:
+        """The network of the method, if it has one."""
+        return (self._rule.network,) if isinstance(self._rule, LearnedFusion) else ()
 
     def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
              coverage: np.ndarray | None = None) -> np.ndarray:
@@ -155,13 +152,7 @@ def _make_rule(parameters: FusionParameters
     """
     if parameters.method not in LEARNED:
         return RULES.get(parameters.method)
-    with explain_missing(parameters.method, FusionError):  # imports PyTorch
-        from ivf_ros.fusion.network_learned import LearnedFusion
-    return LearnedFusion(parameters.method, _weight_file(parameters), parameters.network.precision)
-
-
-def _weight_file(parameters: FusionParameters) -> Path:
-    return Path(parameters.network.weights or _WEIGHTS / f'{parameters.method}.safetensors')
+    return LearnedFusion(parameters.method, parameters.network)
 
 
 def fill_uncovered(thermal: np.ndarray, coverage: np.ndarray) -> np.ndarray:

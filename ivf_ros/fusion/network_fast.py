@@ -9,14 +9,13 @@ T is thermal, V luma. The network does not generate the image itself but the wei
 and the offset o of each pixel, so that structures that are sharp in a camera stay sharp. Its input
 are blocks of 4 x 4 pixels as 16 channels per camera. All convolutions are thus at 1/4 of the size
 and below, where a CPU is most efficient. The encoder down to 1/16 and the decoder provide the
-context of a pixel.
+context of a pixel. F is computed from T and V in float32 in any case, as neither bfloat16 nor
+int8 can represent all gray levels.
 """
 
 from __future__ import annotations
 
-import cv2
 from ivf_ros.nn.blocks import make_convolution, upsample2x
-import numpy as np
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -53,30 +52,6 @@ class FastFusionNetwork(nn.Module):
         weight, offset = self.predict_weight_and_offset(torch.cat([thermal, luma], 1))
         fused = torch.addcmul(luma, weight.float(), thermal - luma) + offset.float()
         return F.pixel_shuffle(fused, BLOCK_PX)
-
-    def fuse_8bit(self, thermal: np.ndarray, luma: np.ndarray) -> np.ndarray:
-        """
-        Fuse ``(H, W)`` uint8 images of any size into a new one.
-
-        The blocks are arranged here, as 8-bit channels-last data, which is fastest. F is computed
-        from T and V in float32, as bfloat16 cannot represent all gray levels.
-        """
-        height, width = luma.shape
-        border = 0, -height % SIZE_MULTIPLE_PX, 0, -width % SIZE_MULTIPLE_PX
-        thermal, luma = (cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE)
-                         for image in (thermal, luma))
-        rows, columns = luma.shape[0] // BLOCK_PX, luma.shape[1] // BLOCK_PX
-        blocks = np.empty((rows, columns, 2, BLOCK_PX, BLOCK_PX), np.uint8)
-        for index, image in enumerate((thermal, luma)):
-            blocks[:, :, index] = image.reshape(rows, BLOCK_PX, columns, BLOCK_PX).swapaxes(1, 2)
-        stacked = torch.from_numpy(blocks.reshape(1, rows, columns, -1)).permute(0, 3, 1, 2)
-        network_input = stacked.to(self.last.weight.dtype).div_(255)
-        weight, offset = self.predict_weight_and_offset(network_input)
-        T, V = stacked.float().chunk(2, 1)
-        fused = torch.addcmul(V, weight.float(), T - V).add_(offset, alpha=255)
-        levels = fused.round_().clamp_(0, 255).to(torch.uint8)
-        out = levels.permute(0, 2, 3, 1).reshape(rows, columns, BLOCK_PX, BLOCK_PX)
-        return out.swapaxes(1, 2).reshape(luma.shape)[:height, :width].numpy().copy()
 
     def predict_weight_and_offset(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
         """Return w and o, ``(B, 16, H/4, W/4)`` each, of the blocks ``(B, 32, H/4, W/4)``."""

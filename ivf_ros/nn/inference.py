@@ -1,82 +1,128 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Trained networks, loaded and prepared for inference on a CPU.
+The engine ``torch``, and the modules that both engines run.
 
-Preparation changes the outputs only by rounding. Batch normalisation is folded into the preceding
-convolution, the branches of two cameras become grouped convolutions, weights are converted to the
-number format and the memory layout of inference, and convolutions are packed.
+An ``InferenceModule`` is a trained network together with the conversion of its inputs and outputs:
+it takes the arrays of a stage and returns those that the stage needs. ``nn.export`` writes it to
+an ONNX file; the engine ``torch`` runs it as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import copy
 from pathlib import Path
-from typing import cast, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-import cv2
-from ivf_ros.nn.encoder import Encoder, PerCamera, SIZE_MULTIPLE_PX
-from ivf_ros.nn.packed import pack_convolutions
-from ivf_ros.nn.weights import load, read_shapes, WeightsError
+from ivf_ros.nn.devices import Placement
+from ivf_ros.nn.encoder import Encoder
+from ivf_ros.nn.errors import DeviceError, WeightsError
+from ivf_ros.nn.weights import load, read_shapes
 import numpy as np
 import torch
 from torch import nn, Tensor
-import torch.nn.functional as F
 
-Network = TypeVar('Network', bound=Encoder)
+EncoderNetwork = TypeVar('EncoderNetwork', bound=Encoder)
 AnyNetwork = TypeVar('AnyNetwork', bound=nn.Module)
 
+# Precisions of the engine ``torch``; ``auto`` is the first one.
+_PRECISIONS = {'cpu': ('float32',), 'cuda': ('float16', 'float32')}
 
-class TrainedNetwork(Generic[Network]):
+
+class InferenceModule(nn.Module):
     """
-    A trained network, loaded from a weight file and prepared for inference on 8-bit images.
+    A trained network that takes and returns the arrays of a stage.
 
-    Parameters
-    ----------
-    make_network:
-        Makes the network from the number of its input channels.
-    path:
-        The weight file.
-    precision:
-        ``'bfloat16'`` or ``'float32'``.
-    border_type:
-        How OpenCV pads images to multiples of 32 pixels, for example ``cv2.BORDER_REPLICATE``.
+    ``forward`` takes one tensor for each of ``input_names`` and returns one for each of
+    ``output_names``. The inputs have no batch axis. Images are ``(H, W)`` or ``(H, W, C)`` uint8.
 
     Attributes
     ----------
+    network:
+        The trained network.
     channels:
-        Input channels of the network: 3, or 4 with thermal.
-
-    Raises
-    ------
-    WeightsError
-        The weight file is missing, damaged, or of another network.
+        Channels of the input image.
+    input_names, output_names:
+        In the order of ``forward``.
+    size_multiple_px:
+        The height and the width of an image are multiples of it.
+    float_layers:
+        Names of layers that stay float32 in an int8 network: those that compute its outputs.
+    class_names:
+        Names of the classes that it predicts, if any.
 
     """
 
-    def __init__(self, make_network: Callable[[int], Network], path: Path, precision: str,
-                 border_type: int) -> None:
-        network = load_network(make_network, path)
-        self.channels = network.channels
-        self._network = prepare_for_inference(network, precision)
-        self._dtype = next(self._network.parameters()).dtype
-        self._border_type = border_type
+    input_names: ClassVar[tuple[str, ...]]
+    output_names: ClassVar[tuple[str, ...]]
+    size_multiple_px: int
+    float_layers: ClassVar[tuple[str, ...]] = ()
+    class_names: ClassVar[tuple[str, ...]] = ()
 
-    def to_tensor(self, image: np.ndarray) -> Tensor:
-        """
-        Return an image ``(H, W, channels)`` uint8 as the input of the network.
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.channels = channels
 
-        The tensor is ``(1, channels, H', W')`` from 0 to 1, of the dtype of the weights. H' and
-        W' are the next multiples of 32; the padding is at the right and at the bottom.
-        """
-        height, width = image.shape[:2]
-        padded = cv2.copyMakeBorder(image, 0, -height % SIZE_MULTIPLE_PX,
-                                    0, -width % SIZE_MULTIPLE_PX, self._border_type)
-        return torch.from_numpy(padded).permute(2, 0, 1)[None].to(self._dtype).div_(255)
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Return black images of the usual size, for the export."""
+        shape = (480, 640) if self.channels == 1 else (480, 640, self.channels)
+        return tuple(torch.zeros(shape, dtype=torch.uint8) for _ in self.input_names)
+
+    def image_axes(self) -> dict[str, tuple[int, int]]:
+        """Return the axes of height and width of each input that has them."""
+        return dict.fromkeys(self.input_names, (0, 1))
 
 
-def load_network(make_network: Callable[[int], Network], path: Path) -> Network:
+def choose_placement(device: str, precision: str, has_cuda: bool) -> Placement:
+    """
+    Return where the engine ``torch`` runs a network.
+
+    Raises
+    ------
+    DeviceError
+        PyTorch does not have the device, or the engine does not have the precision on it.
+
+    """
+    reason = ''
+    if device == 'auto':
+        device, reason = ('cuda', '') if has_cuda else ('cpu', 'cuda: PyTorch finds no GPU')
+    if device not in _PRECISIONS or (device == 'cuda' and not has_cuda):
+        raise DeviceError(f"engine 'torch' has device cpu{', cuda' if has_cuda else ''} here, got "
+                          f"'{device}'")
+    if precision == 'auto':
+        precision = _PRECISIONS[device][0]
+    if precision not in _PRECISIONS[device]:
+        raise DeviceError(f"engine 'torch' on {device} has precision "
+                          f"{' or '.join(_PRECISIONS[device])}, got '{precision}'")
+    return Placement(device, precision, reason)
+
+
+def make_runner(module: InferenceModule, placement: Placement, threads: int
+                ) -> Callable[[tuple[np.ndarray, ...]], list[np.ndarray]]:
+    """
+    Return a function that runs the module on arrays.
+
+    PyTorch has one number of threads for all its networks; the last one to be loaded sets it.
+    """
+    if placement.device == 'cpu':
+        torch.set_num_threads(threads)
+    fold_batch_norm(module)
+    module.to(placement.device)
+    is_half = placement.precision == 'float16'
+
+    def run(inputs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+        with torch.inference_mode(), torch.autocast(placement.device, torch.float16,
+                                                    enabled=is_half):
+            outputs = module(*(torch.from_numpy(np.ascontiguousarray(array)).to(placement.device)
+                               for array in inputs))
+        return [output.cpu().numpy() for output in outputs]
+
+    return run
+
+
+def load_encoder_network(make_network: Callable[[int], EncoderNetwork], path: Path
+                         ) -> EncoderNetwork:
     """
     Return the network of a weight file, in float32 and in evaluation mode.
 
@@ -91,72 +137,11 @@ def load_network(make_network: Callable[[int], Network], path: Path) -> Network:
     return load(make_network(read_in_channels(path)), path)
 
 
-def prepare_for_inference(network: Network, precision: str) -> Network:
-    """
-    Optimise a trained network for inference on a CPU, in place, and return it.
-
-    ``precision`` is as in ``convert_for_inference``.
-    """
-    return pack_convolutions(convert_for_inference(group_convolutions(network), precision))
-
-
-def group_convolutions(network: Network) -> Network:
-    """
-    Merge the branches of two cameras of a trained network, in place, and return the network.
-
-    For inference only. Each pair of convolutions becomes one convolution with two groups, which
-    is faster than two. The outputs stay the same.
-    """
-    for name in ('stem', 'eighth'):
-        layers = getattr(network, name)
-        if isinstance(layers, PerCamera):
-            setattr(network, name, _merge_layers(list(fold_batch_norm(layers))))
-    return network
-
-
-def _merge_layers(layers: list[nn.Module]) -> nn.Module:
-    """Merge layers of one type into one layer that works on their concatenated channels."""
-    if isinstance(layers[0], nn.Conv2d):
-        return _merge_convolutions(cast(list[nn.Conv2d], layers))
-    merged = copy.copy(layers[0])
-    merged._modules = {name: _merge_layers([layer.get_submodule(name) for layer in layers])
-                       for name, _ in layers[0].named_children()}
-    return merged
-
-
-def _merge_convolutions(layers: list[nn.Conv2d]) -> nn.Conv2d:
-    """
-    Merge convolutions into one.
-
-    It has a group for each convolution where all have the same number of input channels, and a
-    block-diagonal weight otherwise.
-    """
-    same_in_channels = len({layer.in_channels for layer in layers}) == 1
-    merged = nn.utils.skip_init(
-        nn.Conv2d, sum(layer.in_channels for layer in layers),
-        sum(layer.out_channels for layer in layers), layers[0].kernel_size, layers[0].stride,
-        layers[0].padding, groups=len(layers) if same_in_channels else 1)
-    weights, biases = ([getattr(layer, name).data for layer in layers]
-                       for name in ('weight', 'bias'))
-    merged.weight.data = torch.cat(weights) if same_in_channels else _block_diagonal(weights)
-    merged.bias.data = torch.cat(biases)
-    return merged
-
-
-def _block_diagonal(weights: list[Tensor]) -> Tensor:
-    """Return a weight ``(sum out, sum in, k, k)`` that is zero outside the given blocks."""
-    in_channels = sum(weight.shape[1] for weight in weights)
-    rows, before = [], 0
-    for weight in weights:
-        after = in_channels - before - weight.shape[1]
-        rows.append(F.pad(weight, (0, 0, 0, 0, before, after)))
-        before += weight.shape[1]
-    return torch.cat(rows)
-
-
-def read_in_channels(path: Path) -> int:
+def read_in_channels(path: Path, prefix: str = '') -> int:
     """
     Return the number of input channels of the network of a weight file.
+
+    ``prefix`` precedes the names of the layers of the encoder.
 
     Raises
     ------
@@ -164,11 +149,16 @@ def read_in_channels(path: Path) -> int:
         The file is missing, damaged, or of a network without this encoder.
 
     """
-    first = 'stem.0.0.weight', *(f'stem.{camera}.0.0.weight' for camera in range(2))
+    first = tuple(f'{prefix}stem.{layer}.weight' for layer in ('0.0', '0.0.0', '1.0.0'))
     channels = sum(shape[1] for name, shape in read_shapes(path).items() if name in first)
     if not channels:
         raise WeightsError(f"{path} is no weight file of this network: no '{first[0]}'")
     return channels
+
+
+def to_batch(image: Tensor) -> Tensor:
+    """Return an image ``(H, W, C)`` uint8 as ``(1, C, H, W)`` float32 from 0 to 1."""
+    return image.permute(2, 0, 1)[None].float() / 255
 
 
 def fold_batch_norm(network: AnyNetwork) -> AnyNetwork:
@@ -183,19 +173,4 @@ def fold_batch_norm(network: AnyNetwork) -> AnyNetwork:
             child[0] = torch.nn.utils.fuse_conv_bn_eval(child[0], child[1])
             child[1] = nn.Identity()
         fold_batch_norm(child)
-    return network
-
-
-def convert_for_inference(network: AnyNetwork, precision: str) -> AnyNetwork:
-    """
-    Convert a trained network to the fastest format for a CPU, in place, and return it.
-
-    For inference only. Batch normalisation is folded, weights become ``'bfloat16'`` or
-    ``'float32'``, and their memory layout is channels last.
-    """
-    dtype = {'bfloat16': torch.bfloat16, 'float32': torch.float32}[precision]
-    network = fold_batch_norm(network).to(dtype)
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.dim() == 4:
-            tensor.data = tensor.data.to(memory_format=torch.channels_last)
     return network

@@ -3,10 +3,10 @@
 """
 Selection between a network for one image and a network for RGB and thermal.
 
-A method with trained weights has two weight files: one for a single image, which may be fused, RGB
-or thermal, and one for RGB and thermal together. Where both images are available, the method uses
-the network for both, which is more accurate than a network on a fused image. A weight file of the
-user replaces the two.
+A method with trained weights has two networks: one for a single image, which may be fused, RGB or
+thermal, and one for RGB and thermal together. Where both images are available, the method uses the
+network for both, which is more accurate than a network on a fused image. A weight file of the user
+replaces the two.
 """
 
 from __future__ import annotations
@@ -16,66 +16,93 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from ivf_ros.network_inputs import stack_channels
+from ivf_ros.nn.runtime import load_network, Network
+from ivf_ros.nn.settings import NetworkParameters
 import numpy as np
 
 _MAX_UPSCALE = 2.0
+_SIZE_MULTIPLE_PX = 32  # sides of the input of a network are multiples of it
 
 
 class NetworkSelector:
     """
-    A network for one image, and a network for RGB and thermal that is loaded at its first use.
-
-    Weights and precision stay those of the construction.
+    A network for one image, and a network for RGB and thermal; both are loaded here.
 
     Parameters
     ----------
-    load:
-        Loads the network of a weight file; the network has the attribute ``channels``.
-    custom_weights:
-        A weight file that replaces the other two, or ''. It may be of a network of either kind;
-        a network for one image then ignores thermal.
     image_weights, rgbt_weights:
-        The weight files for one image, and for RGB and thermal.
+        The files of the package for one image, and for RGB and thermal, without suffix.
+    load_module:
+        See ``nn.runtime.load_network``.
+    parameters:
+        ``weights`` replaces both networks. It may be of either kind; a network for one image then
+        ignores thermal.
+    error:
+        The type of the error to raise for a wrong image.
 
     Attributes
     ----------
+    networks:
+        The loaded networks: that for one image, and that for RGB and thermal, or one of the user.
     takes_thermal:
         Whether thermal beside RGB is used; False with custom weights for one image.
-    weight_files:
-        The paths of the weight files in use.
 
     Raises
     ------
     WeightsError
-        The weight file is missing, damaged, or of another network.
+        A weight file is missing, damaged, or of another network.
+    DeviceError
+        The engine, the device or the precision is not available.
 
     """
 
-    def __init__(self, load: Callable[[Path], Any], custom_weights: str, image_weights: Path,
-                 rgbt_weights: Path) -> None:
-        self._load, self._rgbt_weights = load, rgbt_weights
-        self._image_network = load(Path(custom_weights) if custom_weights else image_weights)
-        self._rgbt_network = self._image_network if custom_weights else None
-        self.weight_files = (custom_weights,) if custom_weights else (
-            str(image_weights), str(rgbt_weights))
-        self.takes_thermal = not custom_weights or self._image_network.channels == 4
+    def __init__(self, image_weights: Path, rgbt_weights: Path,
+                 load_module: Callable[[Path], Any], parameters: NetworkParameters,
+                 error: type[ValueError]) -> None:
+        paths = (image_weights,) if parameters.weights else (image_weights, rgbt_weights)
+        self.networks = tuple(load_network(path, load_module, parameters) for path in paths)
+        self.takes_thermal = self.networks[-1].channels == 4
+        self._error = error
 
-    def select(self, thermal: np.ndarray | None) -> Any:
+    def run(self, image: np.ndarray, thermal: np.ndarray | None, longer_side_px: int,
+            border_type: int) -> tuple[list[np.ndarray], tuple[int, int]]:
         """
-        Return the network for one image where thermal is None, else the one for both cameras.
+        Run the network for one image where thermal is None, else the one for both cameras.
+
+        Parameters
+        ----------
+        image, thermal:
+            See ``network_inputs.stack_channels``.
+        longer_side_px:
+            The image is resized so that its longer side has this length; it is enlarged by no
+            more than 2.
+        border_type:
+            How OpenCV pads the resized image to multiples of 32 pixels, at the right and at the
+            bottom.
+
+        Returns
+        -------
+        outputs, size
+            The outputs of the network, and width and height of the resized image.
 
         Raises
         ------
-        WeightsError
-            The weight file for both cameras is read for the first time, and is missing, damaged,
-            or of another network.
+        error
+            The network needs thermal and it is None, or thermal has a wrong size or dtype.
 
         """
-        if thermal is None or not self.takes_thermal:
-            return self._image_network
-        if self._rgbt_network is None:
-            self._rgbt_network = self._load(self._rgbt_weights)
-        return self._rgbt_network
+        network = self._select(thermal)
+        stacked = stack_channels(image, thermal, network.channels, self._error)
+        resized = resize_longer_side(stacked, longer_side_px)
+        height, width = resized.shape[:2]
+        bottom, right = -height % _SIZE_MULTIPLE_PX, -width % _SIZE_MULTIPLE_PX
+        padded = cv2.copyMakeBorder(resized, 0, bottom, 0, right, border_type) \
+            if bottom or right else resized
+        return network(padded), (width, height)
+
+    def _select(self, thermal: np.ndarray | None) -> Network:
+        return self.networks[0] if thermal is None or not self.takes_thermal else self.networks[-1]
 
 
 def resize_longer_side(image: np.ndarray, longer_side_px: int) -> np.ndarray:

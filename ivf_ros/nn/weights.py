@@ -10,16 +10,13 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ivf_ros.nn.errors import WeightsError
 from ivf_ros.output import FILE_MARK
 from safetensors import SafetensorError
 from safetensors.torch import safe_open, save_file
 from torch import nn
 
 Network = TypeVar('Network', bound=nn.Module)
-
-
-class WeightsError(RuntimeError):
-    """A weight file is missing, damaged, or of another network."""
 
 
 def save(network: nn.Module, path: Path, metadata: dict[str, Any]) -> None:

@@ -19,11 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.nn.runtime import load_network
 from ivf_ros.nn.settings import NetworkParameters
-from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.coarse_to_fine import (
     accept_or_reject,
@@ -41,16 +42,16 @@ from ivf_ros.registration.coarse_to_fine import (
 from ivf_ros.registration.features import structure
 from ivf_ros.registration.inputs import (
     normalize_contrast,
-    RegistrationError,
     RegistrationRequest,
     resize_to,
     scale_size,
 )
+from ivf_ros.registration.learned_input import normalized_input
 from ivf_ros.registration.search import search
 from ivf_ros.types import Registration
 import numpy as np
 
-_WEIGHTS = Path(__file__).parent / 'weights' / 'fast.safetensors'
+WEIGHTS = Path(__file__).parent / 'weights' / 'fast'  # without suffix
 _SIZE_MULTIPLE_PX = 32  # of width and height of the network input
 _MARGIN = 0.2  # of RGB around the thermal image, as a fraction of the width
 _SCALE_STEP = 0.075  # of the logarithm
@@ -96,27 +97,23 @@ class FastRegistrar:
 
     Attributes
     ----------
-    weight_files:
-        The path of the weight file, in a tuple.
+    networks:
+        The loaded network, in a tuple.
 
     Raises
     ------
-    RegistrationError
-        PyTorch or safetensors is not installed.
     WeightsError
         The weight file is missing or damaged.
+    DeviceError
+        The engine, the device or the precision is not available.
 
     """
 
     def __init__(self, parameters: FastParameters = FastParameters(),
                  network: NetworkParameters = NetworkParameters()) -> None:
-        with explain_missing('fast', RegistrationError):  # imports PyTorch only for this method
-            from ivf_ros.registration.network_fast import FeatureExtractor
-
         self.parameters = parameters
-        path = Path(network.weights or _WEIGHTS)
-        self._network = FeatureExtractor(path, network.precision)
-        self.weight_files = (str(path),)
+        self._network = load_network(WEIGHTS, _load_module, network)
+        self.networks = (self._network,)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
@@ -158,8 +155,9 @@ class FastRegistrar:
 
     def _extract_levels(self, view: _View) -> tuple[Level, Level]:
         """Do step 1: return the feature maps at 1/8 and 1/4."""
-        thermal_maps = self._network.extract(view.thermal, 'thermal')
-        rgb_maps = self._network.extract(view.rgb, 'rgb')
+        thermal_maps, rgb_maps = (
+            self._network(normalized_input(image), np.array(is_thermal))
+            for image, is_thermal in ((view.thermal, True), (view.rgb, False)))
         eighth, quarter = (
             Level(thermal_map, _mask_uncovered(rgb_map, view.coverage),
                   geometry.size_of(view.thermal), geometry.size_of(view.rgb), *matching,
@@ -252,6 +250,11 @@ class _View:
     def to_full_image(self, H: np.ndarray) -> np.ndarray:
         """Convert a homography between the views to one between the images."""
         return geometry.normalize_homography(self.H_view_to_rgb @ H @ self.H_thermal_to_view)
+
+
+def _load_module(path: Path) -> Any:
+    from ivf_ros.registration.network_inference import load_module  # imports PyTorch
+    return load_module(path)
 
 
 def _round_to_multiple(size: tuple[float, float],

@@ -11,14 +11,9 @@ are searched in the RGB map of the same size, from coarse to fine.
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import ClassVar
 
 from ivf_ros.nn.blocks import ResidualBlock, Stem, upsample2x
-from ivf_ros.nn.inference import convert_for_inference
-from ivf_ros.nn.weights import load
-from ivf_ros.registration.learned_input import normalized_input
-import numpy as np
 import torch
 from torch import nn, Tensor
 
@@ -78,23 +73,17 @@ class FastNetwork(nn.Module):
             vector of a pixel has a length below 1. A longer vector has more weight.
 
         """
-        maps = self._compute_maps(torch.cat([self.thermal_stem(thermal), self.rgb_stem(rgb)]), 3)
+        maps = self.compute_maps(torch.cat([self.thermal_stem(thermal), self.rgb_stem(rgb)]), 3)
         eighth, quarter, half = (features.split(len(thermal)) for features in maps)
         return (eighth[0], quarter[0], half[0]), (eighth[1], quarter[1], half[1])
 
-    def extract(self, image: Tensor, sensor: str) -> list[Tensor]:
+    def compute_maps(self, x: Tensor, count: int) -> list[Tensor]:
         """
-        Return the maps at 1/8 and 1/4 of images of one camera, for inference.
+        Return the first ``count`` of the three maps, of the output ``x`` of a stem.
 
-        ``image`` is ``(B, 2, H, W)`` and ``sensor`` is ``'thermal'`` or ``'rgb'``. The map at 1/2
-        serves the training only: it keeps fine detail in the trunk. For inference the structure
-        features, which need no training, are more exact at this size.
+        The map at 1/2 serves the training only: it keeps fine detail in the trunk. For inference
+        the structure features, which need no training, are more exact at this size.
         """
-        stem = {'thermal': self.thermal_stem, 'rgb': self.rgb_stem}[sensor]
-        return self._compute_maps(stem(image), 2)
-
-    def _compute_maps(self, x: Tensor, count: int) -> list[Tensor]:
-        """Return the first ``count`` of the three maps, from coarse to fine."""
         pyramid = [x]
         for block in self.down:
             x = block(x)
@@ -111,36 +100,3 @@ class FastNetwork(nn.Module):
         """Upsample features of the next coarser level and add the encoder features of a level."""
         upsampled = upsample2x(self.top_down[level](x))
         return self.up[level](upsampled + self.lateral[level](pyramid[level]))
-
-
-class FeatureExtractor:
-    """
-    The trained network: computes the feature maps of an image.
-
-    Raises
-    ------
-    WeightsError
-        The weight file is missing or damaged.
-
-    """
-
-    def __init__(self, path: Path, precision: str = 'bfloat16') -> None:
-        self._network = convert_for_inference(load(FastNetwork(), path), precision)
-
-    def extract(self, image: np.ndarray, sensor: str) -> tuple[np.ndarray, ...]:
-        """
-        Return the maps of a gray image ``(H, W)`` of ``'thermal'`` or ``'rgb'``.
-
-        H and W are multiples of ``SIZE_MULTIPLE_PX``.
-
-        Returns
-        -------
-        eighth, quarter
-            ``(H / s, W / s, C)`` float32, s = 8 and 4.
-
-        """
-        tensor = torch.from_numpy(normalized_input(image))[None].to(
-            self._network.log_scales.dtype, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            return tuple(features[0].permute(1, 2, 0).contiguous().numpy()
-                         for features in self._network.extract(tensor, sensor))

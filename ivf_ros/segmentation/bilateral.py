@@ -5,22 +5,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ivf_ros.network_inputs import stack_channels
-from ivf_ros.nn.network_selector import NetworkSelector, resize_longer_side
+import cv2
+from ivf_ros.nn.network_selector import NetworkSelector
 from ivf_ros.nn.settings import NetworkParameters
-from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.segmentation.inputs import check_images, SegmentationError
+from ivf_ros.segmentation.labels import label_pixels
 from ivf_ros.types import MFNET_CLASSES, Segmentation
 import numpy as np
 
 _FOLDER = Path(__file__).parent / 'weights'
-# For one image, and for RGB and thermal together; see ``nn.network_selector``.
-WEIGHTS = _FOLDER / 'bilateral.safetensors'
-RGBT_WEIGHTS = _FOLDER / 'bilateral_both.safetensors'
+# For one image, and for RGB and thermal together, without suffix; see ``nn.network_selector``.
+WEIGHTS = _FOLDER / 'bilateral'
+RGBT_WEIGHTS = _FOLDER / 'bilateral_both'
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class BilateralSegmenter:
 
     Attributes
     ----------
-    takes_thermal, weight_files:
+    takes_thermal, networks:
         As in ``NetworkSelector``.
 
     """
@@ -55,25 +55,27 @@ class BilateralSegmenter:
 
         Raises
         ------
-        SegmentationError
-            PyTorch or safetensors is not installed.
         WeightsError
             The weight file is missing, damaged, or of another network.
+        DeviceError
+            The engine, the device or the precision is not available.
 
         """
         self.parameters = parameters
-        with explain_missing('bilateral', SegmentationError):  # imports PyTorch
-            from ivf_ros.segmentation.network_learned import LearnedSegmentation
-        load = partial(LearnedSegmentation, precision=network.precision)
-        self._networks = NetworkSelector(load, network.weights, WEIGHTS, RGBT_WEIGHTS)
-        self.takes_thermal = self._networks.takes_thermal
-        self.weight_files = self._networks.weight_files
+        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, network,
+                                         SegmentationError)
+        self.takes_thermal = self._selector.takes_thermal
+        self.networks = self._selector.networks
 
     def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
         """Label each pixel with a class of ``MFNET_CLASSES``; see ``Segmenter``."""
         check_images(image, thermal)
-        network = self._networks.select(thermal)
-        stacked = stack_channels(image, thermal, network.channels, SegmentationError)
-        resized = resize_longer_side(stacked, self.parameters.longer_side_px)
+        (logits,), size = self._selector.run(image, thermal, self.parameters.longer_side_px,
+                                             cv2.BORDER_REPLICATE)
         height, width = image.shape[:2]
-        return Segmentation(network(resized, (width, height)), self.class_names)
+        return Segmentation(label_pixels(logits, size, (width, height)), self.class_names)
+
+
+def _load_module(path: Path) -> Any:
+    from ivf_ros.segmentation.network_inference import load_module  # imports PyTorch
+    return load_module(path)

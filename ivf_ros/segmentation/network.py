@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ivf_ros.nn.blocks import ConvBnRelu, upsample2x
-from ivf_ros.nn.encoder import Encoder, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
+from ivf_ros.nn.encoder import Encoder, Features, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
 import torch
 from torch import nn, Tensor
 
@@ -54,15 +54,22 @@ class SegmentationNetwork(Encoder):
         self.auxiliary = nn.Conv2d(_CONTEXT_CHANNELS, classes, 3, padding=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        quarter, eighth = self.features(image)
+        return self.decode(self.encode(image))
+
+    def decode(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return the result of ``forward`` from the features of the encoder."""
+        quarter, eighth = self._join(features)
         return self.head(quarter), self.auxiliary(eighth)
 
-    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, features: Features) -> Tensor:
+        """Return the logits only, for inference."""
+        return self.head(self._join(features)[0])
+
+    def _join(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return the features of the decoder at 1/4 and at 1/8 of the size."""
-        pyramid = self.encode(image)
-        context = self.join_sixteenth(pyramid.thirtysecond, pyramid.sixteenth)
-        context = self.join_eighth(context, self.reduce(pyramid.eighth))
-        return self.join_quarter(context, self.detail(pyramid.quarter)), context
+        context = self.join_sixteenth(features.thirtysecond, features.sixteenth)
+        context = self.join_eighth(context, self.reduce(features.eighth))
+        return self.join_quarter(context, self.detail(features.quarter)), context
 
 
 class BilateralAttention(nn.Module):

@@ -1,35 +1,28 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Export of the trained segmenter to ONNX."""
+"""Export of the segmenter with labels as its output, which other programs read."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
-from ivf_ros.nn import export as nn_export
+from ivf_ros.nn.export import rgb_to_bgr
 from ivf_ros.segmentation.network import SegmentationNetwork
-from ivf_ros.types import MFNET_CLASSES
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-
-def export(weights: Path, path: Path, size: tuple[int, int]) -> None:
-    """Write a segmenter as an ONNX model with the output ``labels``, ``(1, H, W)`` int64."""
-    nn_export.export(weights, path, size,
-                     make_network=partial(SegmentationNetwork, len(MFNET_CLASSES)),
-                     wrap_for_export=_LabelsOutput, output_name='labels',
-                     class_names=MFNET_CLASSES)
+OUTPUT_NAME = 'labels'
 
 
-class _LabelsOutput(nn.Module):
-    """The most likely class of each pixel, int64."""
+class CommonLayout(nn.Module):
+    """
+    The most likely class of each pixel, ``(1, H, W)`` int64.
+
+    The input is ``(1, 3 or 4, H, W)`` from 0 to 1: RGB, or RGB and thermal.
+    """
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        quarter, _ = self.network.features(nn_export.rgb_to_bgr(images))
-        logits = F.interpolate(self.network.head(quarter), images.shape[-2:], mode='bilinear')
-        return logits.argmax(1)
+        logits = self.network.predict(self.network.encode(rgb_to_bgr(images)))
+        return F.interpolate(logits, images.shape[-2:], mode='bilinear').argmax(1)

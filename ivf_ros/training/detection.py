@@ -53,6 +53,11 @@ def compute_losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
     """Return the loss of detection, and its parts for the log."""
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits, boxes_px = network(batch.images)
+    return score_outputs(logits, boxes_px, batch)
+
+
+def score_outputs(logits: Tensor, boxes_px: Tensor, batch: Batch) -> loop.Losses:
+    """Return the result of ``compute_losses`` from the outputs of a network."""
     side_px = batch.images.shape[-1]
     centres_px = torch.cat([cell_centres_px(torch.Size([side_px // stride_px] * 2), stride_px,
                                             logits.device) for stride_px in STRIDES_PX])

@@ -69,6 +69,12 @@ def compute_losses(network: SegmentationNetwork, batch: Batch, overlap_weight: f
     """Return the loss of segmentation, and its parts for the log."""
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits, auxiliary = network(batch.images)
+    return score_outputs(logits, auxiliary, batch, overlap_weight)
+
+
+def score_outputs(logits: Tensor, auxiliary: Tensor, batch: Batch, overlap_weight: float
+                  ) -> loop.Losses:
+    """Return the result of ``compute_losses`` from the outputs of a network."""
     labels = batch.labels[:, ::2, ::2]
     logits, auxiliary = (F.interpolate(output.float(), labels.shape[1:], mode='bilinear')
                          for output in (logits, auxiliary))

@@ -131,6 +131,22 @@ class DetectionTraining(PerceptionTraining):
 
 
 @dataclass(frozen=True)
+class JointPerceptionTraining(PerceptionTraining):
+    """Settings of the training of the network of the perception stage."""
+
+    steps: int = parameter(1000, 'number of steps')
+    batch: int = parameter(16, 'windows per step')
+    side_px: int = parameter(320, 'side of a window, a multiple of 32')
+    learning_rate: float = parameter(5e-4, 'maximum learning rate of AdamW')
+    warmup: int = parameter(100, 'steps of linear rise of the learning rate, before a cosine '
+                            'down to zero')
+    overlap: float = parameter(1.0, 'weight of the overlap loss of segmentation')
+    detector: str = parameter('', 'weight file of a detector of the same input to start from')
+    segmenter: str = parameter('', 'weight file of a segmenter that was started from this '
+                               'detector, to start from')
+
+
+@dataclass(frozen=True)
 class ConfidenceTraining:
     """Settings of the calibration of the confidence of a registration method."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ivf_ros import detection
 from ivf_ros.detection.onnx import decode_nanodet, letterbox
+from ivf_ros.nn.errors import DeviceError, WeightsError
 import numpy as np
 import pytest
 
@@ -136,10 +137,10 @@ def test_a_missing_model_or_provider_is_an_error(tmp_path):
     with pytest.raises(detection.DetectionError, match='must be an ONNX file'):
         detection.create('onnx')
     (tmp_path / 'broken.onnx').write_bytes(b'nothing')
-    with pytest.raises(detection.DetectionError, match='no ONNX model'):
+    with pytest.raises(WeightsError, match='no ONNX model'):
         detector(str(tmp_path / 'broken.onnx'))
     model = write_model(tmp_path / 'm.onnx', yolov8())
-    with pytest.raises(detection.DetectionError, match='cuda'):
+    with pytest.raises(DeviceError, match="'cuda' is not available: not in this ONNX Runtime"):
         detector(model, provider='cuda')
 
 

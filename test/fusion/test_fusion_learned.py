@@ -14,7 +14,9 @@ import sys
 import cv2
 from ivf_ros import fusion
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.fusion.learned import WEIGHTS
 from ivf_ros.fusion.settings import LEARNED
+from ivf_ros.nn.errors import DeviceError
 from ivf_ros.parameters import build
 import numpy as np
 import pytest
@@ -22,11 +24,10 @@ import pytest
 torch = pytest.importorskip('torch', reason='learned fusion needs PyTorch')
 
 # These modules import torch, so the imports follow the importorskip.
-from ivf_ros.fusion import network_learned  # noqa: E402, I100
-from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork  # noqa: E402
+from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork  # noqa: E402, I100
 from ivf_ros.fusion.network_fast import FastFusionNetwork  # noqa: E402
 from ivf_ros.fusion.network_seafusion import SeaFusionNetwork, SobelMagnitude  # noqa: E402
-from ivf_ros.nn import inference, weights  # noqa: E402
+from ivf_ros.nn import weights  # noqa: E402
 
 SIZES = [(1, 1), (3, 50), (33, 17), (64, 80), (121, 163)]
 
@@ -82,17 +83,6 @@ def test_fast_blends_by_weight_and_adds_the_offset():
         torch.testing.assert_close(network(thermal, luma), thermal)
 
 
-def test_fusion_in_8_bit_blocks_equals_the_network():
-    torch.manual_seed(0)
-    network = inference.convert_for_inference(FastFusionNetwork().eval(), 'float32')
-    thermal, luma = texture(1, (48, 64)), texture(2, (48, 64))
-    images = (torch.from_numpy(image)[None, None] / 255 for image in (thermal, luma))
-    with torch.inference_mode():
-        expected = 255 * network(*images)[0, 0].numpy()
-    fused = network.fuse_8bit(thermal, luma)
-    assert np.abs(np.clip(expected, 0, 255) - fused).max() < 0.51
-
-
 # Methods
 
 
@@ -106,12 +96,11 @@ def test_images_of_any_size_are_fused_in_gray_and_colour(method, shape):
 
 
 @pytest.mark.parametrize('method', LEARNED)
-def test_half_precision_is_within_two_gray_levels(method):
+def test_int8_differs_by_about_a_gray_level(method):
     images = texture(1), texture(2)
     fused = [fusion.create(method, **{'network.precision': precision}).fuse(*images).astype(int)
-             for precision in ('bfloat16', 'float32')]
-    difference = np.abs(fused[0] - fused[1])
-    assert difference.mean() < 0.7 and difference.max() <= 6
+             for precision in ('int8', 'float32')]
+    assert np.abs(fused[0] - fused[1]).mean() < 2.0
 
 
 def test_method_and_weights_can_change_at_run_time(tmp_path):
@@ -127,17 +116,16 @@ def test_method_and_weights_can_change_at_run_time(tmp_path):
     assert np.array_equal(fuser.fuse(*images), fusion.create('fast').fuse(*images))
 
 
-def test_without_pytorch_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, 'ivf_ros.fusion.network_learned')
+def test_pytorch_is_needed_by_its_engine_only(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torch', None)
-    with pytest.raises(fusion.FusionError, match="fast needs 'torch'; pip install torch"):
-        fusion.create('fast')
-    fusion.create('laplacian')
+    fusion.create('fast', **{'network.threads': 2})
+    with pytest.raises(DeviceError, match="engine 'torch' needs 'torch'; pip install torch"):
+        fusion.create('fast', **{'network.engine': 'torch'})
 
 
 @pytest.mark.parametrize('method', LEARNED)
 def test_weight_files_have_metadata(method):
-    path = network_learned.Path(fusion.fuser.__file__).parent / 'weights' / f'{method}.safetensors'
+    path = WEIGHTS / f'{method}.safetensors'
     metadata = weights.metadata(path)
     assert {'network', 'trained_on', 'command', 'settings', 'commit'} <= set(metadata)
     test_sets = 'tno', 'vifb', 'm3svd'

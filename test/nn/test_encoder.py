@@ -8,7 +8,7 @@ from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.fusion.network_cs2fusion import Cs2FusionNetwork
 from ivf_ros.nn import weights
 from ivf_ros.nn.encoder import Encoder, PerCamera, SIXTEENTH_CHANNELS, THIRTYSECOND_CHANNELS
-from ivf_ros.nn.inference import group_convolutions, read_in_channels
+from ivf_ros.nn.inference import read_in_channels
 from ivf_ros.segmentation.network import SegmentationNetwork
 import pytest
 from safetensors.torch import save_file
@@ -55,22 +55,6 @@ def test_a_weight_file_contains_the_input_channels(tmp_path, make_network, chann
     weights.save(make_network(3, channels), path, {})
     assert read_in_channels(path) == channels
     weights.load(make_network(3, channels), path)
-
-
-@pytest.mark.parametrize('make_network', [DetectionNetwork, SegmentationNetwork])
-@pytest.mark.parametrize('channels', [3, 4])
-def test_grouped_convolutions_give_the_same_outputs(make_network, channels):
-    torch.manual_seed(1)
-    network = make_network(3, channels)
-    network(torch.rand(4, channels, 64, 96))  # gives batch normalisation a non-trivial state
-    network.eval()
-    images = torch.rand(2, channels, 64, 96)
-    with torch.inference_mode():
-        expected = network(images)
-        outputs = group_convolutions(network)(images)
-    assert not any(isinstance(layer, PerCamera) for layer in network.modules())
-    for output, expected_output in zip(outputs, expected):
-        torch.testing.assert_close(output, expected_output, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize('network', [DetectionNetwork(3), SegmentationNetwork(3, 4),

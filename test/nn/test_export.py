@@ -32,7 +32,7 @@ def street():
 @pytest.mark.parametrize('both', [False, True])
 def test_the_exported_detector_finds_the_same_boxes(street, tmp_path, both):
     file = tmp_path / 'detector.onnx'
-    assert main(['export', 'detection', '--out', str(file), *(['--both'] if both else [])]) == 0
+    assert main(['export', 'detection', '--layout', 'common', '--out', str(file), *(['--both'] if both else [])]) == 0
     settings = {'network.precision': 'float32', 'anchor_free.min_score': 0.3}
     network = detection.create('anchor_free', **settings)
     exported = detection.create('onnx', **{'onnx.model': str(file), 'onnx.min_score': 0.3,
@@ -54,7 +54,7 @@ def test_the_exported_detector_finds_the_same_boxes(street, tmp_path, both):
 @pytest.mark.parametrize('both', [False, True])
 def test_the_exported_segmenter_gives_the_same_labels(street, tmp_path, both):
     file = tmp_path / 'segmenter.onnx'
-    assert main(['export', 'segmentation', '--out', str(file), '--size', '320x256',
+    assert main(['export', 'segmentation', '--layout', 'common', '--out', str(file), '--size', '320x256',
                  *(['--both'] if both else [])]) == 0
     session = onnxruntime.InferenceSession(str(file))
     names = ast.literal_eval(session.get_modelmeta().custom_metadata_map['names'])
@@ -73,10 +73,10 @@ def test_the_exported_segmenter_gives_the_same_labels(street, tmp_path, both):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['detection', '--size', '640x470'], 'multiples of 32, got 640x470'),
+    (['detection', '--layout', 'common', '--size', '640x470'], 'multiples of 32, got 640x470'),
     (['detection', '--weights', 'none.safetensors'], 'no weight file at none.safetensors'),
     (['detection', '--weights', 'none.safetensors', '--both'], 'leave out --both'),
-    (['segmentation', '--size', 'large'], "the size must be WIDTHxHEIGHT, got 'large'"),
+    (['segmentation', '--layout', 'common', '--size', 'large'], "the size must be WIDTHxHEIGHT, got 'large'"),
 ])
 def test_errors_of_the_export_are_one_line(tmp_path, capsys, arguments, message):
     assert main(['export', *arguments, '--out', str(tmp_path / 'x.onnx')]) == 1

@@ -201,20 +201,20 @@ def test_stages_on_the_command_line_are_loaded_at_start(live_graph):
         assert wait_until(lambda: client.names() == {1: '/fusion', 2: '/registration'}, 20.0)
 
 
-def test_all_stages_start_without_torch_with_its_parameter_file(live_graph):
+def test_all_stages_start_without_networks_with_their_parameter_file(live_graph):
     client = ContainerClient(live_graph.node('client'))
     stages = ('registration', 'fusion', 'segmentation', 'detection')
     with container_process(
             live_graph, *stages, '--ros-args', '--params-file',
-            str(REPOSITORY / 'config' / 'without_torch.yaml'),
-            before="import sys; sys.modules['torch'] = sys.modules['safetensors'] = None"):
+            str(REPOSITORY / 'config' / 'without_networks.yaml'),
+            before="import sys; sys.modules['torch'] = sys.modules['onnxruntime'] = None"):
         assert wait_until(lambda: len(client.names()) == 4, 30.0)
         for stage in stages:
             assert client.call(GetState, f'/{stage}/get_state').current_state.id == ACTIVE
 
 
 def test_unloading_frees_the_memory_of_a_network(container):
-    pytest.importorskip('torch')
+    pytest.importorskip('onnxruntime')
     client, _ = container
 
     def resident_mb():
@@ -228,11 +228,11 @@ def test_unloading_frees_the_memory_of_a_network(container):
         assert client.container(UnloadNode, unique_id=loaded.unique_id).success
         return during, resident_mb()
 
-    load_and_unload()  # PyTorch itself stays in memory
+    load_and_unload()  # ONNX Runtime itself stays in memory
     _, first = load_and_unload()
     for _ in range(4):
         _, last = load_and_unload()
-    # A detector has 9 MB of weights in bfloat16; five of them exceed the limit.
+    # A detector has 5 MB of weights in int8; five of them exceed the limit.
     assert last - first < 12
 
 

@@ -26,7 +26,6 @@ def run_benchmark(*arguments) -> subprocess.CompletedProcess:
 
 def test_outputs_and_container_are_measured():
     process = run_benchmark('--size', '160x120', '--rate', 10, '--seconds', 3, '--warm-up', 1,
-                            '--params-file', REPOSITORY / 'config' / 'without_torch.yaml',
                             '--json')
     assert process.returncode == 0, process.stderr
     *outputs, container = json.loads(process.stdout)

@@ -34,7 +34,8 @@ from sensor_msgs.msg import Image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
 
 FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
-STAGES = ('registration', 'fusion', 'segmentation', 'detection')
+JOINT = ('registration', 'fusion', 'perception')
+SEPARATE = ('registration', 'fusion', 'segmentation', 'detection')
 
 # Methods without networks: these tests check how the nodes start, not their results.
 PARAMETERS = """
@@ -121,10 +122,12 @@ def test_by_default_only_one_container_is_started():
 
 
 def test_mode_processes_starts_a_process_per_stage_and_replays_a_source():
-    nodes = {f'{stage}_node' for stage in STAGES}
+    nodes = {f'{stage}_node' for stage in JOINT}
     assert started_executables('ivf', mode='processes') == nodes
     assert started_executables('ivf', mode='processes', source='simulator') == \
         {*nodes, 'replay_node'}
+    assert started_executables('ivf', mode='processes', perception='separate') == \
+        {f'{stage}_node' for stage in SEPARATE}
 
 
 def test_a_bag_is_a_source_and_transport_is_the_default_of_both_cameras():
@@ -262,11 +265,11 @@ def test_the_graph_runs_in_a_namespace_with_the_parameters_of_the_file(
     detections = observer.listen(Detection2DArray, 'robot/detections')
 
     launched = ros2('launch', 'ivf_ros', 'ivf.launch.py', f'mode:={mode}', 'namespace:=robot',
-                    'source:=simulator', f'params_file:={params_file}')
+                    'source:=simulator', 'perception:=separate', f'params_file:={params_file}')
 
     assert wait_until(lambda: bool(fused and detections), START_TIMEOUT_S), read_output(launched)
     assert observer.parameter('robot/registration', 'max_rate_hz') == 3.5
-    nodes = {f'robot/{stage}' for stage in (*STAGES, 'replay')}
+    nodes = {f'robot/{stage}' for stage in (*SEPARATE, 'replay')}
     assert wait_until(lambda: nodes <= observer.nodes(), START_TIMEOUT_S)
     if mode == 'composed':
         assert {name.lstrip('/') for name in observer.loaded('robot/ivf_container')} == nodes

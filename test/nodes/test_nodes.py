@@ -333,9 +333,9 @@ def test_diagnostics_contain_pairs_cameras_backend_and_lifecycle(live_graph):
                                  and 'state' in cameras.read_values('registration'))
     registration, fusion, detection = (cameras.read_values(name) for name in (
         'registration', 'fusion', 'detection'))
-    for values, weights in ((registration, 'fast.safetensors'), (fusion, 'fast.safetensors'),
-                            (detection, 'anchor_free_both.safetensors')):
-        assert values['lifecycle'] == 'active' and values['device'] == 'cpu'
+    for values, weights in ((registration, 'fast.int8.onnx'), (fusion, 'fast.int8.onnx'),
+                            (detection, 'anchor_free_both.int8.onnx')):
+        assert values['lifecycle'] == 'active' and values['device'].startswith('cpu int8 (cuda: ')
         assert values['weight_files'].endswith(weights)
         assert 0 < float(values['latency_ms.p50']) <= float(values['latency_ms.p95'])
     for values in (registration, fusion):

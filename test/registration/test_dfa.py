@@ -33,7 +33,7 @@ from ivf_ros.registration.dfa.network_matching import (  # noqa: E402
 from ivf_ros.registration.dfa.registrar import (  # noqa: E402
     DfaParameters,
     DfaRegistrar,
-    weight_file,
+    package_weights,
 )
 
 VARIANTS = [(False, False), (True, False), (False, True), (True, True)]
@@ -248,7 +248,7 @@ def test_weights_of_another_variant_are_errors(tmp_path):
 
 def test_packaged_weights_name_their_training_data():
     for sfm, fem in VARIANTS:
-        metadata = weights.metadata(weight_file(DfaParameters(sfm=sfm, fem=fem)))
+        metadata = weights.metadata(package_weights(DfaParameters(sfm=sfm, fem=fem)).with_suffix('.safetensors'))
         assert (metadata['settings']['sfm'], metadata['settings']['fem']) == (sfm, fem)
         assert metadata['network'] == 'DfaNetwork'
         assert 'roadscene/train' in metadata['trained_on']

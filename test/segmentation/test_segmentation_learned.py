@@ -86,8 +86,8 @@ def test_any_size_works(shape):
 def test_precisions_agree():
     image, _ = street('day', 3)
     exact, quick = (segmentation.create(**{'network.precision': name}).segment(image).labels
-                    for name in ('float32', 'bfloat16'))
-    assert np.mean(exact == quick) > 0.99
+                    for name in ('float32', 'int8'))
+    assert np.mean(exact == quick) > 0.98
 
 
 def test_weights_for_two_cameras_need_both_images(tmp_path):
@@ -109,6 +109,7 @@ def test_missing_weights_are_an_error(tmp_path):
 
 @pytest.mark.parametrize('path', [bilateral.WEIGHTS, bilateral.RGBT_WEIGHTS])
 def test_the_weights_of_the_package_have_metadata(path):
+    path = path.with_suffix('.safetensors')
     metadata = weights.metadata(path)
     assert metadata['network'] == 'SegmentationNetwork'
     assert metadata['scores'] and metadata['teachers']

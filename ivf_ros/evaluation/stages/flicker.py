@@ -19,7 +19,12 @@ from ivf_ros.data.sample import Sample
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row, SampleResult
-from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS, time_call, video_frames
+from ivf_ros.evaluation.stages.inputs import (
+    create_method,
+    METHOD_ERRORS,
+    time_call,
+    video_frames,
+)
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
@@ -74,7 +79,7 @@ class FlickerEvaluation:
 
 def _replay_video(method: str, sample: Sample) -> tuple[dict[str, float], float]:
     """Return the metrics of a video, and the processor time of one frame in seconds."""
-    fuser, warper, changes = fusion.create(method), ThermalWarper(), _FrameChanges()
+    fuser, warper, changes = create_method(fusion.create, method), ThermalWarper(), _FrameChanges()
     times_s = []
     for _, recorded, rgb in video_frames(sample):
         size = geometry.size_of(rgb)

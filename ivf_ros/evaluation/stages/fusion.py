@@ -15,7 +15,7 @@ from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row, SampleResult
-from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call
+from ivf_ros.evaluation.stages.inputs import create_method, derive_seed, METHOD_ERRORS, time_call
 import numpy as np
 
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM')
@@ -63,7 +63,7 @@ class FusionEvaluation:
         result = SampleResult([], {('thermal', ''): thermal, ('rgb', ''): pair.rgb})
         for method in self.methods:
             row = Row(self.name, method, sample.dataset, sample.name, sample.light)
-            fuser = fusion.create(method)
+            fuser = create_method(fusion.create, method)
             try:
                 fused, cpu_s = time_call(fuser.fuse_gray, thermal, pair.rgb, pair.coverage)
                 fused_luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY)

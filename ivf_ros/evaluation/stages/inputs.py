@@ -13,6 +13,7 @@ import cv2
 from ivf_ros.data.sample import Sample
 from ivf_ros.data.video import VideoSource
 from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.parameters import parse_settings
 import numpy as np
 
 # Errors of a method or a reader about an image that it cannot process. They count as a failure of
@@ -47,3 +48,26 @@ def time_call(function: Callable[..., Result], *arguments: Any) -> tuple[Result,
     start_s = time.process_time()
     result = function(*arguments)
     return result, time.process_time() - start_s
+
+
+def create_method(create: Callable[..., Result], name: str, **parameters: Any) -> Result:
+    """
+    Create a method from a name with settings, such as ``fast:network.precision=float32``.
+
+    Parameters
+    ----------
+    create:
+        ``create`` of a stage.
+    name:
+        Name of a method, optionally followed by a colon and settings separated by commas.
+    parameters:
+        Further parameters by dotted name.
+
+    Raises
+    ------
+    ParameterError
+        The method or a setting is unknown, or a value is out of range.
+
+    """
+    method, _, settings = name.partition(':')
+    return create(method, **parse_settings(settings.split(',') if settings else ()), **parameters)

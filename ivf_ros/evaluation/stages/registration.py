@@ -22,8 +22,7 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Row, SampleResult
-from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call
-from ivf_ros.parameters import parse_settings
+from ivf_ros.evaluation.stages.inputs import create_method, derive_seed, METHOD_ERRORS, time_call
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
@@ -203,8 +202,7 @@ def _register(method: str, thermal: np.ndarray, rgb: np.ndarray) -> Registration
 @lru_cache
 def _load_registrar(method: str) -> registration.Registrar:
     """Create the registrar of a method once; it has no memory of pairs, and may load weights."""
-    name, _, settings = method.partition(':')
-    return registration.create(name, **parse_settings(settings.split(',') if settings else ()))
+    return create_method(registration.create, method)
 
 
 def _is_accepted(estimate: Registration) -> bool:

@@ -24,7 +24,13 @@ from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.pseudo_thermal import pseudo_thermal
 from ivf_ros.evaluation.results import Row, SampleResult
-from ivf_ros.evaluation.stages.inputs import derive_seed, METHOD_ERRORS, time_call, video_frames
+from ivf_ros.evaluation.stages.inputs import (
+    create_method,
+    derive_seed,
+    METHOD_ERRORS,
+    time_call,
+    video_frames,
+)
 from ivf_ros.evaluation.stages.registration import WIDTH_PX
 from ivf_ros.evaluation.stages.track_picture import draw_track
 from ivf_ros.thermal import FreezeDetector, ThermalState
@@ -156,7 +162,7 @@ class _RecordingRegistrar:
     """A registrar that stores its latest accepted homography."""
 
     def __init__(self, method: str) -> None:
-        self._registrar = registration.create(method)
+        self._registrar = create_method(registration.create, method)
         self.parameters = self._registrar.parameters
         self.accepted: np.ndarray | None = None  # homography of the latest pair, if accepted
 

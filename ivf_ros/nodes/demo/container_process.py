@@ -9,14 +9,14 @@ import subprocess
 import sys
 from typing import Any, Sequence
 
-from ivf_ros.types import STAGES
+from ivf_ros.types import GRAPH_NODES
 
 _STOP_TIMEOUT_S = 10.0
 
 
 def start_container(ros_arguments: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start all stages in one process; ``options`` are those of ``subprocess.Popen``."""
-    return subprocess.Popen([sys.executable, '-m', 'ivf_ros.nodes.component_container', *STAGES,
+    return subprocess.Popen([sys.executable, '-m', 'ivf_ros.nodes.component_container', *GRAPH_NODES,
                              '--ros-args', *ros_arguments], **options)
 
 

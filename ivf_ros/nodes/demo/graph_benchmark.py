@@ -29,7 +29,7 @@ from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.parameters import build
-from ivf_ros.types import STAGES
+from ivf_ros.types import GRAPH_NODES
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -231,7 +231,7 @@ def _make_rows(settings: GraphBenchmarkSettings, receiver: _Receiver, sent_ns: l
             'received': len(ages_ms), 'rate_hz': _rounded(len(ages_ms) / seconds),
             'age_ms_p50': _rounded(p50), 'age_ms_p95': _rounded(p95),
             'first_s': _rounded((arrivals[0][1] - usage.started_ns) * 1e-9)})
-    rows.append({'container': ' '.join(STAGES), 'cores': _rounded(usage.processor_s / seconds, 2),
+    rows.append({'container': ' '.join(GRAPH_NODES), 'cores': _rounded(usage.processor_s / seconds, 2),
                  'processor_ms': _rounded(usage.processor_s * 1e3 / max(n_sent, 1)),
                  'memory_mb': _rounded(usage.memory_mb, 0)})
     return rows

@@ -29,7 +29,7 @@ from ivf_ros.nodes.demo.container_process import start_container, stop_container
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
-from ivf_ros.types import Event, STAGES, Truth
+from ivf_ros.types import Event, GRAPH_NODES, Truth
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -211,7 +211,7 @@ class _Graph:
         """Wait until all stages report that they are active."""
         diagnostics = self.recorder.diagnostics
         self._wait_for(lambda: all(diagnostics.get(stage, {}).get('lifecycle') == 'active'
-                                   for stage in STAGES),
+                                   for stage in GRAPH_NODES),
                        _START_TIMEOUT_S, 'the stages did not start')
 
     def play(self, progress: Callable[[str], None]) -> None:
@@ -231,7 +231,7 @@ class _Graph:
         """Wait until no more messages arrive and return the final diagnostics of each stage."""
         self._wait_until_idle()
         self.recorder.diagnostics.clear()
-        self._wait_for(lambda: set(STAGES) <= set(self.recorder.diagnostics),
+        self._wait_for(lambda: set(GRAPH_NODES) <= set(self.recorder.diagnostics),
                        _DIAGNOSTICS_TIMEOUT_S, 'the stages published no diagnostics')
         return dict(self.recorder.diagnostics)
 
@@ -273,7 +273,7 @@ def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recor
     topics = {topic: {'frames': recorder.frames[topic]} for topic in recorder.arrivals_s}
     for stream in ('thermal', 'rgb'):
         topics[f'{stream}/image_raw']['published'] = len(played[stream])
-    drops_by_node = {stage: _select_counts(diagnostics[stage], 'drops.') for stage in STAGES}
+    drops_by_node = {stage: _select_counts(diagnostics[stage], 'drops.') for stage in GRAPH_NODES}
     registration: dict[str, Any] = {
         'states': _select_counts(diagnostics['registration'], 'state_count.')}
     errors_px = _corner_errors_px(played, recorder)
@@ -297,7 +297,7 @@ def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, di
     """Return the latencies that the stages report, and the measured end-to-end latencies."""
     latencies_ms = {
         stage: {p: float(diagnostics[stage][f'latency_ms.{p}']) for p in ('p50', 'p95')}
-        for stage in STAGES if 'latency_ms.p50' in diagnostics[stage]}
+        for stage in GRAPH_NODES if 'latency_ms.p50' in diagnostics[stage]}
     for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
         times_ms = [(arrived_s - played['rgb'][stamp_ns].published_s) * 1e3
                     for stamp_ns, arrived_s in recorder.arrivals_s[topic].items()

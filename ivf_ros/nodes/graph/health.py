@@ -57,9 +57,11 @@ def _mask_numbers(text: str) -> str:
 
 
 def describe_backend(method: object) -> dict[str, object]:
-    """Return the device and the weight files of the method of a stage, for the diagnostics."""
-    files = getattr(method, 'weight_files', ())
-    return {'device': getattr(method, 'device', 'cpu'), 'weight_files': ', '.join(files) or 'none'}
+    """Return where the networks of a method run, and their files, for the diagnostics."""
+    networks = getattr(method, 'networks', ())
+    devices = dict.fromkeys(str(network.placement) for network in networks)
+    return {'device': ', '.join(devices) or 'cpu',
+            'weight_files': ', '.join(str(network.path) for network in networks) or 'none'}
 
 
 class Health:

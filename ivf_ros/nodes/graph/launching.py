@@ -117,6 +117,7 @@ _TRANSPORTS = ('thermal_transport', 'rgb_transport')
 NODES = {node.name: node for node in (
     GraphNode('registration', ('thermal', 'rgb', 'thermal_info', 'rgb_info'), _TRANSPORTS),
     GraphNode('fusion', ('thermal', 'rgb', 'rgb_info', 'fused'), _TRANSPORTS),
+    GraphNode('perception', ('fused', 'rgb'), ('rgb_transport',)),
     GraphNode('segmentation', ('fused', 'rgb'), ('rgb_transport',)),
     GraphNode('detection', ('fused', 'rgb'), ('rgb_transport',)),
     GraphNode('replay', ('thermal', 'rgb'), ('source', 'rate', 'loop', 'restamp', 'clock')),

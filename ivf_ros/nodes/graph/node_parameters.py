@@ -11,6 +11,7 @@ from ivf_ros.detection import DetectionStageParameters
 from ivf_ros.fusion import FusionStageParameters
 from ivf_ros.pairing import PairingParameters
 from ivf_ros.parameters import group, parameter
+from ivf_ros.perception import PerceptionStageParameters
 from ivf_ros.registration import RegistrationStageParameters
 from ivf_ros.segmentation import SegmentationStageParameters
 
@@ -19,12 +20,6 @@ TRANSPORTS = ('raw', 'compressed')
 
 def _autostart() -> Any:
     return parameter(True, 'Configure and activate the node at start.', live=False)
-
-
-def _looks_at() -> Any:
-    return parameter('rgb+thermal', 'Input images. rgb+thermal uses both cameras, or the fused '
-                     'image if one of them is missing or the method takes one image. fused always '
-                     'uses the fused image.', choices=('rgb+thermal', 'fused'))
 
 
 def _transport(images: str) -> Any:
@@ -62,29 +57,34 @@ class FusionNodeParameters(FusionStageParameters):
 
 
 @dataclass(frozen=True)
-class SegmentationNodeParameters(SegmentationStageParameters):
-    """Parameters of the segmentation node."""
+class PerceptionInputParameters:
+    """Which images a node of segmentation or detection processes, and how often."""
 
     autostart: bool = _autostart()
     max_rate_hz: float = parameter(
-        10.0, 'Maximum rate of segmented images in Hz.', minimum=0.01, maximum=1000.0)
-    looks_at: str = _looks_at()
+        15.0, 'Maximum rate of processed images in Hz.', minimum=0.01, maximum=1000.0)
+    looks_at: str = parameter(
+        'rgb+thermal', 'Input images. rgb+thermal uses both cameras, or the fused image if one of '
+        'them is missing or the method takes one image. fused always uses the fused image.',
+        choices=('rgb+thermal', 'fused'))
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
     thermal_transport: str = _transport('registered thermal')
 
 
 @dataclass(frozen=True)
-class DetectionNodeParameters(DetectionStageParameters):
-    """Parameters of the detection node."""
+class PerceptionNodeParameters(PerceptionStageParameters, PerceptionInputParameters):
+    """Parameters of the perception node."""
 
-    autostart: bool = _autostart()
-    max_rate_hz: float = parameter(
-        10.0, 'Maximum rate of processed images in Hz.', minimum=0.01, maximum=1000.0)
-    looks_at: str = _looks_at()
-    fused_transport: str = _transport('fused')
-    rgb_transport: str = _transport('RGB')
-    thermal_transport: str = _transport('registered thermal')
+
+@dataclass(frozen=True)
+class SegmentationNodeParameters(SegmentationStageParameters, PerceptionInputParameters):
+    """Parameters of the segmentation node."""
+
+
+@dataclass(frozen=True)
+class DetectionNodeParameters(DetectionStageParameters, PerceptionInputParameters):
+    """Parameters of the detection node."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class ReplayNodeParameters:
 NODE_PARAMETERS = {
     'registration': RegistrationNodeParameters,
     'fusion': FusionNodeParameters,
+    'perception': PerceptionNodeParameters,
     'segmentation': SegmentationNodeParameters,
     'detection': DetectionNodeParameters,
     'replay': ReplayNodeParameters,

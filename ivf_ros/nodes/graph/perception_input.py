@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Subscription to the images of segmentation and detection: the fused image and both cameras."""
+"""Input of segmentation and detection: the fused image, both cameras, and the worker."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.pace import Pace
 from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Frame
 import numpy as np
@@ -28,8 +29,8 @@ class PerceptionSubscriber:
 
     The fused image triggers the node, because it is available as long as any camera works. The
     other images are RGB and registered 8-bit thermal, for networks that take both cameras, and
-    registered thermal in counts with its mask, for temperatures. The parameters of the node select
-    the transports.
+    registered thermal in counts with its mask, for temperatures. The parameters of the node are
+    ``PerceptionInputParameters``: they select the images, their transports and the rate.
 
     Parameters
     ----------
@@ -37,26 +38,27 @@ class PerceptionSubscriber:
         The subscribing node.
     is_needed:
         Returns whether the results of the node have subscribers.
-    on_fused:
-        Called with each fused image.
-    uses_both:
-        Returns whether the node uses RGB and thermal at present.
+    process:
+        Called by a worker with the newest fused image, while ``is_needed()``.
+    takes_thermal:
+        Returns whether the method of the node takes RGB and thermal.
     uses_counts:
         Returns whether the node uses thermal in counts at present.
 
     """
 
     def __init__(self, node: StageNode, is_needed: Callable[[], bool],
-                 on_fused: Callable[[Frame], None], *, uses_both: Callable[[], bool],
+                 process: Callable[[Frame], None], *, takes_thermal: Callable[[], bool],
                  uses_counts: Callable[[], bool]) -> None:
-        self._node, self._is_needed = node, is_needed
+        self._node, self._is_needed, self._takes_thermal = node, is_needed, takes_thermal
+        self._pace = Pace()
+        self._worker = node.start_worker(process, lambda: node.statistics.count_drop('busy'))
         self._last_arrival_s = time.monotonic()
         self._arrived = threading.Condition()
-        self._is_used = {'rgb': uses_both, 'thermal': uses_both, 'counts': uses_counts,
+        self._is_used = {'rgb': self.uses_both, 'thermal': self.uses_both, 'counts': uses_counts,
                          'mask': uses_counts}
         self._frames = {stream: deque[Frame](maxlen=_QUEUE_SIZE) for stream in self._is_used}
         self._last_was_found = dict.fromkeys(self._is_used, False)
-        self._on_fused = on_fused
         p = node.parameters
         fused = resolve_transport('fused/image', p.fused_transport)
         self._topic = node.resolve_topic_name(fused[1])
@@ -68,6 +70,10 @@ class PerceptionSubscriber:
                 ('mask', 'thermal_registered/mask', p.thermal_transport)):
             node.subscribe_while(partial(self._is_stream_needed, stream),
                                  *resolve_transport(topic, transport), partial(self._add, stream))
+
+    def uses_both(self) -> bool:
+        """Return whether the node uses RGB and thermal at present."""
+        return self._node.parameters.looks_at != 'fused' and self._takes_thermal()
 
     def collect(self, fused: Frame) -> PerceptionInputs:
         """
@@ -94,7 +100,8 @@ class PerceptionSubscriber:
 
     def _add_fused(self, frame: Frame) -> None:
         self._last_arrival_s = time.monotonic()
-        self._on_fused(frame)
+        if self._is_needed() and self._pace.is_due(self._node.parameters.max_rate_hz):
+            self._worker.put(frame)
 
     def _is_stream_needed(self, stream: str) -> bool:
         return self._is_needed() and self._is_used[stream]()

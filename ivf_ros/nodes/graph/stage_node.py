@@ -196,7 +196,13 @@ class StageNode(LifecycleNode):
         except STAGE_ERRORS as error:
             return self._fail(f'cannot configure: {error}', self._release)
         self._is_configured, self._failure = True, ''
+        self._log_networks()
         return super().on_configure(state)
+
+    def _log_networks(self) -> None:
+        """Log where the networks of the stage run, and why not on a faster device."""
+        for network in getattr(getattr(self.stage, 'method', None), 'networks', ()):
+            self.get_logger().info(f'{network.path.name} runs on {network.placement}')
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the workers; on failure log the reason and stay inactive."""

@@ -89,8 +89,12 @@ class DfaNetwork(nn.Module):
             found again, and ``(N, fine_dim, H / 2, W / 2)`` float32 of unit length.
 
         """
-        x = torch.cat([stem(image) for stem, image in ((self.thermal_stem, thermal),
-                                                       (self.rgb_stem, rgb)) if image is not None])
+        return self.describe(torch.cat([
+            stem(image) for stem, image in ((self.thermal_stem, thermal), (self.rgb_stem, rgb))
+            if image is not None]), fine)
+
+    def describe(self, x: Tensor, fine: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the result of ``forward`` from the output of a stem."""
         pyramid = [x]
         for block in self.down:
             x = block(x)
@@ -102,6 +106,10 @@ class DfaNetwork(nn.Module):
             return coarse, weight, coarse[:, :0]
         x = self._decode_level(0, self._decode_level(1, x, pyramid), pyramid)
         return coarse, weight, F.normalize(self.fine_head(x).float(), dim=1)
+
+    def scales(self) -> Tensor:
+        """Return the factors of the coarse and of the fine similarities: ``(2,)``."""
+        return torch.stack([self.coarse_log_scale, self.fine_log_scale]).exp()
 
     def _decode_level(self, level: int, x: Tensor, pyramid: list[Tensor]) -> Tensor:
         """Upsample features of the next coarser level and add the encoder features of a level."""

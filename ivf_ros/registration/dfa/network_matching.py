@@ -11,12 +11,9 @@ at all displacements of up to ``REACH`` fine cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from ivf_ros.nn.inference import convert_for_inference
-from ivf_ros.nn.weights import load
+from ivf_ros.nn.runtime import Network
 from ivf_ros.registration.dfa.displacements import Displacements
-from ivf_ros.registration.dfa.network import DfaNetwork
 from ivf_ros.registration.learned_input import normalized_input
 from ivf_ros.registration.point_matches import Matches
 import numpy as np
@@ -44,41 +41,34 @@ class Descriptors:
     weight:
         ``(h, w)`` float32, probability that a cell will be found again.
     fine:
-        ``(C, 4 h, 4 w)`` at 1/2 of its size, float32, of unit length; no channels if not
-        requested.
+        ``(C, 4 h, 4 w)`` at 1/2 of its size, float32, of unit length.
+    coarse_scale, fine_scale:
+        Factors of the similarities before the softmax.
 
     """
 
     coarse: Tensor
     weight: Tensor
     fine: Tensor
+    coarse_scale: float = 1.0
+    fine_scale: float = 1.0
 
 
 class DfaDescriber:
     """
     The trained network: computes descriptors of images, and matches of descriptors.
 
-    Raises
-    ------
-    WeightsError
-        The weight file is missing, damaged, or belongs to another variant.
-
+    The matching is a few large matrix products and stays in PyTorch, which training shares.
     """
 
-    def __init__(self, path: Path, *, sfm: bool, fem: bool, precision: str) -> None:
-        network = load(DfaNetwork(sfm, fem), path)
-        self._coarse_scale = float(network.coarse_log_scale.detach().exp())
-        self._fine_scale = float(network.fine_log_scale.detach().exp())
-        self._network = convert_for_inference(network, precision)
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
-    @torch.inference_mode()
-    def describe(self, image: np.ndarray, sensor: str, fine: bool) -> Descriptors:
+    def describe(self, image: np.ndarray, sensor: str) -> Descriptors:
         """Return the descriptors of a gray image ``(H, W)`` of ``'thermal'`` or ``'rgb'``."""
-        tensor = torch.from_numpy(normalized_input(image))[None].to(
-            self._network.coarse_log_scale.dtype, memory_format=torch.channels_last)
-        thermal, rgb = (tensor, None) if sensor == 'thermal' else (None, tensor)
-        coarse, weight, fine_descriptors = self._network(thermal, rgb, fine)
-        return Descriptors(coarse[0], weight[0].sigmoid(), fine_descriptors[0])
+        *maps, scales = self._network(normalized_input(image), np.array(sensor == 'thermal'))
+        coarse, weight, fine = (torch.from_numpy(array) for array in maps)
+        return Descriptors(coarse, weight, fine, *map(float, scales))
 
     @torch.inference_mode()
     def coarse_matches(self, thermal: Descriptors, rgb: Descriptors,
@@ -95,7 +85,7 @@ class DfaDescriber:
 
         """
         thermal_cells, rgb_cells, certainty = mutual_cells(
-            dual_softmax(thermal, rgb, self._coarse_scale, torch.from_numpy(covered_cells)),
+            dual_softmax(thermal, rgb, thermal.coarse_scale, torch.from_numpy(covered_cells)),
             covered_cells.shape[1])
         centre_px = (COARSE_STRIDE - 1) / 2
         return Matches(thermal_cells * COARSE_STRIDE + centre_px,
@@ -107,7 +97,7 @@ class DfaDescriber:
         """Return the displacement probabilities in RGB of each thermal cell that is covered."""
         mask = torch.from_numpy(covered_cells)
         similarity = cell_similarity(thermal.fine, rgb.fine)
-        probability = (self._fine_scale * similarity[mask]).flatten(1).softmax(1)
+        probability = (thermal.fine_scale * similarity[mask]).flatten(1).softmax(1)
         rows, columns = np.nonzero(covered_cells)
         points_px = np.stack([columns, rows], 1) * float(COARSE_STRIDE) + (COARSE_STRIDE - 1) / 2
         return Displacements(points_px, probability.view(-1, *similarity.shape[2:]).numpy(),

@@ -22,11 +22,13 @@ Images", Sensors 2025, 25, 4628; docs/dfa.md describes the differences from the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.nn.runtime import load_network
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
@@ -81,15 +83,17 @@ class DfaRegistrar:
 
     Attributes
     ----------
-    weight_files:
-        The path of the weight file, in a tuple.
+    networks:
+        The loaded network, in a tuple.
 
     Raises
     ------
     RegistrationError
-        PyTorch or safetensors is not installed.
+        PyTorch, which matches the descriptors, is not installed.
     WeightsError
         The weight file is missing, damaged, or belongs to another variant.
+    DeviceError
+        The engine, the device or the precision is not available.
 
     """
 
@@ -99,10 +103,10 @@ class DfaRegistrar:
             from ivf_ros.registration.dfa.network_matching import DfaDescriber
 
         self.parameters = parameters
-        path = weight_file(parameters, network)
-        self._network = DfaDescriber(path, sfm=parameters.sfm, fem=parameters.fem,
-                                     precision=network.precision)
-        self.weight_files = (str(path),)
+        load_module = partial(_load_module, sfm=parameters.sfm, fem=parameters.fem)
+        loaded = load_network(package_weights(parameters), load_module, network)
+        self._network = DfaDescriber(loaded)
+        self.networks = (loaded,)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
@@ -139,14 +143,16 @@ class DfaRegistrar:
         return request.accept(geometry.normalize_homography(H), confidence, inliers)
 
 
-def weight_file(parameters: DfaParameters, network: NetworkParameters = NetworkParameters()
-                ) -> Path:
-    """Return the configured weight file, or the packaged file of the variant."""
-    if network.weights:
-        return Path(network.weights)
+def _load_module(path: Path, *, sfm: bool, fem: bool) -> Any:
+    from ivf_ros.registration.dfa.network_inference import load_module
+    return load_module(path, sfm=sfm, fem=fem)
+
+
+def package_weights(parameters: DfaParameters) -> Path:
+    """Return the files of the package for a variant, without suffix."""
     modules = ['_sfm'] * parameters.sfm + ['_fem'] * parameters.fem
     folder = Path(__file__).parent.parent / 'weights'
-    return folder / f'dfa{"".join(modules) or "_baseline"}.safetensors'
+    return folder / f'dfa{"".join(modules) or "_baseline"}'
 
 
 def _grid_size(size: tuple[int, int], work_px: int) -> tuple[int, int]:
@@ -174,7 +180,7 @@ class _DescribedPair:
         size = geometry.size_of(thermal)
         grid_size = _grid_size(size, work_px)
         thermal = resize_to(thermal, grid_size)
-        descriptors = network.describe(thermal, 'thermal', fine=True)
+        descriptors = network.describe(thermal, 'thermal')
         return cls(network, thermal, descriptors, rgb, grid_size,
                    geometry.stretch(size, grid_size))
 
@@ -186,7 +192,7 @@ class _DescribedPair:
         ``resolution`` is ``'coarse'``, which compares all cells with each other, or ``'fine'``,
         which compares patches with the area around them.
         """
-        rgb, covered_cells = self._describe_rgb(H, fine=resolution == 'fine')
+        rgb, covered_cells = self._describe_rgb(H)
         if resolution == 'fine':
             displacements = self.network.displacements(self.thermal_descriptors, rgb,
                                                        covered_cells)
@@ -198,7 +204,7 @@ class _DescribedPair:
 
     def verify(self, H: np.ndarray) -> tuple[np.ndarray, _Evidence]:
         """Match once more, in both directions; return the new homography and the evidence."""
-        rgb, covered_cells = self._describe_rgb(H, fine=True)
+        rgb, covered_cells = self._describe_rgb(H)
         forward = self.network.displacements(self.thermal_descriptors, rgb, covered_cells)
         backward = self.network.displacements(rgb, self.thermal_descriptors, covered_cells)
         backward_step, _ = _fit_homography(backward, _INLIER_PX)
@@ -226,13 +232,13 @@ class _DescribedPair:
                                 steps)
         return self._compose(H, step)
 
-    def _describe_rgb(self, H: np.ndarray, *, fine: bool) -> tuple[Descriptors, np.ndarray]:
+    def _describe_rgb(self, H: np.ndarray) -> tuple[Descriptors, np.ndarray]:
         """Return the descriptors of RGB warped onto the grid by H, and the cells it covers."""
         image, coverage = self._warp_rgb(H)
         cells_size = scale_size(self.grid_size, 1 / _CELL_PX)
         covered_cells = cv2.resize(coverage.astype(np.float32), cells_size,
                                    interpolation=cv2.INTER_AREA) > 0.99
-        return self.network.describe(image, 'rgb', fine=fine), covered_cells
+        return self.network.describe(image, 'rgb'), covered_cells
 
     def _warp_rgb(self, H: np.ndarray, margin_px: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return RGB warped onto the grid with a margin, and its coverage."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands ``ivf train`` and ``ivf export``."""
+"""Command ``ivf train``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from typing import Any
 from ivf_ros import memory
 from ivf_ros.cli.output import (
     add_overwrite_option,
-    check_outputs,
     command_line,
-    CommandError,
-    read_size,
     report,
 )
-from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
@@ -30,16 +26,18 @@ from ivf_ros.training.settings import (
     DfaTraining,
     FastFusionTraining,
     FastTraining,
+    JointPerceptionTraining,
     SeaFusionTraining,
     SegmentationTraining,
 )
 
 _CONFIDENCE, _FUSION = 'registration-confidence', 'fusion'
-_SEGMENTATION, _DETECTION, _JOINT = 'segmentation', 'detection', 'joint'
+_SEGMENTATION, _DETECTION, _PERCEPTION = 'segmentation', 'detection', 'perception'
+_JOINT = 'joint'
 _SETTINGS: dict[str, type] = {
     'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
     _CONFIDENCE: ConfidenceTraining, _SEGMENTATION: SegmentationTraining,
-    _DETECTION: DetectionTraining, _JOINT: SeaFusionTraining}
+    _DETECTION: DetectionTraining, _PERCEPTION: JointPerceptionTraining, _JOINT: SeaFusionTraining}
 _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': SeaFusionTraining,
                                      'cs2fusion': Cs2FusionTraining}
 
@@ -67,40 +65,6 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
                                 f'{_FUSION} {method}': settings_type
                                 for method, settings_type in _FUSION_SETTINGS.items()}}.items()))
     parser.set_defaults(run=_train)
-
-
-def add_export_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``ivf export``."""
-    parser.add_argument('stage', choices=('detection', 'segmentation'))
-    parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
-    parser.add_argument('--both', action='store_true',
-                        help='export the network for RGB and thermal instead of that for one '
-                        'image')
-    parser.add_argument('--weights', type=Path,
-                        help='weight file (default: the one of the package)')
-    parser.add_argument('--size', default='640x480', metavar='WxH',
-                        help='size of the images (default: 640x480)')
-    add_overwrite_option(parser)
-    parser.set_defaults(run=_export)
-
-
-def _export(options: argparse.Namespace) -> int:
-    method: Any
-    with explain_missing('export', CommandError):  # PyTorch, for one
-        if options.stage == 'detection':
-            from ivf_ros.detection import anchor_free as method, network_export as exporting
-        else:
-            from ivf_ros.segmentation import (  # type: ignore[no-redef]
-                bilateral as method, network_export as exporting)
-    if options.weights and options.both:
-        raise CommandError('--weights already selects the network; leave out --both')
-    weight_file = options.weights or (method.RGBT_WEIGHTS if options.both else method.WEIGHTS)
-    check_outputs(options, [options.out], [weight_file])
-    size = read_size(options.size)
-    exporting.export(weight_file, options.out, size)
-    report(options, {'model': str(options.out), 'size': size,
-                     'bytes': options.out.stat().st_size})
-    return 0
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -185,7 +149,7 @@ def _weight_files(options: argparse.Namespace) -> list[Path]:
 
 def _select_training(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
     """Return the ``train`` function of the requested network, and its scenes."""
-    if options.network in (_SEGMENTATION, _DETECTION):
+    if options.network in (_SEGMENTATION, _DETECTION, _PERCEPTION):
         return _select_perception(options, settings)
     if options.network in (_FUSION, _JOINT):
         return _select_fusion(options)
@@ -193,19 +157,21 @@ def _select_training(options: argparse.Namespace, settings: Any) -> tuple[Any, l
 
 
 def _select_perception(options: argparse.Namespace, settings: Any) -> tuple[Any, list[Any]]:
-    """Return the ``train`` function for segmentation or detection, and its scenes."""
-    from ivf_ros.training import detection, segmentation
+    """Return the ``train`` function for segmentation, detection or both, and its scenes."""
+    from ivf_ros.training import detection, perception, segmentation
     from ivf_ros.training.perception_data import make_views, perception_scenes
     from ivf_ros.training.perception_windows import WindowSampler
 
-    is_segmentation = options.network == _SEGMENTATION
+    is_usable, train_perception = {
+        _SEGMENTATION: (lambda scene: scene.has_labels, segmentation.train),
+        _DETECTION: (lambda scene: scene.has_boxes, detection.train),
+        _PERCEPTION: (lambda scene: scene.has_boxes, perception.train)}[options.network]
     scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
-              if (scene.has_labels if is_segmentation else scene.has_boxes)]
+              if is_usable(scene)]
 
     def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:
         sampler = WindowSampler(scenes, [make_views(scene, settings.given, settings.variants)
                                          for scene in scenes], settings.device)
-        train_perception = segmentation.train if is_segmentation else detection.train
         return train_perception(sampler, out, settings, overfit)
 
     return train, scenes

@@ -1,0 +1,13 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of loading a network."""
+
+from __future__ import annotations
+
+
+class WeightsError(RuntimeError):
+    """A weight file is missing, damaged, or of another network."""
+
+
+class DeviceError(RuntimeError):
+    """A network cannot run on the requested device, or not in the requested precision."""
