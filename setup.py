@@ -20,7 +20,8 @@ setup(
     maintainer_email=maintainer.get('email'),
     license=manifest.findtext('license'),
     packages=find_packages(include=[package_name, f'{package_name}.*']),
-    package_data={'': ['*.css', '*.html', '*.js', 'weights/*.safetensors', 'weights/*.onnx', 'py.typed']},
+    package_data={'': ['*.css', '*.html', '*.js', 'weights/*.safetensors', 'weights/*.onnx',
+                       'py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

@@ -9,11 +9,11 @@ Set up the checkout on a machine without ROS 2, then run it.
     python3 -m ivf_ros.bootstrap setup
 
 All commands create ``.venv/`` in the checkout. It contains the ROS 2 wheels, the message
-packages that are missing in the wheels, the libraries, PyTorch for the CPU and the command
-``.venv/bin/ivf``. Finished steps are not repeated. An interrupted set-up is repaired by the next
-one. The versions are those of the extras in ``setup.cfg``. The default wheels are those of ROS 2
-Kilted. With ``--distribution jazzy`` before the command they are those of Jazzy, in
-``.venv-jazzy/``.
+packages that are missing in the wheels, the libraries and the command ``.venv/bin/ivf``. ``test``
+and ``check`` add PyTorch for the CPU, which only the training of networks needs. Finished steps
+are not repeated. An interrupted set-up is repaired by the next one. The versions are those of the
+extras in ``setup.cfg``. The default wheels are those of ROS 2 Kilted. With ``--distribution
+jazzy`` before the command they are those of Jazzy, in ``.venv-jazzy/``.
 """
 
 # This file must run under an old Python in order to report the required version. It uses only the
@@ -43,7 +43,8 @@ DEFAULT_DISTRIBUTION = 'kilted'
 
 OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 14)
-NEEDED_DISK_BYTES = 3 * 10 ** 9
+# Disk space that a step needs, with the files that pip downloads for it.
+NEEDED_DISK_BYTES = {'libraries': 1.5e9, 'torch': 1.5e9}
 PIP = 'pip>=25.3'
 UV = 'uv>=0.8'  # knows the package indices of the PyTorch builds
 
@@ -199,8 +200,6 @@ class Environment:
              wheels, lambda: self._pip(wheels, 'the ROS 2 wheels')),
             ('libraries', 'installing NumPy, OpenCV and other libraries', libraries,
              lambda: self._pip(libraries, 'the libraries')),
-            ('torch', 'installing PyTorch for the CPU', pins['torch'],
-             lambda: self._install_torch(pins['torch'])),
             ('messages', 'building the messages that the wheels lack',
              [path.read_text() for path in [ROOT / 'ivf_ros' / 'rosidl.py', *definitions]],
              lambda: self._build_messages(interfaces)),
@@ -209,8 +208,10 @@ class Environment:
              self._install_ivf),
         ]
         if tests:
-            table.append(('test', 'installing the test tools', pins['test'],
-                          lambda: self._pip(pins['test'], 'the test tools')))
+            table += [('torch', 'installing PyTorch for the CPU', pins['torch'],
+                       lambda: self._install_torch(pins['torch'])),
+                      ('test', 'installing the test tools', pins['test'],
+                       lambda: self._pip(pins['test'], 'the test tools'))]
         steps = []  # type: List[Step]
         key = str(ROOT)
         for name, title, inputs, action in table:
@@ -232,10 +233,11 @@ class Environment:
         if missing:
             raise BootstrapError(describe_missing_packages(missing))
         free = shutil.disk_usage(str(ROOT)).free
-        if 'torch' in names and free < NEEDED_DISK_BYTES:
+        needed = sum(NEEDED_DISK_BYTES.get(name, 0) for name in names)
+        if free < needed:
             raise BootstrapError(
                 'the set-up needs {:.1f} GB of disk space, {} has {:.1f} GB'.format(
-                    NEEDED_DISK_BYTES / 1e9, ROOT, free / 1e9))
+                    needed / 1e9, ROOT, free / 1e9))
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():

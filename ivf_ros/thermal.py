@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+import math
 
 import cv2
 from ivf_ros.parameters import parameter
@@ -403,8 +404,12 @@ class FreezeDetector:
     def _is_repeated(self, thermal: np.ndarray) -> bool:
         if self._previous is None:
             return False
-        changed = cv2.absdiff(thermal, self._previous) > self.parameters.pixel_tolerance
-        return bool(100.0 * changed.mean() <= self.parameters.changed_percent)
+        tolerance = self.parameters.pixel_tolerance
+        # An integer, so that NumPy does not convert counts to float64 for the comparison.
+        changed = cv2.absdiff(thermal, self._previous) > (
+            tolerance if thermal.dtype.kind == 'f' else math.floor(tolerance))
+        changed_percent = 100.0 * np.count_nonzero(changed) / changed.size
+        return bool(changed_percent <= self.parameters.changed_percent)
 
 
 def _contrast_and_noise(thermal: np.ndarray) -> tuple[float, float]:
@@ -432,6 +437,8 @@ def _global_offset(previous: np.ndarray | None, current: np.ndarray) -> float:
     change = change[np.isfinite(change)]
     if change.size == 0:
         return 0.0
+    if min(np.count_nonzero(change <= 0), np.count_nonzero(change >= 0)) > 0.05 * change.size:
+        return 0.0  # zero is within the range of the changes, so the offset is not significant
     low, median, high = np.percentile(change, (5, 50, 95))
     # The 5 % to 95 % range of Gaussian noise is 3.3 sigma: the offset must exceed 5 sigma.
     return float(median) if abs(median) > 1.5 * (high - low) else 0.0

@@ -69,6 +69,13 @@ def test_stages_import_neither_each_other_nor_higher_layers(path):
     assert packages_imported_by(path) <= allowed
 
 
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'perception'],
+                         ids=identify)
+def test_perception_imports_only_the_stages_that_it_joins(path):
+    allowed = {*FOUNDATION, 'nn', 'perception', 'segmentation', 'detection'}
+    assert packages_imported_by(path) <= allowed
+
+
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) in FOUNDATION], ids=identify)
 def test_the_foundation_imports_only_itself(path):
     assert packages_imported_by(path) <= set(FOUNDATION)
@@ -119,7 +126,7 @@ def test_node_modules_are_short():
     top = {path.stem: len(path.read_text().splitlines())
            for path in (PACKAGE / 'nodes').glob('*.py')}
     assert set(top) == {'__init__', 'component_container', 'replay_node',
-                        *(f'{stage}_node' for stage in STAGES)}
+                        'perception_node', *(f'{stage}_node' for stage in STAGES)}
     assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 
 
@@ -129,7 +136,8 @@ def test_pairing_needs_only_the_standard_library():
 
 
 @pytest.mark.parametrize('module', ['ivf_ros', 'ivf_ros.registration', 'ivf_ros.fusion',
-                                    'ivf_ros.segmentation', 'ivf_ros.detection', 'ivf_ros.cli',
+                                    'ivf_ros.segmentation', 'ivf_ros.detection',
+                                    'ivf_ros.perception', 'ivf_ros.nn.runtime', 'ivf_ros.cli',
                                     'ivf_ros.cli.stages'])
 def test_importing_loads_neither_ros_nor_torch(module):
     code = (f'import sys, {module}; '

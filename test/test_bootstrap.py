@@ -19,7 +19,7 @@ from ivf_ros import bootstrap
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ALL_STEPS = ['venv', 'wheels', 'libraries', 'torch', 'messages', 'ivf', 'test']
+ALL_STEPS = ['venv', 'wheels', 'libraries', 'messages', 'ivf', 'torch', 'test']
 COPIED = ('setup.py', 'setup.cfg', 'package.xml', 'ivf_ros/__init__.py', 'ivf_ros/bootstrap.py',
           'ivf_ros/rosidl.py')
 
@@ -138,9 +138,9 @@ def test_git_and_flake8_ignore_every_environment():
 
 
 def test_every_step_runs_once_and_the_test_tools_only_for_tests(environment, commands):
-    assert pending(environment, tests=False) == ALL_STEPS[:-1]
+    assert pending(environment, tests=False) == ALL_STEPS[:-2]
     environment.set_up(tests=False)
-    assert pending(environment) == ['test']
+    assert pending(environment) == ['torch', 'test']
     environment.set_up(tests=True)
     assert not pending(environment)
     count = len(commands)
@@ -149,14 +149,14 @@ def test_every_step_runs_once_and_the_test_tools_only_for_tests(environment, com
 
 
 @pytest.mark.parametrize('changed, redone', [
-    ('resource/interfaces/vision_msgs/msg/Point2D.msg', ['messages', 'ivf', 'test']),
-    ('package.xml', ['ivf', 'test']),
-    ('setup.cfg', ALL_STEPS[ALL_STEPS.index('torch'):]),
+    ('resource/interfaces/vision_msgs/msg/Point2D.msg', ['messages', 'ivf', 'torch', 'test']),
+    ('package.xml', ['ivf', 'torch', 'test']),
+    ('setup.cfg', ALL_STEPS[ALL_STEPS.index('libraries'):]),
 ])
 def test_a_change_redoes_its_step_and_those_after_it(checkout, environment, changed, redone):
     environment.set_up(tests=True)
     text = (checkout / changed).read_text()
-    (checkout / changed).write_text(text.replace('torch==', 'torch!=') + '\n')
+    (checkout / changed).write_text(text.replace('scipy>=', 'scipy!=') + '\n')
     assert pending(environment) == redone
 
 
@@ -170,12 +170,12 @@ def test_a_new_python_starts_over(checkout, environment, monkeypatch):
 
 
 def test_an_interrupted_set_up_starts_over(checkout, environment, commands, monkeypatch, capsys):
-    def interrupt(environment, requirements):
+    def interrupt(environment):
         (checkout / '.venv' / 'half').mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap.Environment, '_install_torch', interrupt)
+        patched.setattr(bootstrap.Environment, '_install_ivf', interrupt)
         assert bootstrap.main(['setup']) == 1
     assert 'interrupted' in capsys.readouterr().err.splitlines()[-1]
     environment.set_up(tests=False)
@@ -202,12 +202,12 @@ def test_pytorch_is_installed_without_cuda(environment, commands, monkeypatch, p
         return int(is_torch and not pip_has_cpu_build and 'uv pip' not in commands[-1])
 
     monkeypatch.setattr(bootstrap.Environment, '_run', run)
-    environment.set_up(tests=False)
+    environment.set_up(tests=True)
     tries = [command for command in commands if ' torch==' in command]
     assert tries[0].endswith('+cpu')
     assert [' --torch-backend cpu torch==' in command for command in tries[1:]] == \
         ([] if pip_has_cpu_build else [True])
-    assert not pending(environment, tests=False)
+    assert not pending(environment)
 
 
 def test_a_failed_message_build_names_the_log_and_repeats_no_other_step(
@@ -282,7 +282,7 @@ def test_an_error_of_the_file_system_is_one_line(checkout, monkeypatch, capsys, 
 def test_insufficient_disk_space_is_reported_before_the_installation(
         checkout, environment, commands, monkeypatch):
     monkeypatch.setattr(bootstrap.shutil, 'disk_usage', lambda path: SimpleNamespace(free=10 ** 8))
-    with pytest.raises(bootstrap.BootstrapError, match=r'needs 3\.0 GB .* has 0\.1 GB'):
+    with pytest.raises(bootstrap.BootstrapError, match=r'needs 1\.5 GB .* has 0\.1 GB'):
         environment.set_up(tests=False)
     assert not commands
 

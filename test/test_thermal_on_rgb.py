@@ -130,3 +130,21 @@ def test_covered_pixels_are_measured_and_all_others_are_zero(
 def test_an_array_that_is_not_a_thermal_image_is_refused():
     with pytest.raises(ThermalError, match=r'got .*int32'):
         ThermalWarper().warp_gray(np.zeros((4, 5), np.int32), np.eye(3), RGB_SIZE)
+
+
+@pytest.mark.parametrize('thermal_size', [(80, 60), (640, 512), (1280, 1024)])
+def test_repeated_warps_by_one_homography_equal_a_single_one(thermal_size):
+    """The source positions are kept; they are rounded to 1/32 pixel."""
+    random = np.random.default_rng(3)
+    H = geometry.stretch(thermal_size, RGB_SIZE) @ np.array([[0.98, 0.03, 5.0], [-0.02, 1.01, 2.0],
+                                                             [1e-5, -1e-5, 1.0]])
+    warper = ThermalWarper()
+    for _ in range(2):
+        thermal = cv2.GaussianBlur(random.integers(0, 256, thermal_size[::-1], np.uint8), (0, 0),
+                                   3)
+        gray, counts = (warp(thermal, H, RGB_SIZE)
+                        for warp in (warper.warp_gray, warper.warp_counts))
+        assert np.abs(gray.image.astype(int) - counts.image).max() <= 2
+        np.testing.assert_array_equal(gray.coverage, counts.coverage)
+    moved = warper.warp_gray(thermal, geometry.translation(10, 0) @ H, RGB_SIZE)
+    assert not np.array_equal(moved.image, gray.image)

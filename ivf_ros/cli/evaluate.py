@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ivf_ros import detection, fusion, registration, segmentation
+from ivf_ros import detection, fusion, perception, registration, segmentation
 from ivf_ros.cli.output import command_line, print_json, print_line
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
@@ -241,8 +241,10 @@ def _list_methods(stage: str) -> tuple[str, ...]:
     if stage == 'tracking':
         return tuple(name for name in registration.methods() if name != 'calibrated')
     if stage == 'detection':  # 'onnx' needs a model file
-        return tuple(name for name in detection.methods() if name != 'onnx')
-    modules = {'fusion': fusion, 'flicker': fusion, 'segmentation': segmentation}
+        return (*(name for name in detection.methods() if name != 'onnx'), perception.METHOD)
+    if stage == 'segmentation':
+        return (*segmentation.methods(), perception.METHOD)
+    modules = {'fusion': fusion, 'flicker': fusion}
     return modules[stage].methods()
 
 

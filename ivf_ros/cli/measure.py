@@ -33,7 +33,11 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
     subject.add_argument('--stages', action='store_true',
                          help='measure the time of each stage instead of the transport')
     subject.add_argument('--graph', action='store_true',
-                         help='measure all stages in one process while two cameras send images')
+                         help='measure the whole graph while two cameras send images')
+    parser.add_argument('--mode', choices=('composed', 'processes', 'naive'), default='composed',
+                        help='for --graph: all nodes in one process, a process for each node, or '
+                        'the chain that a user would write without this package: plain callbacks, '
+                        'SIFT, and SeAFusion in float32 (default: composed)')
     parser.add_argument('--seconds', type=read_positive,
                         help='duration of each run in seconds (default: 3; with --graph: 10)')
     parser.add_argument('--warm-up', type=read_positive, default=10.0, metavar='SECONDS',
@@ -70,7 +74,7 @@ def _benchmark(options: argparse.Namespace) -> int:
             graph_benchmark.GraphBenchmarkSettings(
                 size=size, rate_hz=options.rate, warm_up_s=options.warm_up,
                 seconds=options.seconds or _GRAPH_SECONDS,
-                params_file=options.params_file))]
+                params_file=options.params_file, mode=options.mode))]
     elif options.stages:
         from ivf_ros.evaluation.stage_times import time_stages
         rows = [row for size in sizes for row in time_stages(size, options.seconds or _SECONDS)]

@@ -162,12 +162,11 @@ def _select_perception(options: argparse.Namespace, settings: Any) -> tuple[Any,
     from ivf_ros.training.perception_data import make_views, perception_scenes
     from ivf_ros.training.perception_windows import WindowSampler
 
-    is_usable, train_perception = {
-        _SEGMENTATION: (lambda scene: scene.has_labels, segmentation.train),
-        _DETECTION: (lambda scene: scene.has_boxes, detection.train),
-        _PERCEPTION: (lambda scene: scene.has_boxes, perception.train)}[options.network]
+    train_perception: Any = {_SEGMENTATION: segmentation, _DETECTION: detection,
+                             _PERCEPTION: perception}[options.network].train
+    needs_labels = options.network == _SEGMENTATION
     scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
-              if is_usable(scene)]
+              if (scene.has_labels if needs_labels else scene.has_boxes)]
 
     def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:
         sampler = WindowSampler(scenes, [make_views(scene, settings.given, settings.variants)

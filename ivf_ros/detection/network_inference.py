@@ -25,7 +25,7 @@ class DetectionInference(InferenceModule):
     input_names: ClassVar = ('image',)
     output_names: ClassVar = ('scores', 'boxes_px')
     size_multiple_px = SIZE_MULTIPLE_PX
-    float_layers: ClassVar = ('class_logits', 'box_distances')
+    float_layers: ClassVar = ('stem', 'class_logits', 'box_distances')
     class_names: ClassVar = CLASS_NAMES
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

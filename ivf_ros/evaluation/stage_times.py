@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import cv2
-from ivf_ros import detection, fusion, memory, registration, segmentation
+from ivf_ros import detection, fusion, memory, perception, registration, segmentation
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
@@ -57,6 +57,9 @@ def _prepare_calls(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], An
     yield 'segmentation, rgb+thermal', lambda: segmenter.segment(rgb, thermal)
     yield 'detection, fused', lambda: detector.detect(fused)
     yield 'detection, rgb+thermal', lambda: detector.detect(rgb, thermal)
+    joint = perception.JointPerception()
+    yield 'perception, fused', lambda: joint.perceive(fused)
+    yield 'perception, rgb+thermal', lambda: joint.perceive(rgb, thermal)
 
 
 def _time_calls(call: Callable[[], Any], seconds: float) -> dict[str, Any]:

@@ -37,6 +37,24 @@ def replace_luma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np.
         ``(H, W, 3)`` uint8, new.
 
     """
+    # Where no channel leaves the range, s is 1: nearly everywhere in most images.
+    channels = cv2.split(bgr)
+    highest = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
+    lowest = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
+    change = cv2.subtract(new_luma, luma, dtype=cv2.CV_16S)
+    shifted = cv2.merge([cv2.add(channel, change, dtype=cv2.CV_8U) for channel in channels])
+    leaves_range = (np.asarray(cv2.add(highest, change, dtype=cv2.CV_16S)) > 255) \
+        | (np.asarray(cv2.add(lowest, change, dtype=cv2.CV_16S)) < 0)
+    points = cv2.findNonZero(leaves_range.view(np.uint8))
+    if points is not None:
+        columns, rows = points[:, 0].T
+        shifted[rows, columns] = _scale_chroma(bgr[rows, columns][None], luma[rows, columns][None],
+                                               new_luma[rows, columns][None])[0]
+    return shifted
+
+
+def _scale_chroma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np.ndarray:
+    """Return the result of ``replace_luma``, with s computed for every pixel."""
     blue, green, red = cv2.split(bgr)
     highest = cv2.max(cv2.max(blue, green), red)
     lowest = cv2.min(cv2.min(blue, green), red)

@@ -43,6 +43,7 @@ class Fuser:
         self._parameters = parameters or FusionParameters()
         self._rule = _make_rule(self._parameters)
         self._agc = Agc(self._parameters.agc, radiometry)  # used by ``fuse`` only
+        self._feathered: tuple[np.ndarray, float, np.ndarray] | None = None
 
     @property
     def parameters(self) -> FusionParameters:
@@ -138,9 +139,18 @@ class Fuser:
         return fused if rgb.ndim == 2 else replace_luma(rgb, luma, fused)
 
     def _feather(self, coverage: np.ndarray) -> np.ndarray:
-        """Return the weight of thermal: 0 outside, 1 inside, with a ramp at the inner border."""
-        distance_px = cv2.distanceTransform(coverage.astype(np.uint8), cv2.DIST_L2, 3)
-        return np.minimum(distance_px / np.float32(self.parameters.feather_px), 1)
+        """
+        Return the weight of thermal: 0 outside, 1 inside, with a ramp at the inner border.
+
+        It is computed once for a coverage, which changes only with the homography.
+        """
+        feather_px = self.parameters.feather_px
+        if self._feathered is None or self._feathered[1] != feather_px \
+                or not np.array_equal(self._feathered[0], coverage):
+            distance_px = cv2.distanceTransform(coverage.view(np.uint8), cv2.DIST_L2, 3)
+            weight = np.minimum(distance_px / np.float32(feather_px), 1)
+            self._feathered = coverage.copy(), feather_px, weight
+        return self._feathered[2]
 
 
 def _make_rule(parameters: FusionParameters

@@ -10,8 +10,7 @@ A fusion network is a class in a file ``network_<method>.py`` of this folder, an
   the constructor has no arguments.
 - Its weights are ``weights/<method>.safetensors``, written by ``nn.weights.save``, and the ONNX
   files beside it, written by ``ivf export fusion``.
-- ``SIZE_MULTIPLE_PX`` of the module, if there is one: H and W are multiples of it. Without, images
-  may have any size.
+- Images may have any size; ``network_inference`` adapts a network for which this is not so.
 """
 
 from __future__ import annotations

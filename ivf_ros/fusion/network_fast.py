@@ -15,6 +15,8 @@ int8 can represent all gray levels.
 
 from __future__ import annotations
 
+from typing import cast
+
 from ivf_ros.nn.blocks import make_convolution, upsample2x
 import torch
 from torch import nn, Tensor
@@ -49,18 +51,34 @@ class FastFusionNetwork(nn.Module):
 
     def forward(self, thermal: Tensor, luma: Tensor) -> Tensor:
         thermal, luma = (F.pixel_unshuffle(image, BLOCK_PX) for image in (thermal, luma))
-        weight, offset = self.predict_weight_and_offset(torch.cat([thermal, luma], 1))
+        weight, offset = self.predict_weight_and_offset(
+            self.quarter(torch.cat([thermal, luma], 1) - 0.5))
         fused = torch.addcmul(luma, weight.float(), thermal - luma) + offset.float()
         return F.pixel_shuffle(fused, BLOCK_PX)
 
-    def predict_weight_and_offset(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
-        """Return w and o, ``(B, 16, H/4, W/4)`` each, of the blocks ``(B, 32, H/4, W/4)``."""
-        quarter = self.quarter(blocks - 0.5)
+    def predict_weight_and_offset(self, quarter: Tensor) -> tuple[Tensor, Tensor]:
+        """Return w and o, ``(B, 16, H/4, W/4)`` each, of the features of the first layer."""
         eighth = self.eighth(quarter)
         x = self.join_eighth(eighth + upsample2x(self.to_eighth(self.sixteenth(eighth))))
         x = self.join_quarter(quarter + upsample2x(self.to_quarter(x)))
         weight, offset = self.last(x).split(BLOCK_PX ** 2, 1)
         return torch.sigmoid(weight), _MAX_OFFSET * torch.tanh(offset)
+
+    def first_layer_on_pixels(self) -> nn.Module:
+        """
+        Return the first layer for images ``(B, 2, H, W)``, thermal and luma, minus 0.5.
+
+        A convolution of 3 x 3 blocks of 4 x 4 pixels is one of 12 x 12 pixels with a stride of 4.
+        It needs no rearranged input, which takes longer than the convolution itself.
+        """
+        convolution = cast(nn.Conv2d, self.quarter[0])
+        side = 3 * BLOCK_PX
+        layer = nn.Conv2d(2, _CHANNELS[0], side, stride=BLOCK_PX, padding=BLOCK_PX)
+        # Output, camera, row and column in a block, row and column of the block.
+        weight = convolution.weight.data.view(-1, 2, BLOCK_PX, BLOCK_PX, 3, 3)
+        layer.weight.data = weight.permute(0, 1, 4, 2, 5, 3).reshape(-1, 2, side, side)
+        layer.bias = convolution.bias
+        return nn.Sequential(layer, nn.ReLU())
 
 
 class PlainResidualBlock(nn.Module):

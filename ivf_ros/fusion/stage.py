@@ -11,7 +11,13 @@ import cv2
 from ivf_ros import geometry, images
 from ivf_ros.fusion.fuser import Fuser, FusionError
 from ivf_ros.fusion.settings import FusionStageParameters
-from ivf_ros.thermal import check_thermal, FreezeDetector, ThermalHealth, ThermalState
+from ivf_ros.thermal import (
+    AgcParameters,
+    check_thermal,
+    FreezeDetector,
+    ThermalHealth,
+    ThermalState,
+)
 from ivf_ros.thermal_on_rgb import ThermalOnRgb, ThermalWarper
 from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
@@ -61,6 +67,9 @@ class FusionResult:
         Of the image; set by ``step``.
     thermal_state:
         A value of ``ThermalState``, or MISSING; set by ``step``.
+    thermal:
+        ``(H, W)`` uint8, thermal after the gain control on the RGB grid, 0 where it does not cover
+        it; None where thermal or the registration cannot be used.
 
     """
 
@@ -72,6 +81,7 @@ class FusionResult:
     stamp_ns: int = 0
     frame_id: str = ''
     thermal_state: str = ''
+    thermal: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +121,7 @@ class FusionStage:
         self.method = Fuser(parameters.fusion)
         # The stage owns the gain control; the fuser gets 8 bit.
         self._warper = ThermalWarper(parameters.fusion.agc, parameters.radiometry.radiometry())
+        self._network_warper = ThermalWarper()  # see ``_input_of_networks``
         self._freeze = FreezeDetector(parameters.freeze)
         self._homography: _Homography | None = None
         self._rgb_frame_id = ''
@@ -219,7 +230,8 @@ class FusionStage:
         if thermal is not None:
             check_thermal(thermal, FusionError)
         if health is not None and health.offset:
-            self._warper.agc.reset()  # the shutter changed all counts: the old range is invalid
+            for warper in (self._warper, self._network_warper):
+                warper.agc.reset()  # the shutter changed all counts: the old range is invalid
         rgb_state = self.assess_rgb(rgb)
         thermal_problem = _thermal_problem(thermal, health)
         rgb_problem = '' if rgb_state is RgbState.LIVE else f'RGB {rgb_state.value}'
@@ -243,7 +255,8 @@ class FusionStage:
             return self._thermal_only(thermal, rgb, registration, lost_reason, rgb_state)
         warped = self._warp(thermal, registration, geometry.size_of(rgb))
         fused = self.method.fuse_gray(warped.image, rgb, warped.coverage)
-        return FusionResult(fused, FusionMode.FUSED, lost_reason)
+        return FusionResult(fused, FusionMode.FUSED, lost_reason, thermal=None if lost_reason else
+                            self._input_of_networks(thermal, registration, warped.image))
 
     def assess_rgb(self, rgb: np.ndarray | None) -> RgbState:
         """Return whether RGB is usable, dark or blind, from a subsampled image."""
@@ -285,18 +298,33 @@ class FusionStage:
         else:
             size = registration.rgb_size if rgb is None else geometry.size_of(rgb)
             gray = self._warp(thermal, registration, size).image
-        if rgb is None or rgb.ndim == 3:
-            gray = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
-        return FusionResult(gray, FusionMode.THERMAL_ONLY, reason, rgb_state,
-                            on_rgb_grid=registration is not None)
+        image = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) if rgb is None or rgb.ndim == 3 else gray
+        network_input = None
+        if rgb is not None and registration is not None \
+                and registration.state is not RegistrationState.LOST:
+            network_input = self._input_of_networks(thermal, registration, gray)
+        return FusionResult(image, FusionMode.THERMAL_ONLY, reason, rgb_state,
+                            on_rgb_grid=registration is not None, thermal=network_input)
 
-    def _warp(self, thermal: np.ndarray, registration: Registration,
-              size: tuple[int, int]) -> ThermalOnRgb:
+    def _warp(self, thermal: np.ndarray, registration: Registration, size: tuple[int, int],
+              warper: ThermalWarper | None = None) -> ThermalOnRgb:
         """Return thermal after the gain control on the RGB grid of this size."""
         H = registration.H_thermal_to_rgb
         if registration.rgb_size != size:
             H = geometry.stretch(registration.rgb_size, size) @ H
-        return self._warper.warp_gray(thermal, H, size)
+        return (warper or self._warper).warp_gray(thermal, H, size)
+
+    def _input_of_networks(self, thermal: np.ndarray, registration: Registration,
+                           warped: np.ndarray) -> np.ndarray:
+        """
+        Return thermal on the RGB grid with the gain control of the training of all networks.
+
+        That is the default one. ``warped`` has the gain control of the parameters.
+        """
+        if self._parameters.fusion.agc == AgcParameters():
+            return warped
+        size = geometry.size_of(warped)
+        return self._warp(thermal, registration, size, self._network_warper).image
 
 
 def _thermal_problem(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:

@@ -47,7 +47,8 @@ class InferenceModule(nn.Module):
     size_multiple_px:
         The height and the width of an image are multiples of it.
     float_layers:
-        Names of layers that stay float32 in an int8 network: those that compute its outputs.
+        Parts of the dotted names of layers that stay float32 in an int8 network, see
+        ``nn.quantization``.
     class_names:
         Names of the classes that it predicts, if any.
 

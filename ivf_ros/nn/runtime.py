@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import json
+import os
 from pathlib import Path
 import threading
 from typing import Any
@@ -97,12 +98,20 @@ def load_network(package_weights: Path, load_module: Callable[[Path], Any],
         ONNX Runtime or PyTorch is not installed, or the device or the precision is not available.
 
     """
-    key = (package_weights, parameters)
+    key = package_weights, parameters, _modified_ns(parameters.weights)
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
             network = _networks[key] = _load(parameters, package_weights, load_module)
         return network
+
+
+def _modified_ns(weights: str) -> int:
+    """Return when a file of the user was modified, as it may change while a network is in use."""
+    try:
+        return os.stat(weights).st_mtime_ns if weights else 0
+    except OSError:
+        return 0
 
 
 def _load(parameters: NetworkParameters, package_weights: Path,

@@ -286,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
         return process.report_failure(error)
     process.configure_process(n_stages=len(_STAGES))
     with process.stop_on_signals() as stop_requested:
-        nodes_executor, service_executor = SingleThreadedExecutor(), SingleThreadedExecutor()
+        nodes_executor, service_executor = process.make_executor(), SingleThreadedExecutor()
         manager = ComponentManager(nodes_executor, cli_args=arguments)
         service_executor.add_node(manager)
         spin_thread = threading.Thread(target=_spin, args=(nodes_executor, stop_requested),

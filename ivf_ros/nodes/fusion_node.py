@@ -23,7 +23,12 @@ from sensor_msgs.msg import CameraInfo
 
 
 class FusionNode(StageNode):
-    """Publishes ``fused/image`` with the stamp and the frame of the RGB image."""
+    """
+    Publishes ``fused/image`` with the stamp and the frame of the RGB image.
+
+    ``thermal_registered/image_8bit`` is the thermal image that was fused, after the gain control
+    and on the RGB grid. It is the input of networks for both cameras, and is published first.
+    """
 
     default_name = 'fusion'
     stage: FusionStage
@@ -38,6 +43,7 @@ class FusionNode(StageNode):
         self._modes: Counter[FusionMode] = Counter()
         self._problem = ''
         self._camera_states: dict[str, object] = {}
+        self._thermal = ImageOutput(self, 'thermal_registered/image_8bit')
         self._fused = ImageOutput(self, 'fused/image')
         self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
 
@@ -62,7 +68,8 @@ class FusionNode(StageNode):
         return self._input.find_problem() or self._problem, values
 
     def _on_pair(self, pair: Pair[Frame]) -> None:
-        if self._fused.has_subscribers or self._fused_info.has_subscribers:
+        if self._fused.has_subscribers or self._fused_info.has_subscribers \
+                or self._thermal.has_subscribers:
             self._worker.put(pair)
 
     def _fuse(self, pair: Pair[Frame]) -> None:
@@ -74,6 +81,8 @@ class FusionNode(StageNode):
                                'thermal_state': result.thermal_state}
         if result.image is None:
             return
+        if result.thermal is not None:
+            self._thermal.publish(Frame(result.thermal, result.stamp_ns, result.frame_id))
         self._fused.publish(Frame(result.image, result.stamp_ns, result.frame_id))
         if self._rgb_info is not None and result.on_rgb_grid:
             self._fused_info.publish(Stamped(self._rgb_info, result.stamp_ns, result.frame_id))

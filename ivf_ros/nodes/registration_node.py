@@ -32,10 +32,9 @@ class RegistrationNode(StageNode):
     """
     Publishes ``registration/homography`` and, if they have subscribers, images on the RGB grid.
 
-    ``thermal_registered/image`` contains the counts of the camera,
-    ``thermal_registered/image_8bit`` the input of networks after gain control, and
-    ``thermal_registered/mask`` is 255 where thermal covers the pixel. The homography of the
-    calibration is published before the first measurement, as soon as the RGB size is known.
+    ``thermal_registered/image`` contains the counts of the camera, and ``thermal_registered/mask``
+    is 255 where thermal covers the pixel. The homography of the calibration is published before
+    the first measurement, as soon as the RGB size is known.
     """
 
     default_name = 'registration'
@@ -50,7 +49,6 @@ class RegistrationNode(StageNode):
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
-        self._registered_8bit = ImageOutput(self, 'thermal_registered/image_8bit')
         self._mask = ImageOutput(self, 'thermal_registered/mask')
         self._registered_info = self.advertise(messages.CAMERA_INFO,
                                                'thermal_registered/camera_info')
@@ -99,10 +97,6 @@ class RegistrationNode(StageNode):
         request = self.stage.follow(thermal, rgb)
         if request is not None:
             self._measurement_worker.put(request)
-        if self._registered_8bit.has_subscribers:
-            gray = self.stage.warp_gray(thermal.image, rgb.size)
-            if gray is not None:
-                self._registered_8bit.publish(Frame(gray.image, rgb.stamp_ns, rgb.frame_id))
         if self._registered.has_subscribers or self._mask.has_subscribers:
             counts = self.stage.warp_counts(thermal.image, rgb.size)
             if counts is not None:

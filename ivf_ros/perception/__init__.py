@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from ivf_ros.perception.method import JointPerception
+from ivf_ros.perception.method import create, JointPerception, METHOD
 from ivf_ros.perception.settings import PerceptionParameters, PerceptionStageParameters
 from ivf_ros.perception.stage import PerceptionResult, PerceptionStage
 
-__all__ = ['JointPerception', 'PerceptionParameters', 'PerceptionResult', 'PerceptionStage',
-           'PerceptionStageParameters']
+__all__ = ['create', 'JointPerception', 'METHOD', 'PerceptionParameters', 'PerceptionResult',
+           'PerceptionStage', 'PerceptionStageParameters']

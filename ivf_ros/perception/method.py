@@ -11,6 +11,7 @@ import cv2
 from ivf_ros import geometry
 from ivf_ros.detection import CLASS_NAMES, select_boxes
 from ivf_ros.nn.network_selector import NetworkSelector
+from ivf_ros.parameters import build, ParameterError
 from ivf_ros.perception.settings import PerceptionParameters
 from ivf_ros.segmentation import check_images, label_pixels, SegmentationError
 from ivf_ros.types import Detection, MFNET_CLASSES, Segmentation
@@ -21,10 +22,14 @@ _FOLDER = Path(__file__).parent / 'weights'
 WEIGHTS, RGBT_WEIGHTS = _FOLDER / 'joint', _FOLDER / 'joint_both'
 
 
+METHOD = 'joint'
+
+
 class JointPerception:
     """
     ``PerceptionNetwork`` with trained weights; see ``nn.network_selector`` for their selection.
 
+    It is also a ``Detector`` and a ``Segmenter``, which keep one of the two results.
     ``parameters`` may be replaced between two images.
 
     Attributes
@@ -77,6 +82,31 @@ class JointPerception:
         size = geometry.size_of(image)
         return (select_boxes(scores, boxes_px, network_size, size, self.parameters),
                 Segmentation(label_pixels(logits, network_size, size), self.label_names))
+
+    def detect(self, image: np.ndarray, thermal: np.ndarray | None = None) -> list[Detection]:
+        """Return the detections only; see ``perceive``."""
+        return self.perceive(image, thermal)[0]
+
+    def segment(self, image: np.ndarray, thermal: np.ndarray | None = None) -> Segmentation:
+        """Return the labels only; see ``perceive``."""
+        return self.perceive(image, thermal)[1]
+
+
+def create(method: str = METHOD, **parameters: Any) -> JointPerception:
+    """
+    Create the method; ``parameters`` are those of ``PerceptionParameters`` by dotted name.
+
+    Raises
+    ------
+    ParameterError
+        The method or a parameter is unknown, or a value is out of range.
+    WeightsError, DeviceError
+        See ``JointPerception``.
+
+    """
+    if method != METHOD:
+        raise ParameterError(f"the only method of perception is '{METHOD}', got '{method}'")
+    return JointPerception(build(PerceptionParameters, parameters))
 
 
 def _load_module(path: Path) -> Any:

@@ -27,7 +27,7 @@ class PerceptionInference(InferenceModule):
     input_names: ClassVar = ('image',)
     output_names: ClassVar = ('scores', 'boxes_px', 'logits')
     size_multiple_px = SIZE_MULTIPLE_PX
-    float_layers: ClassVar = ('class_logits', 'box_distances', 'segmenter.head')
+    float_layers: ClassVar = ('stem', 'class_logits', 'box_distances', 'head')
     class_names: ClassVar = CLASS_NAMES
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

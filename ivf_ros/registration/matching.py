@@ -164,8 +164,9 @@ def correlate_cells(features: np.ndarray, search_region: np.ndarray, reach_px: i
     """
     Correlate every cell with the search region at every displacement.
 
-    One matrix product multiplies all pixels of a few cells with all pixels in their reach. Only
-    its diagonals are used, but this is the fastest way.
+    One matrix product multiplies all pixels of a row of a cell with all pixels in their reach.
+    Only its diagonals are used, but this is the fastest way. The products of one column of cells
+    at a time fit into the cache of the processor.
 
     Returns ``(rows, columns, side * side)`` float32: the sum of products over each cell.
     """
@@ -174,24 +175,27 @@ def correlate_cells(features: np.ndarray, search_region: np.ndarray, reach_px: i
     # columns first, so that the rows of a cell are contiguous
     features = np.ascontiguousarray(features.transpose(1, 0, 2))
     search_region = np.ascontiguousarray(search_region.transpose(1, 0, 2))
-    n_joined = next(count for count in (4, 3, 2, 1) if columns % count == 0)
-    width = n_joined * cell_px
     x, y, item = features.strides
     x_region, y_region, _ = search_region.strides
     cells = np.lib.stride_tricks.as_strided(
-        features, (columns // n_joined, rows, 1, width, cell_px * channels),
-        (width * x, cell_px * y, 0, x, item), writeable=False)
+        features, (columns, rows, 1, cell_px, cell_px * channels),
+        (cell_px * x, cell_px * y, 0, x, item), writeable=False)
     regions = np.lib.stride_tricks.as_strided(
-        search_region,
-        (columns // n_joined, rows, side, cell_px * channels, width + 2 * reach_px),
-        (width * x_region, cell_px * y_region, y_region, item, x_region), writeable=False)
-    products = cells @ regions
-    outer, (down, across) = products.strides[:3], products.strides[3:]
+        search_region, (columns, rows, side, cell_px * channels, cell_px + 2 * reach_px),
+        (cell_px * x_region, cell_px * y_region, y_region, item, x_region), writeable=False)
+    products = np.empty((rows, side, cell_px, cell_px + 2 * reach_px), np.float32)
+    *outer, down, across = products.strides
     diagonals = np.lib.stride_tricks.as_strided(
-        products, (*products.shape[:3], n_joined, cell_px, side),
-        (*outer, cell_px * (down + across), down + across, across), writeable=False)
-    # columns / n_joined, rows, dy, n_joined, dx -> rows, columns, dy and dx
-    return diagonals.sum(4).transpose(1, 0, 3, 2, 4).reshape(rows, columns, side * side)
+        products, (rows, side, cell_px, side), (*outer, down + across, across), writeable=False)
+    correlation = np.empty((rows, columns, side, side), np.float32)
+    for column in range(columns):
+        np.matmul(cells[column], regions[column], out=products)
+        # Adding slices takes a quarter of the time of a sum over an axis as short as this one.
+        summed = correlation[:, column]
+        summed[:] = diagonals[:, :, 0]
+        for pixel in range(1, cell_px):
+            summed += diagonals[:, :, pixel]
+    return correlation.reshape(rows, columns, side * side)
 
 
 def _energy(features: np.ndarray, cell_px: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class FastInference(RegistrationInference):
 
     output_names: ClassVar = ('eighth', 'quarter')
     size_multiple_px = SIZE_MULTIPLE_PX
-    float_layers: ClassVar = ('network.heads',)
+    float_layers: ClassVar = ('thermal_stem', 'rgb_stem', 'heads')
 
     def forward(self, image: Tensor, is_thermal: Tensor) -> tuple[Tensor, ...]:
         maps = self.network.compute_maps(self.apply_stem(image, is_thermal), 2)

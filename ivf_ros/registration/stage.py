@@ -92,7 +92,7 @@ class RegistrationStage:
         self._publish_lock = threading.Lock()  # a prior must not be published after a measurement
         self._pace = Pace()
         self._freeze = FreezeDetector(parameters.freeze)
-        self._warper = ThermalWarper()  # its gain control is that of the training of all networks
+        self._warper = ThermalWarper()
         self._H_calibrated = make_homography(parameters.registration.calibrated)
         self._method = self._build(parameters, None)
         self._use_prior()
@@ -147,8 +147,6 @@ class RegistrationStage:
             self.answer_by_prior(rgb.size, thermal.stamp_ns, thermal.frame_id)
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         self.thermal_state = health.state
-        if health.offset:
-            self._warper.agc.reset()  # the shutter shifted all counts: the old range is invalid
         if not self._pace.is_due(self._parameters.max_rate_hz):
             return None
         return MeasurementRequest(thermal, rgb, health.state is ThermalState.LIVE)
@@ -178,13 +176,12 @@ class RegistrationStage:
         """Return whether there is a registration that is not LOST."""
         return self.latest is not None and self.latest.state is not RegistrationState.LOST
 
-    def warp_gray(self, thermal: np.ndarray, rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
-        """Return thermal after gain control, warped to the RGB grid; None while LOST."""
-        return self._warp(self._warper.warp_gray, thermal, rgb_size)
-
     def warp_counts(self, thermal: np.ndarray, rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
         """Return thermal counts, warped to the RGB grid; None while LOST."""
-        return self._warp(self._warper.warp_counts, thermal, rgb_size)
+        latest = self.latest  # a local copy, because another thread replaces the attribute
+        if latest is None or latest.state is RegistrationState.LOST:
+            return None
+        return self._warper.warp_counts(thermal, latest.H_thermal_to_rgb, rgb_size)
 
     def prepare(self, requested: RegistrationStageParameters) -> _Method:
         """
@@ -226,13 +223,6 @@ class RegistrationStage:
     def _use_prior(self) -> None:
         if self._H_calibrated is not None:
             self.tracker.set_prior(self._H_calibrated)
-
-    def _warp(self, warp: Callable[..., ThermalOnRgb], thermal: np.ndarray,
-              rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
-        latest = self.latest  # a local copy, because another thread replaces the attribute
-        if latest is None or latest.state is RegistrationState.LOST:
-            return None
-        return warp(thermal, latest.H_thermal_to_rgb, rgb_size)
 
     def status(self) -> dict[str, Any]:
         """Return the state of the registration, for diagnostics."""

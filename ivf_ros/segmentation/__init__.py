@@ -18,6 +18,6 @@ from ivf_ros.segmentation.stage import SegmentationStage
 from ivf_ros.segmentation.thermal_saliency import ThermalSaliency, ThermalSaliencyParameters
 
 __all__ = ['BilateralParameters', 'BilateralSegmenter', 'check_images', 'create', 'create_from',
-           'DEFAULT_METHOD', 'label_pixels', 'methods', 'overlay', 'SegmentationError', 'SegmentationParameters',
-           'SegmentationStage', 'SegmentationStageParameters', 'Segmenter', 'ThermalSaliency',
-           'ThermalSaliencyParameters']
+           'DEFAULT_METHOD', 'label_pixels', 'methods', 'overlay', 'SegmentationError',
+           'SegmentationParameters', 'SegmentationStage', 'SegmentationStageParameters',
+           'Segmenter', 'ThermalSaliency', 'ThermalSaliencyParameters']

@@ -25,7 +25,7 @@ class SegmentationInference(InferenceModule):
     input_names: ClassVar = ('image',)
     output_names: ClassVar = ('logits',)
     size_multiple_px = SIZE_MULTIPLE_PX
-    float_layers: ClassVar = ('network.head',)
+    float_layers: ClassVar = ('stem', 'head')
     class_names: ClassVar = MFNET_CLASSES
 
     def forward(self, image: Tensor) -> tuple[Tensor]:

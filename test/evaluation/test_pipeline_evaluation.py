@@ -23,7 +23,7 @@ from ivf_ros.types import Frame
 import numpy as np
 import pytest
 
-pytest.importorskip('torch', reason='the default methods need PyTorch')
+pytest.importorskip('onnxruntime', reason='the default methods need ONNX Runtime')
 
 
 def identity(value):
@@ -47,8 +47,8 @@ def make_street_sample(width=640, condition='night') -> Sample:
 def test_the_stages_of_the_nodes_answer_what_the_evaluations_measure(width):
     sample = make_street_sample(width)
     pipeline, = PipelineEvaluation((KNOWN_HOMOGRAPHY,)).measure(sample).rows
-    detected, = DetectionEvaluation(('anchor_free',), (BOTH,)).measure(sample).rows
-    labelled, = SegmentationEvaluation(('bilateral',), (BOTH,)).measure(sample).rows
+    detected, = DetectionEvaluation(('joint',), (BOTH,)).measure(sample).rows
+    labelled, = SegmentationEvaluation(('joint',), (BOTH,)).measure(sample).rows
     assert not pipeline.error and not detected.error and not labelled.error
     assert {**pipeline.evidence['boxes'], 'scene': 'street' + str(width)} == detected.evidence
     assert len(detected.evidence['found']) > 3

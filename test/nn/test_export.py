@@ -16,9 +16,15 @@ from ivf_ros.types import MFNET_CLASSES
 import numpy as np
 import pytest
 
-pytest.importorskip('torch')
+torch = pytest.importorskip('torch')
+onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')
 onnxruntime = pytest.importorskip('onnxruntime')
+
+from ivf_ros.detection.network import DetectionNetwork  # noqa: E402, I100
+from ivf_ros.detection.network_inference import DetectionInference  # noqa: E402
+from ivf_ros.nn import weights  # noqa: E402
+from ivf_ros.nn.quantization import export_int8  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +38,8 @@ def street():
 @pytest.mark.parametrize('both', [False, True])
 def test_the_exported_detector_finds_the_same_boxes(street, tmp_path, both):
     file = tmp_path / 'detector.onnx'
-    assert main(['export', 'detection', '--layout', 'common', '--out', str(file), *(['--both'] if both else [])]) == 0
+    assert main(['export', 'detection', '--layout', 'common', '--out', str(file),
+                 *(['--both'] if both else [])]) == 0
     settings = {'network.precision': 'float32', 'anchor_free.min_score': 0.3}
     network = detection.create('anchor_free', **settings)
     exported = detection.create('onnx', **{'onnx.model': str(file), 'onnx.min_score': 0.3,
@@ -54,8 +61,8 @@ def test_the_exported_detector_finds_the_same_boxes(street, tmp_path, both):
 @pytest.mark.parametrize('both', [False, True])
 def test_the_exported_segmenter_gives_the_same_labels(street, tmp_path, both):
     file = tmp_path / 'segmenter.onnx'
-    assert main(['export', 'segmentation', '--layout', 'common', '--out', str(file), '--size', '320x256',
-                 *(['--both'] if both else [])]) == 0
+    assert main(['export', 'segmentation', '--layout', 'common', '--out', str(file),
+                 '--size', '320x256', *(['--both'] if both else [])]) == 0
     session = onnxruntime.InferenceSession(str(file))
     names = ast.literal_eval(session.get_modelmeta().custom_metadata_map['names'])
     assert tuple(names.values()) == MFNET_CLASSES
@@ -76,10 +83,54 @@ def test_the_exported_segmenter_gives_the_same_labels(street, tmp_path, both):
     (['detection', '--layout', 'common', '--size', '640x470'], 'multiples of 32, got 640x470'),
     (['detection', '--weights', 'none.safetensors'], 'no weight file at none.safetensors'),
     (['detection', '--weights', 'none.safetensors', '--both'], 'leave out --both'),
-    (['segmentation', '--layout', 'common', '--size', 'large'], "the size must be WIDTHxHEIGHT, got 'large'"),
+    (['fusion', '--precision', 'int8'], 'int8 needs --data'),
+    (['fusion', '--layout', 'common'], 'the common layout is for segmentation and detection'),
+    (['segmentation', '--layout', 'common', '--size', 'large'],
+     "the size must be WIDTHxHEIGHT, got 'large'"),
 ])
 def test_errors_of_the_export_are_one_line(tmp_path, capsys, arguments, message):
     assert main(['export', *arguments, '--out', str(tmp_path / 'x.onnx')]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count('\n') == 1
     assert not (tmp_path / 'x.onnx').exists()
+
+
+def test_an_exported_network_of_the_user_is_run(tmp_path):
+    path = tmp_path / 'own.safetensors'
+    torch.manual_seed(0)
+    weights.save(DetectionNetwork(3), path, {'network': 'DetectionNetwork', 'seed': 0})
+    file = tmp_path / 'own.onnx'
+    assert main(['export', 'detection', '--weights', str(path), '--out', str(file)]) == 0
+    image = np.random.default_rng(0).integers(0, 256, (70, 100, 3)).astype(np.uint8)
+    detectors = [detection.create(**{'network.weights': str(name), 'anchor_free.min_score': 0.01})
+                 for name in (path, file)]
+    assert detectors[1].networks[0].metadata['seed'] == 0
+    scores = [[box.score for box in detector.detect(image)] for detector in detectors]
+    assert scores[0] and scores[1] == pytest.approx(scores[0], abs=1e-3)
+
+
+def test_an_int8_network_is_calibrated_and_its_outputs_stay_float(tmp_path):
+    torch.manual_seed(0)
+    module = DetectionInference(DetectionNetwork(3).eval(), 3)
+    path = tmp_path / 'own.int8.onnx'
+    images = [np.random.default_rng(seed).integers(0, 256, (64, 96, 3)).astype(np.uint8)
+              for seed in range(3)]
+    export_int8(module, path, {'precision': 'int8'}, ((image,) for image in images))
+    model = onnx.load(path)
+    quantized = {output for node in model.graph.node if node.op_type == 'DequantizeLinear'
+                 for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == 'Conv']
+    in_float = [node for node in convolutions if node.input[1] not in quantized]
+    assert len(in_float) == 8  # the stem, and class_logits and box_distances of three grids
+    assert len(convolutions) > 30
+    text = path.read_bytes()
+    assert b'/ivf_ros/' not in text and b'site-packages' not in text  # no path of this machine
+    detector = detection.create(**{'network.weights': str(path), 'anchor_free.min_score': 0.01})
+    exact = load_torch_scores(module, images[0])
+    scores, _ = detector.networks[0](images[0])
+    assert np.abs(scores - exact).max() < 0.02
+
+
+def load_torch_scores(module, image):
+    with torch.inference_mode():
+        return module(torch.from_numpy(image))[0].numpy()

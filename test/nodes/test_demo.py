@@ -56,7 +56,7 @@ def test_the_summary_counts_published_and_received_frames(demo_result):
 
 def test_the_summary_contains_latency_drops_states_and_error(demo_result):
     _, report = demo_result
-    for stage in ('registration', 'fusion', 'segmentation', 'detection', 'end_to_end'):
+    for stage in ('registration', 'fusion', 'perception', 'end_to_end'):
         assert 0 < report['latency_ms'][stage]['p50'] <= report['latency_ms'][stage]['p95']
     assert all(count > 0 for count in report['drops'].values())
     assert report['registration']['states']['TRACKING'] >= 3

@@ -48,3 +48,16 @@ def test_a_stage_that_cannot_start_ends_the_benchmark_with_its_reason(tmp_path):
     assert process.returncode == 1
     last_line = process.stderr.strip().splitlines()[-1]
     assert last_line.startswith('ivf benchmark: ') and 'absent.safetensors' in last_line
+
+
+@pytest.mark.parametrize('mode, topics', [
+    ('processes', ['fused/image', 'segmentation/labels', 'detections']),
+    ('naive', ['fused/image'])])
+def test_processes_and_the_yardstick_are_measured_too(mode, topics):
+    process = run_benchmark('--size', '160x120', '--rate', 10, '--seconds', 2, '--warm-up', 1,
+                            '--mode', mode, '--json')
+    assert process.returncode == 0, process.stderr
+    *outputs, nodes = json.loads(process.stdout)
+    assert [row['topic'] for row in outputs] == topics
+    assert all(0 < row['received'] <= row['sent'] for row in outputs)
+    assert nodes['nodes'] == mode and nodes['memory_mb'] > 50

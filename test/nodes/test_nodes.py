@@ -27,6 +27,7 @@ from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
 from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
+from ivf_ros.nodes.perception_node import PerceptionNode  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
 from ivf_ros.parameters import ParameterError  # noqa: E402
@@ -417,7 +418,7 @@ def test_a_missing_weight_file_fails_with_its_path_until_the_file_exists(live_gr
     for _ in range(2):
         assert node.trigger_configure() == FAILURE
         assert node._get_status().error == f'cannot configure: no weight file at {file}'
-    file.write_bytes(WEIGHTS.read_bytes())
+    file.write_bytes(WEIGHTS.with_suffix('.safetensors').read_bytes())
     assert node.trigger_configure() == SUCCESS
     assert node._get_status().error == ''
     assert node.trigger_activate() == SUCCESS
@@ -537,8 +538,11 @@ def test_the_container_reports_in_one_line_why_it_does_not_start(arguments, mess
     assert message in process.stderr and 'Traceback' not in process.stderr
 
 
-@pytest.mark.parametrize('looks_at', ['rgb+thermal', 'fused'])
-def test_persons_are_detected_tracked_and_have_temperatures(live_graph, looks_at):
+@pytest.mark.parametrize('looks_at, node_classes', [
+    ('rgb+thermal', (DetectionNode, SegmentationNode)),
+    ('fused', (DetectionNode, SegmentationNode)), ('rgb+thermal', (PerceptionNode,)),
+    ('fused', (PerceptionNode,))])
+def test_persons_are_detected_tracked_and_have_temperatures(live_graph, looks_at, node_classes):
     # A street at night; a thermal camera with 0.04 K per count.
     simulator = RigSimulator(SimulatorParameters(condition='night', seed=3))
     cameras, hub = Cameras(live_graph, (640, 480)), Hub()
@@ -550,9 +554,10 @@ def test_persons_are_detected_tracked_and_have_temperatures(live_graph, looks_at
           **{'registration.method': 'calibrated',
              'registration.calibrated.H_thermal_to_rgb': [float(value) for value in H.ravel()]})
     start(live_graph, FusionNode, hub=hub, **{'fusion.method': 'laplacian'})
-    node = start(live_graph, DetectionNode, hub=hub, looks_at=looks_at,
+    node = start(live_graph, node_classes[0], hub=hub, looks_at=looks_at,
                  **{'radiometry.kind': 'tlinear_0_04K'})
-    start(live_graph, SegmentationNode, hub=hub, looks_at=looks_at)
+    for node_class in node_classes[1:]:
+        start(live_graph, node_class, hub=hub, looks_at=looks_at)
     cameras.wait_for_subscribers(2)
     thermal, rgb, _ = simulator.pair(60)
     cameras.thermal, cameras.rgb, cameras.noise_counts = thermal.image, rgb.image, 2
@@ -564,7 +569,7 @@ def test_persons_are_detected_tracked_and_have_temperatures(live_graph, looks_at
         return len(with_track) >= 3 and len(cameras.received['segmentation/labels']) >= 3
 
     assert cameras.publish_until(is_tracked, 40.0)
-    assert node._uses_both() == (looks_at == 'rgb+thermal')
+    assert node._input.uses_both() == (looks_at == 'rgb+thermal')
     latest = cameras.received['detections/temperatures'][-1]
     same_stamp = next(item for item in cameras.received['detections']
                       if item.stamp_ns == latest.stamp_ns)

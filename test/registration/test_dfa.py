@@ -248,7 +248,8 @@ def test_weights_of_another_variant_are_errors(tmp_path):
 
 def test_packaged_weights_name_their_training_data():
     for sfm, fem in VARIANTS:
-        metadata = weights.metadata(package_weights(DfaParameters(sfm=sfm, fem=fem)).with_suffix('.safetensors'))
+        path = package_weights(DfaParameters(sfm=sfm, fem=fem)).with_suffix('.safetensors')
+        metadata = weights.metadata(path)
         assert (metadata['settings']['sfm'], metadata['settings']['fem']) == (sfm, fem)
         assert metadata['network'] == 'DfaNetwork'
         assert 'roadscene/train' in metadata['trained_on']

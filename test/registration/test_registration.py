@@ -11,6 +11,8 @@ import sys
 import cv2
 from ivf_ros import geometry, registration
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.nn.devices import onnx_runtime
+from ivf_ros.nn.errors import DeviceError
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.registration import matching, point_matches, RegistrationError
 from ivf_ros.registration.features import rotate_features, structure
@@ -147,11 +149,11 @@ def test_fast_registers_a_rotated_camera_with_its_prior():
     assert geometry.corner_error_px(result.H_thermal_to_rgb, H_true, SIZE) < 1.0
 
 
-def test_without_pytorch_the_error_names_the_package(monkeypatch):
-    monkeypatch.delitem(sys.modules, 'ivf_ros.registration.network_fast', raising=False)
-    monkeypatch.setitem(sys.modules, 'torch', None)
-    with pytest.raises(RegistrationError, match="fast needs 'torch'; pip install torch"):
-        registration.create('fast')
+def test_without_a_runtime_the_error_names_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    onnx_runtime.cache_clear()
+    with pytest.raises(DeviceError, match="needs 'onnxruntime'; pip install onnxruntime"):
+        registration.create('fast', threads=3)
 
 
 @pytest.mark.parametrize('method', DENSE)

@@ -14,7 +14,10 @@ from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.detection.network import cell_centres_px, DetectionNetwork, STRIDES_PX
 from ivf_ros.nn import weights
+from ivf_ros.parameters import ParameterError
+from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import detection as detection_training
+from ivf_ros.training import perception as perception_training
 from ivf_ros.training import segmentation as segmentation_training
 from ivf_ros.training.perception_data import (
     make_labelled_scene,
@@ -25,7 +28,11 @@ from ivf_ros.training.perception_data import (
     select_trainable,
 )
 from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, WindowSampler
-from ivf_ros.training.settings import DetectionTraining, SegmentationTraining
+from ivf_ros.training.settings import (
+    DetectionTraining,
+    JointPerceptionTraining,
+    SegmentationTraining,
+)
 from ivf_ros.types import Detection
 import numpy as np
 import pytest
@@ -236,16 +243,19 @@ def test_the_overlap_loss_is_one_less_the_dice_coefficient():
 # The loops
 
 
-@pytest.mark.parametrize('task', ['segmentation', 'detection'])
+@pytest.mark.parametrize('task', ['segmentation', 'detection', 'perception'])
 def test_the_loss_falls_far_on_one_batch_and_a_run_goes_on_where_it_stopped(tmp_path, task):
     train, settings = {
         'segmentation': (segmentation_training.train, SegmentationTraining(steps=40, **SHORT)),
-        'detection': (detection_training.train, DetectionTraining(steps=40, **SHORT))}[task]
+        'detection': (detection_training.train, DetectionTraining(steps=40, **SHORT)),
+        'perception': (perception_training.train, JointPerceptionTraining(
+            steps=40, **{**SHORT, 'learning_rate': 2e-3}))}[task]
     windows = make_sampler(make_drawn_scene(), make_simulated_scene(5000), given='rgb')
     train(windows, tmp_path, settings, overfit=True)
     log = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
-    measure = {'segmentation': 'entropy', 'detection': 'what'}[task]
-    assert log[-1][measure] < 0.5 * log[0][measure]
+    for measure in {'segmentation': ['entropy'], 'detection': ['what'],
+                    'perception': ['entropy', 'what']}[task]:
+        assert log[-1][measure] < 0.5 * log[0][measure]
     again = train(windows, tmp_path, settings, overfit=True)  # nothing is left to do
     assert len((tmp_path / 'log.jsonl').read_text().splitlines()) == len(log)
     assert all(torch.isfinite(value).all() for value in again.state_dict().values())
@@ -263,6 +273,23 @@ def test_segmentation_starts_from_what_a_detector_sees(tmp_path, given, channels
         for a, b in zip(getattr(network, name).state_dict().values(),
                         getattr(detector, name).state_dict().values()):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_perception_starts_from_a_detector_and_a_segmenter(tmp_path):
+    detector, segmenter = DetectionNetwork(3), SegmentationNetwork(9)
+    files = tmp_path / 'd.safetensors', tmp_path / 's.safetensors'
+    for network, path in zip((detector, segmenter), files):
+        weights.save(network, path, {})
+    settings = replace(JointPerceptionTraining(steps=0, **SHORT), detector=str(files[0]),
+                       segmenter=str(files[1]))
+    sampler = make_sampler(make_drawn_scene())
+    joint = perception_training.train(sampler, tmp_path / 'run', settings)
+    first = [network.stem[0][0].weight for network in (joint.detector, detector, segmenter)]
+    torch.testing.assert_close(first[0], (first[1] + first[2]) / 2, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(joint.segmenter.head.weight, segmenter.head.weight, atol=1e-3,
+                               rtol=1e-3)
+    with pytest.raises(ParameterError, match='must be given together'):
+        perception_training.train(sampler, tmp_path / 'other', replace(settings, segmenter=''))
 
 
 def test_a_detector_goes_on_from_another(tmp_path):

@@ -17,7 +17,12 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
 from ivf_ros.evaluation.stages.inputs import create_method, time_call
-from ivf_ros.evaluation.stages.per_input import check_accepts, ModelResult, PerInputEvaluation
+from ivf_ros.evaluation.stages.per_input import (
+    check_accepts,
+    ModelResult,
+    PerInputEvaluation,
+    select_create,
+)
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -111,8 +116,9 @@ def score_all_detections(evidence: Sequence[dict[str, Any]]
 @lru_cache(maxsize=32)
 def _load_detector(model: str, weights: str) -> tuple[Any, float]:
     """Return a detector that reports all boxes for mAP, and its default minimum score."""
-    detector = create_method(detection.create, model, **({'network.weights': weights} if weights else {}))
-    if not isinstance(detector, detection.AnchorFreeDetector):
+    create: Any = select_create(model, detection.create)
+    detector = create_method(create, model, **({'network.weights': weights} if weights else {}))
+    if not isinstance(detector.parameters, detection.AnchorFreeParameters):
         return detector, 0.0
     default_min_score = detector.parameters.min_score
     detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE)

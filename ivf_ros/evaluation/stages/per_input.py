@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from ivf_ros import fusion
+from ivf_ros import fusion, perception
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
 from ivf_ros.data.sample import Annotation, Sample
 from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult
@@ -140,6 +141,12 @@ class PerInputEvaluation(ABC):
         return tuple((f'{model}@{modality}{training}', model, modality, weights)
                      for model in self.models for modality in self.inputs
                      for training, weights in self.find_weights(modality).items())
+
+
+def select_create(model: str, create: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the ``create`` of a model: that of perception for its network, else ``create``."""
+    is_joint = model.partition(':')[0] == perception.METHOD
+    return perception.create if is_joint else create
 
 
 def check_accepts(model: str, method: Any, images: tuple[np.ndarray, ...]) -> None:

@@ -10,14 +10,13 @@ graph; the evaluations of the single stages measure each method by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from ivf_ros import detection, geometry, segmentation
 from ivf_ros.data.aligned import explain_unaligned
 from ivf_ros.data.sample import Sample
-from ivf_ros.detection import DetectionParameters, DetectionStage, DetectionStageParameters
 from ivf_ros.detection.anchor_free import AnchorFreeParameters
 from ivf_ros.evaluation.metrics import SEGMENTATION_METRICS
 from ivf_ros.evaluation.metrics.info import MetricInfo
@@ -34,9 +33,9 @@ from ivf_ros.evaluation.stages.segmentation import score_all_labels, score_label
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.parameters import build
+from ivf_ros.perception import PerceptionStage, PerceptionStageParameters
 from ivf_ros.registration import RegistrationResult, RegistrationStage, RegistrationStageParameters
 from ivf_ros.registration.stage import MeasurementRequest
-from ivf_ros.segmentation import SegmentationStage
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
 
@@ -172,12 +171,10 @@ def run_pipeline(thermal: Frame, rgb: Frame, method: str, H_known: np.ndarray) -
                                        registered.registration.rgb_size, registered.stamp_ns)
     fused = fusion_stage.step(thermal, rgb)
     assert fused.image is not None  # both cameras are present
-    warped = registration_stage.warp_gray(thermal.image, rgb.size)
-    inputs = PerceptionInputs(fused.image, rgb.image, None if warped is None else warped.image)
-    segmentation_stage, detection_stage = _load_perception_stages()
-    return PipelineOutput(registered, fused.image, fused.mode, inputs,
-                          detection_stage.step(inputs, rgb.stamp_ns),
-                          segmentation_stage.step(inputs))
+    inputs = PerceptionInputs(fused.image, rgb.image, fused.thermal)
+    perceived = _load_perception_stage().step(inputs, rgb.stamp_ns)
+    return PipelineOutput(registered, fused.image, fused.mode, inputs, perceived.detections,
+                          perceived.segmentation)
 
 
 def _make_registration_stage(method: str, H_known: np.ndarray,
@@ -190,12 +187,10 @@ def _make_registration_stage(method: str, H_known: np.ndarray,
 
 
 @lru_cache(maxsize=1)
-def _load_perception_stages() -> tuple[SegmentationStage, DetectionStage]:
-    """Load the networks once. Without tracking, the stages have no memory of earlier images."""
-    parameters = build(DetectionStageParameters, {'tracking.enabled': False})
-    anchor_free = replace(parameters.detection.anchor_free, min_score=MIN_REPORTED_SCORE)
-    return SegmentationStage(), DetectionStage(
-        replace(parameters, detection=DetectionParameters(anchor_free=anchor_free)))
+def _load_perception_stage() -> PerceptionStage:
+    """Load the network once. Without tracking, the stage has no memory of earlier images."""
+    return PerceptionStage(build(PerceptionStageParameters, {
+        'tracking.enabled': False, 'perception.min_score': MIN_REPORTED_SCORE}))
 
 
 def _default_min_score() -> float:

@@ -16,7 +16,12 @@ from ivf_ros.evaluation import metrics
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row
 from ivf_ros.evaluation.stages.inputs import create_method, time_call
-from ivf_ros.evaluation.stages.per_input import check_accepts, ModelResult, PerInputEvaluation
+from ivf_ros.evaluation.stages.per_input import (
+    check_accepts,
+    ModelResult,
+    PerInputEvaluation,
+    select_create,
+)
 from ivf_ros.types import Segmentation
 import numpy as np
 
@@ -72,4 +77,5 @@ def score_all_labels(evidence: Sequence[dict[str, Any]]) -> dict[str, tuple[Metr
 
 @lru_cache(maxsize=32)
 def _load_segmenter(model: str, weights: str) -> Any:
-    return create_method(segmentation.create, model, **({'network.weights': weights} if weights else {}))
+    return create_method(select_create(model, segmentation.create), model,
+                         **({'network.weights': weights} if weights else {}))

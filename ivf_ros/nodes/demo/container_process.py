@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The container with all stages as a child process."""
+"""The nodes of the graph as child processes: in one container, or a process each."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ _STOP_TIMEOUT_S = 10.0
 
 def start_container(ros_arguments: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start all stages in one process; ``options`` are those of ``subprocess.Popen``."""
-    return subprocess.Popen([sys.executable, '-m', 'ivf_ros.nodes.component_container', *GRAPH_NODES,
-                             '--ros-args', *ros_arguments], **options)
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ivf_ros.nodes.component_container', *GRAPH_NODES, '--ros-args',
+         *ros_arguments], **options)
 
 
-def stop_container(container: subprocess.Popen) -> None:
-    """Interrupt the process and wait for its end; kill it if it does not end."""
-    container.send_signal(signal.SIGINT)
+def start_modules(modules: Sequence[str], ros_arguments: Sequence[str], **options: Any
+                  ) -> list[subprocess.Popen]:
+    """Start a process that runs ``main`` of each module; ``options`` as in ``start_container``."""
+    return [subprocess.Popen(
+        [sys.executable, '-c', f'import sys; from {module} import main; sys.exit(main())',
+         '--ros-args', *ros_arguments], **options) for module in modules]
+
+
+def stop_process(process: subprocess.Popen) -> None:
+    """Interrupt a process and wait for its end; kill it if it does not end."""
+    process.send_signal(signal.SIGINT)
     try:
-        container.wait(_STOP_TIMEOUT_S)
+        process.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        container.kill()
-        container.wait()
+        process.kill()
+        process.wait()

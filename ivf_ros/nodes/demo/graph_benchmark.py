@@ -3,13 +3,14 @@
 """
 Benchmark of the whole graph: rates, ages and processor time while two cameras send images.
 
-One process plays the cameras, the container runs all stages with their defaults, and this process
-receives the outputs, as on a robot. The scene is a simulated night street. Its images are rendered
-before the measurement.
+One process plays the cameras, others run the nodes with their defaults, and this process receives
+the outputs, as on a robot. The scene is a simulated night street. Its images are rendered before
+the measurement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 import json
@@ -24,7 +25,7 @@ from typing import Any, Callable, IO
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import dds
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
-from ivf_ros.nodes.demo.container_process import start_container, stop_container
+from ivf_ros.nodes.demo.container_process import start_container, start_modules, stop_process
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import TypeAdapter
@@ -42,6 +43,9 @@ _OUTPUTS: dict[str, TypeAdapter[Any]] = {
     'segmentation/labels': messages.LABELS,
     'detections': messages.DETECTIONS,
 }
+# What runs between the cameras and the receiver: all nodes in one process, a process for each
+# node, or the chain that a user would write without this package.
+MODES = ('composed', 'processes', 'naive')
 _SCENE_S = 2.0  # length of the scene, which is played forwards and backwards
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
@@ -68,7 +72,9 @@ class GraphBenchmarkSettings:
     seconds:
         Duration of the measurement.
     params_file:
-        ROS parameter file of the stages; None for the defaults.
+        ROS parameter file of the nodes; None for the defaults.
+    mode:
+        One of ``MODES``.
 
     """
 
@@ -77,6 +83,12 @@ class GraphBenchmarkSettings:
     warm_up_s: float = 10.0
     seconds: float = 10.0
     params_file: Path | None = None
+    mode: str = 'composed'
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the topics that are measured."""
+        return ('fused/image',) if self.mode == 'naive' else tuple(_OUTPUTS)
 
 
 def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dict[str, Any]]:
@@ -88,9 +100,9 @@ def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dic
     list of dict
         A row for each output: ``topic``, ``sent`` (images of the RGB camera), ``received``,
         ``rate_hz``, ``age_ms_p50`` and ``age_ms_p95`` (from the stamp of the camera image to the
-        arrival in another process) and ``first_s`` (from the start of the container). Then a row
-        for the container: ``cores`` in use in the mean, ``processor_ms`` of a pair of images, and
-        ``memory_mb``, the resident memory at the end.
+        arrival in another process) and ``first_s`` (from the start of the nodes). Then a row for
+        the processes of the nodes: ``cores`` in use in the mean, ``processor_ms`` of a pair of
+        images, and ``memory_mb``, the resident memory at the end.
 
     Raises
     ------
@@ -108,8 +120,8 @@ def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dic
         try:
             if _read_line(cameras.stdout) != 'playing':
                 raise BenchmarkError(f'the cameras ended with exit code {cameras.wait()}')
-            with _Receiver() as receiver:
-                usage = _run_container(settings, receiver)
+            with _Receiver(settings.outputs) as receiver:
+                usage = _run_nodes(settings, receiver)
             sent_ns, _ = cameras.communicate(timeout=_STOP_TIMEOUT_S)
             if cameras.returncode:
                 raise BenchmarkError(f'the cameras ended with exit code {cameras.returncode}')
@@ -120,9 +132,9 @@ def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dic
 
 @dataclass(frozen=True)
 class _Usage:
-    """Begin and end of the measurement, and what the container used in between."""
+    """Begin and end of the measurement, and what the nodes used in between."""
 
-    started_ns: int  # of the container
+    started_ns: int  # of the nodes
     begin_ns: int
     end_ns: int
     processor_s: float
@@ -132,14 +144,14 @@ class _Usage:
 class _Receiver:
     """Receives the outputs of the graph in a thread; a context manager that ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, topics: Sequence[str]) -> None:
         # By topic: stamp and arrival in nanoseconds.
-        self.arrivals_ns: dict[str, list[tuple[int, int]]] = {topic: [] for topic in _OUTPUTS}
+        self.arrivals_ns: dict[str, list[tuple[int, int]]] = {topic: [] for topic in topics}
         self.failures: dict[str, str] = {}  # by node
         rclpy.init(args=[])
         self._node = Node('receiver', namespace=_NAMESPACE)
-        for topic, adapter in _OUTPUTS.items():
-            self._node.create_subscription(adapter.message_type, topic,
+        for topic in topics:
+            self._node.create_subscription(_OUTPUTS[topic].message_type, topic,
                                            self._make_callback(topic), _QOS, raw=True)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._executor = SingleThreadedExecutor()
@@ -184,32 +196,43 @@ class _Receiver:
             self._executor.spin()
 
 
-def _run_container(settings: GraphBenchmarkSettings, receiver: _Receiver) -> _Usage:
-    """Run the stages in one process, and measure it after the warm-up."""
-    parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
+def _run_nodes(settings: GraphBenchmarkSettings, receiver: _Receiver) -> _Usage:
+    """Run the nodes, and measure their processes after the warm-up."""
     started_ns = time.time_ns()
-    container = start_container(['-r', f'__ns:={_NAMESPACE}', *parameters], stdout=sys.stderr)
+    processes = _start_nodes(settings)
     try:
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not receiver.wait_for_all(1.0):
-            _check_health(container, receiver)
+            _check_health(processes, receiver)
             if time.monotonic() > deadline_s:
                 missing = [topic for topic, items in receiver.arrivals_ns.items() if not items]
                 raise BenchmarkError(f"no {', '.join(missing)} within {_START_TIMEOUT_S:g} s")
         time.sleep(settings.warm_up_s)
-        begin_ns, begin_s = time.time_ns(), _read_processor_s(container.pid)
+        begin_ns, begin_s = time.time_ns(), _read_processor_s(processes)
         time.sleep(settings.seconds)
-        end_ns, end_s = time.time_ns(), _read_processor_s(container.pid)
-        _check_health(container, receiver)
-        return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s,
-                      _read_memory_mb(container.pid))
+        end_ns, end_s = time.time_ns(), _read_processor_s(processes)
+        _check_health(processes, receiver)
+        return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s, _read_memory_mb(processes))
     finally:
-        stop_container(container)
+        for process in processes:
+            stop_process(process)
 
 
-def _check_health(container: subprocess.Popen, receiver: _Receiver) -> None:
-    if container.poll() is not None:
-        raise BenchmarkError(f'the container ended with exit code {container.returncode}')
+def _start_nodes(settings: GraphBenchmarkSettings) -> list[subprocess.Popen]:
+    parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
+    arguments = ['-r', f'__ns:={_NAMESPACE}', *parameters]
+    if settings.mode == 'composed':
+        return [start_container(arguments, stdout=sys.stderr)]
+    modules = ['ivf_ros.nodes.demo.naive_chain'] if settings.mode == 'naive' \
+        else [f'ivf_ros.nodes.{name}_node' for name in GRAPH_NODES]
+    return start_modules(modules, arguments, stdout=sys.stderr)
+
+
+def _check_health(processes: Sequence[subprocess.Popen], receiver: _Receiver) -> None:
+    for process in processes:
+        if process.poll() is not None:
+            raise BenchmarkError('a process of the nodes ended with exit code '
+                                 f'{process.returncode}')
     for node, failure in receiver.failures.items():
         raise BenchmarkError(f'{node}: {failure}')
 
@@ -231,7 +254,8 @@ def _make_rows(settings: GraphBenchmarkSettings, receiver: _Receiver, sent_ns: l
             'received': len(ages_ms), 'rate_hz': _rounded(len(ages_ms) / seconds),
             'age_ms_p50': _rounded(p50), 'age_ms_p95': _rounded(p95),
             'first_s': _rounded((arrivals[0][1] - usage.started_ns) * 1e-9)})
-    rows.append({'container': ' '.join(GRAPH_NODES), 'cores': _rounded(usage.processor_s / seconds, 2),
+    rows.append({'nodes': settings.mode,
+                 'cores': _rounded(usage.processor_s / seconds, 2),
                  'processor_ms': _rounded(usage.processor_s * 1e3 / max(n_sent, 1)),
                  'memory_mb': _rounded(usage.memory_mb, 0)})
     return rows
@@ -241,17 +265,20 @@ def _rounded(value: float | None, digits: int = 1) -> float | None:
     return None if value is None else round(float(value), digits)
 
 
-def _read_processor_s(pid: int) -> float:
-    """Return the processor time of a process and its threads, in seconds (Linux)."""
-    # The name of the program may contain spaces; it ends with the last parenthesis.
-    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    user, system = int(fields[11]), int(fields[12])
-    return (user + system) / os.sysconf('SC_CLK_TCK')
+def _read_processor_s(processes: Sequence[subprocess.Popen]) -> float:
+    """Return the processor time of processes and their threads, in seconds (Linux)."""
+    ticks = 0
+    for process in processes:
+        # The name of the program may contain spaces; it ends with the last parenthesis.
+        fields = Path(f'/proc/{process.pid}/stat').read_text().rpartition(')')[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf('SC_CLK_TCK')
 
 
-def _read_memory_mb(pid: int) -> float:
-    """Return the resident memory of a process in megabytes (Linux)."""
-    pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
+def _read_memory_mb(processes: Sequence[subprocess.Popen]) -> float:
+    """Return the resident memory of processes in megabytes (Linux)."""
+    pages = sum(int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
+                for process in processes)
     return pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
 
 

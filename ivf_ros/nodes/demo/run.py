@@ -25,7 +25,7 @@ from ivf_ros import dds, geometry
 from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.demo import sheet
-from ivf_ros.nodes.demo.container_process import start_container, stop_container
+from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
@@ -198,7 +198,7 @@ class _Graph:
         return self
 
     def __exit__(self, *_: object) -> None:
-        stop_container(self._stages)
+        stop_process(self._stages)
         # The executor must still spin during the transition; it ends afterwards.
         self._replay.trigger_shutdown()
         self._executor.shutdown()

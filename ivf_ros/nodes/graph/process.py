@@ -17,7 +17,7 @@ from ivf_ros.nodes.graph.health import to_single_line
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 # rclpy raises RCLError and similar subclasses for invalid ROS arguments.
@@ -43,9 +43,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         return report_failure(error)
     with stop_on_signals() as stop_requested:
         node = None
-        # Callbacks only enqueue, so one thread is enough; it causes the least contention for the
-        # global interpreter lock.
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         try:
             node = make_node()
             executor.add_node(node)
@@ -59,6 +57,21 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
                 node.destroy_node()
             executor.shutdown()
     return 0
+
+
+def make_executor() -> Executor:
+    """
+    Return an executor with one thread.
+
+    Callbacks only enqueue, so one thread is enough; it causes the least contention for the global
+    interpreter lock. The events executor, which Kilted and later distributions have, does not
+    rebuild its wait set for each message: it takes a third of the processor time of the other.
+    """
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
 
 
 def init(arguments: Sequence[str] | None) -> None:

@@ -11,9 +11,7 @@ from ivf_ros.registration import CalibratedParameters
 import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo
-
 
 # Rotation matrix, 9 numbers in row-major order, and translation in metres.
 _Extrinsics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -143,6 +141,7 @@ class _TfLookup:
         except self._lookup_error:
             return None
         q, t = transform.rotation, transform.translation
+        from scipy.spatial.transform import Rotation  # takes 0.2 s and 20 MB, only tf needs it
         R_thermal_to_rgb = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
         return tuple(R_thermal_to_rgb.ravel().tolist()), (t.x, t.y, t.z)
 

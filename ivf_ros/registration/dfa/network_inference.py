@@ -23,7 +23,8 @@ class DfaInference(RegistrationInference):
 
     output_names: ClassVar = ('coarse', 'weight', 'fine', 'scales')
     size_multiple_px = SIZE_MULTIPLE_PX
-    float_layers: ClassVar = ('network.coarse_head', 'network.weight_head', 'network.fine_head')
+    float_layers: ClassVar = ('thermal_stem', 'rgb_stem', 'coarse_head', 'weight_head',
+                              'fine_head')
 
     def forward(self, image: Tensor, is_thermal: Tensor) -> tuple[Tensor, ...]:
         coarse, weight, fine = self.network.describe(self.apply_stem(image, is_thermal))
