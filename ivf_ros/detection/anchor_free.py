@@ -23,6 +23,7 @@ _FOLDER = Path(__file__).parent / 'weights'
 # For one image, and for RGB and thermal together, without suffix; see ``nn.network_selector``.
 WEIGHTS = _FOLDER / 'anchor_free'
 RGBT_WEIGHTS = _FOLDER / 'anchor_free_both'
+OUTPUT_NAMES = ('scores', 'boxes_px')  # see ``network_inference``
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class AnchorFreeDetector:
 
         """
         self.parameters = parameters
-        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, network,
-                                         DetectionError)
+        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, OUTPUT_NAMES,
+                                         network, DetectionError)
         self.takes_thermal = self._selector.takes_thermal
         self.networks = self._selector.networks
 

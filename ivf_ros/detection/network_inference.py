@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from ivf_ros.detection.anchor_free import OUTPUT_NAMES
 from ivf_ros.detection.classes import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.nn.encoder import SIZE_MULTIPLE_PX
@@ -23,7 +24,7 @@ class DetectionInference(InferenceModule):
     """
 
     input_names: ClassVar = ('image',)
-    output_names: ClassVar = ('scores', 'boxes_px')
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = SIZE_MULTIPLE_PX
     float_layers: ClassVar = ('stem', 'class_logits', 'box_distances')
     class_names: ClassVar = CLASS_NAMES

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 from ivf_ros import detection, fusion, memory, perception, registration, segmentation
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.registration.sift import register_by_sift
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
 
@@ -19,7 +20,7 @@ _WARM_UP_RUNS = 5  # not counted
 
 def time_stages(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
     """
-    Time the default method of each stage on a simulated street at night.
+    Time the default method of each stage, and yardsticks, on a simulated street at night.
 
     The process keeps freed memory from then on, as the nodes do.
 
@@ -33,7 +34,8 @@ def time_stages(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
     Returns
     -------
     list[dict]
-        ``stage``, ``size``, ``runs``, ``median_ms``, ``p95_ms`` of each.
+        ``stage``, ``size``, ``runs``, ``median_ms``, ``p95_ms`` of each, and ``processor_ms``, the
+        mean processor time of all threads.
 
     """
     memory.retain_freed()
@@ -51,7 +53,8 @@ def _prepare_calls(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], An
     fused = fuser.fuse(thermal, rgb)
     segmenter: Any = segmentation.create()
     detector: Any = detection.create()
-    yield 'registration', lambda: registrar.register(thermal, rgb)
+    yield 'registration, without a prior', lambda: registrar.register(thermal, rgb)
+    yield 'registration, with a prior', lambda: registrar.register(thermal, rgb, np.eye(3))
     yield 'fusion', lambda: fuser.fuse(thermal, rgb)
     yield 'segmentation, fused', lambda: segmenter.segment(fused)
     yield 'segmentation, rgb+thermal', lambda: segmenter.segment(rgb, thermal)
@@ -60,16 +63,24 @@ def _prepare_calls(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], An
     joint = perception.JointPerception()
     yield 'perception, fused', lambda: joint.perceive(fused)
     yield 'perception, rgb+thermal', lambda: joint.perceive(rgb, thermal)
+    luma = cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
+    seafusion = fusion.create('seafusion', **{'network.precision': 'float32'})
+    yield 'yardstick: SIFT and RANSAC', lambda: register_by_sift(thermal, luma)
+    yield 'yardstick: SeAFusion in float32', lambda: seafusion.fuse(thermal, rgb)
+    yield 'yardstick: copy of both images', lambda: (thermal.copy(), rgb.copy())
 
 
 def _time_calls(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     for _ in range(_WARM_UP_RUNS):
         call()
     times_ms: list[float] = []
+    processor_s = time.process_time()
     end_s = time.perf_counter() + seconds
     while time.perf_counter() < end_s or not times_ms:
         start_s = time.perf_counter()
         call()
         times_ms.append(1e3 * (time.perf_counter() - start_s))
-    return {'runs': len(times_ms), 'median_ms': round(float(np.median(times_ms)), 1),
-            'p95_ms': round(float(np.percentile(times_ms, 95)), 1)}
+    processor_ms = 1e3 * (time.process_time() - processor_s) / len(times_ms)
+    return {'runs': len(times_ms), 'median_ms': round(float(np.median(times_ms)), 2),
+            'p95_ms': round(float(np.percentile(times_ms, 95)), 2),
+            'processor_ms': round(processor_ms, 2)}

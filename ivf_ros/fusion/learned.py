@@ -24,6 +24,7 @@ from ivf_ros.nn.settings import NetworkParameters
 import numpy as np
 
 WEIGHTS = Path(__file__).parent / 'weights'
+OUTPUT_NAMES = ('fused',)  # see ``network_inference``
 # Sides of the input of ``fast`` are multiples of this. The other networks take any size; their
 # images get a border as wide as the radius of their receptive field instead, so that the zero
 # padding of the layers does not affect the result.
@@ -58,7 +59,7 @@ class LearnedFusion:
 
     def __init__(self, method: str, parameters: NetworkParameters) -> None:
         self._method = method
-        self.network = load_network(WEIGHTS / method, self._load_module, parameters)
+        self.network = load_network(WEIGHTS / method, self._load_module, OUTPUT_NAMES, parameters)
 
     def _load_module(self, path: Path) -> Any:
         from ivf_ros.fusion.network_inference import load_module  # imports PyTorch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ivf_ros.fusion import network_fast
+from ivf_ros.fusion.learned import OUTPUT_NAMES
 from ivf_ros.fusion.settings import NETWORKS
 from ivf_ros.nn.inference import InferenceModule
 from ivf_ros.nn.weights import load
@@ -25,7 +26,7 @@ class FusionInference(InferenceModule):
     """
 
     input_names: ClassVar = ('thermal', 'luma')
-    output_names: ClassVar = ('fused',)
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = 1
     float_layers: ClassVar = ('last',)
 

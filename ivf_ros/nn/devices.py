@@ -122,7 +122,7 @@ class OnnxRuntime:
             try:
                 return self._create_on(device, request, '; '.join(reasons))
             except DeviceError as error:
-                reasons.append(f'{device}: {error.__cause__ or error}')
+                reasons.append(f'{device}: {error.reason}')
         return self._create_on(_AUTOMATIC[-1], request, '; '.join(reasons))
 
     def _create_on(self, device: str, request: SessionRequest, reason: str
@@ -130,8 +130,7 @@ class OnnxRuntime:
         """Return a session on a device; ``reason`` says why a better one was not taken."""
         problem = self.explain_absence(device)
         if problem:
-            raise DeviceError(f"device '{device}' is not available: {problem}") \
-                from _Unavailable(problem)
+            raise DeviceError(f"device '{device}' is not available: {problem}", problem)
         precision = _choose_precision(device, request)
         options = self._library.SessionOptions()
         options.log_severity_level = _QUIET
@@ -142,13 +141,12 @@ class OnnxRuntime:
         try:
             session = self._open(path, options, device, precision, request.threads)
         except Exception as error:  # ONNX Runtime does not export its error types
-            raise DeviceError(f"device '{device}' cannot run {path}: {error}") \
-                from _Unavailable(_first_line(error))
+            raise DeviceError(f"device '{device}' cannot run {path}: {error}",
+                              _first_line(error)) from None
         in_use = session.get_providers()
         if PROVIDERS[device] not in in_use:
             problem = f'ONNX Runtime fell back to {", ".join(in_use)}'
-            raise DeviceError(f"device '{device}' does not work: {problem}") \
-                from _Unavailable(problem)
+            raise DeviceError(f"device '{device}' does not work: {problem}", problem)
         return session, Placement(device, precision, reason)
 
     def _open(self, path: str, options: Any, device: str, precision: str, threads: int) -> Any:
@@ -162,10 +160,6 @@ class OnnxRuntime:
             TENSORRT: [(PROVIDERS[TENSORRT], _tensorrt_options(precision)), PROVIDERS[CUDA], cpu],
         }[device]
         return self._library.InferenceSession(path, options, providers=providers)
-
-
-class _Unavailable(Exception):
-    """The short reason why ``auto`` does not take a device."""
 
 
 @cache

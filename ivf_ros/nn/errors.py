@@ -10,4 +10,16 @@ class WeightsError(RuntimeError):
 
 
 class DeviceError(RuntimeError):
-    """A network cannot run on the requested device, or not in the requested precision."""
+    """
+    A network cannot run on the requested device, or not in the requested precision.
+
+    Attributes
+    ----------
+    reason:
+        The cause in a few words.
+
+    """
+
+    def __init__(self, message: str, reason: str = '') -> None:
+        super().__init__(message)
+        self.reason = reason or message

@@ -33,7 +33,7 @@ class NetworkSelector:
     ----------
     image_weights, rgbt_weights:
         The files of the package for one image, and for RGB and thermal, without suffix.
-    load_module:
+    load_module, output_names:
         See ``nn.runtime.load_network``.
     parameters:
         ``weights`` replaces both networks. It may be of either kind; a network for one image then
@@ -58,10 +58,11 @@ class NetworkSelector:
     """
 
     def __init__(self, image_weights: Path, rgbt_weights: Path,
-                 load_module: Callable[[Path], Any], parameters: NetworkParameters,
-                 error: type[ValueError]) -> None:
+                 load_module: Callable[[Path], Any], output_names: tuple[str, ...],
+                 parameters: NetworkParameters, error: type[ValueError]) -> None:
         paths = (image_weights,) if parameters.weights else (image_weights, rgbt_weights)
-        self.networks = tuple(load_network(path, load_module, parameters) for path in paths)
+        self.networks = tuple(load_network(path, load_module, output_names, parameters)
+                              for path in paths)
         self.takes_thermal = self.networks[-1].channels == 4
         self._error = error
 

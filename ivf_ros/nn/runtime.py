@@ -76,7 +76,7 @@ _networks_lock = threading.Lock()
 
 
 def load_network(package_weights: Path, load_module: Callable[[Path], Any],
-                 parameters: NetworkParameters) -> Network:
+                 output_names: tuple[str, ...], parameters: NetworkParameters) -> Network:
     """
     Return the network of the parameters; the same one while it is in use elsewhere.
 
@@ -86,6 +86,8 @@ def load_network(package_weights: Path, load_module: Callable[[Path], Any],
         Path of the files of the package without suffix.
     load_module:
         Returns the ``nn.inference.InferenceModule`` of a ``.safetensors`` file; imports PyTorch.
+    output_names:
+        Of the network; a file with other outputs is of another network.
     parameters:
         Engine, device, precision, threads, and optionally a file that replaces the network of the
         package.
@@ -102,7 +104,8 @@ def load_network(package_weights: Path, load_module: Callable[[Path], Any],
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
-            network = _networks[key] = _load(parameters, package_weights, load_module)
+            network = _load(parameters, package_weights, load_module, output_names)
+            _networks[key] = network
         return network
 
 
@@ -115,7 +118,7 @@ def _modified_ns(weights: str) -> int:
 
 
 def _load(parameters: NetworkParameters, package_weights: Path,
-          load_module: Callable[[Path], Any]) -> Network:
+          load_module: Callable[[Path], Any], output_names: tuple[str, ...]) -> Network:
     suffix = Path(parameters.weights).suffix
     if suffix not in ('', '.onnx', '.safetensors'):
         raise WeightsError(f'a network file is .onnx or .safetensors, got {parameters.weights}')
@@ -129,7 +132,8 @@ def _load(parameters: NetworkParameters, package_weights: Path,
     if engine == 'torch':
         path = Path(parameters.weights or f'{package_weights}.safetensors')
         return _load_with_torch(path, parameters, load_module)
-    return _load_with_onnxruntime(_find_files(parameters, package_weights), parameters)
+    return _load_with_onnxruntime(_find_files(parameters, package_weights), parameters,
+                                  output_names)
 
 
 def load_file(path: Path, parameters: NetworkParameters) -> Network:
@@ -162,12 +166,18 @@ def _find_files(parameters: NetworkParameters, package_weights: Path) -> dict[st
     return existing
 
 
-def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters) -> Network:
+def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters,
+                           output_names: tuple[str, ...] = ()) -> Network:
+    """Load a file; with ``output_names``, only a network with these outputs."""
     runtime = onnx_runtime()
     for path in set(files.values()):
         _check_onnx(path)
     session, placement = runtime.create_session(SessionRequest(
         files, parameters.device, parameters.precision, parameters.threads))
+    found = tuple(output.name for output in session.get_outputs())
+    if output_names and found != output_names:
+        raise WeightsError(f'{files[placement.precision]} is another network: its outputs are '
+                           f'{", ".join(found)}, needed are {", ".join(output_names)}')
     names = [model_input.name for model_input in session.get_inputs()]
     first = session.get_inputs()[0]
 

@@ -20,6 +20,7 @@ import numpy as np
 _FOLDER = Path(__file__).parent / 'weights'
 # For one image, and for RGB and thermal together, without suffix; see ``nn.network_selector``.
 WEIGHTS, RGBT_WEIGHTS = _FOLDER / 'joint', _FOLDER / 'joint_both'
+OUTPUT_NAMES = ('scores', 'boxes_px', 'logits')  # see ``network_inference``
 
 
 METHOD = 'joint'
@@ -53,8 +54,8 @@ class JointPerception:
 
     def __init__(self, parameters: PerceptionParameters = PerceptionParameters()) -> None:
         self.parameters = parameters
-        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, parameters.network,
-                                         SegmentationError)
+        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, OUTPUT_NAMES,
+                                         parameters.network, SegmentationError)
         self.takes_thermal = self._selector.takes_thermal
         self.networks = self._selector.networks
 

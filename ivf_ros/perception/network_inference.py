@@ -11,6 +11,7 @@ from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.nn.encoder import SIZE_MULTIPLE_PX
 from ivf_ros.nn.inference import InferenceModule, read_in_channels, to_batch
 from ivf_ros.nn.weights import load
+from ivf_ros.perception.method import OUTPUT_NAMES
 from ivf_ros.perception.network import PerceptionNetwork
 from ivf_ros.types import MFNET_CLASSES
 from torch import Tensor
@@ -25,7 +26,7 @@ class PerceptionInference(InferenceModule):
     """
 
     input_names: ClassVar = ('image',)
-    output_names: ClassVar = ('scores', 'boxes_px', 'logits')
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = SIZE_MULTIPLE_PX
     float_layers: ClassVar = ('stem', 'class_logits', 'box_distances', 'head')
     class_names: ClassVar = CLASS_NAMES

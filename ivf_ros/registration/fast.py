@@ -52,6 +52,7 @@ from ivf_ros.types import Registration
 import numpy as np
 
 WEIGHTS = Path(__file__).parent / 'weights' / 'fast'  # without suffix
+OUTPUT_NAMES = ('eighth', 'quarter')  # see ``network_inference``
 _SIZE_MULTIPLE_PX = 32  # of width and height of the network input
 _MARGIN = 0.2  # of RGB around the thermal image, as a fraction of the width
 _SCALE_STEP = 0.075  # of the logarithm
@@ -112,7 +113,7 @@ class FastRegistrar:
     def __init__(self, parameters: FastParameters = FastParameters(),
                  network: NetworkParameters = NetworkParameters()) -> None:
         self.parameters = parameters
-        self._network = load_network(WEIGHTS, _load_module, network)
+        self._network = load_network(WEIGHTS, _load_module, OUTPUT_NAMES, network)
         self.networks = (self._network,)
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,

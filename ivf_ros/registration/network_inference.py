@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ivf_ros.nn.inference import InferenceModule
 from ivf_ros.nn.weights import load
+from ivf_ros.registration.fast import OUTPUT_NAMES
 from ivf_ros.registration.network_fast import FastNetwork, SIZE_MULTIPLE_PX
 import torch
 from torch import nn, Tensor
@@ -50,7 +51,7 @@ class RegistrationInference(InferenceModule):
 class FastInference(RegistrationInference):
     """The maps ``eighth`` and ``quarter``: ``(H / s, W / s, C)`` float32, s = 8 and 4."""
 
-    output_names: ClassVar = ('eighth', 'quarter')
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = SIZE_MULTIPLE_PX
     float_layers: ClassVar = ('thermal_stem', 'rgb_stem', 'heads')
 

@@ -21,6 +21,7 @@ _FOLDER = Path(__file__).parent / 'weights'
 # For one image, and for RGB and thermal together, without suffix; see ``nn.network_selector``.
 WEIGHTS = _FOLDER / 'bilateral'
 RGBT_WEIGHTS = _FOLDER / 'bilateral_both'
+OUTPUT_NAMES = ('logits',)  # see ``network_inference``
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class BilateralSegmenter:
 
         """
         self.parameters = parameters
-        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, network,
-                                         SegmentationError)
+        self._selector = NetworkSelector(WEIGHTS, RGBT_WEIGHTS, _load_module, OUTPUT_NAMES,
+                                         network, SegmentationError)
         self.takes_thermal = self._selector.takes_thermal
         self.networks = self._selector.networks
 

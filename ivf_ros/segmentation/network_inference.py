@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from ivf_ros.nn.encoder import SIZE_MULTIPLE_PX
 from ivf_ros.nn.inference import InferenceModule, load_encoder_network, to_batch
+from ivf_ros.segmentation.bilateral import OUTPUT_NAMES
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.types import MFNET_CLASSES
 from torch import Tensor
@@ -23,7 +24,7 @@ class SegmentationInference(InferenceModule):
     """
 
     input_names: ClassVar = ('image',)
-    output_names: ClassVar = ('logits',)
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = SIZE_MULTIPLE_PX
     float_layers: ClassVar = ('stem', 'head')
     class_names: ClassVar = MFNET_CLASSES

@@ -228,8 +228,9 @@ def test_benchmark_times_each_stage(capsys):
     rows = json.loads(out)
     assert code == 0
     assert [row['stage'].split(',')[0] for row in rows] == [
-        'registration', 'fusion', 'segmentation', 'segmentation', 'detection', 'detection',
-        'perception', 'perception']
+        'registration', 'registration', 'fusion', 'segmentation', 'segmentation', 'detection',
+        'detection', 'perception', 'perception', 'yardstick: SIFT and RANSAC',
+        'yardstick: SeAFusion in float32', 'yardstick: copy of both images']
     assert all(row['median_ms'] > 0 and row['size'] == '320x240' for row in rows)
 
 

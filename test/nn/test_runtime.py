@@ -70,7 +70,8 @@ NETWORKS = {
 def test_both_engines_give_the_same_outputs(name):
     path, load_module, inputs = NETWORKS[name]
     with_torch, with_onnx = (
-        load_network(path, load_module, NetworkParameters(engine=engine, precision='float32'))
+        load_network(path, load_module, (), NetworkParameters(engine=engine,
+                                                              precision='float32'))
         for engine in ('torch', 'onnxruntime'))
     for actual, expected in zip(with_onnx(*inputs), with_torch(*inputs), strict=True):
         assert actual.shape == expected.shape and actual.dtype == expected.dtype
@@ -92,7 +93,7 @@ def test_the_networks_of_the_default_methods_have_int8_files():
 @pytest.mark.parametrize('name', IN_INT8)
 def test_int8_is_close_to_float32_and_the_metadata_are_those_of_the_weights(name):
     path, load_module, inputs = NETWORKS[name]
-    exact, quick = (load_network(path, load_module, NetworkParameters(precision=precision))
+    exact, quick = (load_network(path, load_module, (), NetworkParameters(precision=precision))
                     for precision in ('float32', 'int8'))
     expected_metadata = weights.metadata(Path(f'{path}.safetensors'))
     for network, precision in ((exact, 'float32'), (quick, 'int8')):
@@ -138,6 +139,14 @@ def test_a_missing_or_damaged_file_is_an_error(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
         fusion.create(**{'network.weights': str(path)})
+
+
+def test_a_file_of_another_network_is_an_error():
+    weights_file = f'{bilateral.WEIGHTS}.onnx'
+    with pytest.raises(WeightsError, match='its outputs are logits, needed are fused'):
+        fusion.create(**{'network.weights': weights_file})
+    with pytest.raises(WeightsError, match='needed are scores, boxes_px'):
+        detection.create(**{'network.weights': weights_file})
 
 
 @pytest.mark.parametrize('device, precision, has_cuda, expected', [

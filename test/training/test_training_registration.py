@@ -173,7 +173,7 @@ def test_trained_weights_can_be_used_for_registration(scenes, tmp_path):
     path = tmp_path / 'fast.safetensors'
     weights.save(fast.train(scenes, tmp_path, SHORT), path, {'trained_on': {'synthetic': 3}})
     assert weights.metadata(path)['trained_on'] == {'synthetic': 3}
-    registrar = FastRegistrar(network=NetworkParameters(str(path), 'float32'))
+    registrar = FastRegistrar(network=NetworkParameters(str(path)))
     result = registrar.register(scenes[0].thermal, scenes[0].luma)
     assert result.H_thermal_to_rgb.shape == (3, 3) and result.rgb_size == (640, 480)
     assert result.reason or result.confidence >= FastParameters().min_confidence

@@ -17,6 +17,7 @@ import sys
 
 import cv2
 from ivf_ros import fusion
+from ivf_ros.registration.sift import register_by_sift
 import numpy as np
 import rclpy
 from rclpy.node import Node
@@ -25,8 +26,6 @@ from sensor_msgs.msg import Image
 
 _TYPES = {'mono8': (np.uint8, 1), 'mono16': (np.uint16, 1), 'bgr8': (np.uint8, 3),
           'rgb8': (np.uint8, 3)}
-_RATIO = 0.8  # of Lowe's test
-_MIN_MATCHES, _TOLERANCE_PX = 4, 3.0
 
 
 class NaiveChain(Node):
@@ -67,23 +66,6 @@ def to_array(message: Image) -> np.ndarray:
     pixels = np.frombuffer(bytes(message.data), dtype)
     image = pixels.reshape(message.height, message.width, *((channels,) if channels > 1 else ()))
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if message.encoding == 'rgb8' else image
-
-
-def register_by_sift(thermal: np.ndarray, luma: np.ndarray) -> np.ndarray | None:
-    """Return H_thermal_to_rgb ``(3, 3)`` of two 8-bit images, or None for too few matches."""
-    sift = cv2.SIFT.create()
-    (points, features), (other_points, other_features) = (
-        sift.detectAndCompute(image, None)  # type: ignore[call-overload]
-        for image in (thermal, luma))
-    if features is None or other_features is None or len(other_features) < 2:
-        return None
-    pairs = cv2.BFMatcher().knnMatch(features, other_features, 2)
-    matches = [best for best, second in pairs if best.distance < _RATIO * second.distance]
-    if len(matches) < _MIN_MATCHES:
-        return None
-    from_px = np.array([points[match.queryIdx].pt for match in matches], np.float32)
-    to_px = np.array([other_points[match.trainIdx].pt for match in matches], np.float32)
-    return cv2.findHomography(from_px, to_px, cv2.RANSAC, _TOLERANCE_PX)[0]
 
 
 def main() -> int:

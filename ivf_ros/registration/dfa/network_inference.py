@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ivf_ros.nn.weights import load
 from ivf_ros.registration.dfa.network import DfaNetwork, SIZE_MULTIPLE_PX
+from ivf_ros.registration.dfa.registrar import OUTPUT_NAMES
 from ivf_ros.registration.network_inference import RegistrationInference
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class DfaInference(RegistrationInference):
     ``weight (H / 8, W / 8)``, and ``scales (2,)``, the factors of coarse and fine similarities.
     """
 
-    output_names: ClassVar = ('coarse', 'weight', 'fine', 'scales')
+    output_names: ClassVar = OUTPUT_NAMES
     size_multiple_px = SIZE_MULTIPLE_PX
     float_layers: ClassVar = ('thermal_stem', 'rgb_stem', 'coarse_head', 'weight_head',
                               'fine_head')

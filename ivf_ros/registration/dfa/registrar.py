@@ -49,6 +49,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ivf_ros.registration.dfa.network_matching import Descriptors, DfaDescriber
 
+OUTPUT_NAMES = ('coarse', 'weight', 'fine', 'scales')  # see ``network_inference``
 _SIZE_MULTIPLE_PX = 16  # of width and height of the network input
 _CELL_PX = 8
 # Resolution of the matching, and inlier tolerance in pixels
@@ -104,7 +105,7 @@ class DfaRegistrar:
 
         self.parameters = parameters
         load_module = partial(_load_module, sfm=parameters.sfm, fem=parameters.fem)
-        loaded = load_network(package_weights(parameters), load_module, network)
+        loaded = load_network(package_weights(parameters), load_module, OUTPUT_NAMES, network)
         self._network = DfaDescriber(loaded)
         self.networks = (loaded,)
 
