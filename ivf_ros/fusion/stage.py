@@ -23,6 +23,7 @@ from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
 
 _SATURATED_LUMA = 250
+_DARK_FRACTION = 0.99  # of the pixels of a dark image
 _SAMPLE_PX = 160  # approximate shorter side of the subsampled image for ``assess_rgb``
 
 
@@ -267,7 +268,8 @@ class FusionStage:
         luma = np.ascontiguousarray(rgb[::stride, ::stride])
         if luma.ndim == 3:
             luma = cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY)
-        if np.percentile(luma, 99) <= self._parameters.fusion.dark_luma:
+        dark = np.count_nonzero(luma <= self._parameters.fusion.dark_luma)
+        if dark >= _DARK_FRACTION * luma.size:
             return RgbState.DARK
         saturated_percent = 100.0 * np.count_nonzero(luma >= _SATURATED_LUMA) / luma.size
         if saturated_percent >= self._parameters.fusion.saturated_percent \

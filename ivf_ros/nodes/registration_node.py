@@ -24,6 +24,8 @@ from ivf_ros.types import Frame, RegistrationState
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
+# A measurement gives way to everything else: the latest homography serves until it ends.
+_NICENESS = 10
 # Period of the lookups in tf.
 _RIG_PERIOD_S = 0.5
 
@@ -55,7 +57,7 @@ class RegistrationNode(StageNode):
 
     def activate(self) -> None:
         """Subscribe to the cameras."""
-        self._measurement_worker = self.start_worker(self._measure)
+        self._measurement_worker = self.start_worker(self._measure, niceness=_NICENESS)
         pair_worker = self.start_worker(self._process_pair,
                                         lambda: self.statistics.count_drop('busy'))
 

@@ -7,12 +7,8 @@ from __future__ import annotations
 from ivf_ros import geometry
 import numpy as np
 
-_ENTRIES = np.eye(8)
-# Columns: the free directions of the eight entries of a homography near the identity.
-_MODELS = {
-    'affine': _ENTRIES[:, :6],
-    'homography': _ENTRIES,
-}
+# The number of free entries of a homography near the identity, in row-major order.
+_FREE_ENTRIES = {'affine': 6, 'homography': 8}
 
 
 def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
@@ -41,8 +37,9 @@ def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
     (x, y), (u, v) = (((points - centre) / scale).T for points in (from_px, to_px))
     ones, zeros = np.ones_like(x), np.zeros_like(x)
     # The unknowns are the differences from the identity: an omitted unknown means no change.
-    design_u = _MODELS[model].T @ np.stack([x, y, ones, zeros, zeros, zeros, -x * u, -y * u])
-    design_v = _MODELS[model].T @ np.stack([zeros, zeros, zeros, x, y, ones, -x * v, -y * v])
+    count = _FREE_ENTRIES[model]
+    design_u = np.array([x, y, ones, zeros, zeros, zeros, -x * u, -y * u][:count])
+    design_v = np.array([zeros, zeros, zeros, x, y, ones, -x * v, -y * v][:count])
     xx, xy, yy = weights.T
     weighted_u, weighted_v = xx * design_u + xy * design_v, xy * design_u + yy * design_v
     try:
@@ -50,6 +47,7 @@ def least_squares(from_px: np.ndarray, to_px: np.ndarray, weights: np.ndarray,
                                    weighted_u @ (u - x) + weighted_v @ (v - y))
     except np.linalg.LinAlgError:
         return None
-    H = np.eye(3) + np.append(_MODELS[model] @ solution, 0.0).reshape(3, 3)
+    H = np.eye(3)
+    H.flat[:count] += solution
     normalize = geometry.scaling(1 / scale, 1 / scale) @ geometry.translation(*-centre)
     return geometry.normalize_homography(np.linalg.inv(normalize) @ H @ normalize)

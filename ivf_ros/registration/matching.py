@@ -12,6 +12,7 @@ displacements, and both steps are repeated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 from ivf_ros import geometry
@@ -44,6 +45,11 @@ class Blocks:
     correlation: np.ndarray
     n_searched: int
 
+    @cached_property
+    def base(self) -> np.ndarray:
+        """Return the median correlation of each block over the displacements, ``(N,)``."""
+        return np.median(self.correlation[:, ::2, ::2], axis=(1, 2))
+
     def best(self, expected_px: np.ndarray,
              sigma_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """
@@ -71,7 +77,8 @@ class Blocks:
 
         # The vertex of the paraboloid through the peak and its eight neighbours.
         x, y = np.clip(x, 1, side - 2), np.clip(y, 1, side - 2)
-        near = [[penalized[block, y + dy, x + dx] for dx in (-1, 0, 1)] for dy in (-1, 0, 1)]
+        offsets = np.array([-1, 0, 1])
+        near = penalized[block, y + offsets[:, None, None], x + offsets[:, None]]
         slope_x, slope_y = (near[1][2] - near[1][0]) / 2, (near[2][1] - near[0][1]) / 2
         xx = np.maximum(2 * near[1][1] - near[1][0] - near[1][2], prior_curvature)
         yy = np.maximum(2 * near[1][1] - near[0][1] - near[2][1], prior_curvature)
@@ -145,12 +152,11 @@ def fit(blocks: Blocks, stages: tuple[tuple[str, float], ...]) -> np.ndarray | N
     if len(blocks.centres_px) < MIN_BLOCKS:
         return None
     H: np.ndarray = np.eye(3)
-    base = np.median(blocks.correlation[:, ::2, ::2], axis=(1, 2))
     for model, sigma_px in stages:
         expected = geometry.transform_points(H, blocks.centres_px) - blocks.centres_px
         displacement, correlation, curvature = blocks.best(expected, sigma_px)
         squared = np.square(displacement - expected).sum(1)
-        weights = np.maximum(correlation - base, 1e-6) / (1 + squared / sigma_px ** 2) ** 2
+        weights = np.maximum(correlation - blocks.base, 1e-6) / (1 + squared / sigma_px ** 2) ** 2
         estimate = least_squares(blocks.centres_px, blocks.centres_px + displacement,
                                  curvature * weights[:, None], model)
         if estimate is None:

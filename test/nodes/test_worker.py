@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 from conftest import wait_until
@@ -81,3 +83,16 @@ def test_the_pace_does_not_catch_up_after_a_pause(monkeypatch):
     assert pace.is_due(10) and not pace.is_due(10)
     now_s[0] = 160.0
     assert [pace.is_due(10) for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux has a niceness per thread')
+def test_the_niceness_is_that_of_the_thread():
+    found = []
+    worker = Worker('nice', lambda item: found.append(
+        os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), niceness=3)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    worker.put(None)
+    assert wait_until(lambda: bool(found), 5.0)
+    worker.stop()
+    assert found == [3]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -19,6 +19,8 @@ from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Frame
 import numpy as np
 
+# Fusion and the callbacks go first.
+NICENESS = 5
 _QUEUE_SIZE = 30  # images per topic, among which the stamp of the fused image is searched
 _WAIT_TIMEOUT_S = 0.05  # for an image that arrives after the fused image of the same stamp
 
@@ -52,7 +54,8 @@ class PerceptionSubscriber:
                  uses_counts: Callable[[], bool]) -> None:
         self._node, self._is_needed, self._takes_thermal = node, is_needed, takes_thermal
         self._pace = Pace()
-        self._worker = node.start_worker(process, lambda: node.statistics.count_drop('busy'))
+        self._worker = node.start_worker(
+            process, lambda: node.statistics.count_drop('busy'), NICENESS)
         self._last_arrival_s = time.monotonic()
         self._arrived = threading.Condition()
         self._is_used = {'rgb': self.uses_both, 'thermal': self.uses_both, 'counts': uses_counts,

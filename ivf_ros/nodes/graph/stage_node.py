@@ -162,8 +162,13 @@ class StageNode(LifecycleNode):
         self.call_every(_CHECK_PERIOD_S, update)
 
     def start_worker(self, work: Callable[[Work], None],
-                     on_superseded: Callable[[], None] = lambda: None) -> Worker[Work]:
-        """Start a worker that exists until the node is deactivated; it reports stage errors."""
+                     on_superseded: Callable[[], None] = lambda: None, niceness: int = 0
+                     ) -> Worker[Work]:
+        """
+        Start a worker that exists until the node is deactivated; it reports stage errors.
+
+        See ``Worker`` for the parameters.
+        """
         def work_and_report(item: Work) -> None:
             try:
                 work(item)
@@ -171,7 +176,7 @@ class StageNode(LifecycleNode):
                 self.statistics.count_drop('stage_error')
                 self.report_error(f'{type(error).__name__}: {error}')
 
-        worker = Worker(self.get_name(), work_and_report, on_superseded)
+        worker = Worker(self.get_name(), work_and_report, on_superseded, niceness)
         self._workers.append(worker)
         return worker
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from typing import Callable, Generic, TypeVar
 
@@ -15,12 +17,13 @@ class Worker(Generic[T]):
     Calls ``work(item)`` in a separate thread, always with the newest item.
 
     A new item replaces an item that still waits: a robot needs the present, not a queue of the
-    past. ``on_superseded`` is called for each replaced item.
+    past. ``on_superseded`` is called for each replaced item. ``niceness`` is that of the operating
+    system: threads with a higher one give way where the cores do not suffice (Linux).
     """
 
     def __init__(self, name: str, work: Callable[[T], None],
-                 on_superseded: Callable[[], None] = lambda: None) -> None:
-        self._work, self._on_superseded = work, on_superseded
+                 on_superseded: Callable[[], None] = lambda: None, niceness: int = 0) -> None:
+        self._work, self._on_superseded, self._niceness = work, on_superseded, niceness
         self._condition = threading.Condition()
         self._pending: list[T] = []
         self._stopping = False
@@ -50,6 +53,8 @@ class Worker(Generic[T]):
             self._thread.join()
 
     def _run(self) -> None:
+        if self._niceness and sys.platform == 'linux':  # there, threads have their own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._pending or self._stopping)
