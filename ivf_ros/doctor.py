@@ -97,7 +97,7 @@ def _cpu() -> Finding:
     if Path('/proc/cpuinfo').is_file():
         match = re.search(r'^flags\s*:(.*)$', Path('/proc/cpuinfo').read_text(), re.MULTILINE)
         flags = match.group(1) if match else ''
-    features = [flag for flag in ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
+    features = [flag for flag in ('avx2', 'avx_vnni', 'avx512f', 'avx512_vnni', 'amx_int8')
                 if flag in flags.split()]
     return Finding('cpu', f'{os.cpu_count()} cores, {" ".join(features) or "no vector features"}')
 
@@ -145,9 +145,9 @@ def _tf() -> Finding:
 
 
 def _weights() -> Finding:
-    files = sorted(path.name for pattern in ('*.onnx', '*.safetensors')
-                   for path in PACKAGE.rglob(pattern))
-    return Finding('weights', ', '.join(files)
+    networks = sorted((path.parent.parent.name, path.stem) for path in PACKAGE.rglob('*.onnx')
+                      if not path.name.endswith('.int8.onnx'))
+    return Finding('weights', ', '.join(f'{stage} {name}' for stage, name in networks)
                    or 'none installed; only methods without weights are available')
 
 

@@ -140,21 +140,19 @@ class _Resampler:
     """
     Warps 8-bit images of one size by one homography; see ``_resample``.
 
-    The source position of each pixel is computed once. Looking it up takes half of the time of a
-    warp that computes it. Positions are rounded to 1/32 pixel.
+    From the second image on, the source position of each pixel is looked up: that takes half of
+    the time of a warp that computes it, but the table costs as much as five warps. Positions are
+    rounded to 1/32 pixel.
     """
 
     def __init__(self, image: np.ndarray, H_thermal_to_rgb: np.ndarray,
                  rgb_size: tuple[int, int]) -> None:
         self._key = image.shape, H_thermal_to_rgb.tobytes(), rgb_size
-        self._reduced_size, H = _reduce(image, H_thermal_to_rgb)
-        self._maps: tuple[np.ndarray, np.ndarray] | None = None
-        if self._reduced_size != rgb_size or not _is_identity(H):
-            columns, rows = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in rgb_size))
-            grid = np.stack([columns, rows], -1)
-            positions = cv2.perspectiveTransform(grid, np.linalg.inv(H).astype(np.float64))
-            x, y = cv2.split(positions)
-            self._maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        self._rgb_size = rgb_size
+        self._reduced_size, self._H = _reduce(image, H_thermal_to_rgb)
+        self._is_needed = self._reduced_size != rgb_size or not _is_identity(self._H)
+        self._is_used = False
+        self._table: tuple[np.ndarray, np.ndarray] | None = None
 
     def fits(self, image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int]
              ) -> bool:
@@ -165,9 +163,22 @@ class _Resampler:
         """Return an image ``(H, W)`` uint8 on the RGB grid; it may be the input itself."""
         if geometry.size_of(image) != self._reduced_size:
             image = cv2.resize(image, self._reduced_size, interpolation=cv2.INTER_AREA)
-        if self._maps is None:
+        if not self._is_needed:
             return image
-        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if not self._is_used:
+            self._is_used = True
+            return _warp_replicated(image, self._H, self._rgb_size)
+        if self._table is None:
+            self._table = self._make_table()
+        return cv2.remap(image, *self._table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def _make_table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the source position of each pixel, in the format of ``cv2.remap``."""
+        columns, rows = np.meshgrid(*(np.arange(side, dtype=np.float32)
+                                      for side in self._rgb_size))
+        positions = cv2.perspectiveTransform(np.stack([columns, rows], -1), np.linalg.inv(self._H))
+        x, y = cv2.split(positions)
+        return cv2.convertMaps(x, y, cv2.CV_16SC2)
 
 
 def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int]
@@ -178,7 +189,11 @@ def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[i
         image = cv2.resize(image, reduced_size, interpolation=cv2.INTER_AREA)
     if reduced_size == rgb_size and _is_identity(H):
         return image
-    return cv2.warpPerspective(image, H, rgb_size, flags=cv2.INTER_LINEAR,
+    return _warp_replicated(image, H, rgb_size)
+
+
+def _warp_replicated(image: np.ndarray, H: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.warpPerspective(image, H, size, flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -139,7 +139,7 @@ def test_repeated_warps_by_one_homography_equal_a_single_one(thermal_size):
     H = geometry.stretch(thermal_size, RGB_SIZE) @ np.array([[0.98, 0.03, 5.0], [-0.02, 1.01, 2.0],
                                                              [1e-5, -1e-5, 1.0]])
     warper = ThermalWarper()
-    for _ in range(2):
+    for _ in range(3):
         thermal = cv2.GaussianBlur(random.integers(0, 256, thermal_size[::-1], np.uint8), (0, 0),
                                    3)
         gray, counts = (warp(thermal, H, RGB_SIZE)
