@@ -12,11 +12,8 @@ import subprocess
 from typing import Any
 
 from ivf_ros import memory
-from ivf_ros.cli.output import (
-    add_overwrite_option,
-    command_line,
-    report,
-)
+from ivf_ros.cli.output import add_overwrite_option, command_line, CommandError, report
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
@@ -68,6 +65,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    with explain_missing('train', CommandError):  # the demonstration needs neither of the two
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
     report(options, train_network(options, command_line(options)))
     return 0
 

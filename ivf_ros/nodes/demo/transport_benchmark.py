@@ -3,9 +3,9 @@
 """
 Benchmark of the image transport: losses between two processes, latency inside one process.
 
-Between processes a publisher sends colour images at 30 Hz, best effort, with the default profile
-of the middleware and with the Fast DDS profile of the package. Inside one process the same images
-pass from one node to another by reference and through DDS.
+Between processes a publisher sends colour images at 30 Hz, as the nodes do, with the default
+profile of the middleware and with the Fast DDS profile of the package. Inside one process the same
+images pass from one node to another by reference and through DDS.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from typing import Any, Sequence
 
 from ivf_ros import dds
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.process import make_executor
 from ivf_ros.nodes.graph.transport import Hub, Publisher, Subscription
 from ivf_ros.types import Frame
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 _RATE_HZ = 30.0
 _TOPIC = 'ivf_benchmark/image'
-_BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _MATCH_TIMEOUT_S = 20.0
 
 
@@ -92,7 +91,7 @@ def _measure_one_process(size: tuple[int, int], by_reference: bool, frames: int 
     sender_hub = Hub()
     sender = Node('ivf_benchmark_sender')
     receiver = Node('ivf_benchmark_receiver')
-    executor = SingleThreadedExecutor()
+    executor = SingleThreadedExecutor()  # the other one cannot be shut down by another thread
     latencies_ms: list[float] = []
     arrived = threading.Event()
 
@@ -100,12 +99,9 @@ def _measure_one_process(size: tuple[int, int], by_reference: bool, frames: int 
         latencies_ms.append((time.monotonic_ns() - frame.stamp_ns) * 1e-6)
         arrived.set()
 
-    def on_bad_message(topic: str, error: ValueError) -> None:
-        raise RuntimeError(f'{topic}: {error}')
-
     publisher: Publisher[Frame] = Publisher(sender, sender_hub, messages.IMAGE, _TOPIC)
     Subscription(receiver, sender_hub if by_reference else Hub(), messages.IMAGE, _TOPIC,
-                 on_frame, on_bad_message)
+                 on_frame, _raise_bad_message)
     executor.add_node(receiver)
     executor.add_node(sender)
     spin_thread = threading.Thread(target=executor.spin, daemon=True)
@@ -130,9 +126,9 @@ def _measure_one_process(size: tuple[int, int], by_reference: bool, frames: int 
 
 def _send(size: tuple[int, int], frames: int) -> None:
     node = Node('ivf_benchmark_sender')
-    publisher: Any = node.create_publisher(messages.IMAGE.message_type, _TOPIC, _BEST_EFFORT)
+    publisher: Publisher[Frame] = Publisher(node, Hub(), messages.IMAGE, _TOPIC)
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
-    while publisher.get_subscription_count() == 0:
+    while not publisher.has_subscribers:
         if time.monotonic() > deadline_s:
             raise RuntimeError(f'no receiver on {_TOPIC} within {_MATCH_TIMEOUT_S} s')
         time.sleep(0.01)
@@ -140,7 +136,7 @@ def _send(size: tuple[int, int], frames: int) -> None:
     start_s = time.monotonic()
     for index in range(frames):
         time.sleep(max(0.0, start_s + index / _RATE_HZ - time.monotonic()))
-        publisher.publish(messages.image_to_message(Frame(image, time.monotonic_ns(), 'camera')))
+        publisher.publish(Frame(image, time.monotonic_ns(), 'camera'))
     # Without this wait the publisher is destroyed before the last frames are sent.
     time.sleep(1.0)
     node.destroy_node()
@@ -150,18 +146,24 @@ def _receive() -> list[float]:
     node = Node('ivf_benchmark_receiver')
     latencies_ms: list[float] = []
 
-    def on_message(message: Any) -> None:
-        sent_ns = messages.stamp_ns_of(message.header)
-        latencies_ms.append((time.monotonic_ns() - sent_ns) * 1e-6)
+    def on_frame(frame: Frame) -> None:
+        latencies_ms.append((time.monotonic_ns() - frame.stamp_ns) * 1e-6)
 
-    node.create_subscription(messages.IMAGE.message_type, _TOPIC, on_message, _BEST_EFFORT)
+    Subscription(node, Hub(), messages.IMAGE, _TOPIC, on_frame, _raise_bad_message)
+    executor = make_executor()
+    executor.add_node(node)
     deadline_s = time.monotonic() + _MATCH_TIMEOUT_S
     while node.count_publishers(_TOPIC) == 0 and time.monotonic() < deadline_s:
-        rclpy.spin_once(node, timeout_sec=0.01)
+        executor.spin_once(timeout_sec=0.01)
     while node.count_publishers(_TOPIC) > 0:
-        rclpy.spin_once(node, timeout_sec=0.05)
+        executor.spin_once(timeout_sec=0.05)
+    executor.shutdown()
     node.destroy_node()
     return latencies_ms
+
+
+def _raise_bad_message(topic: str, error: ValueError) -> None:
+    raise RuntimeError(f'{topic}: {error}')
 
 
 def _make_image(size: tuple[int, int]) -> np.ndarray:
