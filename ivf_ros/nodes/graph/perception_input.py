@@ -19,8 +19,7 @@ from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Frame
 import numpy as np
 
-# Fusion and the callbacks go first.
-NICENESS = 5
+_NICENESS = 5  # fusion and the callbacks go first
 _QUEUE_SIZE = 30  # images per topic, among which the stamp of the fused image is searched
 _WAIT_TIMEOUT_S = 0.05  # for an image that arrives after the fused image of the same stamp
 
@@ -55,7 +54,7 @@ class PerceptionSubscriber:
         self._node, self._is_needed, self._takes_thermal = node, is_needed, takes_thermal
         self._pace = Pace()
         self._worker = node.start_worker(
-            process, lambda: node.statistics.count_drop('busy'), NICENESS)
+            process, lambda: node.statistics.count_drop('busy'), _NICENESS)
         self._last_arrival_s = time.monotonic()
         self._arrived = threading.Condition()
         self._is_used = {'rgb': self.uses_both, 'thermal': self.uses_both, 'counts': uses_counts,

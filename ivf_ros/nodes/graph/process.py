@@ -66,6 +66,7 @@ def make_executor() -> Executor:
     Callbacks only enqueue, so one thread is enough; it causes the least contention for the global
     interpreter lock. The events executor, which Kilted and later distributions have, does not
     rebuild its wait set for each message: it takes a third of the processor time of the other.
+    Shut it down only when no thread spins it any more.
     """
     try:
         from rclpy.experimental import EventsExecutor
