@@ -140,19 +140,16 @@ class _Resampler:
     """
     Warps 8-bit images of one size by one homography; see ``_resample``.
 
-    From the second image on, the source position of each pixel is looked up: that takes half of
-    the time of a warp that computes it, but the table costs as much as five warps. Positions are
-    rounded to 1/32 pixel.
+    The source position of each pixel is computed once. Looking it up takes half of the time of a
+    warp that computes it. Positions are rounded to 1/32 pixel.
     """
 
     def __init__(self, image: np.ndarray, H_thermal_to_rgb: np.ndarray,
                  rgb_size: tuple[int, int]) -> None:
         self._key = image.shape, H_thermal_to_rgb.tobytes(), rgb_size
-        self._rgb_size = rgb_size
-        self._reduced_size, self._H = _reduce(image, H_thermal_to_rgb)
-        self._is_needed = self._reduced_size != rgb_size or not _is_identity(self._H)
-        self._is_used = False
-        self._table: tuple[np.ndarray, np.ndarray] | None = None
+        self._reduced_size, H = _reduce(image, H_thermal_to_rgb)
+        is_needed = self._reduced_size != rgb_size or not _is_identity(H)
+        self._table = _make_table(H, rgb_size) if is_needed else None
 
     def fits(self, image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int]
              ) -> bool:
@@ -163,22 +160,17 @@ class _Resampler:
         """Return an image ``(H, W)`` uint8 on the RGB grid; it may be the input itself."""
         if geometry.size_of(image) != self._reduced_size:
             image = cv2.resize(image, self._reduced_size, interpolation=cv2.INTER_AREA)
-        if not self._is_needed:
-            return image
-        if not self._is_used:
-            self._is_used = True
-            return _warp_replicated(image, self._H, self._rgb_size)
         if self._table is None:
-            self._table = self._make_table()
+            return image
         return cv2.remap(image, *self._table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def _make_table(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the source position of each pixel, in the format of ``cv2.remap``."""
-        columns, rows = np.meshgrid(*(np.arange(side, dtype=np.float32)
-                                      for side in self._rgb_size))
-        positions = cv2.perspectiveTransform(np.stack([columns, rows], -1), np.linalg.inv(self._H))
-        x, y = cv2.split(positions)
-        return cv2.convertMaps(x, y, cv2.CV_16SC2)
+
+def _make_table(H: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the source position of each pixel of a warp by H, in the format of ``cv2.remap``."""
+    columns, rows = np.arange(size[0]), np.arange(size[1])[:, None]
+    x, y, w = ((a * columns).astype(np.float32) + (b * rows + c).astype(np.float32)
+               for a, b, c in np.linalg.inv(H))
+    return cv2.convertMaps(x / w, y / w, cv2.CV_16SC2)
 
 
 def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int]
@@ -189,11 +181,7 @@ def _resample(image: np.ndarray, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[i
         image = cv2.resize(image, reduced_size, interpolation=cv2.INTER_AREA)
     if reduced_size == rgb_size and _is_identity(H):
         return image
-    return _warp_replicated(image, H, rgb_size)
-
-
-def _warp_replicated(image: np.ndarray, H: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.warpPerspective(image, H, size, flags=cv2.INTER_LINEAR,
+    return cv2.warpPerspective(image, H, rgb_size, flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REPLICATE)
 
 
