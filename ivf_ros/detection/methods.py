@@ -55,9 +55,6 @@ class Detector(Protocol):
         DetectionError
             A shape or dtype is wrong, the method needs thermal and it is None, or the method
             takes one image and thermal is not None.
-        WeightsError
-            The weight file for both cameras is read for the first time, and is missing, damaged,
-            or of another network.
 
         """
         ...
@@ -77,9 +74,11 @@ def create(method: str = 'default', **parameters: Any) -> Detector:
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
     DetectionError
-        A library or the model that the method needs is missing.
+        The model that the method needs is missing.
     WeightsError
         A weight file is missing, damaged, or of another network.
+    DeviceError
+        The engine, the device or the precision of the network is not available.
 
     """
     return create_from(build(DetectionParameters, {**parameters, 'method': method}))

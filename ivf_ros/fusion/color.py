@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -38,9 +40,7 @@ def replace_luma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np.
 
     """
     # Where no channel leaves the range, s is 1: nearly everywhere in most images.
-    channels = cv2.split(bgr)
-    highest = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
-    lowest = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
+    channels, highest, lowest = _split_with_extremes(bgr)
     change = cv2.subtract(new_luma, luma, dtype=cv2.CV_16S)
     shifted = cv2.merge([cv2.add(channel, change, dtype=cv2.CV_8U) for channel in channels])
     leaves_range = (np.asarray(cv2.add(highest, change, dtype=cv2.CV_16S)) > 255) \
@@ -55,9 +55,7 @@ def replace_luma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np.
 
 def _scale_chroma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np.ndarray:
     """Return the result of ``replace_luma``, with s computed for every pixel."""
-    blue, green, red = cv2.split(bgr)
-    highest = cv2.max(cv2.max(blue, green), red)
-    lowest = cv2.min(cv2.min(blue, green), red)
+    channels, highest, lowest = _split_with_extremes(bgr)
     # The two quotients of s. The divisors are at least 1, as x / 0 is 0 in OpenCV; at a gray pixel
     # the value of s has no effect.
     above = cv2.divide(cv2.bitwise_not(new_luma), np.maximum(cv2.subtract(highest, luma), 1),
@@ -65,8 +63,14 @@ def _scale_chroma(bgr: np.ndarray, luma: np.ndarray, new_luma: np.ndarray) -> np
     below = cv2.divide(new_luma, np.maximum(cv2.subtract(luma, lowest), 1), dtype=cv2.CV_32F)
     scale = np.minimum(cv2.min(above, below), 1, out=below)
     chroma = above  # the array is reused
-    for channel in (blue, green, red):
+    for channel in channels:
         cv2.subtract(channel, luma, dst=chroma, dtype=cv2.CV_32F)
         cv2.multiply(chroma, scale, dst=chroma)
         cv2.add(chroma, new_luma, dst=channel, dtype=cv2.CV_8U)
-    return cv2.merge((blue, green, red))
+    return cv2.merge(channels)
+
+
+def _split_with_extremes(bgr: np.ndarray) -> tuple[Sequence[np.ndarray], np.ndarray, np.ndarray]:
+    """Return the three channels, and the highest and the lowest of them at each pixel."""
+    blue, green, red = channels = cv2.split(bgr)
+    return channels, cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)

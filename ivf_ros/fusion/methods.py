@@ -24,10 +24,10 @@ def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Fuser:
     ------
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
-    FusionError
-        The method is a network, and PyTorch or safetensors is not installed.
     WeightsError
         A weight file is missing, damaged, or of another network.
+    DeviceError
+        The engine, the device or the precision of the network is not available.
 
     """
     return Fuser(build(FusionParameters, {**parameters, 'method': method}))

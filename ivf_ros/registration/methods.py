@@ -50,9 +50,11 @@ def create(method: str = DEFAULT_METHOD, **parameters: Any) -> Registrar:
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
     RegistrationError
-        The method needs PyTorch and safetensors, and one of them is not installed.
+        The method needs PyTorch, which is not installed.
     WeightsError
         A weight file is missing, damaged, or belongs to another network.
+    DeviceError
+        The engine, the device or the precision of the network is not available.
 
     """
     defaults = build(RegistrationParameters, {'method': method})

@@ -53,9 +53,6 @@ class Segmenter(Protocol):
         ------
         SegmentationError
             A shape or dtype is wrong, or the method needs thermal and it is None.
-        WeightsError
-            The weight file for both cameras is read for the first time, and is missing, damaged,
-            or of another network.
 
         """
         ...
@@ -74,10 +71,10 @@ def create(method: str = 'default', **parameters: Any) -> Segmenter:
     ------
     ParameterError
         The method or a parameter is unknown, or a value is out of range.
-    SegmentationError
-        The method is a network, and PyTorch or safetensors is not installed.
     WeightsError
         A weight file is missing, damaged, or of another network.
+    DeviceError
+        The engine, the device or the precision of the network is not available.
 
     """
     return create_from(build(SegmentationParameters, {**parameters, 'method': method}))

@@ -23,7 +23,12 @@ from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import cell_centres_px, DetectionNetwork, STRIDES_PX
 from ivf_ros.nn.weights import load
 from ivf_ros.training import loop
-from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, WindowSampler
+from ivf_ros.training.perception_windows import (
+    Batch,
+    IGNORED_CLASS,
+    run_on_windows,
+    WindowSampler,
+)
 from ivf_ros.training.settings import DetectionTraining
 import torch
 from torch import Tensor
@@ -41,12 +46,8 @@ def train(sampler: WindowSampler, out: Path, settings: DetectionTraining, overfi
     network = DetectionNetwork(len(CLASS_NAMES), sampler.images.shape[1])
     if settings.start_from:
         load(network, Path(settings.start_from)).train()
-    network.to(settings.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return loop.run(network, lambda batch: compute_losses(network, batch),
-                    lambda random, _step: sampler.draw_batch(random, settings.batch,
-                                                             settings.side_px),
-                    out, settings, overfit)
+    return run_on_windows(network, lambda batch: compute_losses(network, batch),
+                          sampler, out, settings, overfit)
 
 
 def compute_losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:

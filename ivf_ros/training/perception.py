@@ -23,7 +23,7 @@ from ivf_ros.parameters import ParameterError
 from ivf_ros.perception.network import PerceptionNetwork
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import detection, loop, segmentation
-from ivf_ros.training.perception_windows import Batch, WindowSampler
+from ivf_ros.training.perception_windows import Batch, run_on_windows, WindowSampler
 from ivf_ros.training.settings import JointPerceptionTraining
 from ivf_ros.types import MFNET_CLASSES
 import torch
@@ -39,12 +39,8 @@ def train(sampler: WindowSampler, out: Path, settings: JointPerceptionTraining,
         raise ParameterError('detector and segmenter must be given together')
     if settings.detector:
         start_from(network, Path(settings.detector), Path(settings.segmenter))
-    network.to(settings.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return loop.run(network, lambda batch: compute_losses(network, batch, settings.overlap),
-                    lambda random, _step: sampler.draw_batch(random, settings.batch,
-                                                             settings.side_px),
-                    out, settings, overfit)
+    return run_on_windows(network, lambda batch: compute_losses(network, batch, settings.overlap),
+                          sampler, out, settings, overfit)
 
 
 def start_from(network: PerceptionNetwork, detector: Path, segmenter: Path) -> None:

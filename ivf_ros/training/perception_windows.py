@@ -9,18 +9,23 @@ more time than the network itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 from ivf_ros import detection, geometry
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.training import loop
 from ivf_ros.training.fusion_data import NOT_LABELLED
 from ivf_ros.training.perception_data import CANVAS_PX, PerceptionScene
+from ivf_ros.training.settings import PerceptionTraining
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 import torch.nn.functional as F
+
+Network = TypeVar('Network', bound=nn.Module)
 
 IGNORED_CLASS, NO_BOX = -1, -2
 _SCALES = 0.6, 1.7
@@ -115,6 +120,18 @@ class WindowSampler:
         boxes_px, classes = _crop_boxes(boxes_px, classes, centres_px, scale, mirror, side_px)
         return Batch(_augment_photometric(images, uniform, generator), labels.round().long(),
                      boxes_px, classes)
+
+
+def run_on_windows(network: Network, compute_losses: Callable[[Batch], loop.Losses],
+                   sampler: WindowSampler, out: Path, settings: PerceptionTraining,
+                   overfit: bool) -> Network:
+    """Train a network on windows, on the device of the settings; see ``training.loop.run``."""
+    network.to(settings.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return loop.run(network, compute_losses,
+                    lambda random, _step: sampler.draw_batch(random, settings.batch,
+                                                             settings.side_px),
+                    out, settings, overfit)
 
 
 class _Uniform:

@@ -23,7 +23,7 @@ from ivf_ros.nn.weights import load
 from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import loop
 from ivf_ros.training.fusion_data import NOT_LABELLED
-from ivf_ros.training.perception_windows import Batch, WindowSampler
+from ivf_ros.training.perception_windows import Batch, run_on_windows, WindowSampler
 from ivf_ros.training.settings import SegmentationTraining
 from ivf_ros.types import MFNET_CLASSES
 import torch
@@ -41,12 +41,8 @@ def train(sampler: WindowSampler, out: Path, settings: SegmentationTraining, ove
     network = SegmentationNetwork(len(MFNET_CLASSES), channels)
     if settings.start_from:
         copy_encoder(network, channels, Path(settings.start_from))
-    network.to(settings.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return loop.run(network, lambda batch: compute_losses(network, batch, settings.overlap),
-                    lambda random, _step: sampler.draw_batch(random, settings.batch,
-                                                             settings.side_px),
-                    out, settings, overfit)
+    return run_on_windows(network, lambda batch: compute_losses(network, batch, settings.overlap),
+                          sampler, out, settings, overfit)
 
 
 def copy_encoder(network: SegmentationNetwork, channels: int, detector: Path) -> None:

@@ -67,8 +67,8 @@ class DfaNetwork(nn.Module):
         self.coarse_log_scale = nn.Parameter(torch.tensor(2.3))
         self.fine_log_scale = nn.Parameter(torch.tensor(3.0))
 
-    def forward(self, thermal: Tensor | None, rgb: Tensor | None,
-                fine: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, thermal: Tensor | None, rgb: Tensor | None
+                ) -> tuple[Tensor, Tensor, Tensor]:
         """
         Return the descriptors of images of one camera or of both.
 
@@ -78,8 +78,6 @@ class DfaNetwork(nn.Module):
             ``(B, 2, H, W)`` float32 from ``learned_input.normalized_input``, or None; H and W are
             multiples of ``SIZE_MULTIPLE_PX``. With both cameras the batch statistics are shared,
             as the running statistics are.
-        fine:
-            Whether to compute fine descriptors. Without, ``fine`` has no channels.
 
         Returns
         -------
@@ -91,9 +89,9 @@ class DfaNetwork(nn.Module):
         """
         return self.describe(torch.cat([
             stem(image) for stem, image in ((self.thermal_stem, thermal), (self.rgb_stem, rgb))
-            if image is not None]), fine)
+            if image is not None]))
 
-    def describe(self, x: Tensor, fine: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    def describe(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the result of ``forward`` from the output of a stem."""
         pyramid = [x]
         for block in self.down:
@@ -102,8 +100,6 @@ class DfaNetwork(nn.Module):
         x = self._decode_level(2, self.fem(self.sfm(self.deep(x))), pyramid)
         coarse = F.normalize(self.coarse_head(x).float(), dim=1)
         weight = self.weight_head(x)[:, 0].float()
-        if not fine:
-            return coarse, weight, coarse[:, :0]
         x = self._decode_level(0, self._decode_level(1, x, pyramid), pyramid)
         return coarse, weight, F.normalize(self.fine_head(x).float(), dim=1)
 
