@@ -175,9 +175,12 @@ class Event:
         The image with its stamp.
     truth:
         Ground truth of an RGB frame; None for thermal frames.
+    recorded_ns:
+        Time at which a recorder received the frame, in nanoseconds; None where nothing recorded it.
 
     """
 
     stream: str
     frame: Frame
     truth: Truth | None = field(default=None)
+    recorded_ns: int | None = None

@@ -163,8 +163,9 @@ def _event(stream: str, message: Any, time_ns: int) -> Event:
     header = message.header
     stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or time_ns
     if stream == 'thermal':
-        return Event(stream, Frame(to_single_channel(image), stamp_ns, header.frame_id))
-    return Event(stream, Frame(images.as_bgr8(image), stamp_ns, header.frame_id), Truth())
+        return Event(stream, Frame(to_single_channel(image), stamp_ns, header.frame_id),
+                     recorded_ns=time_ns)
+    return Event(stream, Frame(images.as_bgr8(image), stamp_ns, header.frame_id), Truth(), time_ns)
 
 
 def _to_single_line(error: BaseException) -> str:
