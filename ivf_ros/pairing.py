@@ -26,6 +26,7 @@ from ivf_ros.parameters import parameter
 T = TypeVar('T')
 
 STREAMS = ('thermal', 'rgb')
+MATCHES = ('stamps', 'arrival')
 
 # Reasons for a dropped frame.
 DROP_REASONS = (
@@ -54,12 +55,15 @@ class PairingParameters:
     queue_size: int = parameter(
         60, 'Maximum number of frames of one camera that wait for the other.',
         minimum=1, maximum=10000)
+    match: str = parameter(
+        'stamps', 'Times that are compared: stamps of the cameras, or arrival of the messages, for '
+        'cameras whose clocks differ or do not advance.', choices=MATCHES)
     thermal_offset_s: float = parameter(
-        0.0, 'Correction added to thermal stamps before the comparison; -0.04 if they are 40 ms '
-        'late.',
-        minimum=-60.0, maximum=60.0)
+        0.0, 'Correction added to thermal times before the comparison; -0.04 if they are 40 ms '
+        'late.', minimum=-1e10, maximum=1e10)
     rgb_offset_s: float = parameter(
-        0.0, 'Correction added to RGB stamps before the comparison.', minimum=-60.0, maximum=60.0)
+        0.0, 'Correction added to RGB times before the comparison.',
+        minimum=-1e10, maximum=1e10)
     clock_jump_s: float = parameter(
         1.0, 'A stamp that jumps back by more than this within its stream resets the pairing.',
         minimum=0.0, maximum=3600.0)
@@ -189,6 +193,8 @@ class PairSynchronizer(Generic[T]):
         if now_s - state.last_arrival_s >= self.parameters.timeout_s:
             state.active_since_s = now_s
         state.last_arrival_s = now_s
+        if self.parameters.match == 'arrival':
+            stamp_ns = round(now_s * 1e9)
         time_ns = stamp_ns + state.offset_ns
         if state.newest_ns is not None and \
                 state.newest_ns - time_ns > self.parameters.clock_jump_s * 1e9:

@@ -41,12 +41,12 @@ class Declaration:
     description: str
     minimum: float | None
     maximum: float | None
-    choices: tuple[str, ...]
+    choices: tuple
     live: bool  # False: can be set only at start
 
 
 def parameter(default, description: str, *, minimum: float | None = None,
-              maximum: float | None = None, choices: tuple[str, ...] = (),
+              maximum: float | None = None, choices: tuple = (),
               live: bool = True) -> Any:
     """Declare a dataclass field with its default, description and limits (inclusive)."""
     metadata = {'description': description, 'minimum': minimum, 'maximum': maximum,
@@ -206,7 +206,7 @@ def _check_value(declaration: Declaration, value: Any) -> Any:
                              f'got {type(value).__name__} {value!r}')
     if declaration.choices and value not in declaration.choices:
         raise ParameterError(f"parameter '{name}' must be one of "
-                             f"{', '.join(declaration.choices)}, got '{value}'")
+                             f"{', '.join(map(str, declaration.choices))}, got '{value}'")
     if declaration.minimum is not None and not value >= declaration.minimum:
         raise ParameterError(f"parameter '{name}' must be at least {declaration.minimum}, "
                              f'got {value}')

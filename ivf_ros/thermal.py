@@ -61,9 +61,10 @@ class Radiometry:
         return np.add(celsius, np.float32(self.offset_celsius), out=celsius)
 
 
+ABSOLUTE_ZERO_CELSIUS = -273.15
 # TLinear output of FLIR cores: 0.01 K per count, or 0.04 K in low resolution.
-TLINEAR_0_01K = Radiometry(0.01, -273.15)
-TLINEAR_0_04K = Radiometry(0.04, -273.15)
+TLINEAR_0_01K = Radiometry(0.01, ABSOLUTE_ZERO_CELSIUS)
+TLINEAR_0_04K = Radiometry(0.04, ABSOLUTE_ZERO_CELSIUS)
 
 RADIOMETRIES = ('none', 'tlinear_0_01K', 'tlinear_0_04K', 'linear')
 
@@ -135,6 +136,27 @@ class AgcParameters:
         8, 'Mode clahe: number of tiles in each direction.', minimum=1, maximum=32)
     stretch_8bit: bool = parameter(
         False, 'Also stretch 8-bit images. The AGC of the camera has already stretched them.')
+
+
+# Percentiles of a scene: its coldest parts are neither as hot as this nor as cold as that.
+_COLDEST_KELVIN, _COLDEST_CELSIUS, _HOTTEST_CELSIUS = 170.0, -120.0, 3000.0
+
+
+def guess_temperature_unit(thermal: np.ndarray) -> str:
+    """
+    Return 'celsius', 'kelvin', or '' for the values of a float image, by their range.
+
+    The coldest part of a scene is below 170 degrees Celsius and above 170 K. The unit is unknown
+    if the range is not that of a scene, for example of counts or of values from 0 to 1.
+    """
+    percentiles = _percentiles(thermal, 1.0, 99.0)
+    if percentiles is None:
+        return ''
+    low, high = percentiles
+    is_normalized = low >= 0.0 and 0.0 < high <= 1.0
+    if is_normalized or low < _COLDEST_CELSIUS or high > _HOTTEST_CELSIUS:
+        return ''
+    return 'kelvin' if low > _COLDEST_KELVIN else 'celsius'
 
 
 class Agc:

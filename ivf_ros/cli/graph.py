@@ -56,6 +56,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from ivf_ros.data.sources import open_source
     from ivf_ros.nodes import replay_node
-    return replay_node.run(options.source, rate=options.rate, loop=options.loop,
+    return replay_node.run(open_source(options.source), rate=options.rate, loop=options.loop,
                            restamp=not options.keep_stamps, clock=options.clock)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.camera_inputs import CameraInputs
 from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Homography, Stamped
@@ -19,7 +20,6 @@ from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.types import Frame
-from sensor_msgs.msg import CameraInfo
 
 
 class FusionNode(StageNode):
@@ -39,7 +39,7 @@ class FusionNode(StageNode):
     def configure(self) -> None:
         """Build the fusion stage."""
         self.stage = FusionStage(self.parameters)
-        self._rgb_info: CameraInfo | None = None
+        self._cameras = CameraInputs(self, self.parameters.thermal, self.parameters.rgb)
         self._modes: Counter[FusionMode] = Counter()
         self._problem = ''
         self._camera_states: dict[str, object] = {}
@@ -51,30 +51,34 @@ class FusionNode(StageNode):
         """Subscribe to the cameras and to the homography."""
         self._worker = self.start_worker(self._fuse,
                                          lambda: self.statistics.count_drop('busy'))
-        self._input = PairedInput(self, self.parameters.pairing, self._on_pair,
+        self._input = PairedInput(self, self.parameters.pairing, self._worker.put,
                                   thermal_transport=self.parameters.thermal_transport,
                                   rgb_transport=self.parameters.rgb_transport)
         self.subscribe(messages.HOMOGRAPHY, 'registration/homography', self._on_homography)
-        self.subscribe(messages.CAMERA_INFO, 'rgb/camera_info', self._on_camera_info)
+        self._cameras.subscribe_to_info('rgb')
+        if self.parameters.thermal.undistort:
+            self._cameras.subscribe_to_info('thermal')
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Return the cameras in the fused image, and a warning if one of them is missing."""
         values: dict[str, object] = {
             **self._input.diagnostics(),
+            **self._cameras.diagnostics(),
             **describe_backend(self.stage.method),
             **self._camera_states,
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
-        return self._input.find_problem() or self._problem, values
-
-    def _on_pair(self, pair: Pair[Frame]) -> None:
-        if self._fused.has_subscribers or self._fused_info.has_subscribers \
-                or self._thermal.has_subscribers:
-            self._worker.put(pair)
+        problem = self._input.find_problem() or self._cameras.find_problem() or self._problem
+        return problem, values
 
     def _fuse(self, pair: Pair[Frame]) -> None:
+        corrected = self._cameras.correct(pair)  # it reports bad images also if nobody listens
+        is_needed = self._fused.has_subscribers or self._fused_info.has_subscribers \
+            or self._thermal.has_subscribers
+        if corrected is None or not is_needed:
+            return
         with self.statistics.measure_latency():
-            result = self.stage.step(pair.thermal, pair.rgb)
+            result = self.stage.step(corrected.thermal, corrected.rgb)
         self._modes[result.mode] += 1
         self._problem = result.reason
         self._camera_states = {'rgb_state': result.rgb_state.value,
@@ -84,15 +88,14 @@ class FusionNode(StageNode):
         if result.thermal is not None:
             self._thermal.publish(Frame(result.thermal, result.stamp_ns, result.frame_id))
         self._fused.publish(Frame(result.image, result.stamp_ns, result.frame_id))
-        if self._rgb_info is not None and result.on_rgb_grid:
-            self._fused_info.publish(Stamped(self._rgb_info, result.stamp_ns, result.frame_id))
+        if result.on_rgb_grid and self._fused_info.has_subscribers:
+            info = self._cameras.corrected_info('rgb')
+            if info is not None:
+                self._fused_info.publish(Stamped(info, result.stamp_ns, result.frame_id))
 
     def _on_homography(self, item: Stamped[Homography]) -> None:
         self.stage.update_homography(item.value.H_thermal_to_rgb, item.value.rgb_size,
                                      item.stamp_ns)
-
-    def _on_camera_info(self, item: Stamped[CameraInfo]) -> None:
-        self._rgb_info = item.value
 
 
 def main(arguments: list[str] | None = None) -> int:

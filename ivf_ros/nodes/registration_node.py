@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.camera_inputs import CameraInputs
 from ivf_ros.nodes.graph.health import describe_backend
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Homography, Stamped
@@ -22,11 +22,10 @@ from ivf_ros.registration import RegistrationResult, RegistrationStage
 from ivf_ros.registration.stage import MeasurementRequest
 from ivf_ros.types import Frame, RegistrationState
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 # A measurement gives way to everything else: the latest homography serves until it ends.
 _NICENESS = 10
-# Period of the lookups in tf.
+# Period of the lookups in tf and of the comparison of CameraInfo and image.
 _RIG_PERIOD_S = 0.5
 
 
@@ -47,7 +46,9 @@ class RegistrationNode(StageNode):
 
     def configure(self) -> None:
         """Build the stage."""
-        self._rig = RigCalibration(self, self.parameters.extrinsics, self.parameters.rectified)
+        self._cameras = CameraInputs(self, self.parameters.thermal, self.parameters.rgb)
+        self._rig = RigCalibration(self, self._cameras, self.parameters.extrinsics,
+                                   self.parameters.rectified)
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
@@ -63,16 +64,15 @@ class RegistrationNode(StageNode):
 
         def on_pair(pair: Pair[Frame]) -> None:
             if pair.thermal is not None and pair.rgb is not None:
-                pair_worker.put((pair.thermal, pair.rgb))
+                pair_worker.put(pair)
 
         self._input = PairedInput(self, self.parameters.pairing, on_pair,
                                   thermal_transport=self.parameters.thermal_transport,
                                   rgb_transport=self.parameters.rgb_transport,
                                   pass_single=False)
         for stream in ('thermal', 'rgb'):
-            self.subscribe(messages.CAMERA_INFO, f'{stream}/camera_info',
-                           partial(self._on_camera_info, stream))
-        self.call_every(_RIG_PERIOD_S, self._look_up_rig)
+            self._cameras.subscribe_to_info(stream, self._update_rig)
+        self.call_every(_RIG_PERIOD_S, self._update_rig)
 
     def apply(self, prepared: Any) -> None:
         """Apply the new parameters and complete a new calibration."""
@@ -90,12 +90,15 @@ class RegistrationNode(StageNode):
         warning = self._input.find_problem() or self._rig.find_problem()
         if latest is not None and latest.state is RegistrationState.LOST:
             warning = warning or f'registration lost: {latest.reason}'
-        return warning, {**self._input.diagnostics(), **describe_backend(self.stage.method),
-                         **self.stage.status()}
+        return warning, {**self._input.diagnostics(), **self._cameras.diagnostics(),
+                         **describe_backend(self.stage.method), **self.stage.status()}
 
-    def _process_pair(self, pair: tuple[Frame, Frame]) -> None:
+    def _process_pair(self, pair: Pair[Frame]) -> None:
         """Warp a pair, and request a measurement of the homography if it is due."""
-        thermal, rgb = pair
+        corrected = self._cameras.correct(pair)
+        if corrected is None or corrected.thermal is None or corrected.rgb is None:
+            return
+        thermal, rgb = corrected.thermal, corrected.rgb
         request = self.stage.follow(thermal, rgb)
         if request is not None:
             self._measurement_worker.put(request)
@@ -105,9 +108,10 @@ class RegistrationNode(StageNode):
                 self._registered.publish(Frame(counts.image, rgb.stamp_ns, rgb.frame_id))
                 self._mask.publish(Frame(counts.coverage.astype(np.uint8) * 255, rgb.stamp_ns,
                                          rgb.frame_id))
-        info = self._rig.camera_infos.get('rgb')
-        if info is not None and self.stage.is_registered():
-            self._registered_info.publish(Stamped(info.value, rgb.stamp_ns, rgb.frame_id))
+        if self._registered_info.has_subscribers and self.stage.is_registered():
+            info = self._cameras.corrected_info('rgb')
+            if info is not None:
+                self._registered_info.publish(Stamped(info, rgb.stamp_ns, rgb.frame_id))
 
     def _measure(self, request: MeasurementRequest) -> None:
         with self.statistics.measure_latency():
@@ -119,26 +123,19 @@ class RegistrationNode(StageNode):
             Homography(registration.H_thermal_to_rgb, registration.rgb_size),
             result.stamp_ns, result.frame_id))
 
-    def _on_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> None:
-        if self._rig.update_camera_info(stream, item):
-            self._rig.look_up_extrinsics()
-            self._update_prior()
-
-    def _look_up_rig(self) -> None:
-        if self._rig.look_up_extrinsics():
-            self._update_prior()
+    def _update_rig(self) -> None:
+        """Use a changed calibration of the rig, and publish its prior if the size is known."""
+        if not self._rig.update():
+            return
+        self._calibrate()
+        thermal, rgb = self._cameras.info('thermal'), self._cameras.corrected_info('rgb')
+        if thermal is not None and rgb is not None and rgb.width and rgb.height:
+            self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,
+                                       thermal.frame_id)
 
     def _calibrate(self) -> None:
         self.stage.calibrate(
             self._rig.complete_calibration(self.parameters.registration.calibrated))
-
-    def _update_prior(self) -> None:
-        """Calibrate the stage with the changed rig and publish the prior if the size is known."""
-        self._calibrate()
-        thermal, rgb = self._rig.camera_infos['thermal'], self._rig.camera_infos['rgb'].value
-        if rgb.width and rgb.height:
-            self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,
-                                       thermal.frame_id)
 
 
 def main(arguments: list[str] | None = None) -> int:

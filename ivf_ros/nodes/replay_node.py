@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 import threading
 import time
 from typing import Any, Callable
@@ -17,7 +18,7 @@ from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.graph.playhead import Playhead
 from ivf_ros.nodes.graph.process import run_node
-from ivf_ros.nodes.graph.stage_node import StageNode
+from ivf_ros.nodes.graph.stage_node import STAGE_ERRORS, StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.types import Event
@@ -28,6 +29,12 @@ from rosgraph_msgs.msg import Clock
 
 _CLOCK_PERIOD_S = 0.02
 _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# A replay or a result of fewer frames than this part is no success.
+MIN_PART = 0.2
+
+
+class ReplayError(RuntimeError):
+    """A replay played nothing, or only a small part of its source."""
 
 
 class ReplayNode(StageNode):
@@ -51,6 +58,15 @@ class ReplayNode(StageNode):
     node_options:
         Options of ``rclpy.node.Node``.
 
+    Attributes
+    ----------
+    played:
+        Number of published frames by camera.
+    is_complete:
+        Whether the latest pass reached the end of the source or the maximum duration.
+    failure:
+        The error that ended the replay, or None.
+
     """
 
     default_name = 'replay'
@@ -64,6 +80,9 @@ class ReplayNode(StageNode):
         self._on_published = on_published
         self._stopping = threading.Event()
         self._position_s, self._loops = 0.0, 0
+        self.played: Counter[str] = Counter()
+        self.is_complete = False
+        self.failure: Exception | None = None
 
     def configure(self) -> None:
         """Open the source."""
@@ -95,7 +114,8 @@ class ReplayNode(StageNode):
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Return the source and the playback position."""
         return '', {'source': self._source.name, 'finished': self.finished.is_set(),
-                    'position_s': self._position_s, 'loops': self._loops}
+                    'position_s': self._position_s, 'loops': self._loops,
+                    **{f'skipped.{reason}': n for reason, n in self._source.skipped.items()}}
 
     def _replay(self, _: None) -> None:
         try:
@@ -104,6 +124,9 @@ class ReplayNode(StageNode):
             while self.parameters.loop and not self._stopping.is_set():
                 self._loops += 1
                 self._play_once()
+        except STAGE_ERRORS as error:
+            self.failure = error
+            raise
         finally:
             self.finished.set()
 
@@ -114,6 +137,7 @@ class ReplayNode(StageNode):
                 return
 
     def _play_once(self) -> None:
+        self.is_complete = False
         first_stamp_ns = None
         for event in self._source.events():
             frame = event.frame
@@ -123,7 +147,7 @@ class ReplayNode(StageNode):
                 playhead = Playhead(self.parameters.rate, self.parameters.paused, start_s)
             position_s = (frame.stamp_ns - first_stamp_ns) * 1e-9
             if 0 < self.parameters.max_duration_s < position_s:
-                return
+                break
             due_s = self._wait_until_due(playhead, position_s, first_stamp_ns)
             if due_s is None:
                 return
@@ -131,6 +155,8 @@ class ReplayNode(StageNode):
                 frame = replace(frame, stamp_ns=start_ns + round((due_s - start_s) * 1e9))
             self._on_published(replace(event, frame=frame))
             self._cameras[event.stream].publish(frame)
+            self.played[event.stream] += 1
+        self.is_complete = True
 
     def _wait_until_due(self, playhead: Playhead, position_s: float,
                         first_stamp_ns: int) -> float | None:
@@ -149,24 +175,63 @@ class ReplayNode(StageNode):
                 return None
 
 
-def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
+def check_played(played: Mapping[str, int], skipped: Mapping[str, int]) -> None:
+    """
+    Check that a replay was a replay of its source.
+
+    Parameters
+    ----------
+    played:
+        Number of published frames by camera.
+    skipped:
+        Number of frames that could not be read, by reason.
+
+    Raises
+    ------
+    ReplayError
+        A camera has no frame, or less than a fifth of all frames were played.
+
+    """
+    reasons = ', '.join(f'{reason} {n}' for reason, n in skipped.items()) or 'nothing'
+    missing = [stream for stream in ('thermal', 'rgb') if not played.get(stream)]
+    if missing:
+        raise ReplayError(f'no frame of {" and ".join(missing)} was played; left out: {reasons}')
+    total = sum(played.values()) + sum(skipped.values())
+    if sum(played.values()) < MIN_PART * total:
+        raise ReplayError(f'only {sum(played.values())} of {total} frames were played; '
+                          f'left out: {reasons}')
+
+
+def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
     """
     Replay one source in this process until its end; return the exit code.
 
     Raises
     ------
-    ParameterError, SourceError
-        The rate is out of range, or the source cannot be opened.
+    ParameterError
+        The rate is out of range.
+    ReplayError, SourceError
+        Nothing or only a small part of the source could be played.
 
     """
     dds.use_profile()
-    values = {'source': source, 'rate': rate, 'loop': loop, 'restamp': restamp,
+    values = {'source': source.name, 'rate': rate, 'loop': loop, 'restamp': restamp,
               'clock': clock}
     build(ReplayNodeParameters, values)
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     finished = threading.Event()
-    return run_node(partial(ReplayNode, source=open_source(source), finished=finished,
-                            parameter_overrides=overrides), [], until=finished.is_set)
+    nodes: list[ReplayNode] = []
+
+    def make_node() -> ReplayNode:
+        nodes.append(ReplayNode(source=source, finished=finished, parameter_overrides=overrides))
+        return nodes[0]
+
+    exit_code = run_node(make_node, [], until=finished.is_set)
+    if nodes[0].failure is not None:
+        raise nodes[0].failure
+    if exit_code == 0 and nodes[0].is_complete:
+        check_played(nodes[0].played, source.skipped)
+    return exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -109,7 +109,7 @@ class RegistrationStage:
 
     def calibrate(self, calibrated: CalibratedParameters) -> None:
         """
-        Use a calibration of the rig as the prior.
+        Use a calibration of the rig as the prior; without values there is none.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class RegistrationStage:
 
         """
         self._H_calibrated = make_homography(calibrated)
-        self._use_prior()
+        self.tracker.set_prior(self._H_calibrated)
 
     def answer_by_prior(self, rgb_size: tuple[int, int], stamp_ns: int, frame_id: str) -> None:
         """Publish the prior, if one is known and the tracker holds no measurement."""

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip('rclpy', reason='live tests need rclpy')
 
 from ivf_ros.nodes.graph import messages  # noqa: E402, I100
-from ivf_ros.nodes.graph.rig import compute_pinhole_matrix  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -54,26 +53,6 @@ def start(graph, **overrides):
         Parameter(name, value=value) for name, value in {'method': 'dense', **overrides}.items()])
     node.autostart()
     return node
-
-
-def test_the_pinhole_matrix_includes_binning_and_region_of_interest():
-    info = camera_info(binning_x=2, binning_y=4)
-    info.roi.x_offset, info.roi.y_offset = 20, 40
-    matrix = compute_pinhole_matrix(info, rectified=False)
-    # Pixel (x, y) of the full image is pixel ((x - 20.5) / 2, (y - 41.5) / 4) of this image.
-    for x, y in ((20.5, 41.5), (160.0, 120.0), (300.0, 200.0)):
-        ray = np.array([(x - 160.0) / FOCAL_PX, (y - 120.0) / FOCAL_PX, 1.0])
-        np.testing.assert_allclose(matrix @ ray, [(x - 20.5) / 2, (y - 41.5) / 4, 1.0],
-                                   atol=1e-9)
-
-
-def test_the_pinhole_matrix_is_k_and_of_rectified_images_p():
-    info = camera_info()
-    info.p = [200.0, 0.0, 150.0, 9.0, 0.0, 210.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-    np.testing.assert_array_equal(compute_pinhole_matrix(info, rectified=False),
-                                  np.reshape(K, (3, 3)))
-    np.testing.assert_array_equal(compute_pinhole_matrix(info, rectified=True),
-                                  [[200.0, 0.0, 150.0], [0.0, 210.0, 110.0], [0.0, 0.0, 1.0]])
 
 
 def test_extrinsics_of_the_parameters_give_the_infinite_homography(live_graph):

@@ -34,6 +34,8 @@ RECORDED_TOPICS = {
     'detections': Detection2DArray,
 }
 
+MESSAGE = 'message'  # key of the message among the values of a diagnostic status
+
 _RELIABLE = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED_TOPICS = ('segmentation/label_info',)
 
@@ -56,7 +58,7 @@ class Recorder(Node):
         Why the bag is no longer written, for example because the disk is full; empty if there is
         no error.
     diagnostics:
-        Values of the latest diagnostic message by node name.
+        Values of the latest diagnostic status by node name, and its message under ``MESSAGE``.
 
     """
 
@@ -113,5 +115,6 @@ class Recorder(Node):
         with self._updated:
             for status in message.status:
                 values = {entry.key: entry.value for entry in status.values}
+                values[MESSAGE] = status.message
                 self.diagnostics[status.name.lstrip('/')] = values
             self._updated.notify_all()

@@ -26,8 +26,8 @@ from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
-from ivf_ros.nodes.demo.recorder import Recorder
-from ivf_ros.nodes.replay_node import ReplayNode
+from ivf_ros.nodes.demo.recorder import MESSAGE, Recorder
+from ivf_ros.nodes.replay_node import check_played, MIN_PART, ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
 from ivf_ros.types import Event, GRAPH_NODES, Truth
 import numpy as np
@@ -112,7 +112,9 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     Raises
     ------
     DemoError
-        The graph did not start, ended early, or fused no image.
+        The graph did not start, ended early, or fused few of the images.
+    ReplayError
+        Nothing or only a small part of the source could be played.
     SourceError, ParameterError
         The source cannot be opened.
     OutputError
@@ -148,8 +150,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     report['files'] = {'bag': str(bag), 'contact_sheet': str(sheet_path),
                        'log': str(settings.out / 'stages.log')}
     (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
-    if not report['topics']['fused/image']['frames']:
-        raise DemoError(f"no image was fused; see {settings.out / 'stages.log'}")
+    _check_result(report, diagnostics, settings.out / 'stages.log')
     return report
 
 
@@ -226,6 +227,8 @@ class _Graph:
                      f"detections {frames['detections']}")
             if time.monotonic() > limit_s:
                 raise DemoError('the replay did not end in the expected time')
+        if self._replay.failure is not None:
+            raise self._replay.failure
 
     def last_diagnostics(self) -> dict[str, dict[str, str]]:
         """Wait until no more messages arrive and return the final diagnostics of each stage."""
@@ -284,6 +287,20 @@ def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recor
             'drops_by_node': drops_by_node,
             'latency_ms': _latencies_ms(played, recorder, diagnostics),
             'registration': registration, 'skipped_by_source': dict(source.skipped)}
+
+
+def _check_result(report: dict[str, Any], diagnostics: dict[str, dict[str, str]],
+                  log: Path) -> None:
+    """Raise an error if few frames were played or fused, with what the nodes say about it."""
+    topics = report['topics']
+    played = {stream: topics[f'{stream}/image_raw']['published'] for stream in ('thermal', 'rgb')}
+    check_played(played, report['skipped_by_source'])
+    fused, pairs = topics['fused/image']['frames'], min(played.values())
+    if fused < MIN_PART * pairs:
+        reasons = [f'{stage}: {diagnostics[stage][MESSAGE]}' for stage in GRAPH_NODES
+                   if diagnostics[stage][MESSAGE] != diagnostics[stage]['lifecycle']]
+        raise DemoError('; '.join([f'{fused or "none"} of {pairs} pairs were fused', *reasons])
+                        + f'; see {log}')
 
 
 def _select_counts(values: dict[str, str], prefix: str) -> dict[str, int]:

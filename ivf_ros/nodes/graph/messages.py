@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ivf_ros import geometry, images
+from ivf_ros.camera_model import CameraModel
 from ivf_ros.nodes.graph import cdr
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
@@ -183,6 +184,27 @@ def camera_info_from_message(message: CameraInfo) -> Stamped[CameraInfo]:
     return Stamped(message, stamp_ns_of(message.header), message.header.frame_id)
 
 
+def camera_model_of(info: CameraInfo) -> CameraModel:
+    """Return the calibration in a CameraInfo."""
+    return CameraModel(
+        (info.width, info.height), np.array(info.k, np.float64).reshape(3, 3),
+        info.distortion_model, tuple(info.d), np.array(info.r, np.float64).reshape(3, 3),
+        np.array(info.p, np.float64).reshape(3, 4), (info.binning_x or 1, info.binning_y or 1),
+        (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height))
+
+
+def camera_info_of(model: CameraModel) -> CameraInfo:
+    """Return a calibration as a CameraInfo without header."""
+    left, top, width, height = model.roi
+    info = CameraInfo(width=model.size[0], height=model.size[1], d=list(model.D),
+                      distortion_model=model.distortion_model, binning_x=model.binning[0],
+                      binning_y=model.binning[1])
+    info.k, info.r, info.p = model.K.ravel(), model.R.ravel(), model.P.ravel()
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = \
+        left, top, width, height
+    return info
+
+
 def detections_to_message(item: Stamped[list[Detection]]) -> Detection2DArray:
     """Make a Detection2DArray with the header of the source image."""
     header = make_header(item.stamp_ns, item.frame_id)
@@ -321,9 +343,10 @@ def label_info_from_message(message: LabelInfo) -> Stamped[tuple[str, ...]]:
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
-IMAGE = TypeAdapter(Image, image_to_message, image_from_message, image_from_cdr)
+IMAGE = TypeAdapter(Image, image_to_message, image_from_message, image_from_cdr,
+                    stamps_by_arrival=True)
 COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message,
-                         compressed_from_cdr)
+                         compressed_from_cdr, stamps_by_arrival=True)
 HOMOGRAPHY = TypeAdapter(CameraInfo, homography_to_message, homography_from_message)
 CAMERA_INFO = TypeAdapter(CameraInfo, camera_info_to_message, camera_info_from_message)
 TEMPERATURES = TypeAdapter(DiagnosticArray, temperatures_to_message, temperatures_from_message)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ivf_ros.camera_input import CameraParameters
 from ivf_ros.detection import DetectionStageParameters
 from ivf_ros.fusion import FusionStageParameters
 from ivf_ros.pairing import PairingParameters
@@ -14,6 +15,7 @@ from ivf_ros.parameters import group, parameter
 from ivf_ros.perception import PerceptionStageParameters
 from ivf_ros.registration import RegistrationStageParameters
 from ivf_ros.segmentation import SegmentationStageParameters
+from ivf_ros.thermal_input import ThermalCameraParameters
 
 TRANSPORTS = ('raw', 'compressed')
 
@@ -44,6 +46,8 @@ class RegistrationNodeParameters(RegistrationStageParameters):
         False, 'The images are rectified: their pinhole matrix is P of CameraInfo, not K.',
         live=False)
     pairing: PairingParameters = group(PairingParameters)
+    thermal: ThermalCameraParameters = group(ThermalCameraParameters)
+    rgb: CameraParameters = group(CameraParameters)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class FusionNodeParameters(FusionStageParameters):
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     pairing: PairingParameters = group(PairingParameters)
+    thermal: ThermalCameraParameters = group(ThermalCameraParameters)
+    rgb: CameraParameters = group(CameraParameters)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class PerceptionInputParameters:
     fused_transport: str = _transport('fused')
     rgb_transport: str = _transport('RGB')
     thermal_transport: str = _transport('registered thermal')
+    rgb: CameraParameters = group(CameraParameters)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 import threading
 import time
 from typing import Callable
@@ -13,13 +12,15 @@ from typing import Callable
 from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
-from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
+from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer, STREAMS
+from ivf_ros.stamps import ClockReport, examine_clock, MessageTimes
 from ivf_ros.types import Frame
 import numpy as np
 
 _POLL_PERIOD_S = 0.02
 
 _MAX_DIFFERENCES = 300  # latest pairs in the statistics of the stamp differences
+_EXAMINED_FRAMES = 30  # latest frames of a camera, by which its clock is judged
 
 
 class PairedInput:
@@ -28,8 +29,7 @@ class PairedInput:
 
     ``on_pair`` runs in the thread of a publisher or of the executor, one call at a time, so it
     must only enqueue. A pair contains only one image if the other camera sends none within the
-    timeout. Some thermal cameras send three equal channels, for example as a webcam; these images
-    are reduced to one channel.
+    timeout.
 
     Parameters
     ----------
@@ -51,30 +51,41 @@ class PairedInput:
                  rgb_transport: str, pass_single: bool = True) -> None:
         self._node = node
         self._synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters, pass_single)
-        self._tolerance_s = parameters.tolerance_s
+        self._parameters = parameters
         self._on_pair = on_pair
         self._lock = threading.Lock()
         self._differences_s: deque[float] = deque(maxlen=_MAX_DIFFERENCES)
+        self._times = {stream: deque[MessageTimes](maxlen=_EXAMINED_FRAMES)
+                       for stream in STREAMS}
         start_s = time.monotonic()
         self._last_arrival_s = {'thermal': start_s, 'rgb': start_s}
         self._last_pair_s = start_s
         self._topics = {
             'thermal': node.subscribe(*resolve_transport('thermal/image_raw', thermal_transport),
-                                      self._add_thermal).topic_name,
+                                      lambda frame: self._add('thermal', frame)).topic_name,
             'rgb': node.subscribe(*resolve_transport('rgb/image_raw', rgb_transport),
                                   lambda frame: self._add('rgb', frame)).topic_name}
         node.call_every(_POLL_PERIOD_S, self._poll)
 
     def diagnostics(self) -> dict[str, object]:
-        """Return the number of unpaired frames by reason, and the stamp differences of pairs."""
+        """
+        Return the number of unpaired frames by reason, and the differences of the stamps.
+
+        ``thermal_minus_rgb_ms`` is that of the pairs. ``stamp_offset_s`` is that of the clocks of
+        the cameras, as far as the times of arrival show it.
+        """
         with self._lock:
-            drops = {f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
+            values: dict[str, object] = {
+                f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
             differences_ms = np.array(self._differences_s) * 1e3
-        if not differences_ms.size:
-            return dict(drops)
-        greatest_ms = float(differences_ms[np.abs(differences_ms).argmax()])
-        return {**drops, 'thermal_minus_rgb_ms.p50': float(np.median(differences_ms)),
-                'thermal_minus_rgb_ms.greatest': greatest_ms}
+        if differences_ms.size:
+            values['thermal_minus_rgb_ms.p50'] = float(np.median(differences_ms))
+            values['thermal_minus_rgb_ms.greatest'] = float(
+                differences_ms[np.abs(differences_ms).argmax()])
+        thermal, rgb = (self._examine_clock(stream) for stream in STREAMS)
+        if thermal is not None and rgb is not None and not thermal.fault and not rgb.fault:
+            values['stamp_offset_s'] = thermal.offset_s - rgb.offset_s
+        return values
 
     def find_problem(self) -> str:
         """Return a warning if no pair arrived for seconds, else an empty string."""
@@ -87,21 +98,38 @@ class PairedInput:
         if silent:
             return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
         if now_s - self._last_pair_s > limit_s:
-            return (f'no pair for {limit_s:g} s: stamps of the two cameras differ by more than '
-                    f'pairing.tolerance_s = {self._tolerance_s:g}')
+            return f'no pair for {limit_s:g} s: {self._explain_missing_pairs()}'
         return ''
 
-    def _add_thermal(self, frame: Frame) -> None:
-        image = frame.image
-        if image.ndim == 3 and np.array_equal(image[..., 0], image[..., 1]) \
-                and np.array_equal(image[..., 0], image[..., 2]):
-            frame = replace(frame, image=np.ascontiguousarray(image[..., 0]))
-        self._add('thermal', frame)
+    def _explain_missing_pairs(self) -> str:
+        """Explain why no frames of the two cameras make a pair."""
+        clocks = {stream: self._examine_clock(stream) for stream in STREAMS}
+        faults = [f"the stamps of '{self._topics[stream]}' {clock.fault}"
+                  for stream, clock in clocks.items() if clock is not None and clock.fault]
+        if faults and self._parameters.match == 'stamps':
+            return ' and '.join(faults) + "; set pairing.match to 'arrival'"
+        compared = 'stamps' if self._parameters.match == 'stamps' else 'times of arrival'
+        text = (f'{compared} of the two cameras differ by more than '
+                f'pairing.tolerance_s = {self._parameters.tolerance_s:g}')
+        thermal, rgb = clocks['thermal'], clocks['rgb']
+        if thermal is None or rgb is None or faults or self._parameters.match == 'arrival':
+            return text
+        offset_s = thermal.offset_s - rgb.offset_s
+        proposed_s = self._parameters.rgb_offset_s - offset_s
+        return (f'{text}; thermal minus RGB is about {offset_s:+.3f} s by their arrival: set '
+                f"pairing.thermal_offset_s to {proposed_s:.3f}, or pairing.match to 'arrival'")
+
+    def _examine_clock(self, stream: str) -> ClockReport | None:
+        """Judge the clock of a camera by its latest frames; None before the second frame."""
+        with self._lock:
+            times = list(self._times[stream])
+        return examine_clock(times) if len(times) > 1 else None
 
     def _add(self, stream: str, frame: Frame) -> None:
         now_s = time.monotonic()
         self._last_arrival_s[stream] = now_s
         with self._lock:
+            self._times[stream].append(MessageTimes(stream, frame.stamp_ns, round(now_s * 1e9)))
             self._dispatch(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
 
     def _poll(self) -> None:
@@ -114,15 +142,4 @@ class PairedInput:
             if pair.thermal_minus_rgb_s is not None:
                 self._last_pair_s = now_s
                 self._differences_s.append(pair.thermal_minus_rgb_s)
-            if self._check_thermal(pair):
-                self._on_pair(pair)
-
-    def _check_thermal(self, pair: Pair[Frame]) -> bool:
-        """Return whether the thermal image has one channel; report an error if it has colour."""
-        if pair.thermal is None or pair.thermal.image.ndim == 2:
-            return True
-        self._node.statistics.count_drop('colour_as_thermal')
-        hint = 'are the cameras swapped?' if pair.rgb is not None and pair.rgb.image.ndim == 2 \
-            else 'have the thermal camera publish mono8 or mono16, without a palette'
-        self._node.report_error(f"'{self._topics['thermal']}' carries images in colour: {hint}")
-        return False
+            self._on_pair(pair)

@@ -82,7 +82,7 @@ def _format_comment(declared: Declaration) -> str:
 
 def _format_limits(declared: Declaration) -> str:
     if declared.choices:
-        return ', '.join(declared.choices)
+        return ', '.join(map(str, declared.choices))
     low, high = declared.minimum, declared.maximum
     if low is None and high is None:
         return ''

@@ -12,6 +12,7 @@ from typing import Callable
 
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.nodes.graph import topic_checks
+from ivf_ros.nodes.graph.camera_inputs import CameraInputs
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.pace import Pace
@@ -62,6 +63,9 @@ class PerceptionSubscriber:
         self._frames = {stream: deque[Frame](maxlen=_QUEUE_SIZE) for stream in self._is_used}
         self._last_was_found = dict.fromkeys(self._is_used, False)
         p = node.parameters
+        self._cameras = CameraInputs(node, None, p.rgb)
+        if p.rgb.undistort:
+            self._cameras.subscribe_to_info('rgb')
         fused = resolve_transport('fused/image', p.fused_transport)
         self._topic = node.resolve_topic_name(fused[1])
         node.subscribe_while(is_needed, *fused, self._add_fused)
@@ -118,13 +122,15 @@ class PerceptionSubscriber:
         if not self._is_used[stream]():
             return None
 
-        def find_match() -> np.ndarray | None:
-            return next((frame.image for frame in reversed(self._frames[stream])
+        def find_match() -> Frame | None:
+            return next((frame for frame in reversed(self._frames[stream])
                          if frame.stamp_ns == fused.stamp_ns), None)
 
         with self._arrived:
             if self._last_was_found[stream]:
                 self._arrived.wait_for(lambda: find_match() is not None, _WAIT_TIMEOUT_S)
-            image = find_match()
-        self._last_was_found[stream] = image is not None
-        return image if image is not None and image.shape[:2] == fused.image.shape[:2] else None
+            frame = find_match()
+        self._last_was_found[stream] = frame is not None
+        if frame is not None and stream == 'rgb':
+            frame = self._cameras.correct_frame('rgb', frame)
+        return frame.image if frame is not None and frame.size == fused.size else None

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ivf_ros.nodes.graph.messages import Stamped
+from ivf_ros.camera_model import CameraModelError
+from ivf_ros.nodes.graph.camera_inputs import CameraInputs
+from ivf_ros.pairing import STREAMS
 from ivf_ros.registration import CalibratedParameters
-import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo
 
 # Rotation matrix, 9 numbers in row-major order, and translation in metres.
 _Extrinsics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -23,21 +23,18 @@ class TransformError(RuntimeError):
 
 class RigCalibration:
     """
-    Completes the calibration of the parameters with CameraInfo and tf.
+    Completes the calibration of the parameters with the CameraInfos and tf.
 
     Parameters
     ----------
     node:
         The node that subscribes to tf.
+    cameras:
+        The calibrations of the cameras, as their corrected images have them.
     extrinsics:
         Source of the extrinsics: ``parameters`` or ``tf``.
     rectified:
         Whether the images are rectified. Their pinhole matrix is then ``P`` of CameraInfo.
-
-    Attributes
-    ----------
-    camera_infos:
-        The latest CameraInfo of ``thermal`` and ``rgb``.
 
     Raises
     ------
@@ -46,47 +43,38 @@ class RigCalibration:
 
     """
 
-    def __init__(self, node: Node, extrinsics: str, rectified: bool) -> None:
+    def __init__(self, node: Node, cameras: CameraInputs, extrinsics: str, rectified: bool
+                 ) -> None:
+        self._cameras = cameras
         self._rectified = rectified
         self._tf = _TfLookup(node) if extrinsics == 'tf' else None
         self._extrinsics: _Extrinsics | None = None
-        self.camera_infos: dict[str, Stamped[CameraInfo]] = {}
+        self._intrinsics: dict[str, tuple[float, ...]] = {}
 
-    def update_camera_info(self, stream: str, item: Stamped[CameraInfo]) -> bool:
-        """Store a CameraInfo; return whether both are available and ``K`` of this one changed."""
-        previous = self.camera_infos.get(stream)
-        self.camera_infos[stream] = item
-        changed = previous is None or list(previous.value.k) != list(item.value.k)
-        return changed and len(self.camera_infos) == 2
-
-    def look_up_extrinsics(self) -> bool:
-        """Look up the extrinsics in tf; return whether they changed."""
-        if self._tf is None or len(self.camera_infos) < 2:
-            return False
-        extrinsics = self._tf.look_up(*(self.camera_infos[stream].frame_id
-                                        for stream in ('thermal', 'rgb')))
-        changed = extrinsics is not None and extrinsics != self._extrinsics
-        self._extrinsics = extrinsics or self._extrinsics
+    def update(self) -> bool:
+        """Read the calibrations of the cameras and tf; return whether anything changed."""
+        intrinsics = self._read_intrinsics()
+        extrinsics = self._extrinsics
+        if self._tf is not None and self._has_infos():
+            extrinsics = self._tf.look_up(*self._frame_ids()) or extrinsics
+        changed = (intrinsics, extrinsics) != (self._intrinsics, self._extrinsics)
+        self._intrinsics, self._extrinsics = intrinsics, extrinsics
         return changed
 
     def find_problem(self) -> str:
-        """Return a warning if the transform is missing in tf, else an empty string."""
-        if self._tf is None or self._extrinsics is not None or len(self.camera_infos) < 2:
-            return ''
-        frames = [f"'{self.camera_infos[stream].frame_id}'" for stream in ('thermal', 'rgb')]
+        """Return a warning if a CameraInfo or the transform cannot be used, else ''."""
+        problem = self._cameras.find_problem()
+        if problem or self._tf is None or self._extrinsics is not None or not self._has_infos():
+            return problem
+        frames = [f"'{frame_id}'" for frame_id in self._frame_ids()]
         return f'tf does not know the transform from {" to ".join(frames)}'
 
     def complete_calibration(self, configured: CalibratedParameters) -> CalibratedParameters:
         """Return ``configured`` with the intrinsics of CameraInfo and the extrinsics of tf."""
         calibration = configured
-        # A focal length of 0 means that the camera is not calibrated.
-        if len(self.camera_infos) == 2 and all(info.value.k[0]
-                                               for info in self.camera_infos.values()):
-            K_thermal, K_rgb = (
-                tuple(compute_pinhole_matrix(self.camera_infos[stream].value,
-                                             self._rectified).ravel().tolist())
-                for stream in ('thermal', 'rgb'))
-            calibration = replace(calibration, K_thermal=K_thermal, K_rgb=K_rgb)
+        if self._intrinsics:
+            calibration = replace(calibration, K_thermal=self._intrinsics['thermal'],
+                                  K_rgb=self._intrinsics['rgb'])
         if self._tf is None:
             return calibration
         if self._extrinsics is None:  # no calibration is better than a wrong rotation
@@ -100,22 +88,25 @@ class RigCalibration:
         if self._tf is not None:
             self._tf.destroy()
 
+    def _read_intrinsics(self) -> dict[str, tuple[float, ...]]:
+        """Return the matrices of both cameras, or nothing if one of them is not calibrated."""
+        intrinsics = {}
+        for stream in STREAMS:
+            try:
+                projection = self._cameras.projection(stream, self._rectified)
+            except CameraModelError:
+                projection = None  # ``find_problem`` tells it
+            if projection is None:
+                return {}
+            intrinsics[stream] = tuple(projection.ravel().tolist())
+        return intrinsics
 
-def compute_pinhole_matrix(info: CameraInfo, rectified: bool) -> np.ndarray:
-    """
-    Return the pinhole matrix ``(3, 3)`` of the image as it is published.
+    def _has_infos(self) -> bool:
+        return all(self._cameras.info(stream) is not None for stream in STREAMS)
 
-    ``K`` and ``P`` refer to the full image (REP 104). Binning and a region of interest, which move
-    the pixels, are taken into account.
-    """
-    full = np.array(info.p, np.float64).reshape(3, 4)[:, :3] if rectified else \
-        np.array(info.k, np.float64).reshape(3, 3)
-    binning = np.array([info.binning_x or 1, info.binning_y or 1], np.float64)
-    offset_px = np.array([info.roi.x_offset, info.roi.y_offset])
-    # The centre of a binned pixel is the centre of the pixels that it combines.
-    full_to_image = np.diag([*1 / binning, 1.0])
-    full_to_image[:2, 2] = (-offset_px - (binning - 1) / 2) / binning
-    return full_to_image @ full
+    def _frame_ids(self) -> list[str]:
+        infos = [self._cameras.info(stream) for stream in STREAMS]
+        return [info.frame_id for info in infos if info is not None]
 
 
 class _TfLookup:

@@ -65,7 +65,7 @@ def make_descriptor(declared: Declaration) -> ParameterDescriptor:
     # ROS cannot derive a type from an empty list; ``build`` checks the type instead.
     descriptor.dynamic_typing = isinstance(declared.default, tuple)
     if declared.choices:
-        descriptor.additional_constraints = 'one of: ' + ', '.join(declared.choices)
+        descriptor.additional_constraints = 'one of: ' + ', '.join(map(str, declared.choices))
     if declared.minimum is None and declared.maximum is None:
         return descriptor
     if isinstance(declared.default, float):

@@ -21,13 +21,15 @@ message once and share the item.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
+from rclpy.clock import Clock
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -48,6 +50,7 @@ class Item(Protocol):
 
 
 T = TypeVar('T', bound=Item)
+V = TypeVar('V')
 
 # A best-effort subscription matches any publisher; a reliable publisher matches any subscription.
 SUBSCRIBE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -65,13 +68,16 @@ class TypeAdapter(Generic[T]):
     """
     Converts an item of the graph to a ROS message and back.
 
-    ``from_cdr`` converts a serialised message directly, where that is faster.
+    ``from_cdr`` converts a serialised message directly, where that is faster. With
+    ``stamps_by_arrival`` a received item without a stamp gets the time of arrival: a stamp of 0
+    means 'no time' in ROS, and some drivers of cameras set none.
     """
 
     message_type: type
     to_message: Callable[[T], Any]
     from_message: Callable[[Any], T]
     from_cdr: Callable[[bytes], T] | None = None
+    stamps_by_arrival: bool = False
 
     def from_serialized(self, cdr: bytes) -> T:
         """Return the item of a serialised message; raise ValueError if its content is invalid."""
@@ -88,6 +94,7 @@ class _TopicState(Generic[T]):
         self._adapter = adapter
         self._delivered_stamps_ns: OrderedDict[int, None] = OrderedDict()
         self._converted: tuple[bytes, T] | None = None  # the latest message and its item
+        self.unstamped_count = 0
 
     def remember(self, stamp_ns: int) -> None:
         self._delivered_stamps_ns[stamp_ns] = None
@@ -97,11 +104,15 @@ class _TopicState(Generic[T]):
     def was_delivered(self, stamp_ns: int) -> bool:
         return stamp_ns in self._delivered_stamps_ns
 
-    def convert(self, cdr: bytes) -> T:
+    def convert(self, cdr: bytes, clock: Clock) -> T:
         """Return the item of a serialised message, the same object for the same message."""
         converted = self._converted  # a local reference, as another thread may replace it
         if converted is None or converted[0] != cdr:
-            converted = self._converted = cdr, self._adapter.from_serialized(cdr)
+            item = self._adapter.from_serialized(cdr)
+            if self._adapter.stamps_by_arrival and item.stamp_ns == 0:
+                self.unstamped_count += 1
+                item = replace(item, stamp_ns=clock.now().nanoseconds)  # type: ignore[type-var]
+            converted = self._converted = cdr, item
         return converted[1]
 
 
@@ -117,6 +128,14 @@ class Hub:
         self._lock = threading.Lock()
         # Endpoints with different type adapters for one topic communicate through DDS.
         self._topics: dict[tuple[str, TypeAdapter], _TopicState] = {}
+        self._shared: dict[Hashable, Any] = {}
+
+    def get_shared(self, key: Hashable, make: Callable[[], V]) -> V:
+        """Return the object of this key that the nodes share; make it for the first of them."""
+        with self._lock:
+            if key not in self._shared:
+                self._shared[key] = make()
+            return self._shared[key]
 
     def get_topic(self, name: str, adapter: TypeAdapter[T]) -> _TopicState[T]:
         with self._lock:
@@ -239,8 +258,12 @@ class Subscription(Generic[T]):
 
     def find_problems(self) -> list[str]:
         """Return a line for each problem with the publishers; see ``topic_checks``."""
-        return topic_checks.check_subscription(
+        problems = topic_checks.check_subscription(
             self._node, self.topic_name, self._adapter.message_type, self._endpoint.qos_profile)
+        if self._topic.unstamped_count:
+            problems.append(f"the stamps of '{self.topic_name}' are 0: the time of arrival stands "
+                            'in, which other processes do not know; have the driver set them')
+        return problems
 
     def destroy(self) -> None:
         """Destroy the subscription; no callback starts after this, a running one may finish."""
@@ -252,7 +275,7 @@ class Subscription(Generic[T]):
             if self._topic.was_delivered(read_stamp_ns(cdr)):
                 return
             self.count += 1
-            item = self._topic.convert(cdr)
+            item = self._topic.convert(cdr, self._node.get_clock())
         except ValueError as error:
             self._on_bad_message(self.topic_name, error)
             return

@@ -1,19 +1,20 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Stamps of a recording, corrected where the clocks of the cameras cannot be used.
+Faults of the stamps of cameras, found by the time of arrival, and their correction in recordings.
 
-A message of a recording has two times: the stamp that the driver of the camera set, and the time
-at which the recorder received the message. The stamp is the better one, because it has neither the
-delay nor the jitter of the transport. But drivers leave it at zero, count from the start of the
-camera, repeat it, or send a first message from an old buffer; and clocks are set while they run.
-The recorder received all messages by one clock, which shows such faults.
+A message has two times: the stamp that the driver of the camera set, and the time at which the
+recorder or the node received it. The stamp is the better one, because it has neither the delay
+nor the jitter of the transport. But drivers leave it at zero, count from the start of the camera,
+repeat it, or send a first message from an old buffer; and clocks are set while they run. The
+receiver has one clock for all messages, which shows such faults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 STAMPS = ('auto', 'header', 'recorded')
@@ -31,7 +32,7 @@ class MessageTimes(NamedTuple):
 
     stream: str  # 'thermal' or 'rgb'
     stamp_ns: int  # of the driver
-    recorded_ns: int
+    recorded_ns: int  # or received by a node
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def examine_clock(times: Iterable[MessageTimes]) -> ClockReport:
     stamped = [frame for frame in frames if frame.stamp_ns != 0]
     if 2 * len(stamped) <= len(frames):
         return ClockReport(0.0, 'are zero')
-    repeats = sum(a.stamp_ns == b.stamp_ns for a, b in zip(stamped, stamped[1:]))
+    repeats = sum(a.stamp_ns == b.stamp_ns for a, b in pairwise(stamped))
     if 2 * repeats >= len(stamped) > 1:
         return ClockReport(0.0, 'do not advance')
     offsets_ns = sorted(frame.stamp_ns - frame.recorded_ns for frame in stamped)
@@ -138,8 +139,8 @@ class _Clock:
         expected_ns = stamp_ns if self.offset_ns is None else recorded_ns + self.offset_ns
         if abs(stamp_ns - expected_ns) > _TOLERANCE_NS:
             self._warn_about_jump(stamp_ns - expected_ns)
-            stamp_ns = expected_ns
-        return stamp_ns + self.constant_ns
+            self.jumps_ns = expected_ns - stamp_ns
+        return stamp_ns + self.constant_ns + self.jumps_ns
 
     def _correct_next(self, stamp_ns: int, recorded_ns: int, last_stamp_ns: int,
                       last_recorded_ns: int, last_corrected_ns: int) -> int:

@@ -1,0 +1,174 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The calibration of one camera, as CameraInfo has it, and how it follows the image.
+
+Pixel coordinates are x right, y down, with pixel centres at integers. A binned or resized pixel
+``x'`` covers the pixels around ``x = (x' + 0.5) * scale - 0.5``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+import cv2
+import numpy as np
+
+Size = tuple[int, int]  # width and height in pixels
+
+# Distortion models (REP 104 and later), with the numbers of coefficients that they may have.
+DISTORTION_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
+
+
+class CameraModelError(ValueError):
+    """A calibration does not fit the image, or its distortion model is unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """
+    Calibration of one camera; the matrices refer to the full image (REP 104).
+
+    Attributes
+    ----------
+    size:
+        Width and height of the full image in pixels; (0, 0) if unknown.
+    K:
+        ``(3, 3)`` camera matrix of the distorted image; ``K[0, 0] == 0`` if uncalibrated.
+    distortion_model:
+        One of ``DISTORTION_MODELS``, or empty.
+    D:
+        Distortion coefficients; empty or zeros if there is no distortion.
+    R, P:
+        ``(3, 3)`` and ``(3, 4)``, of the rectified image.
+    binning:
+        Pixels of the full image that one pixel of the image combines, in x and y.
+    roi:
+        Left, top, width and height of the region of interest on the full image, in its pixels;
+        width and height 0 for the full image.
+
+    """
+
+    size: Size
+    K: np.ndarray
+    distortion_model: str = ''
+    D: tuple[float, ...] = ()
+    R: np.ndarray = field(default_factory=lambda: np.eye(3))
+    P: np.ndarray = field(default_factory=lambda: np.eye(3, 4))
+    binning: tuple[int, int] = (1, 1)
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def is_same(self, other: CameraModel | None) -> bool:
+        """Return whether another calibration has the same values."""
+        return other is not None and all(
+            np.array_equal(getattr(self, spec.name), getattr(other, spec.name))
+            for spec in fields(self))
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the focal length is known."""
+        return bool(self.K[0, 0] != 0)
+
+    def fit_to_image(self, size: Size) -> CameraModel:
+        """
+        Return the calibration of an image of this size, without binning and region of interest.
+
+        The image may be the one that binning and region of interest describe, or that one or the
+        full image at another resolution, as a smaller stream of the same camera has it.
+
+        Raises
+        ------
+        CameraModelError
+            The aspect ratio is another one, so that the image cannot be a resized one.
+
+        """
+        left, top, width, height = self.roi
+        region = width or self.size[0], height or self.size[1]
+        if 0 in region:  # the size is unknown: the image is what the other fields describe
+            return self._map(self.binning, (left, top), size)
+        binned = region[0] // self.binning[0], region[1] // self.binning[1]
+        if binned == size:
+            return self._map(self.binning, (left, top), size)
+        for full, offset in ((region, (left, top)), (self.size, (0, 0))):
+            if 0 not in full and _is_same_shape(full, size):
+                return self._map((full[0] / size[0], full[1] / size[1]), offset, size)
+        raise CameraModelError(
+            f'the calibration is for images of {binned[0]}x{binned[1]}, got {size[0]}x{size[1]}, '
+            'which has another aspect ratio; calibrate the camera at the size that it sends')
+
+    def crop(self, left: int, top: int, size: Size) -> CameraModel:
+        """Return the calibration of the part of the image that begins at (left, top)."""
+        return self._map((1, 1), (left, top), size)
+
+    def undistort(self) -> CameraModel:
+        """Return the calibration of the undistorted image with the same camera matrix."""
+        return replace(self, distortion_model='plumb_bob', D=(0.0,) * 5, R=np.eye(3),
+                       P=np.hstack([self.K, np.zeros((3, 1))]))
+
+    def turn(self, M_image: np.ndarray, size: Size) -> CameraModel:
+        """
+        Return the calibration of an image that is rotated by quarter turns or mirrored.
+
+        ``M_image`` ``(3, 3)`` maps pixels to pixels of the turned image, of ``size``. The result
+        is that of a camera turned about its optical axis, so that its focal lengths are positive.
+        A mirrored image gets that of the mirrored camera.
+        """
+        turn = np.eye(3)
+        turn[:2, :2] = M_image[:2, :2]
+        K, P = M_image @ self.K @ turn.T, self.P.copy()
+        P[:, :3] = M_image @ self.P[:, :3] @ turn.T
+        return replace(self, size=size, K=K, P=P, R=turn @ self.R @ turn.T, D=self._turn_D(turn))
+
+    def make_undistortion_maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return the maps for ``cv2.remap`` that undistort an image of ``size``.
+
+        Raises
+        ------
+        CameraModelError
+            The camera is not calibrated, or the distortion model is unknown.
+
+        """
+        if not self.is_calibrated:
+            raise CameraModelError('the camera is not calibrated: its focal length is 0')
+        D = self._check_distortion()
+        if self.distortion_model == 'equidistant':
+            return cv2.fisheye.initUndistortRectifyMap(self.K, D, np.eye(3), self.K, self.size,
+                                                       cv2.CV_16SC2)
+        return cv2.initUndistortRectifyMap(self.K, D, np.eye(3), self.K, self.size, cv2.CV_16SC2)
+
+    def _check_distortion(self) -> np.ndarray:
+        if not any(self.D):
+            return np.zeros(4)
+        counts = DISTORTION_MODELS.get(self.distortion_model)
+        if counts is None:
+            raise CameraModelError(f"unknown distortion model '{self.distortion_model}'; known: "
+                                   f"{', '.join(DISTORTION_MODELS)}")
+        if len(self.D) not in counts:
+            raise CameraModelError(
+                f"distortion model '{self.distortion_model}' has "
+                f"{' or '.join(map(str, counts))} coefficients, got {len(self.D)}")
+        return np.array(self.D, np.float64)
+
+    def _map(self, scale: tuple[float, float], offset: tuple[int, int], size: Size
+             ) -> CameraModel:
+        """Return the calibration after a crop at ``offset`` and a division of the resolution."""
+        factors = np.array(scale, np.float64)
+        to_image = np.diag([*1 / factors, 1.0])
+        to_image[:2, 2] = (-np.array(offset) - (factors - 1) / 2) / factors
+        P = self.P.copy()
+        P[:, :3] = to_image @ self.P[:, :3]
+        P[:2, 3] /= factors
+        return replace(self, size=size, K=to_image @ self.K, P=P, binning=(1, 1), roi=(0, 0, 0, 0))
+
+    def _turn_D(self, turn: np.ndarray) -> tuple[float, ...]:
+        """Turn the tangential distortion (p1, p2); (p2, p1) is a vector in the image plane."""
+        if self.distortion_model == 'equidistant' or len(self.D) < 4:
+            return self.D
+        p2, p1 = turn[:2, :2] @ (self.D[3], self.D[2])
+        return (*self.D[:2], float(p1), float(p2), *self.D[4:])
+
+
+def _is_same_shape(a: Size, b: Size) -> bool:
+    """Return whether two sizes have the same aspect ratio, up to a rounding of one pixel."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= max(*a, *b)
