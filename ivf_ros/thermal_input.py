@@ -105,7 +105,7 @@ class ThermalInput:
             if image_format != self._format:
                 self._format = image_format
                 self._reset()
-            if image.ndim == 3:
+            if image.ndim == 3 and image.shape[2] == 3:
                 image = self._remove_palette(image)
             check_thermal(image, CameraInputError)
             self._look_for_telemetry(image)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ivf_ros.nodes.graph import messages
@@ -49,6 +50,8 @@ class RegistrationNode(StageNode):
         self._cameras = CameraInputs(self, self.parameters.thermal, self.parameters.rgb)
         self._rig = RigCalibration(self, self._cameras, self.parameters.extrinsics,
                                    self.parameters.rectified)
+        self._rig_lock = threading.Lock()
+        self._sizes: tuple = ()  # of the latest thermal and RGB image
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
@@ -99,6 +102,9 @@ class RegistrationNode(StageNode):
         if corrected is None or corrected.thermal is None or corrected.rgb is None:
             return
         thermal, rgb = corrected.thermal, corrected.rgb
+        if (thermal.size, rgb.size) != self._sizes:  # CameraInfos may be for other sizes
+            self._sizes = thermal.size, rgb.size
+            self._update_rig()
         request = self.stage.follow(thermal, rgb)
         if request is not None:
             self._measurement_worker.put(request)
@@ -125,9 +131,10 @@ class RegistrationNode(StageNode):
 
     def _update_rig(self) -> None:
         """Use a changed calibration of the rig, and publish its prior if the size is known."""
-        if not self._rig.update():
-            return
-        self._calibrate()
+        with self._rig_lock:  # the worker and the executor call it
+            if not self._rig.update():
+                return
+            self._calibrate()
         thermal, rgb = self._cameras.info('thermal'), self._cameras.corrected_info('rgb')
         if thermal is not None and rgb is not None and rgb.width and rgb.height:
             self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,

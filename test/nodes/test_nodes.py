@@ -614,3 +614,92 @@ def test_parameters_are_accepted_by_their_old_names(live_graph):
     np.testing.assert_allclose(prior.H_thermal_to_rgb, H_TRUE)
     with pytest.raises(ParameterError, match=r"unknown parameter 'dense\.speed'"):
         start(live_graph, RegistrationNode, **{'dense.speed': 1})
+
+
+def publish_infos(cameras, infos):
+    """Publish the CameraInfo of each camera as soon as there is a subscription."""
+    for stream, info in infos.items():
+        publisher = cameras.node.create_publisher(messages.CAMERA_INFO.message_type,
+                                                  f'{stream}/camera_info', 1)
+        assert wait_until(lambda p=publisher: p.get_subscription_count() >= 1)
+        publisher.publish(info)
+
+
+def make_info(size, focal_px):
+    info = messages.CAMERA_INFO.message_type(width=size[0], height=size[1],
+                                             distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [focal_px, 0.0, size[0] / 2 - 0.5, 0.0, focal_px, size[1] / 2 - 0.5, 0.0, 0.0, 1.0]
+    info.p = [focal_px, 0.0, size[0] / 2 - 0.5, 0.0, 0.0, focal_px, size[1] / 2 - 0.5, 0.0,
+              0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def test_a_camera_info_of_a_larger_image_is_scaled_to_the_image(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.thermal[:] = 7000
+    cameras.rgb[:] = 90
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    cameras.listen('fused/camera_info', messages.CAMERA_INFO)
+    registration = start(live_graph, RegistrationNode, max_rate_hz=20.0)
+    start(live_graph, FusionNode, **{'fusion.method': 'average'})
+    cameras.wait_for_subscribers(2)
+    publish_infos(cameras, {'thermal': make_info(SIZE, 300.0),
+                            'rgb': make_info((960, 720), 1080.0)})
+
+    def is_scaled():
+        homographies = cameras.received['registration/homography']
+        return homographies and homographies[-1].value.rgb_size == SIZE \
+            and cameras.received['fused/camera_info']
+
+    assert cameras.publish_until(is_scaled)
+    expected = geometry.translation(159.5, 119.5) @ np.diag([1.2, 1.2, 1.0]) \
+        @ geometry.translation(-159.5, -119.5)
+    measured = cameras.received['registration/homography'][-1].value.H_thermal_to_rgb
+    np.testing.assert_allclose(measured, expected, atol=1e-6)
+    assert registration.diagnose()[1]['state'] == 'PRIOR'
+    info = cameras.received['fused/camera_info'][-1].value
+    assert (info.width, info.height) == SIZE
+    np.testing.assert_allclose([info.k[0], info.k[2]], [360.0, 159.5])
+
+
+def test_a_camera_info_of_another_shape_is_refused_with_both_sizes(live_graph):
+    cameras = Cameras(live_graph)
+    cameras.listen('registration/homography', messages.HOMOGRAPHY)
+    registration = start(live_graph, RegistrationNode, max_rate_hz=20.0,
+                         **{'registration.method': 'calibrated'})
+    cameras.wait_for_subscribers()
+    publish_infos(cameras, {'thermal': make_info(SIZE, 300.0), 'rgb': make_info((960, 540), 900)})
+    assert cameras.publish_until(
+        lambda: registration.diagnose()[0] == "'/rgb/camera_info' is not used: the calibration "
+        'is for images of 960x540, got 320x240, which has another aspect ratio; calibrate the '
+        'camera at the size that it sends')
+    assert cameras.publish_until(lambda: registration.diagnose()[1].get('reason')
+                                 == 'not calibrated')
+
+
+def test_cameras_that_are_built_in_turned_give_upright_images_to_all_nodes(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    upright_rgb = cameras.rgb
+    cameras.thermal = np.ascontiguousarray(np.rot90(cameras.thermal, 1))
+    cameras.rgb = np.ascontiguousarray(upright_rgb[::-1, ::-1])
+    for topic, adapter in {'registration/homography': messages.HOMOGRAPHY,
+                           'fused/image': messages.IMAGE, 'detections': messages.DETECTIONS,
+                           'thermal_registered/image': messages.IMAGE}.items():
+        cameras.listen(topic, adapter)
+    turned = {'rgb.rotate': 180}
+    registration = start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0,
+                         **turned, **{'thermal.rotate': 90})
+    start(live_graph, FusionNode, hub=hub, **turned, **{'thermal.rotate': 90,
+                                                        'fusion.method': 'average'})
+    start(live_graph, PerceptionNode, hub=hub, **turned)
+    cameras.wait_for_subscribers(2)
+    assert cameras.publish_until(
+        lambda: registration.stage.latest is not None
+        and registration.stage.latest.state.value == 'TRACKING'
+        and all(len(received) >= 3 for received in cameras.received.values()))
+    homography = cameras.received['registration/homography'][-1].value
+    assert geometry.corner_error_px(homography.H_thermal_to_rgb, H_TRUE, SIZE) < 1.5
+    fused = cameras.received['fused/image'][-1].image
+    assert fused.shape == upright_rgb.shape
+    luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY).ravel()
+    assert np.corrcoef(luma, upright_rgb[..., 1].ravel())[0, 1] > 0.5
