@@ -9,7 +9,8 @@ from pathlib import Path
 import re
 from typing import Protocol
 
-from ivf_ros.data.folder import find_pairs, FolderSource, image_files
+from ivf_ros.data.files import image_files, list_folder
+from ivf_ros.data.folder import find_pairs, FolderSource
 from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
@@ -114,7 +115,7 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
 
 def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
                     aligned: bool, still_s: float) -> Source:
-    entries = sorted(path.iterdir())
+    entries = list_folder(path)
     if (path / 'metadata.yaml').is_file():
         return _open_bag(path, thermal_topic, rgb_topic)
     bags = [entry for entry in entries if entry.suffix in BAG_SUFFIXES]

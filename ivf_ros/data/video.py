@@ -9,7 +9,15 @@ from pathlib import Path
 
 import cv2
 from ivf_ros import geometry, images
-from ivf_ros.data.recording import FRAME_IDS, SkipCount, SourceError, split_stem, to_single_channel
+from ivf_ros.data.files import list_folder
+from ivf_ros.data.pair_names import select_lens
+from ivf_ros.data.recording import (
+    FRAME_IDS,
+    SkipCount,
+    SourceError,
+    split_stem,
+    to_single_channel,
+)
 from ivf_ros.types import Event, Frame, Truth
 import numpy as np
 
@@ -113,9 +121,10 @@ def find_videos(folder: Path) -> dict[str, Path]:
     Returns the file by stream name if each stream has exactly one video, else an empty dict.
     """
     videos: dict[str, list[Path]] = {'thermal': [], 'rgb': []}
-    for path in sorted(folder.iterdir()):
+    files = [path for path in list_folder(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    for path in select_lens(files):
         stream = split_stem(path.stem)[0]
-        if stream and path.suffix.lower() in VIDEO_SUFFIXES:
+        if stream:
             videos[stream].append(path)
     if any(len(paths) != 1 for paths in videos.values()):
         return {}

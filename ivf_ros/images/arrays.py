@@ -20,6 +20,10 @@ class ImageError(ValueError):
     """An image cannot be decoded or encoded: unknown encoding, or inconsistent sizes."""
 
 
+class TruncatedFileError(ImageError):
+    """The end of an image file is missing."""
+
+
 def check_8bit(image: np.ndarray, name: str, error: type[ValueError] = ImageError) -> None:
     """
     Check that an image is BGR ``(H, W, 3)`` or gray ``(H, W)`` of uint8.

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import zlib
 
 import cv2
-from ivf_ros.images.arrays import convert_color, describe, ImageError, to_sample_type
+from ivf_ros.images.arrays import (
+    convert_color,
+    describe,
+    ImageError,
+    to_sample_type,
+    TruncatedFileError,
+)
 from ivf_ros.images.depth_codec import decode_depth, has_header
 from ivf_ros.images.encodings import as_bytes, BAYER_CODES, decode, encodings_of
 from ivf_ros.images.file_ends import find_end
@@ -86,7 +92,7 @@ def decode_file(data: Any, *, ignore_orientation: bool = False) -> np.ndarray:
         raise ImageError('the image file is empty')
     end = find_end(buffer)
     if end is None:
-        raise ImageError('truncated image file: its end marker is missing')
+        raise TruncatedFileError('truncated image file: its end marker is missing')
     flags = _AS_STORED | (cv2.IMREAD_IGNORE_ORIENTATION if ignore_orientation else 0)
     try:
         image = cv2.imdecode(np.frombuffer(buffer[:end], np.uint8), flags)

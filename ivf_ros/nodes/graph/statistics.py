@@ -23,7 +23,7 @@ _ERROR_KINDS = 100  # kinds of errors that are remembered as known
 # What differs between two reports of one problem: bytes (b'\\x00'), hexadecimal numbers, sizes and
 # other numbers, but not those in names such as camera2.
 _VARYING = re.compile(
-    r'''\bb(['"])(?:\\.|(?!\1).)*\1|\b0x[0-9a-fA-F]+|(?<![A-Za-z_])\d+(?:x\d+)*(?:\.\d+)?''')
+    r'\bb(["\'])(?:\\.|(?!\1).)*\1|\b0x[0-9a-fA-F]+|(?<![A-Za-z_])\d+(?:x\d+)*(?:\.\d+)?')
 
 
 def mask_numbers(text: str) -> str:
