@@ -136,11 +136,14 @@ def find_pairs(folder: Path) -> dict[str, list[Path]]:
         several pairs of subfolders.
 
     """
-    subfolders = _find_subfolders(folder)
-    if subfolders:
-        files = {stream: image_files(path) or _files_in_data(path)
-                 for stream, path in subfolders.items()}
-        for stream, path in subfolders.items():
+    splits = find_stream_folders(folder)
+    if len(splits) > 1:
+        names = ', '.join(f'{streams["thermal"].name},{streams["rgb"].name}'
+                          for streams in splits.values())
+        raise SourceError(f'{folder}: several pairs of folders, give one as A,B: {names}')
+    for streams in splits.values():
+        files = {stream: stream_files(path) for stream, path in streams.items()}
+        for stream, path in streams.items():
             if not files[stream]:
                 raise SourceError(f"{folder}: '{path.name}' holds no images "
                                   f'({", ".join(IMAGE_SUFFIXES)})')
@@ -154,29 +157,37 @@ def find_pairs(folder: Path) -> dict[str, list[Path]]:
     return flat if len(flat) == 2 else _find_radiometric(paths)
 
 
-def _find_subfolders(folder: Path) -> dict[str, Path]:
-    """Return the two subfolders by stream name; empty if there are none."""
-    by_split: dict[str, dict[str, Path]] = {}
+def find_stream_folders(folder: Path) -> dict[str, dict[str, Path]]:
+    """
+    Return the pairs of subfolders of both streams, by split and stream name.
+
+    The split of folders such as ``thermal`` and ``rgb`` is ``''``, that of ``images_rgb_train`` is
+    ``'train'``. Of ``thermal_8_bit`` and ``thermal_16_bit`` the latter counts.
+
+    Raises
+    ------
+    SourceError
+        Two subfolders have names for the same stream.
+
+    """
+    splits: dict[str, dict[str, Path]] = {}
     for path in list_folder(folder):
         stream, split = split_folder(path.name)
-        if stream and path.is_dir():
-            other = by_split.setdefault(split, {}).setdefault(stream, path)
-            if other == path:
-                continue
-            if {other.name.lower(), path.name.lower()} != {'thermal_8_bit', 'thermal_16_bit'}:
-                raise SourceError(f"{folder}: both '{other.name}' and '{path.name}' are names for "
-                                  f'{stream}; give the two folders as A,B')
-            by_split[split][stream] = max(other, path, key=lambda each: '16' in each.name)
-    pairs = [streams for streams in by_split.values() if len(streams) == 2]
-    if len(pairs) > 1:
-        names = ', '.join(f'{streams["thermal"].name},{streams["rgb"].name}' for streams in pairs)
-        raise SourceError(f'{folder}: several pairs of folders, give one as A,B: {names}')
-    return pairs[0] if pairs else {}
+        if not stream or not path.is_dir():
+            continue
+        other = splits.setdefault(split, {}).setdefault(stream, path)
+        if {other.name.lower(), path.name.lower()} == {'thermal_8_bit', 'thermal_16_bit'}:
+            splits[split][stream] = next(each for each in (other, path) if '16' in each.name)
+        elif other != path:
+            raise SourceError(f"{folder}: both '{other.name}' and '{path.name}' are names for "
+                              f'{stream}; give the two folders as A,B')
+    return {split: streams for split, streams in splits.items() if len(streams) == 2}
 
 
-def _files_in_data(folder: Path) -> list[Path]:
-    """Return the images one level deeper, where FLIR ADAS has them."""
-    return image_files(folder / 'data') if (folder / 'data').is_dir() else []
+def stream_files(folder: Path) -> list[Path]:
+    """Return the images in a folder of one stream, or in its subfolder ``data``."""
+    files = image_files(folder)
+    return image_files(folder / 'data') if not files and (folder / 'data').is_dir() else files
 
 
 def _find_radiometric(paths: list[Path]) -> dict[str, list[Path]]:

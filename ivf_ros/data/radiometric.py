@@ -25,7 +25,7 @@ HEADER_BYTES = 1 << 17  # of a file; they hold the directory of FLIR records
 _APP1, _APP3 = 0xE1, 0xE3
 _FLIR_START = b'FLIR\0'
 _FLIR_SEGMENT_HEADER = 8  # bytes: the start, a version, the number and the last number of a part
-_RAW_VALUES, _VISIBLE_IMAGE = 1, 14  # kinds of FLIR records
+_RAW_VALUES, _VISIBLE_IMAGE, _PLACEMENT = 1, 14, 42  # kinds of FLIR records
 
 # Exceptions of flyr and Pillow for damaged records.
 _DAMAGE = (ValueError, LookupError, OSError, EOFError, TypeError, AttributeError, ArithmeticError,
@@ -90,14 +90,17 @@ class FlirImage:
         It is a scaling and a shift for the distance on which the camera was set: a prior, not a
         measurement. None if the file does not state it. Raises SourceError as ``read_visible``.
         """
-        placement = self._thermogram.pip_info
-        if placement is None or not placement.real_to_ir > 0:
+        placement = find_flir_records(self.data).get(_PLACEMENT, b'')[:8]
+        if len(placement) < 8:
+            return None
+        thermal_per_rgb_width, offset_x, offset_y = struct.unpack('<fhh', placement)
+        if not thermal_per_rgb_width > 0:
             return None
         height, width = self.read_celsius().shape
         rgb_height, rgb_width = self.read_visible().shape[:2]
-        scale = rgb_width / width / placement.real_to_ir
-        shift_x = (rgb_width - 1) / 2 + placement.offset_x - scale * (width - 1) / 2
-        shift_y = (rgb_height - 1) / 2 + placement.offset_y - scale * (height - 1) / 2
+        scale = rgb_width / width / thermal_per_rgb_width
+        shift_x = (rgb_width - 1) / 2 + offset_x - scale * (width - 1) / 2
+        shift_y = (rgb_height - 1) / 2 + offset_y - scale * (height - 1) / 2
         return np.array([[scale, 0, shift_x], [0, scale, shift_y], [0, 0, 1]])
 
     @cached_property
@@ -115,26 +118,31 @@ class FlirImage:
                            f'{type(error).__name__}: {error}')
 
 
-def find_flir_records(data: bytes) -> set[int]:
+def find_flir_records(data: bytes) -> dict[int, bytes]:
     """
-    Return the kinds of the FLIR records in a JPEG file; empty if it is another file.
+    Return the FLIR records in a JPEG file by their kind; empty if it is another file.
 
-    The first ``HEADER_BYTES`` of the file suffice.
+    The first ``HEADER_BYTES`` of the file suffice to know which records there are.
     """
     if not data.startswith(JPEG_START) or _FLIR_START not in data[:HEADER_BYTES]:
-        return set()
+        return {}
     view = memoryview(data)
-    parts = [view[segment.start + _FLIR_SEGMENT_HEADER:segment.end]
-             for segment in jpeg_segments(view) if segment.marker == _APP1
-             and view[segment.start:segment.start + len(_FLIR_START)] == _FLIR_START]
-    records = b''.join(parts)
-    if records[:4] not in (b'FFF\0', b'AFF\0') or len(records) < 32:
-        return set()
+    content = b''.join(
+        view[segment.start + _FLIR_SEGMENT_HEADER:segment.end] for segment in jpeg_segments(view)
+        if segment.marker == _APP1 and view[segment.start:segment.start + 5] == _FLIR_START)
+    if content[:4] not in (b'FFF\0', b'AFF\0') or len(content) < 32:
+        return {}
     # The version, a number of about 100, tells the byte order.
-    order = '>' if int.from_bytes(records[20:24], 'big') < 1 << 16 else '<'
-    offset, count = struct.unpack(order + 'II', records[24:32])
-    entries = range(offset, min(offset + 32 * count, len(records) - 1), 32)
-    return {struct.unpack_from(order + 'H', records, entry)[0] for entry in entries}
+    order = '>' if int.from_bytes(content[20:24], 'big') < 1 << 16 else '<'
+    directory, count = struct.unpack(order + 'II', content[24:32])
+    # An entry holds the kind, ten bytes that do not matter here, the position and the length.
+    entry = struct.Struct(order + 'H10xII')
+    records = {}
+    for place in range(directory, directory + 32 * min(count, 256), 32):
+        if place + entry.size <= len(content):
+            kind, start, length = entry.unpack_from(content, place)
+            records[kind] = content[start:start + length]  # kind 0: a free entry
+    return records
 
 
 def is_flir(data: bytes) -> bool:
@@ -144,7 +152,7 @@ def is_flir(data: bytes) -> bool:
 
 def has_visible_image(data: bytes) -> bool:
     """Return whether a file is a radiometric JPEG file of FLIR with a visible image."""
-    return {_RAW_VALUES, _VISIBLE_IMAGE} <= find_flir_records(data)
+    return {_RAW_VALUES, _VISIBLE_IMAGE} <= find_flir_records(data).keys()
 
 
 def is_dji(data: bytes) -> bool:

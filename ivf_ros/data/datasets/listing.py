@@ -81,6 +81,15 @@ class Listing:
         self.add_unpaired('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
         self.add_unpaired('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
 
+    def add_pairs(self, pairs: Mapping[str, tuple[Path, Path]],
+                  unpaired: Mapping[str, list[Path]], facts: Facts,
+                  annotate: Annotate = no_annotations) -> None:
+        """Add thermal and visible files by key, and those without a partner by stream name."""
+        self.add({key: thermal for key, (thermal, _) in pairs.items()},
+                 {key: rgb for key, (_, rgb) in pairs.items()}, facts, annotate)
+        for stream, name in (('thermal', 'thermal'), ('rgb', 'visible')):
+            self.add_unpaired(name, [path.stem for path in unpaired[stream]])
+
     def add_unpaired(self, stream: str, names: list[str]) -> None:
         """Record images of ``'thermal'`` or ``'visible'`` that have no partner."""
         self._unpaired[stream] += names

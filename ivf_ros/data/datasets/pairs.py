@@ -111,11 +111,7 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
     facts = facts_of(name)
     listing = Listing(name, layout, folder)
     pairs, unpaired = pair_files(files['thermal'], files['rgb'], str(folder))
-    listing.add({key: thermal for key, (thermal, _) in pairs.items()},
-                {key: rgb for key, (_, rgb) in pairs.items()}, facts,
-                Sidecars(folders, facts, machine_labels))
-    for stream, name in (('thermal', 'thermal'), ('rgb', 'visible')):
-        listing.add_unpaired(name, [path.stem for path in unpaired[stream]])
+    listing.add_pairs(pairs, unpaired, facts, Sidecars(folders, facts, machine_labels))
     return [listing.dataset()]
 
 
