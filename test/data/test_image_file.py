@@ -144,7 +144,7 @@ def test_without_flyr_a_radiometric_file_says_what_to_install(tmp_path):
     path.write_bytes(make_flir_jpeg(CELSIUS, VISIBLE))
     with mock.patch.dict(sys.modules, {'flyr': None}):
         for read in (read_thermal, read_visible):
-            with pytest.raises(SourceError, match='is a radiometric JPEG file; .* install flyr'):
+            with pytest.raises(SourceError, match=r'is a radiometric JPEG file; .* install flyr'):
                 read(path)
         assert read_image(path).shape == (24, 32, 3)
 
