@@ -19,8 +19,7 @@ from ivf_ros.cli.output import (
     print_line,
     report,
 )
-from ivf_ros.data.folder import read_image
-from ivf_ros.data.recording import to_single_channel
+from ivf_ros.data.image_file import read_thermal, read_visible
 from ivf_ros.output import mark_image
 from ivf_ros.thermal import Agc
 from ivf_ros.thermal_on_rgb import ThermalWarper
@@ -84,7 +83,7 @@ def _add_thermal_option(parser: argparse.ArgumentParser) -> None:
 
 def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = read_thermal(options.thermal), _read_rgb(options.rgb)
     registrar = registration.create(options.method, **_read_settings(options))
     registered = registrar.register(thermal, rgb)
     if options.out:
@@ -104,7 +103,7 @@ def _register(options: argparse.Namespace) -> int:
 
 def _fuse(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = to_single_channel(read_image(options.thermal)), _read_rgb(options.rgb)
+    thermal, rgb = read_thermal(options.thermal), _read_rgb(options.rgb)
     size = geometry.size_of(rgb)
     fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
@@ -160,7 +159,7 @@ def _read_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _read_rgb(path: Path) -> np.ndarray:
     """Read an 8-bit image ``(H, W)`` or ``(H, W, 3)`` BGR, the format that all stages take."""
-    image = read_image(path)
+    image = read_visible(path)
     if image.dtype != np.uint8:
         raise CommandError(f"'{path}' must have 8 bits per channel, got {image.dtype}")
     return image
@@ -169,7 +168,7 @@ def _read_rgb(path: Path) -> np.ndarray:
 def _read_thermal(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
     if options.thermal and not method.takes_thermal:
         raise CommandError(f'{options.method} takes one image; leave out --thermal')
-    return (Agc()(to_single_channel(read_image(options.thermal))),) if options.thermal else ()
+    return (Agc()(read_thermal(options.thermal)),) if options.thermal else ()
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

@@ -7,25 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import cv2
-from ivf_ros import geometry, images
+from ivf_ros import geometry
+from ivf_ros.data.files import image_files, IMAGE_SUFFIXES, list_folder
+from ivf_ros.data.image_file import read_rgb, read_thermal
+from ivf_ros.data.pair_names import pair_files, TOLERANCE_S
+from ivf_ros.data.radiometric import has_visible_image, HEADER_BYTES, is_flir
 from ivf_ros.data.recording import (
     FRAME_IDS,
-    natural_key,
     SkipCount,
     SourceError,
+    split_folder,
     split_stem,
-    stream_of,
-    to_single_channel,
 )
 from ivf_ros.types import Event, Frame, Truth
-import numpy as np
 
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
-
-# End markers of complete files. Decoders return the readable part of a truncated file silently.
-_ENDINGS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND\xaeB`\x82'}
-_TRAILER = 1024  # bytes; some cameras append data after the end marker
+_TRIED_FILES = 100  # of a folder, to find a radiometric file
 
 
 class FolderSource:
@@ -33,10 +29,11 @@ class FolderSource:
     Source of image pairs, in natural order of their names and at a constant rate.
 
     Files pair up by stem, in two folders (``thermal/7.png``, ``visible/7.jpg``) or in one folder
-    (``7_ir.png``, ``7_vis.png``). Thermal frames keep 16 bits and float; colour is converted to
-    luma. RGB frames are always ``(H, W, 3)`` uint8 BGR; a gray visible image gets three equal
-    channels. Both frames of a pair have the same stamp. The first stamp is one period, not 0,
-    because ROS treats 0 as 'no time'.
+    (``7_ir.png``, ``7_vis.png``), or by the time stamps in their names: see ``pair_files``. A
+    radiometric JPEG file is both images of a pair. Thermal frames keep 16 bits and float; colour
+    is converted to luma. RGB frames are always ``(H, W, 3)`` uint8 BGR; a gray visible image gets
+    three equal channels. Both frames of a pair have the same stamp. The first stamp is one period,
+    not 0, because ROS treats 0 as 'no time'.
 
     Parameters
     ----------
@@ -51,30 +48,32 @@ class FolderSource:
         thermal to the RGB size.
     still_s:
         Duration in seconds for which each pair is repeated at ``rate_hz``; 0 yields it once.
+    name_tolerance_s:
+        Greatest difference in seconds of the time stamps in the names of two partners.
 
     Raises
     ------
     SourceError
-        No thermal and visible file have the same stem, or two files of one stream have.
+        No thermal and visible file belong together, or two files of one stream have the same key.
 
     """
 
     def __init__(self, name: str, files: Mapping[str, list[Path]], rate_hz: float,
-                 aligned: bool, still_s: float = 0.0) -> None:
+                 aligned: bool, still_s: float = 0.0,
+                 name_tolerance_s: float = TOLERANCE_S) -> None:
         self.name = name
         self.rate_hz = rate_hz
         self.aligned = aligned
         self._repeats = max(1, round(still_s * rate_hz))
         self._skip_count = SkipCount(name)
-        thermal, rgb = (_map_by_key(files[stream], name) for stream in ('thermal', 'rgb'))
-        keys = sorted(thermal.keys() & rgb.keys(), key=natural_key)
-        if not keys:
+        pairs, self._unpaired = pair_files(files['thermal'], files['rgb'], name, name_tolerance_s)
+        if not pairs:
             raise SourceError(
-                f'{name}: no thermal and visible file have the same stem; found '
-                f'{len(thermal)} thermal ({_example_name(thermal)}), {len(rgb)} visible '
-                f'({_example_name(rgb)})')
-        self.pairs = tuple((thermal[key], rgb[key]) for key in keys)
-        self._unpaired = sorted(thermal.keys() ^ rgb.keys(), key=natural_key)
+                f'{name}: no thermal and visible file have the same stem, or time stamps in their '
+                f'names that agree; found {len(files["thermal"])} thermal '
+                f'({_example_name(files["thermal"])}), {len(files["rgb"])} visible '
+                f'({_example_name(files["rgb"])})')
+        self.pairs = tuple(pairs.values())
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -92,13 +91,12 @@ class FolderSource:
 
         """
         self._skip_count.counts.clear()
-        if self._unpaired:
-            self._skip_count.add('no partner', self._unpaired[0], len(self._unpaired))
+        self._count_unpaired()
         period_ns = 1e9 / self.rate_hz
         n_read = 0
         for index, paths in enumerate(self.pairs):
             try:
-                thermal, rgb = to_single_channel(read_image(paths[0])), _read_bgr8(paths[1])
+                thermal, rgb = read_thermal(paths[0]), read_rgb(paths[1])
             except SourceError as error:
                 self._skip_count.add('unreadable', error)
                 continue
@@ -112,93 +110,103 @@ class FolderSource:
         if not n_read:
             raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
 
+    def _count_unpaired(self) -> None:
+        unpaired = {name: self._unpaired[stream]
+                    for stream, name in (('thermal', 'thermal'), ('rgb', 'visible'))
+                    if self._unpaired[stream]}
+        if unpaired:
+            self._skip_count.add(
+                'no partner', ' and '.join(f'{len(paths)} {name} (such as {paths[0].name})'
+                                           for name, paths in unpaired.items()),
+                sum(map(len, unpaired.values())))
+
 
 def find_pairs(folder: Path) -> dict[str, list[Path]]:
     """
     Find the files of both streams in a folder of pairs.
 
     Returns the image files by stream name. The streams are two subfolders with a stream word as
-    their name, or else files with a stream word at the start or end of their names. The result is
-    empty if there are no pairs.
+    their name, or else files with a stream word at the start or end of their names, or else
+    radiometric JPEG files that hold both images. The result is empty if there are no pairs.
 
     Raises
     ------
     SourceError
-        Two subfolders have names for the same stream, or one of them contains no images.
+        Two subfolders have names for the same stream, one of them contains no images, or there are
+        several pairs of subfolders.
 
     """
-    subfolders: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        stream = stream_of(path.name)
-        if stream and path.is_dir():
-            if stream in subfolders:
-                raise SourceError(f"{folder}: both '{subfolders[stream].name}' and '{path.name}' "
-                                  f'are names for {stream}; give the two folders as A,B')
-            subfolders[stream] = path
-    if len(subfolders) == 2:
-        files = {stream: image_files(path) for stream, path in subfolders.items()}
-        for stream, path in subfolders.items():
+    splits = find_stream_folders(folder)
+    if len(splits) > 1:
+        names = ', '.join(f'{streams["thermal"].name},{streams["rgb"].name}'
+                          for streams in splits.values())
+        raise SourceError(f'{folder}: several pairs of folders, give one as A,B: {names}')
+    for streams in splits.values():
+        files = {stream: stream_files(path) for stream, path in streams.items()}
+        for stream, path in streams.items():
             if not files[stream]:
                 raise SourceError(f"{folder}: '{path.name}' holds no images "
                                   f'({", ".join(IMAGE_SUFFIXES)})')
         return files
     flat: dict[str, list[Path]] = {}
-    for path in image_files(folder):
-        stream = split_stem(path.stem)[0]
-        if stream:
-            flat.setdefault(stream, []).append(path)
-    return flat if len(flat) == 2 else {}
+    paths = image_files(folder)
+    for path in paths:
+        word = split_stem(path.stem)[0]
+        if word:
+            flat.setdefault(word, []).append(path)
+    return flat if len(flat) == 2 else _find_radiometric(paths)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder in natural order."""
-    return sorted((path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES),
-                  key=lambda path: natural_key(path.name))
-
-
-def read_image(path: Path) -> np.ndarray:
+def find_stream_folders(folder: Path) -> dict[str, dict[str, Path]]:
     """
-    Read an image with its bit depth: ``(H, W)`` or ``(H, W, 3)`` BGR, without transparency.
+    Return the pairs of subfolders of both streams, by split and stream name.
+
+    The split of folders such as ``thermal`` and ``rgb`` is ``''``, that of ``images_rgb_train`` is
+    ``'train'``. Of ``thermal_8_bit`` and ``thermal_16_bit`` the latter counts.
 
     Raises
     ------
     SourceError
-        The file cannot be read, is truncated or is not an image.
+        Two subfolders have names for the same stream.
 
     """
+    splits: dict[str, dict[str, Path]] = {}
+    for path in list_folder(folder):
+        stream, split = split_folder(path.name)
+        if not stream or not path.is_dir():
+            continue
+        other = splits.setdefault(split, {}).setdefault(stream, path)
+        if {other.name.lower(), path.name.lower()} == {'thermal_8_bit', 'thermal_16_bit'}:
+            splits[split][stream] = next(each for each in (other, path) if '16' in each.name)
+        elif other != path:
+            raise SourceError(f"{folder}: both '{other.name}' and '{path.name}' are names for "
+                              f'{stream}; give the two folders as A,B')
+    return {split: streams for split, streams in splits.items() if len(streams) == 2}
+
+
+def stream_files(folder: Path) -> list[Path]:
+    """Return the images in a folder of one stream, or in its subfolder ``data``."""
+    files = image_files(folder)
+    return image_files(folder / 'data') if not files and (folder / 'data').is_dir() else files
+
+
+def _find_radiometric(paths: list[Path]) -> dict[str, list[Path]]:
+    """Return the radiometric files, and as visible ones those that hold a visible image."""
+    paths = [path for path in paths if path.suffix.lower() in ('.jpg', '.jpeg')]
+    if not any(has_visible_image(_read_header(path)) for path in paths[:_TRIED_FILES]):
+        return {}
+    headers = [(path, _read_header(path)) for path in paths]
+    return {'thermal': [path for path, header in headers if is_flir(header)],
+            'rgb': [path for path, header in headers if has_visible_image(header)]}
+
+
+def _read_header(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        with path.open('rb') as file:
+            return file.read(HEADER_BYTES)
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
-    for start, end in _ENDINGS.items():
-        if data.startswith(start) and end not in data[-_TRAILER:]:
-            raise SourceError(f'{path} is truncated at {len(data)} bytes')
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8),
-                             cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise SourceError(f'{path} cannot be decoded as an image ({len(data)} bytes)')
-    return image
 
 
-def _read_bgr8(path: Path) -> np.ndarray:
-    try:
-        return images.as_bgr8(read_image(path))
-    except images.ImageError as error:
-        raise SourceError(f'{path}: {error}') from None
-
-
-def _map_by_key(files: list[Path], name: str) -> dict[str, Path]:
-    paths: dict[str, Path] = {}
-    for path in files:
-        key = split_stem(path.stem)[1]
-        if key in paths:
-            raise SourceError(f"{name}: '{paths[key].name}' and '{path.name}' claim the same pair")
-        paths[key] = path
-    return paths
-
-
-def _example_name(files: dict[str, Path]) -> str:
-    return next(iter(files.values())).name if files else 'none'
+def _example_name(files: list[Path]) -> str:
+    return files[0].name if files else 'none'

@@ -22,6 +22,17 @@ _STREAM_WORDS = '|'.join(_STREAMS)
 _PREFIXED = re.compile(rf'(?P<word>{_STREAM_WORDS})(?:[-_ .]+|(?=\d))(?P<key>.+)', re.IGNORECASE)
 _SUFFIXED = re.compile(rf'(?P<key>.+?)(?:[-_ .]+|(?<=\d))(?P<word>{_STREAM_WORDS})', re.IGNORECASE)
 
+# A shot of a drone of DJI: 'DJI_20230501120000_0001_T'. Its cameras are thermal, wide, visible and
+# zoom; the first visible lens has the view that is closest to that of thermal.
+DJI_NAME = re.compile(r'DJI_(?:(?P<stamp>\d{14})_)?(?P<number>\d{3,5})'
+                      r'(?:_(?P<lens>[TWVZ]))?(?:_.+)?', re.IGNORECASE)
+RGB_LENSES = ('W', 'V', 'Z')
+# A frame of FLIR ADAS: 'video-2SReBn5LtAkL5HMj2-frame-005072-MA7NCLQGoqq9aHaiL'. The last part
+# differs between the cameras.
+_ADAS_NAME = re.compile(r'(?P<key>video-\w+-frame-\d+)-\w+')
+_FOLDER = re.compile(rf'(?:images_|video_)?(?P<word>{_STREAM_WORDS})'
+                     r'(?:_(?:8|16)_bit|_(?P<split>train|val|test))?', re.IGNORECASE)
+
 
 class SourceError(ValueError):
     """A source does not exist, has an unknown type, or contains nothing readable."""
@@ -32,15 +43,31 @@ def stream_of(name: str) -> str | None:
     return _STREAMS.get(name.lower())
 
 
+def split_folder(name: str) -> tuple[str | None, str]:
+    """
+    Split the name of a folder into its stream and its split, ``''`` if it names none.
+
+    ``'ir'`` and ``'thermal_8_bit'`` give ``('thermal', '')``, ``'images_rgb_train'`` gives
+    ``('rgb', 'train')``; a name without a stream word gives ``(None, '')``.
+    """
+    match = _FOLDER.fullmatch(name)
+    return (stream_of(match['word']), (match['split'] or '').lower()) if match else (None, '')
+
+
 def split_stem(stem: str) -> tuple[str | None, str]:
     """
     Split the stem of a file name into its stream and the key of the pair.
 
     ``'012_ir'`` and ``'IR012'`` give ``('thermal', '012')``, ``'ir'`` gives ``('thermal', '')``;
-    a stem without a stream word gives None and the stem.
+    a stem without a stream word gives None and the stem. In names of DJI the letter of the lens
+    is the stream word: ``'DJI_0012_T'`` gives ``('thermal', 'DJI_0012')``.
     """
     if stream_of(stem):
         return stream_of(stem), ''
+    if (match := DJI_NAME.fullmatch(stem)) and match['lens']:
+        return 'thermal' if match['lens'] in 'Tt' else 'rgb', stem[:match.start('lens') - 1]
+    if match := _ADAS_NAME.fullmatch(stem):
+        return None, match['key']
     match = _PREFIXED.fullmatch(stem) or _SUFFIXED.fullmatch(stem)
     return (stream_of(match['word']), match['key']) if match else (None, stem)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ivf_ros import geometry, images
-from ivf_ros.data.folder import read_image
+from ivf_ros.data.image_file import read_thermal, read_visible
 from ivf_ros.data.recording import SourceError, to_single_channel
 from ivf_ros.data.video_frame import VideoFrame
 from ivf_ros.types import Detection, Segmentation
@@ -117,6 +117,8 @@ class Sample:
 
     def read_thermal(self) -> np.ndarray:
         """Return ``(H, W)`` with the depth of the file; raise SourceError if unreadable."""
+        if isinstance(self.thermal, Path):
+            return read_thermal(self.thermal)
         return to_single_channel(read_pixels(self.thermal))
 
     def read_rgb(self) -> np.ndarray:
@@ -173,9 +175,9 @@ class Dataset:
 
 
 def read_pixels(image: Path | VideoFrame | np.ndarray) -> np.ndarray:
-    """Return an image of a sample as it is stored; raise SourceError if unreadable."""
+    """Return a visible image of a sample as it is stored; raise SourceError if unreadable."""
     if isinstance(image, Path):
-        return read_image(image)
+        return read_visible(image)
     return image.read() if isinstance(image, VideoFrame) else image
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import re
 from typing import Protocol
 
-from ivf_ros.data.folder import find_pairs, FolderSource, image_files
+from ivf_ros.data.files import image_files, list_folder
+from ivf_ros.data.folder import find_pairs, FolderSource
+from ivf_ros.data.pair_names import TOLERANCE_S
 from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
@@ -51,7 +53,8 @@ class Source(Protocol):
 
 def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
                 rgb_topic: str = 'rgb/image_raw', rate_hz: float | None = None,
-                aligned: bool = False, still_s: float = 0.0) -> Source:
+                aligned: bool = False, still_s: float = 0.0,
+                name_tolerance_s: float = TOLERANCE_S) -> Source:
     """
     Open a source of thermal and RGB frames; the type of the source is detected.
 
@@ -83,6 +86,9 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
         Duration in seconds for which each pair of image files is repeated. Use it for unrelated
         scenes, because a live graph needs time to register each one. 0 treats the files as the
         frames of a sequence.
+    name_tolerance_s:
+        Greatest difference in seconds of the time stamps in the names of two image files of a
+        pair, where their stems are not equal.
 
     Raises
     ------
@@ -100,21 +106,23 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
         return _make_simulator(settings)
     path = Path(spec).expanduser()
     if path.is_dir():
-        return _open_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s)
+        return _open_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s,
+                               name_tolerance_s)
     if path.is_file():
         return _open_file(path, thermal_topic, rgb_topic)
     if text.count(',') == 1:
         thermal, rgb = (Path(part.strip()).expanduser() for part in text.split(','))
         if thermal.is_dir() and rgb.is_dir():
             files = {'thermal': image_files(thermal), 'rgb': image_files(rgb)}
-            return FolderSource(text, files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s)
+            return FolderSource(text, files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s,
+                                name_tolerance_s)
         return VideoSource(thermal, rgb, rate_hz, aligned)
     raise SourceError(f"no such source: '{text}' is no file and no folder")
 
 
 def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
-                    aligned: bool, still_s: float) -> Source:
-    entries = sorted(path.iterdir())
+                    aligned: bool, still_s: float, name_tolerance_s: float) -> Source:
+    entries = list_folder(path)
     if (path / 'metadata.yaml').is_file():
         return _open_bag(path, thermal_topic, rgb_topic)
     bags = [entry for entry in entries if entry.suffix in BAG_SUFFIXES]
@@ -123,13 +131,14 @@ def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
     if bags:
         raise SourceError(f'{path}: {len(bags)} bag files but no metadata.yaml; name one of them, '
                           'or run ros2 bag reindex on the folder')
-    recording = _open_pairs(path, rate_hz, aligned, still_s)
+    recording = _open_pairs(path, rate_hz, aligned, still_s, name_tolerance_s)
     if recording is not None:
         return recording
     # Data sets often have the two folders one level deeper: in 'input', 'train', 'test'.
     nested = [source for entry in entries
               if entry.is_dir()
-              and (source := _open_pairs(entry, rate_hz, aligned, still_s)) is not None]
+              and (source := _open_pairs(entry, rate_hz, aligned, still_s,
+                                         name_tolerance_s)) is not None]
     if len(nested) == 1:
         return nested[0]
     if nested:
@@ -145,10 +154,11 @@ def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
 
 
 def _open_pairs(folder: Path, rate_hz: float | None, aligned: bool,
-                still_s: float) -> Source | None:
+                still_s: float, name_tolerance_s: float) -> Source | None:
     files = find_pairs(folder)
     if files:
-        return FolderSource(str(folder), files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s)
+        return FolderSource(str(folder), files, rate_hz or DEFAULT_RATE_HZ, aligned, still_s,
+                            name_tolerance_s)
     videos = find_videos(folder)
     if videos:
         return VideoSource(videos['thermal'], videos['rgb'], rate_hz, aligned)

@@ -7,9 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 from ivf_ros import geometry, images
-from ivf_ros.data.recording import FRAME_IDS, SkipCount, SourceError, split_stem, to_single_channel
+from ivf_ros.data.files import list_folder
+from ivf_ros.data.pair_names import select_lens
+from ivf_ros.data.recording import (
+    FRAME_IDS,
+    SkipCount,
+    SourceError,
+    split_stem,
+    to_single_channel,
+)
+from ivf_ros.data.video_file import VideoFile
 from ivf_ros.types import Event, Frame, Truth
 import numpy as np
 
@@ -20,9 +28,10 @@ class VideoSource:
     """
     Source of two videos that start at the same time, each with its own frame rate.
 
-    Thermal frames are ``(H, W)`` uint8, luma if the video has colour; RGB frames are
-    ``(H, W, 3)`` uint8 BGR. The source ends with the shorter video. The first stamp is one frame
-    period, not 0, because ROS treats 0 as 'no time'.
+    Thermal frames are ``(H, W)`` uint8, luma if the video has colour, or uint16 if the video is
+    gray with more than 8 bits (see ``VideoFile``); RGB frames are ``(H, W, 3)`` uint8 BGR. The
+    source ends with the shorter video. The first stamp is one frame period, not 0, because ROS
+    treats 0 as 'no time'.
 
     Parameters
     ----------
@@ -58,21 +67,21 @@ class VideoSource:
     def events(self) -> Iterator[Event]:
         """Decode both videos in time order; at equal times thermal comes first."""
         self._skip_count.counts.clear()
-        captures = {stream: open_video(path) for stream, path in self._paths.items()}
+        videos = {stream: VideoFile(path) for stream, path in self._paths.items()}
         try:
-            yield from self._merge_streams(captures)
+            yield from self._merge_streams(videos)
         finally:
-            for capture in captures.values():
-                capture.release()
+            for video in videos.values():
+                video.close()
 
-    def _merge_streams(self, captures: dict[str, cv2.VideoCapture]) -> Iterator[Event]:
+    def _merge_streams(self, videos: dict[str, VideoFile]) -> Iterator[Event]:
         frames = {'thermal': 0, 'rgb': 0}
         stamps_ns = {stream: round(1e9 / rate) for stream, rate in self._rates_hz.items()}
         thermal_size = None
         while True:
             stream = 'thermal' if stamps_ns['thermal'] <= stamps_ns['rgb'] else 'rgb'
-            decoded, image = captures[stream].read()
-            if not decoded:
+            image = videos[stream].read()
+            if image is None:
                 break
             truth = None
             if stream == 'thermal':
@@ -84,24 +93,23 @@ class VideoSource:
             yield Event(stream, Frame(image, stamps_ns[stream], FRAME_IDS[stream]), truth)
             frames[stream] += 1
             stamps_ns[stream] = round((frames[stream] + 1) * 1e9 / self._rates_hz[stream])
-        self._report_end(stream, frames[stream], captures)
+        self._report_end(stream, frames[stream], videos)
 
     def _make_truth(self, thermal_size: tuple[int, int] | None, image: np.ndarray) -> Truth:
         if not self.aligned or thermal_size is None:
             return Truth()
         return Truth(geometry.stretch(thermal_size, geometry.size_of(image)))
 
-    def _report_end(self, stream: str, frames: int,
-                    captures: dict[str, cv2.VideoCapture]) -> None:
+    def _report_end(self, stream: str, frames: int, videos: dict[str, VideoFile]) -> None:
         """Warn if a video has fewer frames than it states, or fewer than the other one."""
         path = self._paths[stream]
-        stated_frames = int(captures[stream].get(cv2.CAP_PROP_FRAME_COUNT))
+        stated_frames = videos[stream].frame_count
         other = 'rgb' if stream == 'thermal' else 'thermal'
         if frames < stated_frames:
             self._skip_count.add(
                 'undecodable', f'{path} breaks off after {frames} of {stated_frames} frames',
                 stated_frames - frames)
-        elif captures[other].grab():
+        elif videos[other].grab():
             self._skip_count.warn_once('shorter', f'ends with {path.name}, after {frames} frames; '
                                        f'{self._paths[other].name} is longer')
 
@@ -113,35 +121,24 @@ def find_videos(folder: Path) -> dict[str, Path]:
     Returns the file by stream name if each stream has exactly one video, else an empty dict.
     """
     videos: dict[str, list[Path]] = {'thermal': [], 'rgb': []}
-    for path in sorted(folder.iterdir()):
+    files = [path for path in list_folder(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    for path in select_lens(files):
         stream = split_stem(path.stem)[0]
-        if stream and path.suffix.lower() in VIDEO_SUFFIXES:
+        if stream:
             videos[stream].append(path)
     if any(len(paths) != 1 for paths in videos.values()):
         return {}
     return {stream: paths[0] for stream, paths in videos.items()}
 
 
-def open_video(path: Path) -> cv2.VideoCapture:
-    """Open a video; raise SourceError if it cannot be opened."""
-    if not path.is_file():
-        raise SourceError(f'no such video: {path}')
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise SourceError(f'cannot open {path} as a video ({path.stat().st_size} bytes): '
-                          'it is truncated or has an unknown format')
-    return capture
-
-
 def _rate_hz(path: Path) -> float:
     """Return the frame rate that a video states, after a check that its first frame decodes."""
-    capture = open_video(path)
+    video = VideoFile(path)
     try:
-        if not capture.grab():
+        if not video.grab():
             raise SourceError(f'cannot decode the first frame of {path}')
-        rate_hz = capture.get(cv2.CAP_PROP_FPS)
     finally:
-        capture.release()
-    if not 0.01 <= rate_hz <= 10_000:
-        raise SourceError(f'{path} states no usable frame rate (got {rate_hz}); set rate_hz')
-    return rate_hz
+        video.close()
+    if not 0.01 <= video.rate_hz <= 10_000:
+        raise SourceError(f'{path} states no usable frame rate (got {video.rate_hz}); set rate_hz')
+    return video.rate_hz

@@ -10,9 +10,8 @@ import os
 from pathlib import Path
 import threading
 
-import cv2
 from ivf_ros.data.recording import SourceError
-from ivf_ros.data.video import open_video
+from ivf_ros.data.video_file import VideoFile
 import numpy as np
 
 _OPEN_VIDEOS = 8  # cached: two per sequence, for several sequences that are read alternately
@@ -40,7 +39,7 @@ class VideoFrame:
     index: int
 
     def read(self) -> np.ndarray:
-        """Decode the frame to ``(H, W, 3)`` BGR uint8; raise SourceError if that fails."""
+        """Decode the frame as ``VideoFile`` does; raise SourceError if that fails."""
         with _lock:
             return _get_video(self.path).read_frame(self.index)
 
@@ -50,7 +49,7 @@ class _Video:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._capture = open_video(path)
+        self._file = VideoFile(path)
         self._next = 0
         self._latest: np.ndarray | None = None
 
@@ -59,12 +58,12 @@ class _Video:
             return self._latest.copy()
         if index < self._next:
             self.close()
-            self._capture, self._next = open_video(self._path), 0
-        while self._next <= index and self._capture.grab():
+            self._file, self._next = VideoFile(self._path), 0
+        while self._next <= index and self._file.grab():
             self._next += 1
         if self._next == index + 1:
-            decoded, image = self._capture.retrieve()
-            if decoded:
+            image = self._file.retrieve()
+            if image is not None:
                 self._latest = image
                 return image.copy()
         self.close()
@@ -72,7 +71,7 @@ class _Video:
         raise SourceError(f'{self._path} has no frame {index}: {self._next} frames can be decoded')
 
     def close(self) -> None:
-        self._capture.release()
+        self._file.close()
         self._latest = None
 
 
@@ -83,10 +82,9 @@ _lock = threading.Lock()
 
 def frame_count(path: Path) -> int:
     """Return the number of frames that a video states, without decoding."""
-    capture = open_video(path)
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    capture.release()
-    return max(count, 0)
+    video = VideoFile(path)
+    video.close()
+    return max(video.frame_count, 0)
 
 
 def _get_video(path: Path) -> _Video:

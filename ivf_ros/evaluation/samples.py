@@ -13,6 +13,7 @@ import re
 from typing import TypeVar
 
 from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.files import list_folder
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
 from ivf_ros.pairing import Pair, PairSynchronizer
@@ -114,7 +115,7 @@ def _is_stream(spec: str) -> bool:
     if not path.is_dir():
         return True
     return (path / 'metadata.yaml').is_file() or any(file.suffix in BAG_SUFFIXES
-                                                     for file in path.iterdir())
+                                                     for file in list_folder(path))
 
 
 def _read_stream(source: Source) -> Iterator[Sample]:

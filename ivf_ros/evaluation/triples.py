@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ivf_ros.data.folder import image_files, read_image
+from ivf_ros.data.files import image_files
+from ivf_ros.data.image_file import read_image, read_thermal, read_visible
 from ivf_ros.data.recording import natural_key, SourceError, to_single_channel
 from ivf_ros.evaluation import metrics
 
@@ -68,8 +69,9 @@ def measure_triples(triples: list[Triple], names: Sequence[str] | None = None
 
     """
     for triple in triples:
-        thermal, visible, fused = (to_single_channel(read_image(path)) for path in
-                                   (triple.thermal, triple.visible, triple.fused))
+        thermal = read_thermal(triple.thermal)
+        visible, fused = (to_single_channel(image) for image in
+                          (read_visible(triple.visible), read_image(triple.fused)))
         try:
             yield triple.name, metrics.fusion(thermal, visible, fused, names)
         except metrics.MetricError as error:

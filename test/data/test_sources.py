@@ -232,7 +232,8 @@ def test_files_without_a_partner_are_counted(tmp_path, caplog):
     list(source.events())
     assert source.skipped == {'no partner': 2}  # of the latest pass, not of both
     assert len(caplog.records) == 1
-    assert 'no partner, skipped: 8' in caplog.text
+    assert 'no partner, skipped: 1 thermal (such as 8.png) and 1 visible (such as 9.png)' \
+        in caplog.text
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp', '.tif'])

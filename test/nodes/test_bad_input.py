@@ -19,6 +19,7 @@ from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
 from ivf_ros.nodes.graph.health import Health, NodeStatus  # noqa: E402
+from ivf_ros.nodes.graph.statistics import Statistics  # noqa: E402
 from ivf_ros.nodes.graph.transport import SUBSCRIBE_QOS  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
@@ -198,3 +199,47 @@ def test_a_warning_with_changing_numbers_is_logged_once_and_again_when_it_recurs
         health.publish_status()
     assert capfd.readouterr().err.count('frozen for') == 2
     health.stop()
+
+
+@pytest.mark.parametrize('first, second, is_new', [
+    ('got 100 bytes', 'got 20000 bytes', False),
+    ('640x480 pixels', '1280x1024 pixels', False),
+    ("it begins with b'\\xff\\'12'", 'it begins with b"G\'ARBAGE"', False),
+    ('error 0x1f at 3.5 s', 'error 0xAB at 12 s', False),
+    ("bad message on '/camera1/image'", "bad message on '/camera2/image'", True),
+    ('step is 7', 'width is 7', True),
+])
+def test_errors_that_differ_only_in_numbers_are_of_one_kind(first, second, is_new):
+    statistics = Statistics()
+    assert statistics.record_error(first) and not statistics.record_error(first)
+    assert statistics.record_error(second) == is_new
+    assert statistics.take_error() == second
+    # Two problems that alternate are each told once.
+    assert not statistics.record_error(first) and not statistics.record_error(second)
+
+
+def test_a_flood_of_truncated_images_is_logged_once_and_counted(live_graph, capfd):
+    node, statuses = create_fusion(live_graph, rgb_transport='compressed')
+    assert node.autostart()
+    publisher = live_graph.node('camera').create_publisher(
+        messages.COMPRESSED.message_type, 'rgb/image_raw/compressed', 5)
+    assert wait_until(publisher.get_subscription_count)
+    message = messages.compressed_to_message(Frame(COLOUR, 1, 'rgb'))
+    complete = bytes(message.data)
+    lengths = iter(range(len(complete) - 1, 0, -1))
+
+    def publish():
+        message.data = complete[:next(lengths)]
+        publisher.publish(message)
+
+    def drops():
+        return max((int(value.value) for status in statuses for value in status.values
+                    if value.key == 'drops.bad_message'), default=0)
+
+    assert publish_until(publish, lambda: drops() >= 10)
+    assert capfd.readouterr().err.count('truncated image file') == 1
+    message.data = complete + b'dhav' + bytes(8000)
+    received = []
+    live_graph.node('viewer').create_subscription(messages.IMAGE.message_type, 'fused/image',
+                                                  received.append, 5)
+    assert publish_until(lambda: publisher.publish(message), lambda: received)

@@ -33,6 +33,7 @@ _LAYOUTS: dict[str, tuple[str, _Find]] = {
     'M3FD': ('Ir Vis Annotation', fusion.find_m3fd),
     'LLVIP': ('infrared/train visible/train', detection.find_llvip),
     'FLIR-aligned': ('JPEGImages/*_PreviewData.jpeg', detection.find_flir_aligned),
+    'FLIR-ADAS': ('thermal_8_bit RGB, images_{thermal,rgb}_train', detection.find_flir_adas),
     'KAIST': ('images/set00/V000/lwir', detection.find_kaist),
     'VTUAV': ('rgb ir rgb.txt', uav.find_vtuav),
     'VTUAV-det': ('train/rgb train/ir train_ir.json', uav.find_vtuav_det),

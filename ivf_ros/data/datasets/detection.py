@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layouts of published detection data sets: LLVIP, FLIR-aligned, KAIST."""
+"""Layouts of published detection data sets: LLVIP, FLIR-aligned, FLIR ADAS, KAIST."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from ivf_ros.data.datasets.listing import (
     Listing,
     subfolders,
 )
+from ivf_ros.data.folder import find_stream_folders, stream_files
+from ivf_ros.data.pair_names import pair_files
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset
 
 _FLIR_SUFFIXES = {'thermal': '_PreviewData', 'rgb': '_RGB'}
 _FLIR_LISTS = {'train': 'align_train.txt', 'validation': 'align_validation.txt'}
+
+_ADAS_FOLDER = re.compile(r'thermal_(8|16)_bit|(images|video)_thermal_(train|val|test)')
 
 _KAIST_SET = re.compile(r'set\d\d')
 _KAIST_VIDEO = re.compile(r'v\d{3}')
@@ -81,6 +85,27 @@ def find_flir_aligned(folder: Path, folders: Mapping[str, Path],
         logging.getLogger(__name__).warning(
             '%s: skipped, because neither list names them: %d (such as %s)', folder, len(unlisted),
             min(unlisted))
+    return datasets
+
+
+def find_flir_adas(folder: Path, folders: Mapping[str, Path],
+                   machine_labels: bool) -> list[Dataset]:
+    """
+    Recognise ``thermal_8_bit RGB`` or ``images_thermal_train images_rgb_train`` of FLIR ADAS.
+
+    The cameras are not aligned, and the boxes are those of the thermal images, so there are none
+    on the RGB grid.
+    """
+    if not any(_ADAS_FOLDER.fullmatch(name) for name in folders):
+        return []
+    datasets = []
+    for split, streams in find_stream_folders(folder).items():
+        name = f'flir_adas/{split or folder.name}'
+        pairs, unpaired = pair_files(stream_files(streams['thermal']),
+                                     stream_files(streams['rgb']), name)
+        listing = Listing(name, 'FLIR-ADAS', folder)
+        listing.add_pairs(pairs, unpaired, facts.UNKNOWN)
+        datasets.append(listing.dataset())
     return datasets
 
 

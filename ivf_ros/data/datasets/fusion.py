@@ -23,7 +23,7 @@ from ivf_ros.data.datasets.listing import (
     Listing,
     subfolders,
 )
-from ivf_ros.data.folder import IMAGE_SUFFIXES
+from ivf_ros.data.files import IMAGE_SUFFIXES, is_hidden
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin
 from ivf_ros.types import MFNET_CLASSES
@@ -138,7 +138,8 @@ def _find_scene(folder: Path) -> dict[str, Path | None]:
     """Return the thermal and the visible image of a scene folder; None if not unique."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in islice(entries, _MAX_SCENE_FILES)]
+            names = [entry.name for entry in islice(entries, _MAX_SCENE_FILES)
+                     if not is_hidden(entry.name)]
     except OSError as error:
         raise SourceError(f'cannot list {folder}: {error.strerror}') from None
     files: dict[str, list[tuple[bool, Path]]] = {'thermal': [], 'rgb': []}

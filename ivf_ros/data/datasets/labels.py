@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ivf_ros.data.folder import read_image
+from ivf_ros.data.image_file import read_image
 from ivf_ros.data.recording import SourceError
 from ivf_ros.types import Segmentation
 import numpy as np

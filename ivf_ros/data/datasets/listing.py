@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros.data.datasets.facts import Facts, is_known
-from ivf_ros.data.folder import IMAGE_SUFFIXES
+from ivf_ros.data.files import IMAGE_SUFFIXES, is_hidden
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.video_frame import VideoFrame
@@ -81,6 +81,15 @@ class Listing:
         self.add_unpaired('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
         self.add_unpaired('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
 
+    def add_pairs(self, pairs: Mapping[str, tuple[Path, Path]],
+                  unpaired: Mapping[str, list[Path]], facts: Facts,
+                  annotate: Annotate = no_annotations) -> None:
+        """Add thermal and visible files by key, and those without a partner by stream name."""
+        self.add({key: thermal for key, (thermal, _) in pairs.items()},
+                 {key: rgb for key, (_, rgb) in pairs.items()}, facts, annotate)
+        for stream, name in (('thermal', 'thermal'), ('rgb', 'visible')):
+            self.add_unpaired(name, [path.stem for path in unpaired[stream]])
+
     def add_unpaired(self, stream: str, names: list[str]) -> None:
         """Record images of ``'thermal'`` or ``'visible'`` that have no partner."""
         self._unpaired[stream] += names
@@ -125,7 +134,7 @@ def subfolders(folder: Path) -> dict[str, Path]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries
-                     if not entry.name.startswith('.') and entry.is_dir()]
+                     if not is_hidden(entry.name) and entry.is_dir()]
     except OSError as error:
         raise SourceError(f'cannot list {folder}: {error.strerror}') from None
     return {name.lower(): folder / name for name in sorted(names, key=natural_key)}
@@ -133,18 +142,12 @@ def subfolders(folder: Path) -> dict[str, Path]:
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """Return the images of a folder by stem; raise SourceError if two have the same stem."""
-    return by_key(list(_list_files(folder, IMAGE_SUFFIXES)), lambda path: path.stem)
-
-
-def by_key(files: list[Path], key_of: Callable[[Path], str]) -> dict[str, Path]:
-    """Return files by the key of their pair; raise SourceError if two have the same key."""
     paths: dict[str, Path] = {}
-    for path in files:
-        key = key_of(path)
-        if key in paths:
-            raise SourceError(f"{path.parent}: '{paths[key].name}' and '{path.name}' claim the "
+    for path in _list_files(folder, IMAGE_SUFFIXES):
+        if path.stem in paths:
+            raise SourceError(f"{folder}: '{paths[path.stem].name}' and '{path.name}' claim the "
                               'same pair')
-        paths[key] = path
+        paths[path.stem] = path
     return paths
 
 
@@ -158,6 +161,6 @@ def files_by_stem(folder: Path | None, suffix: str) -> dict[str, Path]:
 def _list_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     try:
         return [folder / name for name in os.listdir(folder)
-                if name.lower().endswith(suffixes) and not name.startswith('.')]
+                if name.lower().endswith(suffixes) and not is_hidden(name)]
     except OSError as error:
         raise SourceError(f'cannot list {folder}: {error.strerror}') from None

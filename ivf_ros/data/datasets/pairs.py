@@ -8,7 +8,8 @@ Optional sibling folders are ``boxes/`` (YOLO, COCO classes), ``labels/`` (class
 data sets), machine annotations (``boxes_silver/``, ``labels_silver/``, ``labels_silver_conf/``)
 and points: ``landmarks/`` (matched manually), ``corners/`` (of a checkerboard), or
 ``thermal_warped/`` with the ``flow/`` that produced it. ``thermal16/`` (raw counts) has priority
-over the images of ``rjpeg/``.
+over the images of ``rjpeg/``. A folder of radiometric JPEG files that hold both images is one of
+pairs, too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from ivf_ros.data.datasets.landmarks import (
     read_matched_points,
 )
 from ivf_ros.data.datasets.listing import (
-    by_key,
     files_by_stem,
     Image,
     images_by_stem,
@@ -36,8 +36,10 @@ from ivf_ros.data.datasets.listing import (
     name_of,
     UnusableError,
 )
-from ivf_ros.data.folder import find_pairs, image_files
-from ivf_ros.data.recording import RGB_NAMES, SourceError, split_stem, stream_of
+from ivf_ros.data.files import image_files
+from ivf_ros.data.folder import find_pairs
+from ivf_ros.data.pair_names import pair_files
+from ivf_ros.data.recording import RGB_NAMES, SourceError, stream_of
 from ivf_ros.data.sample import Annotation, Dataset, Origin
 
 
@@ -108,9 +110,8 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
     name = name_of(folder)
     facts = facts_of(name)
     listing = Listing(name, layout, folder)
-    thermal, rgb = (by_key(files[stream], lambda path: split_stem(path.stem)[1])
-                    for stream in ('thermal', 'rgb'))
-    listing.add(thermal, rgb, facts, Sidecars(folders, facts, machine_labels))
+    pairs, unpaired = pair_files(files['thermal'], files['rgb'], str(folder))
+    listing.add_pairs(pairs, unpaired, facts, Sidecars(folders, facts, machine_labels))
     return [listing.dataset()]
 
 

@@ -11,7 +11,12 @@ from typing import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.statistics import make_diagnostic_array, RateMeter, Statistics
+from ivf_ros.nodes.graph.statistics import (
+    make_diagnostic_array,
+    mask_numbers,
+    RateMeter,
+    Statistics,
+)
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
@@ -49,11 +54,6 @@ class NodeStatus:
 def to_single_line(text: str) -> str:
     """Return a message as one line, without the C source locations that rcl appends."""
     return ' '.join(re.sub(r',?\s*at /\S+:\d+', '', text).split())
-
-
-def _mask_numbers(text: str) -> str:
-    """Return a message with its numbers replaced, so that repeated warnings compare equal."""
-    return re.sub(r'\d+(\.\d+)?', '#', text)
 
 
 def describe_backend(method: object) -> dict[str, object]:
@@ -94,7 +94,11 @@ class Health:
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def report_error(self, text: str) -> None:
-        """Log an error of one frame in one line, once, and publish it with the next status."""
+        """
+        Log an error of one frame in one line, and publish it with the next status.
+
+        Errors that differ only in numbers are logged once.
+        """
         text = to_single_line(text)
         if self.statistics.record_error(text):
             self._node.get_logger().error(text)
@@ -110,7 +114,7 @@ class Health:
         self._is_stopped = True
 
     def _publish(self, status: NodeStatus) -> None:
-        warnings = {_mask_numbers(warning): warning for warning in status.warnings}
+        warnings = {mask_numbers(warning): warning for warning in status.warnings}
         for masked, warning in warnings.items():
             if masked not in self._logged_warnings:
                 self._node.get_logger().warning(warning)

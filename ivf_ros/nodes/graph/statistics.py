@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from contextlib import contextmanager
+import re
 import threading
 import time
 from typing import Iterator, Mapping
@@ -17,9 +18,21 @@ from std_msgs.msg import Header
 # Samples for the percentiles: a minute and a half at 30 Hz.
 _LATENCY_WINDOW = 3000
 
+_ERROR_KINDS = 100  # kinds of errors that are remembered as known
+
+# What differs between two reports of one problem: bytes (b'\\x00'), hexadecimal numbers, sizes and
+# other numbers, but not those in names such as camera2.
+_VARYING = re.compile(
+    r'\bb(["\'])(?:\\.|(?!\1).)*\1|\b0x[0-9a-fA-F]+|(?<![A-Za-z_])\d+(?:x\d+)*(?:\.\d+)?')
+
+
+def mask_numbers(text: str) -> str:
+    """Return a message with its numbers and bytes replaced: reports of one problem are equal."""
+    return _VARYING.sub('#', text)
+
 
 class Statistics:
-    """Counts drops by reason, and stores latencies and the latest error; thread-safe."""
+    """Counts drops by reason, and stores latencies and errors; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,6 +40,7 @@ class Statistics:
         self._latencies_s: deque[float] = deque(maxlen=_LATENCY_WINDOW)
         self._last_error = ''
         self._last_error_is_new = False
+        self._known_errors: deque[str] = deque(maxlen=_ERROR_KINDS)  # without their numbers
 
     def count_drop(self, reason: str) -> None:
         """Count a dropped frame."""
@@ -34,11 +48,18 @@ class Statistics:
             self._drops[reason] += 1
 
     def record_error(self, text: str) -> bool:
-        """Store an error message; return whether it differs from the previous one."""
+        """
+        Store an error message; return whether it is the first one of its kind.
+
+        Errors that differ only in numbers are of one kind.
+        """
+        kind = mask_numbers(text)
         with self._lock:
-            is_different = text != self._last_error
             self._last_error, self._last_error_is_new = text, True
-            return is_different
+            is_new = kind not in self._known_errors
+            if is_new:
+                self._known_errors.append(kind)
+            return is_new
 
     @contextmanager
     def measure_latency(self) -> Iterator[None]:
