@@ -119,9 +119,9 @@ class PacketDecoder:
 
 def to_array(frame: Any) -> np.ndarray:
     """
-    Convert a frame of PyAV: ``(H, W)`` uint8 or uint16 if it is gray, else ``(H, W, 3)`` BGR uint8.
+    Convert a frame of PyAV to ``(H, W)`` uint8 or uint16 if it is gray, else ``(H, W, 3)`` BGR.
 
-    Counts of gray frames with more than 8 bits are not scaled.
+    Counts of gray frames with more than 8 bits are not scaled. BGR is uint8.
     """
     components = frame.format.components
     if len(components) > 1 or frame.format.name.startswith(('mono', 'pal', 'bayer')):

@@ -119,6 +119,6 @@ def test_an_unknown_codec_names_the_known_ones():
 
 
 def test_the_error_names_the_library_that_is_missing():
-    with mock.patch.dict(sys.modules, {'av': None}):
-        with pytest.raises(SourceError, match='pip install av'):
-            PacketDecoder('h264')
+    with mock.patch.dict(sys.modules, {'av': None}), \
+            pytest.raises(SourceError, match='pip install av'):
+        PacketDecoder('h264')
