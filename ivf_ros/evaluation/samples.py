@@ -12,9 +12,10 @@ from pathlib import Path
 import re
 from typing import TypeVar
 
+from ivf_ros.data.bags.files import is_bag_folder
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
-from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
+from ivf_ros.data.sources import open_source, Source
 from ivf_ros.pairing import Pair, PairSynchronizer
 from ivf_ros.types import Event, Truth
 
@@ -111,10 +112,7 @@ def _to_file_name(name: str) -> str:
 
 def _is_stream(spec: str) -> bool:
     path = Path(spec).expanduser()
-    if not path.is_dir():
-        return True
-    return (path / 'metadata.yaml').is_file() or any(file.suffix in BAG_SUFFIXES
-                                                     for file in path.iterdir())
+    return not path.is_dir() or is_bag_folder(path)
 
 
 def _read_stream(source: Source) -> Iterator[Sample]:
