@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 import os
 from pathlib import Path
-import sqlite3
 import struct
 from urllib.parse import quote
 
+import apsw
 from ivf_ros.data.bags.storage import Message, normalize_type, OnDamage, Topic
 from ivf_ros.data.bags.temporary import copy_file, TemporaryFolder
 from ivf_ros.data.recording import SourceError
@@ -19,7 +19,7 @@ from ivf_ros.data.recording import SourceError
 MAGIC = b'SQLite format 3\0'
 
 _MAX_UNREADABLE = 1000  # messages in sequence, after which the rest is given up
-_ERRORS = (sqlite3.Error, OverflowError, MemoryError, struct.error)
+_ERRORS = (apsw.Error, ValueError, OverflowError, MemoryError, struct.error)
 
 
 class SqliteStorage:
@@ -49,7 +49,7 @@ class SqliteStorage:
             with closing(self._connect()) as connection:
                 self._read_topics(connection)
                 self._count_messages(connection)
-        except (*_ERRORS, SourceError) as error:
+        except _ERRORS as error:
             self.close()
             raise SourceError(f'{path} is damaged or was not closed after recording: '
                               f"{'; '.join([*self.problems, str(error)])}") from None
@@ -65,8 +65,8 @@ class SqliteStorage:
         with closing(self._connect()) as connection:
             for time_ns, number, topic_id in sorted(_find_messages(connection, wanted, on_damage)):
                 try:
-                    row = connection.execute('SELECT data FROM messages WHERE id = ?',
-                                             (number,)).fetchone()
+                    row = next(connection.execute('SELECT data FROM messages WHERE id = ?',
+                                                  (number,)), None)
                 except _ERRORS as error:
                     on_damage(str(error))
                     continue
@@ -97,28 +97,33 @@ class SqliteStorage:
             # SQLite reads what is missing of the last page as zeros.
             os.truncate(self._path, original.stat().st_size // page_bytes * page_bytes)
 
-    def _connect(self) -> sqlite3.Connection:
-        mode = 'ro&immutable=1' if self._folder is None else 'rw'
-        connection = sqlite3.connect(f'file:{quote(str(self._path))}?mode={mode}', uri=True,
-                                     check_same_thread=False)
-        connection.text_factory = _decode
+    def _connect(self) -> apsw.Connection:
+        is_copy = self._folder is not None
+        connection = apsw.Connection(
+            f'file:{quote(str(self._path))}' + '?immutable=1' * (not is_copy),
+            flags=apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_READWRITE if is_copy
+                                          else apsw.SQLITE_OPEN_READONLY))
         # SQLite then opens a file that is shorter than its header says.
         connection.execute('PRAGMA writable_schema = ON')
         return connection
 
-    def _read_topics(self, connection: sqlite3.Connection) -> None:
+    def _read_topics(self, connection: apsw.Connection) -> None:
         tables = {name for name, in connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {'topics', 'messages'} <= tables:
             raise SourceError("it is an SQLite file without the tables 'topics' and 'messages' "
                               'of a bag')
-        for number, name, msgtype, serialization in connection.execute(
-                'SELECT id, name, type, serialization_format FROM topics ORDER BY id'):
-            topic = Topic(str(name), normalize_type(str(msgtype)), str(serialization or 'cdr'))
+        # As bytes, because a damaged text may not be UTF-8.
+        for number, *texts in connection.execute(
+                'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB), '
+                'CAST(serialization_format AS BLOB) FROM topics ORDER BY id'):
+            name, msgtype, serialization = (bytes(text or b'').decode(errors='replace')
+                                            for text in texts)
+            topic = Topic(name, normalize_type(msgtype), serialization or 'cdr')
             self._ids[number] = topic
             self.counts[topic] = 0
 
-    def _count_messages(self, connection: sqlite3.Connection) -> None:
+    def _count_messages(self, connection: apsw.Connection) -> None:
         times_ns = []
         try:
             for number, count, first_ns, last_ns in connection.execute(
@@ -139,7 +144,7 @@ class SqliteStorage:
         self.start_ns, self.end_ns = min(times_ns, default=None), max(times_ns, default=None)
 
 
-def _find_messages(connection: sqlite3.Connection, topics: Collection[int],
+def _find_messages(connection: apsw.Connection, topics: Collection[int],
                    on_damage: OnDamage) -> list[tuple[int, int, int]]:
     """Return time, number and topic of the messages; damaged parts are reported and left out."""
     found: list[tuple[int, int, int]] = []
@@ -158,7 +163,3 @@ def _find_messages(connection: sqlite3.Connection, topics: Collection[int],
                 on_damage(str(error))
             last, n_unreadable = last + 1, n_unreadable + 1
     return found
-
-
-def _decode(text: bytes) -> str:
-    return text.decode(errors='replace')
