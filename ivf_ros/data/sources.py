@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 import re
-from typing import Protocol
+from typing import Protocol, TypedDict
 
-from ivf_ros.data.bags.files import BAG_SUFFIXES, is_bag_file, is_bag_folder
+from ivf_ros.data.bags.files import BAG_SUFFIXES, is_bag
 from ivf_ros.data.folder import find_pairs, FolderSource, image_files
 from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
@@ -18,7 +18,7 @@ from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
 from ivf_ros.types import Event
 
-__all__ = ['open_source', 'Source', 'SourceError']
+__all__ = ['BagTopics', 'open_source', 'Source', 'SourceError']
 
 DEFAULT_RATE_HZ = 10.0  # of image files, which have no clock
 
@@ -47,6 +47,15 @@ class Source(Protocol):
 
     def events(self) -> Iterator[Event]:
         """Yield all frames from the start, in the order of delivery by the cameras."""
+
+
+class BagTopics(TypedDict, total=False):
+    """The arguments of ``open_source`` that name topics of a bag."""
+
+    thermal_topic: str | None
+    rgb_topic: str | None
+    thermal_info_topic: str | None
+    rgb_info_topic: str | None
 
 
 def open_source(spec: str | Path, *, thermal_topic: str | None = None,
@@ -105,7 +114,7 @@ def open_source(spec: str | Path, *, thermal_topic: str | None = None,
     path = Path(spec).expanduser()
     topics = (thermal_topic or None, rgb_topic or None, thermal_info_topic or None,
               rgb_info_topic or None)
-    if (path.is_dir() and is_bag_folder(path)) or (path.is_file() and is_bag_file(path)):
+    if is_bag(path):
         return _open_bag(path, topics)
     if any(topics):
         raise SourceError(f"only bags have topics, and '{text}' is none; got the topics "

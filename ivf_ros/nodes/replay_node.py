@@ -11,12 +11,13 @@ import time
 from typing import Any, Callable
 
 from ivf_ros import dds
-from ivf_ros.data.sources import open_source, Source
+from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.graph.playhead import Playhead
 from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.recorded_calibration import RecordedCalibration
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.parameters import build, ParameterError
@@ -33,6 +34,8 @@ _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 class ReplayNode(StageNode):
     """
     Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, at the recorded intervals.
+
+    Of a bag with CameraInfo it also publishes ``thermal/camera_info`` and ``rgb/camera_info``.
 
     ``rate`` and ``paused`` can be changed during playback. With ``clock`` the node also publishes
     the recorded time on ``/clock`` for nodes with ``use_sim_time``. ``/clock`` does not advance in
@@ -70,7 +73,12 @@ class ReplayNode(StageNode):
         if self.parameters.clock and self.parameters.restamp:
             raise ParameterError("'clock' publishes recorded time, 'restamp' stamps frames with "
                                  'the present time: got both, set one of them to false')
-        self._source = self._preset_source or open_source(self.parameters.source)
+        self._source = self._preset_source or open_source(
+            self.parameters.source, thermal_topic=self.parameters.thermal_topic,
+            rgb_topic=self.parameters.rgb_topic,
+            thermal_info_topic=self.parameters.thermal_info_topic,
+            rgb_info_topic=self.parameters.rgb_info_topic)
+        self._calibration = RecordedCalibration(self, self._source)
         self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
                          'rgb': ImageOutput(self, 'rgb/image_raw')}
         self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
@@ -130,6 +138,7 @@ class ReplayNode(StageNode):
             if self.parameters.restamp:
                 frame = replace(frame, stamp_ns=start_ns + round((due_s - start_s) * 1e9))
             self._on_published(replace(event, frame=frame))
+            self._calibration.publish(event.stream, frame)
             self._cameras[event.stream].publish(frame)
 
     def _wait_until_due(self, playhead: Playhead, position_s: float,
@@ -149,9 +158,12 @@ class ReplayNode(StageNode):
                 return None
 
 
-def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
+def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool,
+        topics: BagTopics) -> int:
     """
     Replay one source in this process until its end; return the exit code.
+
+    ``topics`` are the arguments of ``open_source`` that name the topics of a bag.
 
     Raises
     ------
@@ -165,7 +177,7 @@ def run(source: str, *, rate: float, loop: bool, restamp: bool, clock: bool) -> 
     build(ReplayNodeParameters, values)
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     finished = threading.Event()
-    return run_node(partial(ReplayNode, source=open_source(source), finished=finished,
+    return run_node(partial(ReplayNode, source=open_source(source, **topics), finished=finished,
                             parameter_overrides=overrides), [], until=finished.is_set)
 
 

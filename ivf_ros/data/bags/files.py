@@ -48,6 +48,11 @@ def is_bag_folder(folder: Path) -> bool:
     return any(is_bag_file(path) for path in folder.iterdir()) or bool(_read_metadata(folder))
 
 
+def is_bag(path: Path) -> bool:
+    """Return whether a path is a file or a folder of a bag."""
+    return is_bag_folder(path) if path.is_dir() else path.is_file() and is_bag_file(path)
+
+
 def find_bag_files(path: Path) -> BagFiles:
     """
     Return the files of a bag.

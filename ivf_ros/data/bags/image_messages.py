@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 import struct
 from typing import Any, NamedTuple
 
 from ivf_ros import images
+from ivf_ros.data.bags.camera_info import RecordedCameraInfo
 from ivf_ros.data.bags.protobuf import read_fields
 from ivf_ros.data.bags.storage import Message, Topic
 from ivf_ros.data.recording import SourceError
@@ -94,33 +94,6 @@ class Packet(NamedTuple):
     height: int = 0
     step: int = 0
     is_bigendian: bool = False
-
-
-@dataclass(frozen=True)
-class RecordedCameraInfo:
-    """
-    A ``sensor_msgs/CameraInfo``; the fields are those of the message.
-
-    Attributes
-    ----------
-    k, r, p:
-        9, 9 and 12 numbers, row-major.
-    roi:
-        x_offset, y_offset, height and width in pixels, and whether the image is rectified.
-
-    """
-
-    frame_id: str
-    width: int
-    height: int
-    distortion_model: str
-    d: tuple[float, ...]
-    k: tuple[float, ...]
-    r: tuple[float, ...]
-    p: tuple[float, ...]
-    binning_x: int
-    binning_y: int
-    roi: tuple[int, int, int, int, bool]
 
 
 def is_image_topic(topic: Topic) -> bool:

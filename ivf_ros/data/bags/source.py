@@ -7,17 +7,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 import logging
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ivf_ros import images
 from ivf_ros.data.bags.bag import Bag
+from ivf_ros.data.bags.camera_info import RecordedCameraInfo
 from ivf_ros.data.bags.image_messages import (
     ImageDecoder,
     MessageError,
     read_camera_info,
-    RecordedCameraInfo,
     RecordedImage,
 )
+from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
 from ivf_ros.data.bags.topics import TopicChoice, TopicChooser, TopicRequest
 from ivf_ros.data.recording import SkipCount, SourceError, to_single_channel
@@ -60,18 +61,17 @@ class BagSource:
         self._skip_count = SkipCount(self.name)
         self._bag = Bag(path)
         try:
-            chooser, self._choice = choose_topics(self._bag, request)
-            self.camera_infos = {
-                stream: info for stream, topic in self._choice.topics.items()
-                if (info := _read_camera_info(self._bag, chooser.find_info_topic(
-                    topic, request.info_topic(stream)))) is not None}
+            cameras = choose_cameras(self._bag, request)
         except SourceError as error:
             damage = '; '.join(self._bag.problems)
             raise SourceError(f'{path}: {error}' + f'; the bag is damaged: {damage}' * bool(damage)
                               ) from None
+        self._choice = cameras.choice
         self.topics = {stream: topic.name for stream, topic in self._choice.topics.items()}
+        self.camera_infos = {stream: info for stream, topic in cameras.info_topics.items()
+                             if (info := _read_camera_info(self._bag, topic)) is not None}
         if self._choice.guessed:
-            logging.getLogger(__name__).warning('%s: %s', path, describe_choice(self._choice))
+            logging.getLogger(__name__).warning('%s: %s', path, _describe_choice(self._choice))
         span_s = ((self._bag.end_ns or 0) - (self._bag.start_ns or 0)) * 1e-9
         frames = self._bag.counts[self._choice.topics['thermal']] or 0
         self.rate_hz = (frames - 1) / span_s if frames > 1 and span_s > 0 else 1.0
@@ -126,9 +126,17 @@ class BagSource:
                               + ': ' * bool(damage) + '; '.join(dict.fromkeys(damage[:5])))
 
 
-def choose_topics(bag: Bag, request: TopicRequest) -> tuple[TopicChooser, TopicChoice]:
+class Cameras(NamedTuple):
+    """The topics of both cameras; ``info_topics`` has those of CameraInfo that exist."""
+
+    choice: TopicChoice
+    info_topics: dict[str, Topic]
+
+
+def choose_cameras(bag: Bag, request: TopicRequest,
+                   summaries: dict[Topic, TopicSummary] | None = None) -> Cameras:
     """
-    Choose the image topics of a bag; return the chooser as well.
+    Choose the topics of a bag; ``summaries`` are filled where they are needed.
 
     Raises
     ------
@@ -136,28 +144,31 @@ def choose_topics(bag: Bag, request: TopicRequest) -> tuple[TopicChooser, TopicC
         See ``TopicChooser.choose``.
 
     """
-    summaries: dict[Any, TopicSummary] = {}
+    known = {} if summaries is None else summaries
 
-    def summarize(topic: Any) -> TopicSummary:
-        if topic not in summaries:
-            summaries[topic] = summarize_topic(bag, topic)
-        return summaries[topic]
+    def summarize(topic: Topic) -> TopicSummary:
+        if topic not in known:
+            known[topic] = summarize_topic(bag, topic)
+        return known[topic]
 
     chooser = TopicChooser(bag.counts, lambda topic: summarize(topic).encoding,
                            lambda topic: str(summarize(topic)))
-    return chooser, chooser.choose(request)
+    choice = chooser.choose(request)
+    infos = {stream: chooser.find_info_topic(topic, request.info_topic(stream))
+             for stream, topic in choice.topics.items()}
+    return Cameras(choice, {stream: info for stream, info in infos.items() if info is not None})
 
 
-def describe_choice(choice: TopicChoice) -> str:
+def _describe_choice(choice: TopicChoice) -> str:
     """Return a line that says which topics were chosen, and why."""
     chosen = ', '.join(f"{stream} is '{topic.name}' ({choice.reasons[stream]})"
                        for stream, topic in choice.topics.items())
     return f'{chosen}; to choose others, use --thermal-topic and --rgb-topic'
 
 
-def _read_camera_info(bag: Bag, topic: Any) -> RecordedCameraInfo | None:
+def _read_camera_info(bag: Bag, topic: Topic) -> RecordedCameraInfo | None:
     """Return the first readable CameraInfo of a topic."""
-    for message in bag.messages([topic], lambda problem: None) if topic else ():
+    for message in bag.messages([topic], lambda problem: None):
         try:
             return read_camera_info(message)
         except MessageError:

@@ -19,6 +19,7 @@ from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.recording import SourceError
 
 _MAX_UNDECODED = 300  # messages that are tried before the first image
+_N_TIMES = 10
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class TopicSummary:
         Encoding, format or codec of the first image; empty if there is none.
     size:
         Width and height in pixels of the first image; None if it cannot be decoded.
-    stamp_ns, recorded_ns:
-        Stamp of the first image (0: none), and when it was recorded; None without an image.
+    times_ns:
+        Stamp (0: none) and time of recording of the first images.
     problem:
         Why there is no image.
 
@@ -50,8 +51,7 @@ class TopicSummary:
     rate_hz: float | None
     encoding: str = ''
     size: tuple[int, int] | None = None
-    stamp_ns: int | None = None
-    recorded_ns: int | None = None
+    times_ns: tuple[tuple[int, int], ...] = ()
     problem: str = ''
 
     def __str__(self) -> str:
@@ -78,21 +78,22 @@ def summarize_topic(bag: Bag, topic: Topic) -> TopicSummary:
     problem = find_obstacle(topic)
     if problem:
         return TopicSummary(*facts, problem=problem)
-    encoding, stamp_ns, recorded_ns, problem = '', None, None, 'no message can be read'
+    encoding, size = '', None
+    times_ns: list[tuple[int, int]] = []
     decoder = ImageDecoder(topic)
     for number, message in enumerate(bag.messages([topic], lambda damage: None)):
-        if number == _MAX_UNDECODED:
+        if number == _MAX_UNDECODED or (size and len(times_ns) == _N_TIMES):
             break
         try:
             packet = read_packet(message)
-            if recorded_ns is None:
-                encoding, stamp_ns, recorded_ns = (packet.encoding, packet.stamp_ns,
-                                                   message.time_ns)
-            decoded = decoder.decode(message)
+            encoding = encoding or packet.encoding
+            if len(times_ns) < _N_TIMES:
+                times_ns.append((packet.stamp_ns, message.time_ns))
+            if size is None and (decoded := decoder.decode(message)):
+                height, width = decoded[0].image.shape[:2]
+                size, problem = (width, height), ''
         except (MessageError, images.ImageError, SourceError) as error:
-            problem = problem if number else str(error)
-            continue
-        if decoded:
-            height, width = decoded[0].image.shape[:2]
-            return TopicSummary(*facts, encoding, (width, height), stamp_ns, recorded_ns)
-    return TopicSummary(*facts, encoding, None, stamp_ns, recorded_ns, problem)
+            problem = problem or str(error)
+    if size is None:
+        problem = problem or 'no image can be read'
+    return TopicSummary(*facts, encoding, size, tuple(times_ns), problem)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Callable, IO
 
 from ivf_ros import dds, geometry
 from ivf_ros.data.bag_writer import BagWriter
-from ivf_ros.data.sources import open_source, Source
+from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import Recorder
@@ -92,6 +92,8 @@ class DemoSettings:
         Duration of each still of unrelated scenes; 0 for a continuous recording.
     params_file:
         ROS parameter file of the stages.
+    topics:
+        Arguments of ``open_source`` that name the topics of a bag.
 
     """
 
@@ -102,6 +104,7 @@ class DemoSettings:
     aligned: bool = False
     still_s: float = 0.0
     params_file: Path | None = None
+    topics: BagTopics = field(default_factory=BagTopics)
 
 
 def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
@@ -119,7 +122,8 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The output folder contains files that would be lost.
 
     """
-    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
+    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s,
+                         **settings.topics)
     open_folder(settings.out, 'demo', [settings.source])
     bag = settings.out / 'bag'
     remove_marked_folder(bag)

@@ -22,6 +22,16 @@ def _autostart() -> Any:
     return parameter(True, 'Configure and activate the node at start.', live=False)
 
 
+def _image_topic(camera: str, default: str) -> Any:
+    return parameter('', f'Topic of the {camera} images in a bag; empty takes {default}, or finds '
+                     'the topic by the words in the names.', live=False)
+
+
+def _info_topic(camera: str) -> Any:
+    return parameter('', f'Topic of the {camera} CameraInfo in a bag; empty takes camera_info '
+                     'beside the images.', live=False)
+
+
 def _transport(images: str) -> Any:
     return parameter('raw', f'Transport of the {images} images; compressed subscribes to '
                      '<topic>/compressed. PNG keeps 16-bit thermal images, JPEG does not.',
@@ -94,6 +104,10 @@ class ReplayNodeParameters:
     autostart: bool = _autostart()
     source: str = parameter(
         'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
+    thermal_topic: str = _image_topic('thermal', 'thermal/image_raw')
+    rgb_topic: str = _image_topic('RGB', 'rgb/image_raw')
+    thermal_info_topic: str = _info_topic('thermal')
+    rgb_info_topic: str = _info_topic('RGB')
     rate: float = parameter(
         1.0, 'Playback speed as a multiple of the recorded speed.', minimum=0.01, maximum=100.0)
     paused: bool = parameter(False, 'Pause the replay.')
