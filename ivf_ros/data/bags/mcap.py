@@ -19,7 +19,15 @@ import sys
 import weakref
 import zlib
 
-from ivf_ros.data.bags.storage import merge_by_time, Message, normalize_type, OnDamage, Span, Topic
+from ivf_ros.data.bags.storage import (
+    decode_text,
+    merge_by_time,
+    Message,
+    normalize_type,
+    OnDamage,
+    Span,
+    Topic,
+)
 from ivf_ros.data.recording import SourceError
 import lz4.frame
 
@@ -275,7 +283,7 @@ class McapStorage:
         opcode, _ = _RECORD.unpack_from(content)
         *_, size, crc, n_bytes = _CHUNK_START.unpack_from(content, _RECORD.size)
         position = _RECORD.size + _CHUNK_START.size + n_bytes
-        compression = bytes(content[position - n_bytes:position]).decode(errors='replace')
+        compression = decode_text(content[position - n_bytes:position])
         (compressed_size,) = struct.unpack_from('<Q', content, position)
         data = content[position + 8:position + 8 + compressed_size]
         if opcode != _CHUNK or size > _MAX_CHUNK_BYTES:
@@ -311,7 +319,7 @@ def _read_text(content: memoryview, position: int) -> tuple[str, int]:
     start = position + 4
     if start + length > len(content):
         raise _DamageError('a text is cut off')
-    return bytes(content[start:start + length]).decode(errors='replace'), start + length
+    return decode_text(content[start:start + length]), start + length
 
 
 def _decompress(data: memoryview, compression: str, size: int) -> memoryview:

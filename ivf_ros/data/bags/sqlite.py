@@ -12,13 +12,13 @@ import struct
 from urllib.parse import quote
 
 import apsw
-from ivf_ros.data.bags.storage import Message, normalize_type, OnDamage, Topic
+from ivf_ros.data.bags.storage import decode_text, Message, normalize_type, OnDamage, Topic
 from ivf_ros.data.bags.temporary import copy_file, TemporaryFolder
 from ivf_ros.data.recording import SourceError
 
 MAGIC = b'SQLite format 3\0'
 
-_MAX_UNREADABLE = 1000  # messages in sequence, after which the rest is given up
+_MAX_ATTEMPTS = 2000  # to go on behind unreadable messages, before the rest is given up
 _ERRORS = (apsw.Error, ValueError, OverflowError, MemoryError, struct.error)
 
 
@@ -117,8 +117,7 @@ class SqliteStorage:
         for number, *texts in connection.execute(
                 'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB), '
                 'CAST(serialization_format AS BLOB) FROM topics ORDER BY id'):
-            name, msgtype, serialization = (bytes(text or b'').decode(errors='replace')
-                                            for text in texts)
+            name, msgtype, serialization = map(decode_text, texts)
             topic = Topic(name, normalize_type(msgtype), serialization or 'cdr')
             self._ids[number] = topic
             self.counts[topic] = 0
@@ -150,16 +149,18 @@ def _find_messages(connection: apsw.Connection, topics: Collection[int],
     found: list[tuple[int, int, int]] = []
     query = ('SELECT timestamp, id, topic_id FROM messages WHERE id > ? AND topic_id IN '
              f'({",".join("?" * len(topics))}) ORDER BY id')
-    last, n_unreadable = -1, 0
-    while n_unreadable < _MAX_UNREADABLE:
+    last, n_attempts = -1, 0
+    while n_attempts < _MAX_ATTEMPTS:
         try:
             for row in connection.execute(query, (last, *topics)):
-                last, n_unreadable = row[1], 0
+                if row[1] <= last:
+                    raise ValueError('messages are not in the order of their numbers')
+                last = row[1]
                 if isinstance(row[0], int):
                     found.append(row)
             return found
         except _ERRORS as error:
-            if not n_unreadable:
+            if not n_attempts:
                 on_damage(str(error))
-            last, n_unreadable = last + 1, n_unreadable + 1
+            last, n_attempts = last + 1, n_attempts + 1
     return found

@@ -99,6 +99,12 @@ def merge_by_time(spans: Iterable[Span]) -> Iterator[Message]:
                 heapq.heapreplace(active, (following.time_ns, order, following, messages))
 
 
+def decode_text(data: bytes | memoryview | None) -> str:
+    """Return a name of a bag; what is no printable text in a damaged file becomes ``'?'``."""
+    text = bytes(data or b'').decode(errors='replace')
+    return ''.join(character if character.isprintable() else '?' for character in text)
+
+
 def normalize_type(msgtype: str) -> str:
     """Return ``'package/msg/Name'`` for ``'package/Name'``, the name of a type in ROS 1."""
     package, separator, name = msgtype.partition('/')
