@@ -138,27 +138,6 @@ class AgcParameters:
         False, 'Also stretch 8-bit images. The AGC of the camera has already stretched them.')
 
 
-# Percentiles of a scene: its coldest parts are neither as hot as this nor as cold as that.
-_COLDEST_KELVIN, _COLDEST_CELSIUS, _HOTTEST_CELSIUS = 170.0, -120.0, 3000.0
-
-
-def guess_temperature_unit(thermal: np.ndarray) -> str:
-    """
-    Return 'celsius', 'kelvin', or '' for the values of a float image, by their range.
-
-    The coldest part of a scene is below 170 degrees Celsius and above 170 K. The unit is unknown
-    if the range is not that of a scene, for example of counts or of values from 0 to 1.
-    """
-    percentiles = _percentiles(thermal, 1.0, 99.0)
-    if percentiles is None:
-        return ''
-    low, high = percentiles
-    is_normalized = low >= 0.0 and 0.0 < high <= 1.0
-    if is_normalized or low < _COLDEST_CELSIUS or high > _HOTTEST_CELSIUS:
-        return ''
-    return 'kelvin' if low > _COLDEST_KELVIN else 'celsius'
-
-
 class Agc:
     """
     Automatic gain control (AGC): any thermal image to 8 bit, stable over time.

@@ -17,7 +17,7 @@ import cv2
 from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
 from ivf_ros.palettes import PaletteError, PALETTES, remove_palette
 from ivf_ros.parameters import parameter
-from ivf_ros.thermal import ABSOLUTE_ZERO_CELSIUS, check_thermal, guess_temperature_unit
+from ivf_ros.thermal import ABSOLUTE_ZERO_CELSIUS, check_thermal
 import numpy as np
 
 POLARITIES = ('white_hot', 'black_hot', 'auto')
@@ -28,6 +28,10 @@ _MAX_TELEMETRY_ROWS = 4  # at one edge
 _EXAMINED_IMAGES = 10  # in which rows of telemetry are looked for
 _OUTLIER_PART = 0.4  # of the values of a row of telemetry that are outside the range of the image
 _MIN_JUMPS = 4  # between neighbours in a row of telemetry, larger than the range of the image
+
+# Limits of the coldest and the hottest parts of a scene.
+_COLDEST_KELVIN, _COLDEST_CELSIUS, _HOTTEST_CELSIUS = 170.0, -120.0, 3000.0
+_SAMPLED_PIXELS = 16384
 
 _POLARITY_IMAGES = 30  # over which the score is averaged
 _POLARITY_SCORE = 2.0  # a mean score below its negative means black hot
@@ -160,6 +164,23 @@ class ThermalInput:
 
     def _is_black_hot(self) -> bool:
         return bool(self._scores) and float(np.mean(self._scores)) < -_POLARITY_SCORE
+
+
+def guess_temperature_unit(thermal: np.ndarray) -> str:
+    """
+    Return 'celsius', 'kelvin', or '' for the values of a float image, by their range.
+
+    The coldest part of a scene is below 170 degrees Celsius and above 170 K. The unit is unknown
+    if the range is not that of a scene, for example of counts or of values from 0 to 1.
+    """
+    finite = thermal[np.isfinite(thermal)]
+    if not finite.size:
+        return ''
+    low, high = np.percentile(finite[::max(1, finite.size // _SAMPLED_PIXELS)], (1, 99))
+    is_normalized = low >= 0.0 and 0.0 < high <= 1.0
+    if is_normalized or low < _COLDEST_CELSIUS or high > _HOTTEST_CELSIUS:
+        return ''
+    return 'kelvin' if low > _COLDEST_KELVIN else 'celsius'
 
 
 def count_telemetry_rows(thermal: np.ndarray) -> tuple[int, int]:

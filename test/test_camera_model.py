@@ -50,7 +50,7 @@ def test_any_size_of_the_same_aspect_ratio_fits(size):
 
 
 def test_another_aspect_ratio_is_refused_with_both_sizes():
-    with pytest.raises(CameraModelError, match='320x240, got 320x180.*aspect ratio'):
+    with pytest.raises(CameraModelError, match=r'320x240, got 320x180.*aspect ratio'):
         MODEL.fit_to_image((320, 180))
 
 

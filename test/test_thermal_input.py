@@ -7,9 +7,14 @@ from __future__ import annotations
 import cv2
 from ivf_ros.camera_input import CameraInputError
 from ivf_ros.palettes import palette_colors
-from ivf_ros.thermal import Agc, guess_temperature_unit
-from ivf_ros.thermal_input import count_telemetry_rows, score_polarity, ThermalCameraParameters, \
-    ThermalInput
+from ivf_ros.thermal import Agc
+from ivf_ros.thermal_input import (
+    count_telemetry_rows,
+    guess_temperature_unit,
+    score_polarity,
+    ThermalCameraParameters,
+    ThermalInput,
+)
 import numpy as np
 import pytest
 

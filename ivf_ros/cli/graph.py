@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
+from ivf_ros.cli.topics import add_topic_options, topics_of
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
                         help='the files of a folder are unrelated scenes; show each for S seconds')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
+    add_topic_options(parser)
     parser.set_defaults(run=_demo)
 
 
@@ -38,6 +40,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
                         help='publish the recorded stamps instead of the current time')
     parser.add_argument('--clock', action='store_true',
                         help='publish the recorded time on /clock; needs --keep-stamps')
+    add_topic_options(parser)
     parser.set_defaults(run=_replay)
 
 
@@ -46,7 +49,7 @@ def _demo(options: argparse.Namespace) -> int:
     report = demo.run(demo.DemoSettings(
         source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
         rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
-        params_file=options.params_file),
+        params_file=options.params_file, topics=topics_of(options)),
         progress=print_progress)
     if options.json:
         print_json(report)
@@ -58,5 +61,6 @@ def _demo(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.data.sources import open_source
     from ivf_ros.nodes import replay_node
-    return replay_node.run(open_source(options.source), rate=options.rate, loop=options.loop,
+    source = open_source(options.source, **topics_of(options))
+    return replay_node.run(source, rate=options.rate, loop=options.loop,
                            restamp=not options.keep_stamps, clock=options.clock)

@@ -43,6 +43,8 @@ class Command:
 COMMANDS = {
     'doctor': Command('machine', 'Check the software and the settings of this machine.',
                       'ivf doctor'),
+    'info': Command('info', 'Describe a recording: topics, images, times, damage.',
+                    'ivf info recordings/night.mcap'),
     'demo': Command('graph', 'Run the whole graph on simulated or recorded frames.',
                     'ivf demo --source recordings/night.mcap --seconds 20 --out night'),
     'replay': Command('graph', 'Publish a recording on the topics of the two cameras.',

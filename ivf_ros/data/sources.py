@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 import re
-from typing import Protocol
+from typing import Protocol, TypedDict
 
+from ivf_ros.data.bags.files import BAG_SUFFIXES, is_bag
 from ivf_ros.data.files import image_files, list_folder
 from ivf_ros.data.folder import find_pairs, FolderSource
 from ivf_ros.data.pair_names import TOLERANCE_S
@@ -19,9 +20,8 @@ from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
 from ivf_ros.types import Event
 
-__all__ = ['open_source', 'Source', 'SourceError']
+__all__ = ['BagTopics', 'open_source', 'Source', 'SourceError']
 
-BAG_SUFFIXES = ('.mcap', '.db3')
 DEFAULT_RATE_HZ = 10.0  # of image files, which have no clock
 
 
@@ -51,9 +51,20 @@ class Source(Protocol):
         """Yield all frames from the start, in the order of delivery by the cameras."""
 
 
-def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
-                rgb_topic: str = 'rgb/image_raw', rate_hz: float | None = None,
-                aligned: bool = False, still_s: float = 0.0,
+class BagTopics(TypedDict, total=False):
+    """The arguments of ``open_source`` that name topics of a bag."""
+
+    thermal_topic: str | None
+    rgb_topic: str | None
+    thermal_info_topic: str | None
+    rgb_info_topic: str | None
+    stamps: str
+
+
+def open_source(spec: str | Path, *, thermal_topic: str | None = None,
+                rgb_topic: str | None = None, thermal_info_topic: str | None = None,
+                rgb_info_topic: str | None = None, stamps: str = 'auto',
+                rate_hz: float | None = None, aligned: bool = False, still_s: float = 0.0,
                 name_tolerance_s: float = TOLERANCE_S) -> Source:
     """
     Open a source of thermal and RGB frames; the type of the source is detected.
@@ -70,13 +81,19 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
         - ``'simulator'`` or ``'simulator:condition=night,seed=3'``;
         - a folder with two subfolders of pairs, with pairs that differ in ``_ir`` and ``_vis``,
           or with two videos;
-        - a rosbag2 bag: its directory or its ``.mcap`` or ``.db3`` file;
+        - a bag: its directory or its ``.mcap``, ``.db3`` or ``.bag`` file, also with ``.zstd``;
         - two folders or videos ``'A,B'``, thermal first.
 
         Thermal folders and files are named thermal, ir, infrared, lwir, tir or inf, visible ones
         rgb, visible, vis, vi or visual, in upper or lower case.
     thermal_topic, rgb_topic:
-        Image topics of a bag.
+        Image topics of a bag. None takes ``thermal/image_raw`` and ``rgb/image_raw``, and if
+        they do not exist the topics that must be meant by their names; a log line says them.
+    thermal_info_topic, rgb_info_topic:
+        Topics of CameraInfo in a bag; None takes ``camera_info`` beside the images.
+    stamps:
+        Which times of a bag become the stamps: ``'auto'``, ``'header'`` or ``'recorded'``. See
+        ``StampCorrector``.
     rate_hz:
         Pairs per second of image files (default 10), or of videos instead of the stated rate.
     aligned:
@@ -105,11 +122,20 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
     if scheme == 'simulator':
         return _make_simulator(settings)
     path = Path(spec).expanduser()
+    topics = (thermal_topic or None, rgb_topic or None, thermal_info_topic or None,
+              rgb_info_topic or None)
+    if is_bag(path):
+        return _open_bag(path, topics, stamps)
+    if stamps != 'auto':
+        raise SourceError(f"only bags have times of recording, and '{text}' is none; got stamps "
+                          f"'{stamps}'")
+    if any(topics):
+        raise SourceError(f"only bags have topics, and '{text}' is none; got the topics "
+                          f"{', '.join(filter(None, topics))}")
     if path.is_dir():
-        return _open_directory(path, thermal_topic, rgb_topic, rate_hz, aligned, still_s,
-                               name_tolerance_s)
+        return _open_directory(path, rate_hz, aligned, still_s, name_tolerance_s)
     if path.is_file():
-        return _open_file(path, thermal_topic, rgb_topic)
+        raise _file_error(path)
     if text.count(',') == 1:
         thermal, rgb = (Path(part.strip()).expanduser() for part in text.split(','))
         if thermal.is_dir() and rgb.is_dir():
@@ -120,17 +146,9 @@ def open_source(spec: str | Path, *, thermal_topic: str = 'thermal/image_raw',
     raise SourceError(f"no such source: '{text}' is no file and no folder")
 
 
-def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: float | None,
-                    aligned: bool, still_s: float, name_tolerance_s: float) -> Source:
+def _open_directory(path: Path, rate_hz: float | None, aligned: bool, still_s: float,
+                    name_tolerance_s: float) -> Source:
     entries = list_folder(path)
-    if (path / 'metadata.yaml').is_file():
-        return _open_bag(path, thermal_topic, rgb_topic)
-    bags = [entry for entry in entries if entry.suffix in BAG_SUFFIXES]
-    if len(bags) == 1:
-        return _open_bag(bags[0], thermal_topic, rgb_topic)
-    if bags:
-        raise SourceError(f'{path}: {len(bags)} bag files but no metadata.yaml; name one of them, '
-                          'or run ros2 bag reindex on the folder')
     recording = _open_pairs(path, rate_hz, aligned, still_s, name_tolerance_s)
     if recording is not None:
         return recording
@@ -148,8 +166,8 @@ def _open_directory(path: Path, thermal_topic: str, rgb_topic: str, rate_hz: flo
     if len(entries) > len(shown):
         shown.append(f'... ({len(entries)} entries)')
     raise SourceError(
-        f'{path}: looked for a bag (metadata.yaml, *.mcap, *.db3) and for images or videos named '
-        f'{"|".join(THERMAL_NAMES)} and {"|".join(RGB_NAMES)}; '
+        f'{path}: looked for a bag (metadata.yaml, *.mcap, *.db3, *.bag) and for images or videos '
+        f'named {"|".join(THERMAL_NAMES)} and {"|".join(RGB_NAMES)}; '
         f'found {", ".join(shown) or "an empty folder"}')
 
 
@@ -165,22 +183,19 @@ def _open_pairs(folder: Path, rate_hz: float | None, aligned: bool,
     return None
 
 
-def _open_file(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
-    suffix = path.suffix.lower()
-    if suffix in BAG_SUFFIXES:
-        return _open_bag(path, thermal_topic, rgb_topic)
-    if suffix == '.bag':
-        raise SourceError(f'{path} is a ROS 1 bag; convert it with rosbags-convert')
-    if suffix in VIDEO_SUFFIXES:
-        raise SourceError(f"{path} is one video; give two, as 'thermal.mp4,visible.mp4'")
-    raise SourceError(f"{path}: a source file must be a bag ({', '.join(BAG_SUFFIXES)}), "
-                      f"got '{suffix}'")
+def _file_error(path: Path) -> SourceError:
+    """Return the error for a file that is no source by itself."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return SourceError(f"{path} is one video; give two, as 'thermal.mp4,visible.mp4'")
+    return SourceError(f"{path}: a source file must be a bag ({', '.join(BAG_SUFFIXES)}), "
+                       f"got '{path.suffix.lower()}'")
 
 
-def _open_bag(path: Path, thermal_topic: str, rgb_topic: str) -> Source:
+def _open_bag(path: Path, topics: tuple[str | None, ...], stamps: str) -> Source:
     with explain_missing(f'{path}: reading a bag', SourceError, 'rosbags'):
-        from ivf_ros.data.bag import BagSource
-    return BagSource(path, thermal_topic, rgb_topic)
+        from ivf_ros.data.bags.source import BagSource
+        from ivf_ros.data.bags.topics import TopicRequest
+    return BagSource(path, TopicRequest(*topics), stamps)
 
 
 def _make_simulator(settings: str) -> Source:

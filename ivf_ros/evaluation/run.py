@@ -11,13 +11,14 @@ on the number of processes or on interruptions.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 import json
 from pathlib import Path
 import sys
 from typing import Any
 
 import ivf_ros
+from ivf_ros.data.sources import BagTopics
 from ivf_ros.evaluation.result_files import write_results
 from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stage
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
@@ -55,6 +56,8 @@ class EvaluationSettings:
         Store pictures of the outputs for the report.
     restart:
         Discard the results in ``out``.
+    topics:
+        Arguments of ``open_source`` that name the topics of bags.
 
     """
 
@@ -69,6 +72,7 @@ class EvaluationSettings:
     machine_labels: bool = False
     pictures: bool = True
     restart: bool = False
+    topics: BagTopics = field(default_factory=BagTopics)
 
 
 def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
@@ -100,7 +104,7 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
-                         machine_labels=settings.machine_labels)
+                         machine_labels=settings.machine_labels, topics=settings.topics)
     open_folder(settings.out, 'evaluate', settings.sources)
     store = RowStore(settings.out, _make_plan(settings), settings.restart)
     skipped: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
@@ -119,7 +123,7 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     """Return everything that the results depend on."""
     plan = {
         'format': FORMAT,
-        'sources': list(settings.sources),
+        'sources': list(settings.sources), 'topics': dict(settings.topics),
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore
         'every': settings.every, 'limit': settings.limit, 'held_back': settings.held_back,
         'aligned': settings.aligned,

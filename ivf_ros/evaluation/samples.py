@@ -12,10 +12,10 @@ from pathlib import Path
 import re
 from typing import TypeVar
 
+from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.datasets import find_datasets
-from ivf_ros.data.files import list_folder
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
-from ivf_ros.data.sources import BAG_SUFFIXES, open_source, Source
+from ivf_ros.data.sources import BagTopics, open_source, Source, SourceError
 from ivf_ros.pairing import Pair, PairSynchronizer
 from ivf_ros.types import Event, Truth
 
@@ -37,7 +37,8 @@ class SampleList:
 
     def __init__(self, specs: Iterable[str], *, every: int = 1, limit: int | None = None,
                  held_back: bool = False, aligned: bool = False,
-                 machine_labels: bool = False) -> None:
+                 machine_labels: bool = False,
+                 topics: BagTopics | None = None) -> None:
         """
         Open the sources.
 
@@ -57,6 +58,8 @@ class SampleList:
             Treat all pairs as aligned, also where the data set does not say so.
         machine_labels:
             Use machine-made labels instead of human ones.
+        topics:
+            Arguments of ``open_source`` that name the topics of bags.
 
         Raises
         ------
@@ -64,10 +67,17 @@ class SampleList:
             A source does not exist or has an unknown format.
 
         """
+        specs = list(specs)
+        named = [name for name, topic in (topics or {}).items() if topic and name != 'stamps']
+        if named and not any(is_bag(Path(spec).expanduser())
+                                                    for spec in specs):
+            raise SourceError('only bags have topics, and none of these sources is a bag: '
+                              f"{', '.join(specs)}")
         self._parts: list[Dataset | Source] = []
         for spec in specs:
             if _is_stream(spec):
-                self._parts.append(open_source(spec))
+                of_bag = topics if topics and is_bag(Path(spec).expanduser()) else BagTopics()
+                self._parts.append(open_source(spec, **of_bag))
             else:
                 self._parts.extend(find_datasets(Path(spec).expanduser(),
                                                  machine_labels=machine_labels))
@@ -112,10 +122,7 @@ def _to_file_name(name: str) -> str:
 
 def _is_stream(spec: str) -> bool:
     path = Path(spec).expanduser()
-    if not path.is_dir():
-        return True
-    return (path / 'metadata.yaml').is_file() or any(file.suffix in BAG_SUFFIXES
-                                                     for file in list_folder(path))
+    return not path.is_dir() or is_bag(path)
 
 
 def _read_stream(source: Source) -> Iterator[Sample]:

@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 import threading
 import time
 from typing import Any, Callable
 
 from ivf_ros import dds
-from ivf_ros.data.sources import open_source, Source
+from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.graph.playhead import Playhead
 from ivf_ros.nodes.graph.process import run_node
+from ivf_ros.nodes.graph.recorded_calibration import RecordedCalibration
+from ivf_ros.nodes.graph.replay_result import check_played
 from ivf_ros.nodes.graph.stage_node import STAGE_ERRORS, StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.parameters import build, ParameterError
@@ -29,17 +30,13 @@ from rosgraph_msgs.msg import Clock
 
 _CLOCK_PERIOD_S = 0.02
 _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-# A replay or a result of fewer frames than this part is no success.
-MIN_PART = 0.2
-
-
-class ReplayError(RuntimeError):
-    """A replay played nothing, or only a small part of its source."""
 
 
 class ReplayNode(StageNode):
     """
     Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, at the recorded intervals.
+
+    Of a bag with CameraInfo it also publishes ``thermal/camera_info`` and ``rgb/camera_info``.
 
     ``rate`` and ``paused`` can be changed during playback. With ``clock`` the node also publishes
     the recorded time on ``/clock`` for nodes with ``use_sim_time``. ``/clock`` does not advance in
@@ -89,7 +86,12 @@ class ReplayNode(StageNode):
         if self.parameters.clock and self.parameters.restamp:
             raise ParameterError("'clock' publishes recorded time, 'restamp' stamps frames with "
                                  'the present time: got both, set one of them to false')
-        self._source = self._preset_source or open_source(self.parameters.source)
+        self._source = self._preset_source or open_source(
+            self.parameters.source, thermal_topic=self.parameters.thermal_topic,
+            rgb_topic=self.parameters.rgb_topic,
+            thermal_info_topic=self.parameters.thermal_info_topic,
+            rgb_info_topic=self.parameters.rgb_info_topic, stamps=self.parameters.stamps)
+        self._calibration = RecordedCalibration(self, self._source)
         self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
                          'rgb': ImageOutput(self, 'rgb/image_raw')}
         self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
@@ -154,6 +156,7 @@ class ReplayNode(StageNode):
             if self.parameters.restamp:
                 frame = replace(frame, stamp_ns=start_ns + round((due_s - start_s) * 1e9))
             self._on_published(replace(event, frame=frame))
+            self._calibration.publish(event.stream, frame)
             self._cameras[event.stream].publish(frame)
             self.played[event.stream] += 1
         self.is_complete = True
@@ -173,33 +176,6 @@ class ReplayNode(StageNode):
                 return due_s
             if self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S)):
                 return None
-
-
-def check_played(played: Mapping[str, int], skipped: Mapping[str, int]) -> None:
-    """
-    Check that a replay was a replay of its source.
-
-    Parameters
-    ----------
-    played:
-        Number of published frames by camera.
-    skipped:
-        Number of frames that could not be read, by reason.
-
-    Raises
-    ------
-    ReplayError
-        A camera has no frame, or less than a fifth of all frames were played.
-
-    """
-    reasons = ', '.join(f'{reason} {n}' for reason, n in skipped.items()) or 'nothing'
-    missing = [stream for stream in ('thermal', 'rgb') if not played.get(stream)]
-    if missing:
-        raise ReplayError(f'no frame of {" and ".join(missing)} was played; left out: {reasons}')
-    total = sum(played.values()) + sum(skipped.values())
-    if sum(played.values()) < MIN_PART * total:
-        raise ReplayError(f'only {sum(played.values())} of {total} frames were played; '
-                          f'left out: {reasons}')
 
 
 def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:

@@ -418,31 +418,45 @@ def test_a_bag_without_readable_images_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize('storage, suffix', SUFFIXES.items())
-@pytest.mark.parametrize('fraction', [0.0, 0.0001, 0.01, 0.3, 0.7, 0.9])
-def test_a_truncated_bag_is_reported_in_one_line(tmp_path, storage, suffix, fraction):
+@pytest.mark.parametrize('fraction, expected', [
+    (0.0, 'damaged or was not closed'), (0.0001, 'damaged or was not closed'), (0.01, 'damaged'),
+    (0.5, (4, 25)), (0.7, (20, 35)), (0.9, (30, 40))])
+def test_a_truncated_bag_is_read_up_to_the_cut(tmp_path, storage, suffix, fraction, expected,
+                                               caplog):
     bag = save_bag(tmp_path / 'bag', storage)
     file = bag / f'bag.{suffix}'
     truncate(file, int(fraction * file.stat().st_size))
-    with pytest.raises(SourceError, match='damaged or was not closed') as caught:
-        list(open_source(bag).events())
-    assert '\n' not in str(caught.value)
+    if isinstance(expected, str):
+        with pytest.raises(SourceError, match=expected) as caught:
+            list(open_source(bag).events())
+        assert '\n' not in str(caught.value)
+        return
+    source = open_source(bag)
+    read = frames(source, 'thermal')
+    n_read = len(read) + len(frames(source, 'rgb'))
+    assert expected[0] <= n_read < expected[1]
+    assert source.skipped['bag damaged'] >= 1
+    assert 'bag damaged' in caplog.text
+    for index, frame in enumerate(read):
+        np.testing.assert_array_equal(frame.image, COUNTS + np.uint16(index))
 
 
-def test_a_bag_damaged_in_the_middle_is_read_up_to_the_damage(tmp_path, caplog):
+def test_a_bag_damaged_in_the_middle_loses_only_the_damaged_part(tmp_path, caplog):
     with BagWriter(tmp_path / 'bag', compress=True) as bag:
         noise = np.random.default_rng(0).integers(0, 255, (600, 800), dtype=np.uint8)
-        for index in range(8):  # chunks of one megabyte
+        for index in range(8):  # chunks of one megabyte, of two messages or three
             write_image(bag, 'thermal/image_raw', Frame(noise, 1 + index))
             write_image(bag, 'rgb/image_raw', Frame(noise, 1 + index))
     file = tmp_path / 'bag' / 'bag.mcap'
     content = bytearray(file.read_bytes())
-    second_half = content.index(b'zstd', len(content) // 2)
-    content[second_half:second_half + 4000] = bytes(4000)
+    middle = content.index(b'zstd', len(content) // 2)
+    content[middle:middle + 4000] = bytes(4000)
     file.write_bytes(content)
     source = open_source(tmp_path / 'bag')
-    n_read = len(list(source.events()))
-    assert 4 <= n_read < 16
-    assert source.skipped == {'bag damaged': 16 - n_read}
+    events = list(source.events())
+    assert 13 <= len(events) < 16
+    assert events[-1].frame.stamp_ns == 8
+    assert source.skipped == {'bag damaged': 16 - len(events)}
     assert len(caplog.records) == 1
 
 
@@ -537,12 +551,6 @@ def make_two_cars(folder: Path) -> Path:
     return folder / 'bag'
 
 
-def make_bad_metadata(folder: Path) -> Path:
-    bag = save_bag(folder / 'bag', count=1)
-    (bag / 'metadata.yaml').write_text('nothing: here')
-    return bag
-
-
 def make_lost_file(folder: Path) -> Path:
     bag = save_bag(folder / 'bag', count=1)
     (bag / 'bag.mcap').unlink()
@@ -569,12 +577,13 @@ def make_two_bag_files(folder: Path) -> Path:
     (make_one_video, ['ir.avi is one video', 'thermal.mp4,visible.mp4']),
     (make_no_video, ['cannot open', 'ir.mp4']),
     (make_missing_video, ['no such video', 'a.mp4']),
-    (make_ros1_bag, ['ROS 1 bag', 'rosbags-convert']),
-    (make_other_topics, ["no image topic 'thermal/image_raw'", '/back/image, /front/image']),
+    (make_ros1_bag, ['damaged or was not closed', 'rosbag reindex']),
+    (make_other_topics, ["no image topic 'thermal/image_raw'", '/front/image (', '--thermal-topic',
+                         '/back/image (sensor_msgs/msg/Image, 1 messages, mono8, 32x24)']),
     (make_no_images, ["no image topic 'thermal/image_raw'", 'none among 1 topics']),
-    (make_two_cars, ['/a/thermal/image_raw, /b/thermal/image_raw', 'full name']),
-    (make_bad_metadata, ['damaged', 'metadata key is missing']),
-    (make_lost_file, ['damaged', 'bag.mcap']),
+    (make_two_cars, ['/a/thermal/image_raw (', '/b/thermal/image_raw (', 'full name',
+                     '--rgb-topic']),
+    (make_lost_file, ['missing', 'bag.mcap', 'metadata.yaml']),
     (make_two_bag_files, ['2 bag files', 'reindex']),
 ], ids=lambda value: value.__name__[5:] if callable(value) else '')
 def test_source_errors_are_reported_in_one_line(tmp_path, make, expected):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 import os
 from pathlib import Path
@@ -23,11 +23,12 @@ from typing import Any, Callable, IO
 
 from ivf_ros import dds, geometry
 from ivf_ros.data.bag_writer import BagWriter
-from ivf_ros.data.sources import open_source, Source
+from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import MESSAGE, Recorder
-from ivf_ros.nodes.replay_node import check_played, MIN_PART, ReplayNode
+from ivf_ros.nodes.graph.replay_result import check_played, MIN_PART
+from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
 from ivf_ros.types import Event, GRAPH_NODES, Truth
 import numpy as np
@@ -92,6 +93,8 @@ class DemoSettings:
         Duration of each still of unrelated scenes; 0 for a continuous recording.
     params_file:
         ROS parameter file of the stages.
+    topics:
+        Arguments of ``open_source`` that name the topics of a bag.
 
     """
 
@@ -102,6 +105,7 @@ class DemoSettings:
     aligned: bool = False
     still_s: float = 0.0
     params_file: Path | None = None
+    topics: BagTopics = field(default_factory=BagTopics)
 
 
 def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
@@ -121,7 +125,8 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The output folder contains files that would be lost.
 
     """
-    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s)
+    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s,
+                         **settings.topics)
     open_folder(settings.out, 'demo', [settings.source])
     bag = settings.out / 'bag'
     remove_marked_folder(bag)

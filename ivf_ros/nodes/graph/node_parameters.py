@@ -15,6 +15,7 @@ from ivf_ros.parameters import group, parameter
 from ivf_ros.perception import PerceptionStageParameters
 from ivf_ros.registration import RegistrationStageParameters
 from ivf_ros.segmentation import SegmentationStageParameters
+from ivf_ros.stamps import STAMPS
 from ivf_ros.thermal_input import ThermalCameraParameters
 
 TRANSPORTS = ('raw', 'compressed')
@@ -22,6 +23,16 @@ TRANSPORTS = ('raw', 'compressed')
 
 def _autostart() -> Any:
     return parameter(True, 'Configure and activate the node at start.', live=False)
+
+
+def _image_topic(camera: str, default: str) -> Any:
+    return parameter('', f'Topic of the {camera} images in a bag; empty takes {default}, or finds '
+                     'the topic by the words in the names.', live=False)
+
+
+def _info_topic(camera: str) -> Any:
+    return parameter('', f'Topic of the {camera} CameraInfo in a bag; empty takes camera_info '
+                     'beside the images.', live=False)
 
 
 def _transport(images: str) -> Any:
@@ -101,6 +112,14 @@ class ReplayNodeParameters:
     autostart: bool = _autostart()
     source: str = parameter(
         'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
+    thermal_topic: str = _image_topic('thermal', 'thermal/image_raw')
+    rgb_topic: str = _image_topic('RGB', 'rgb/image_raw')
+    thermal_info_topic: str = _info_topic('thermal')
+    rgb_info_topic: str = _info_topic('RGB')
+    stamps: str = parameter(
+        'auto', 'Stamps of a bag: header keeps those of the drivers, recorded takes the time of '
+        'recording, auto keeps those of the drivers as far as their clocks can be used.',
+        choices=STAMPS, live=False)
     rate: float = parameter(
         1.0, 'Playback speed as a multiple of the recorded speed.', minimum=0.01, maximum=100.0)
     paused: bool = parameter(False, 'Pause the replay.')

@@ -1,0 +1,199 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Source of frames from two image topics of a bag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from ivf_ros import images
+from ivf_ros.data.bags.bag import Bag
+from ivf_ros.data.bags.camera_info import RecordedCameraInfo
+from ivf_ros.data.bags.image_messages import (
+    ImageDecoder,
+    MessageError,
+    read_camera_info,
+    RecordedImage,
+)
+from ivf_ros.data.bags.storage import Topic
+from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
+from ivf_ros.data.bags.topics import TopicChoice, TopicChooser, TopicRequest
+from ivf_ros.data.recording import SkipCount, SourceError, to_single_channel
+from ivf_ros.stamps import MessageTimes, StampCorrector
+from ivf_ros.types import Event, Frame, Truth
+
+
+class BagSource:
+    """
+    Source of the images of two topics, in recording order.
+
+    Stamps are those of the message headers where they can be used: see ``StampCorrector``. Thermal
+    frames are ``(H, W)`` and keep their bit depth; RGB frames are ``(H, W, 3)`` uint8 BGR.
+    Messages that cannot be decoded are skipped and counted; so is what a damaged bag lost.
+
+    Parameters
+    ----------
+    path:
+        Directory of a bag, or one file of it.
+    request:
+        Image topics, with or without a namespace or ``/compressed``, and topics of CameraInfo.
+    stamps:
+        ``'auto'``, ``'header'`` or ``'recorded'``.
+
+    Attributes
+    ----------
+    topics:
+        Name of the image topic by stream.
+    rate_hz:
+        Thermal frames per second.
+    camera_infos:
+        First CameraInfo by stream, where the bag has it.
+
+    Raises
+    ------
+    SourceError
+        The bag cannot be read or does not contain the topics.
+
+    """
+
+    def __init__(self, path: Path, request: TopicRequest, stamps: str = 'auto') -> None:
+        self.name = str(path)
+        self._skip_count = SkipCount(self.name)
+        self._bag = Bag(path)
+        try:
+            cameras = choose_cameras(self._bag, request)
+        except SourceError as error:
+            damage = '; '.join(self._bag.problems)
+            raise SourceError(f'{path}: {error}' + f'; the bag is damaged: {damage}' * bool(damage)
+                              ) from None
+        self._choice = cameras.choice
+        self._stamps = stamps
+        self.topics = {stream: topic.name for stream, topic in self._choice.topics.items()}
+        self.camera_infos = {stream: info for stream, topic in cameras.info_topics.items()
+                             if (info := _read_camera_info(self._bag, topic)) is not None}
+        if self._choice.guessed:
+            logging.getLogger(__name__).warning('%s: %s', path, _describe_choice(self._choice))
+        span_s = ((self._bag.end_ns or 0) - (self._bag.start_ns or 0)) * 1e-9
+        frames = self._bag.counts[self._choice.topics['thermal']] or 0
+        self.rate_hz = (frames - 1) / span_s if frames > 1 and span_s > 0 else 1.0
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Return the number of skipped messages of the latest pass, by reason."""
+        return dict(self._skip_count.counts)
+
+    def events(self) -> Iterator[Event]:
+        """
+        Read and decode message by message.
+
+        Raises
+        ------
+        SourceError
+            No image could be read.
+
+        """
+        self._skip_count.counts.clear()
+        streams = {topic: stream for stream, topic in self._choice.topics.items()}
+        decoders = {topic: ImageDecoder(topic) for topic in streams}
+        expected = [self._bag.counts[topic] for topic in streams]
+        damage: list[str] = []
+        corrector = StampCorrector(self._stamps, self._read_first_times(),
+                                   self._skip_count.warn_once)
+        n_messages = n_decoded = 0
+        for message in self._bag.messages(streams, damage.append):
+            n_messages += 1
+            try:
+                recorded = decoders[message.topic].decode(message)
+                events = [_make_event(streams[message.topic], image, corrector)
+                          for image in recorded]
+            except MessageError as error:
+                self._skip_count.add('message cut short', f'{message.topic.name}: {error}')
+            except images.ImageError as error:
+                self._skip_count.add('undecodable image', f'{message.topic.name}: {error}')
+            else:
+                n_decoded += len(events)
+                yield from events
+        for topic, decoder in decoders.items():
+            for image in decoder.flush():
+                n_decoded += 1
+                yield _make_event(streams[topic], image, corrector)
+            if decoder.skipped_count:
+                self._skip_count.add('before the first key frame', topic.name,
+                                     decoder.skipped_count)
+        n_missing = sum(count or 0 for count in expected) - n_messages
+        if damage or n_missing > 0:
+            self._skip_count.add(
+                'bag damaged', '; '.join(dict.fromkeys(damage[:5]))
+                or 'the index of the bag counts more messages', max(n_missing, 1))
+        if not n_decoded:
+            raise SourceError(f'{self.name}: no image can be read; skipped {self.skipped}'
+                              + ': ' * bool(damage) + '; '.join(dict.fromkeys(damage[:5])))
+
+
+    def _read_first_times(self) -> Iterator[MessageTimes]:
+        """Yield the times of the first images of each camera."""
+        for stream, topic in self._choice.topics.items():
+            for times_ns in summarize_topic(self._bag, topic).times_ns:
+                yield MessageTimes(stream, *times_ns)
+
+
+class Cameras(NamedTuple):
+    """The topics of both cameras; ``info_topics`` has those of CameraInfo that exist."""
+
+    choice: TopicChoice
+    info_topics: dict[str, Topic]
+
+
+def choose_cameras(bag: Bag, request: TopicRequest,
+                   summaries: dict[Topic, TopicSummary] | None = None) -> Cameras:
+    """
+    Choose the topics of a bag; ``summaries`` are filled where they are needed.
+
+    Raises
+    ------
+    SourceError
+        See ``TopicChooser.choose``.
+
+    """
+    known = {} if summaries is None else summaries
+
+    def summarize(topic: Topic) -> TopicSummary:
+        if topic not in known:
+            known[topic] = summarize_topic(bag, topic)
+        return known[topic]
+
+    chooser = TopicChooser(bag.counts, lambda topic: summarize(topic).encoding,
+                           lambda topic: str(summarize(topic)))
+    choice = chooser.choose(request)
+    infos = {stream: chooser.find_info_topic(topic, request.info_topic(stream))
+             for stream, topic in choice.topics.items()}
+    return Cameras(choice, {stream: info for stream, info in infos.items() if info is not None})
+
+
+def _describe_choice(choice: TopicChoice) -> str:
+    """Return a line that says which topics were chosen, and why."""
+    chosen = ', '.join(f"{stream} is '{topic.name}' ({choice.reasons[stream]})"
+                       for stream, topic in choice.topics.items())
+    return f'{chosen}; to choose others, use --thermal-topic and --rgb-topic'
+
+
+def _read_camera_info(bag: Bag, topic: Topic) -> RecordedCameraInfo | None:
+    """Return the first readable CameraInfo of a topic."""
+    for message in bag.messages([topic], lambda problem: None):
+        try:
+            return read_camera_info(message)
+        except MessageError:
+            continue
+    return None
+
+
+def _make_event(stream: str, recorded: RecordedImage, corrector: StampCorrector) -> Event:
+    stamp_ns = corrector.correct(MessageTimes(stream, recorded.stamp_ns, recorded.recorded_ns))
+    if stream == 'thermal':
+        frame = Frame(to_single_channel(recorded.image), stamp_ns, recorded.frame_id)
+        return Event(stream, frame, recorded_ns=recorded.recorded_ns)
+    frame = Frame(images.as_bgr8(recorded.image), stamp_ns, recorded.frame_id)
+    return Event(stream, frame, Truth(), recorded.recorded_ns)
