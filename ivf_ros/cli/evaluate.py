@@ -13,6 +13,7 @@ from typing import Any
 
 from ivf_ros import detection, fusion, perception, registration, segmentation
 from ivf_ros.cli.output import command_line, print_json, print_line
+from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.topics import add_topic_options, topics_of
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
@@ -95,6 +96,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         help='use labels that another network made instead of human ones; the '
                         'result is the agreement with that network')
     add_topic_options(parser)
+    add_camera_options(parser)
     parser.add_argument('--no-pictures', dest='pictures', action='store_false',
                         help='store no pictures; the report then shows none')
     parser.add_argument('--restart', action='store_true',
@@ -129,7 +131,8 @@ def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any
         sources=tuple(options.source), stages=_make_stages(options), out=options.out,
         jobs=options.jobs, every=options.every, limit=options.limit, aligned=options.aligned,
         held_back=options.held_back, machine_labels=options.machine_labels,
-        pictures=options.pictures, restart=options.restart, topics=topics_of(options))
+        pictures=options.pictures, restart=options.restart, topics=topics_of(options),
+        thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options))
     summary = evaluate(settings, command)
     if options.study:
         from ivf_ros.evaluation.studies import (

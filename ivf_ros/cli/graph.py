@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
 from ivf_ros.cli.topics import add_topic_options, topics_of
 
@@ -27,6 +28,7 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
                         help='the files of a folder are unrelated scenes; show each for S seconds')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
     add_topic_options(parser)
+    add_camera_options(parser)
     parser.set_defaults(run=_demo)
 
 
@@ -49,7 +51,8 @@ def _demo(options: argparse.Namespace) -> int:
     report = demo.run(demo.DemoSettings(
         source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
         rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
-        params_file=options.params_file, topics=topics_of(options)),
+        params_file=options.params_file, topics=topics_of(options),
+        thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options)),
         progress=print_progress)
     if options.json:
         print_json(report)
@@ -60,7 +63,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.data.sources import open_source
-    from ivf_ros.nodes import replay_node
+    from ivf_ros.nodes.demo import replay
     source = open_source(options.source, **topics_of(options))
-    return replay_node.run(source, rate=options.rate, loop=options.loop,
-                           restamp=not options.keep_stamps, clock=options.clock)
+    return replay.run(source, rate=options.rate, loop=options.loop,
+                      restamp=not options.keep_stamps, clock=options.clock)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ivf_ros.cli.cameras import add_thermal_camera_option, thermal_camera_of
 from ivf_ros.cli.output import print_json, print_line, read_positive, read_size
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measure_triples
@@ -22,6 +23,7 @@ def add_metrics_options(parser: argparse.ArgumentParser) -> None:
                             help='an image or a folder of images')
     parser.add_argument('--metrics', metavar='EN,SD,...', help='some of '
                         f'{", ".join(FUSION_METRICS)} (default: all)')
+    add_thermal_camera_option(parser)
     parser.set_defaults(run=_metrics)
 
 
@@ -52,7 +54,7 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
 def _metrics(options: argparse.Namespace) -> int:
     triples = find_triples(options.thermal, options.visible, options.fused)
     names = options.metrics.split(',') if options.metrics else None
-    values = dict(measure_triples(triples, names))
+    values = dict(measure_triples(triples, names, thermal_camera_of(options)))
     mean = {name: float(np.mean([image_values[name] for image_values in values.values()]))
             for name in next(iter(values.values()))}
     if options.json:

@@ -11,6 +11,13 @@ from typing import Any
 
 import cv2
 from ivf_ros import detection, fusion, geometry, parameters, registration, segmentation
+from ivf_ros.camera_input import CameraGeometry
+from ivf_ros.cli.cameras import (
+    add_camera_options,
+    add_thermal_camera_option,
+    rgb_camera_of,
+    thermal_camera_of,
+)
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
@@ -20,6 +27,7 @@ from ivf_ros.cli.output import (
     report,
 )
 from ivf_ros.data.image_file import read_thermal, read_visible
+from ivf_ros.data.recording import to_thermal
 from ivf_ros.output import mark_image
 from ivf_ros.thermal import Agc
 from ivf_ros.thermal_on_rgb import ThermalWarper
@@ -32,6 +40,7 @@ def add_register_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('thermal', type=Path)
     parser.add_argument('rgb', type=Path)
     _add_method_options(parser, registration.methods(), registration.DEFAULT_METHOD)
+    add_camera_options(parser)
     parser.add_argument('--out', type=Path, help='write thermal on the RGB grid')
     add_overwrite_option(parser)
     parser.set_defaults(run=_register)
@@ -42,6 +51,7 @@ def add_fuse_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('thermal', type=Path)
     parser.add_argument('rgb', type=Path)
     _add_method_options(parser, fusion.methods(), fusion.DEFAULT_METHOD)
+    add_camera_options(parser)
     parser.add_argument('--register', action='store_true', help='register thermal onto RGB first')
     parser.add_argument('--out', type=Path, required=True, help='write the fused image')
     add_overwrite_option(parser)
@@ -79,11 +89,12 @@ def _add_method_options(parser: argparse.ArgumentParser, methods: tuple[str, ...
 def _add_thermal_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--thermal', type=Path, help='registered thermal image, used together '
                         'with the image, which is RGB then')
+    add_thermal_camera_option(parser)
 
 
 def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = read_thermal(options.thermal), _read_rgb(options.rgb)
+    thermal, rgb = _read_pair(options)
     registrar = registration.create(options.method, **_read_settings(options))
     registered = registrar.register(thermal, rgb)
     if options.out:
@@ -103,7 +114,7 @@ def _register(options: argparse.Namespace) -> int:
 
 def _fuse(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
-    thermal, rgb = read_thermal(options.thermal), _read_rgb(options.rgb)
+    thermal, rgb = _read_pair(options)
     size = geometry.size_of(rgb)
     fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
@@ -157,6 +168,12 @@ def _read_settings(options: argparse.Namespace) -> dict[str, Any]:
     return parameters.parse_settings(options.settings)
 
 
+def _read_pair(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Read thermal and RGB, corrected as the options of the cameras say."""
+    thermal = to_thermal(read_thermal(options.thermal), thermal_camera_of(options))
+    return thermal, CameraGeometry(rgb_camera_of(options)).apply(_read_rgb(options.rgb))
+
+
 def _read_rgb(path: Path) -> np.ndarray:
     """Read an 8-bit image ``(H, W)`` or ``(H, W, 3)`` BGR, the format that all stages take."""
     image = read_visible(path)
@@ -168,7 +185,9 @@ def _read_rgb(path: Path) -> np.ndarray:
 def _read_thermal(options: argparse.Namespace, method: Any) -> tuple[np.ndarray, ...]:
     if options.thermal and not method.takes_thermal:
         raise CommandError(f'{options.method} takes one image; leave out --thermal')
-    return (Agc()(read_thermal(options.thermal)),) if options.thermal else ()
+    if not options.thermal:
+        return ()
+    return (Agc()(to_thermal(read_thermal(options.thermal), thermal_camera_of(options))),)
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ivf_ros import images
 from ivf_ros.data import radiometric
-from ivf_ros.data.recording import SourceError, to_single_channel
+from ivf_ros.data.recording import drop_equal_channels, SourceError
 import numpy as np
 
 
@@ -32,9 +32,10 @@ def read_image(path: Path) -> np.ndarray:
 
 def read_thermal(path: Path) -> np.ndarray:
     """
-    Read a thermal image ``(H, W)`` with the depth of the file; colour becomes one channel.
+    Read a thermal image ``(H, W)`` with the depth of the file.
 
-    A radiometric JPEG file of FLIR becomes its temperatures, float32 in degrees Celsius. Of one of
+    An image in false colours is returned as it is, ``(H, W, 3)`` BGR; see ``to_thermal``. A
+    radiometric JPEG file of FLIR becomes its temperatures, float32 in degrees Celsius. Of one of
     DJI only the picture is read, and the log says so once for each folder.
 
     Raises
@@ -48,7 +49,7 @@ def read_thermal(path: Path) -> np.ndarray:
         return radiometric.FlirImage(str(path), data).read_celsius()
     if radiometric.is_dji(data):
         _warn_of_dji(path.parent)
-    return to_single_channel(_decode(path, data))
+    return drop_equal_channels(_decode(path, data))
 
 
 def read_visible(path: Path) -> np.ndarray:

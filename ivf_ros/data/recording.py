@@ -9,6 +9,8 @@ import logging
 import re
 
 import cv2
+from ivf_ros.palettes import is_gray, remove_palette
+from ivf_ros.thermal_input import ThermalCameraParameters, ThermalInput
 import numpy as np
 
 THERMAL_NAMES = ('thermal', 'ir', 'infrared', 'lwir', 'tir', 'inf')
@@ -81,6 +83,28 @@ def natural_key(name: str) -> list[int | str]:
 def to_single_channel(image: np.ndarray) -> np.ndarray:
     """Convert an image to one channel ``(H, W)`` of the same depth; colour becomes luma."""
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+
+
+def drop_equal_channels(image: np.ndarray) -> np.ndarray:
+    """Return one channel ``(H, W)`` of an image whose channels are equal, else the image."""
+    return remove_palette(image, 'none').gray if image.ndim == 3 and is_gray(image) else image
+
+
+def to_thermal(image: np.ndarray, camera: ThermalCameraParameters | None = None) -> np.ndarray:
+    """
+    Return an image of a recording as the nodes get it from their thermal camera: ``(H, W)``.
+
+    Raises
+    ------
+    SourceError
+        The image is in false colours and ``camera`` names no palette, or it cannot be corrected
+        otherwise; see ``ThermalInput``.
+
+    """
+    try:
+        return ThermalInput(camera).apply(image)
+    except ValueError as error:
+        raise SourceError(str(error)) from None
 
 
 class SkipCount:

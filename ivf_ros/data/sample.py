@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from ivf_ros import geometry, images
+from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
 from ivf_ros.data.image_file import read_thermal, read_visible
-from ivf_ros.data.recording import SourceError, to_single_channel
+from ivf_ros.data.recording import SourceError, to_thermal
 from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Detection, Segmentation
 import numpy as np
 
@@ -99,6 +101,8 @@ class Sample:
         None without annotations; an empty tuple of boxes means that there are no objects. Boxes
         and labels are on the RGB grid. Box edges are pixel edges: pixel 0 extends from 0 to 1.
         Boxes of class ``IGNORED`` and the label 255 are to be ignored.
+    thermal_camera, rgb_camera:
+        How the cameras were built in; the images are corrected when they are read.
 
     """
 
@@ -114,18 +118,24 @@ class Sample:
     landmarks: Annotation[Landmarks] | None = None
     detections: Annotation[tuple[Detection, ...]] | None = None
     segmentation: Annotation[Segmentation] | None = None
+    thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
+    rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
     def read_thermal(self) -> np.ndarray:
-        """Return ``(H, W)`` with the depth of the file; raise SourceError if unreadable."""
-        if isinstance(self.thermal, Path):
-            return read_thermal(self.thermal)
-        return to_single_channel(read_pixels(self.thermal))
+        """Return ``(H, W)`` as the nodes get it; raise SourceError if it is unreadable."""
+        stored = read_thermal(self.thermal) if isinstance(self.thermal, Path) \
+            else read_pixels(self.thermal)
+        try:
+            return to_thermal(stored, self.thermal_camera)
+        except SourceError as error:
+            raise SourceError(f'{self.dataset} {self.name}: {error}') from None
 
     def read_rgb(self) -> np.ndarray:
         """Return ``(H, W, 3)`` uint8 BGR; raise SourceError if unreadable."""
         try:
-            return images.as_bgr8(read_pixels(self.rgb))
-        except images.ImageError as error:
+            image = images.as_bgr8(read_pixels(self.rgb))
+            return CameraGeometry(self.rgb_camera).apply(image)
+        except (images.ImageError, CameraInputError) as error:
             raise SourceError(f'{self.dataset} {self.name}: {error}') from None
 
     def true_H_thermal_to_rgb(self, thermal_size: tuple[int, int],

@@ -11,11 +11,11 @@ from ivf_ros import geometry, images
 from ivf_ros.data.files import list_folder
 from ivf_ros.data.pair_names import select_lens
 from ivf_ros.data.recording import (
+    drop_equal_channels,
     FRAME_IDS,
     SkipCount,
     SourceError,
     split_stem,
-    to_single_channel,
 )
 from ivf_ros.data.video_file import VideoFile
 from ivf_ros.types import Event, Frame, Truth
@@ -85,7 +85,7 @@ class VideoSource:
                 break
             truth = None
             if stream == 'thermal':
-                image = to_single_channel(image)
+                image = drop_equal_channels(image)
                 thermal_size = geometry.size_of(image)
             else:
                 image = images.as_bgr8(image)

@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 import ivf_ros
+from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.sources import BagTopics
 from ivf_ros.evaluation.result_files import write_results
 from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stage
@@ -26,6 +27,7 @@ from ivf_ros.evaluation.samples import SampleList
 from ivf_ros.evaluation.tasks import list_tasks, run_tasks
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import open_folder
+from ivf_ros.thermal_input import ThermalCameraParameters
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class EvaluationSettings:
         Discard the results in ``out``.
     topics:
         Arguments of ``open_source`` that name the topics of bags.
+    thermal_camera, rgb_camera:
+        How the cameras are built in.
 
     """
 
@@ -73,6 +77,8 @@ class EvaluationSettings:
     pictures: bool = True
     restart: bool = False
     topics: BagTopics = field(default_factory=BagTopics)
+    thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
+    rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
 
 def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
@@ -104,7 +110,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
-                         machine_labels=settings.machine_labels, topics=settings.topics)
+                         machine_labels=settings.machine_labels, topics=settings.topics,
+                         thermal_camera=settings.thermal_camera, rgb_camera=settings.rgb_camera)
     open_folder(settings.out, 'evaluate', settings.sources)
     store = RowStore(settings.out, _make_plan(settings), settings.restart)
     skipped: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
@@ -124,6 +131,8 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     plan = {
         'format': FORMAT,
         'sources': list(settings.sources), 'topics': dict(settings.topics),
+        'thermal_camera': asdict(settings.thermal_camera),
+        'rgb_camera': asdict(settings.rgb_camera),
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore
         'every': settings.every, 'limit': settings.limit, 'held_back': settings.held_back,
         'aligned': settings.aligned,

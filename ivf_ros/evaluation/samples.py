@@ -12,11 +12,13 @@ from pathlib import Path
 import re
 from typing import TypeVar
 
+from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BagTopics, open_source, Source, SourceError
 from ivf_ros.pairing import Pair, PairSynchronizer
+from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, Truth
 
 T = TypeVar('T')
@@ -38,7 +40,9 @@ class SampleList:
     def __init__(self, specs: Iterable[str], *, every: int = 1, limit: int | None = None,
                  held_back: bool = False, aligned: bool = False,
                  machine_labels: bool = False,
-                 topics: BagTopics | None = None) -> None:
+                 topics: BagTopics | None = None,
+                 thermal_camera: ThermalCameraParameters | None = None,
+                 rgb_camera: CameraParameters | None = None) -> None:
         """
         Open the sources.
 
@@ -60,6 +64,8 @@ class SampleList:
             Use machine-made labels instead of human ones.
         topics:
             Arguments of ``open_source`` that name the topics of bags.
+        thermal_camera, rgb_camera:
+            How the cameras are built in; the images are corrected as the nodes do it.
 
         Raises
         ------
@@ -69,8 +75,7 @@ class SampleList:
         """
         specs = list(specs)
         named = [name for name, topic in (topics or {}).items() if topic and name != 'stamps']
-        if named and not any(is_bag(Path(spec).expanduser())
-                                                    for spec in specs):
+        if named and not any(is_bag(Path(spec).expanduser()) for spec in specs):
             raise SourceError('only bags have topics, and none of these sources is a bag: '
                               f"{', '.join(specs)}")
         self._parts: list[Dataset | Source] = []
@@ -83,6 +88,8 @@ class SampleList:
                                                  machine_labels=machine_labels))
         self._every, self._limit, self._aligned = every, limit, aligned
         self._held_back = held_back
+        self._thermal_camera = thermal_camera or ThermalCameraParameters()
+        self._rgb_camera = rgb_camera or CameraParameters()
         self.names = tuple(part.name for part in self._parts)
 
     @property
@@ -100,14 +107,26 @@ class SampleList:
         Yield the samples. Samples of streams hold images, samples of data sets hold file paths.
 
         Characters of the names that are not allowed in file names are replaced by underscores.
+
+        Raises
+        ------
+        SourceError
+            The corrections of the cameras move the pixels of images with annotations.
+
         """
+        moves_pixels = self._thermal_camera.moves_pixels or self._rgb_camera.moves_pixels
         for part in self._parts:
             samples = self._dataset_samples(part) if isinstance(part, Dataset) \
                 else _read_stream(part)
             for sample in self._select(samples):
+                if moves_pixels and _is_annotated(sample):
+                    raise SourceError(
+                        f'{part.name}: crop, undistort, rotate and mirror move the pixels, and the '
+                        'annotations do not follow; evaluate the images as they are')
                 yield replace(sample, dataset=_to_file_name(sample.dataset),
                               name=_to_file_name(sample.name),
-                              aligned=sample.aligned or self._aligned)
+                              aligned=sample.aligned or self._aligned,
+                              thermal_camera=self._thermal_camera, rgb_camera=self._rgb_camera)
 
     def _dataset_samples(self, dataset: Dataset) -> Iterable[Sample]:
         return dataset.held_back if self._held_back else dataset.samples
@@ -118,6 +137,12 @@ class SampleList:
 
 def _to_file_name(name: str) -> str:
     return _UNSAFE.sub('_', name).strip('._') or '_'
+
+
+def _is_annotated(sample: Sample) -> bool:
+    annotations = (sample.H_thermal_to_rgb, sample.landmarks, sample.detections,
+                   sample.segmentation)
+    return sample.aligned or any(annotation is not None for annotation in annotations)
 
 
 def _is_stream(spec: str) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ivf_ros.data.files import image_files
 from ivf_ros.data.image_file import read_image, read_thermal, read_visible
-from ivf_ros.data.recording import natural_key, SourceError, to_single_channel
+from ivf_ros.data.recording import natural_key, SourceError, to_single_channel, to_thermal
 from ivf_ros.evaluation import metrics
+from ivf_ros.thermal_input import ThermalCameraParameters
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ def find_triples(thermal: Path, visible: Path, fused: Path) -> list[Triple]:
             for stem in sorted(common, key=natural_key)]
 
 
-def measure_triples(triples: list[Triple], names: Sequence[str] | None = None
+def measure_triples(triples: list[Triple], names: Sequence[str] | None = None,
+                    camera: ThermalCameraParameters | None = None
                     ) -> Iterator[tuple[str, dict[str, float]]]:
     """
-    Yield the name and the fusion metrics of each triple. Colour images are converted to luma.
+    Yield the name and the fusion metrics of each triple; colour becomes luma, except of thermal.
 
-    ``names`` selects metrics of ``metrics.FUSION_METRICS``; the default is all.
+    ``names`` selects metrics of ``metrics.FUSION_METRICS``; the default is all. ``camera`` says
+    what thermal images in false colours mean; see ``to_thermal``.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def measure_triples(triples: list[Triple], names: Sequence[str] | None = None
 
     """
     for triple in triples:
-        thermal = read_thermal(triple.thermal)
+        thermal = to_thermal(read_thermal(triple.thermal), camera)
         visible, fused = (to_single_channel(image) for image in
                           (read_visible(triple.visible), read_image(triple.fused)))
         try:

@@ -10,20 +10,17 @@ import threading
 import time
 from typing import Any, Callable
 
-from ivf_ros import dds
-from ivf_ros.data.sources import BagTopics, open_source, Source
+from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.graph.playhead import Playhead
 from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.graph.recorded_calibration import RecordedCalibration
-from ivf_ros.nodes.graph.replay_result import check_played
 from ivf_ros.nodes.graph.stage_node import STAGE_ERRORS, StageNode
 from ivf_ros.nodes.graph.transport import Hub
-from ivf_ros.parameters import build, ParameterError
+from ivf_ros.parameters import ParameterError
 from ivf_ros.types import Event
-from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
@@ -176,38 +173,6 @@ class ReplayNode(StageNode):
                 return due_s
             if self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S)):
                 return None
-
-
-def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
-    """
-    Replay one source in this process until its end; return the exit code.
-
-    Raises
-    ------
-    ParameterError
-        The rate is out of range.
-    ReplayError, SourceError
-        Nothing or only a small part of the source could be played.
-
-    """
-    dds.use_profile()
-    values = {'source': source.name, 'rate': rate, 'loop': loop, 'restamp': restamp,
-              'clock': clock}
-    build(ReplayNodeParameters, values)
-    overrides = [Parameter(name, value=value) for name, value in values.items()]
-    finished = threading.Event()
-    nodes: list[ReplayNode] = []
-
-    def make_node() -> ReplayNode:
-        nodes.append(ReplayNode(source=source, finished=finished, parameter_overrides=overrides))
-        return nodes[0]
-
-    exit_code = run_node(make_node, [], until=finished.is_set)
-    if nodes[0].failure is not None:
-        raise nodes[0].failure
-    if exit_code == 0 and nodes[0].is_complete:
-        check_played(nodes[0].played, source.skipped)
-    return exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from ivf_ros.data.bags.image_messages import (
 from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
 from ivf_ros.data.bags.topics import TopicChoice, TopicChooser, TopicRequest
-from ivf_ros.data.recording import SkipCount, SourceError, to_single_channel
+from ivf_ros.data.recording import drop_equal_channels, SkipCount, SourceError
 from ivf_ros.stamps import MessageTimes, StampCorrector
 from ivf_ros.types import Event, Frame, Truth
 
@@ -193,7 +193,7 @@ def _read_camera_info(bag: Bag, topic: Topic) -> RecordedCameraInfo | None:
 def _make_event(stream: str, recorded: RecordedImage, corrector: StampCorrector) -> Event:
     stamp_ns = corrector.correct(MessageTimes(stream, recorded.stamp_ns, recorded.recorded_ns))
     if stream == 'thermal':
-        frame = Frame(to_single_channel(recorded.image), stamp_ns, recorded.frame_id)
+        frame = Frame(drop_equal_channels(recorded.image), stamp_ns, recorded.frame_id)
         return Event(stream, frame, recorded_ns=recorded.recorded_ns)
     frame = Frame(images.as_bgr8(recorded.image), stamp_ns, recorded.frame_id)
     return Event(stream, frame, Truth(), recorded.recorded_ns)

@@ -22,14 +22,17 @@ import time
 from typing import Any, Callable, IO
 
 from ivf_ros import dds, geometry
+from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import MESSAGE, Recorder
-from ivf_ros.nodes.graph.replay_result import check_played, MIN_PART
+from ivf_ros.nodes.demo.replay import check_played, MIN_PART
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
+from ivf_ros.parameters import flatten
+from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, GRAPH_NODES, Truth
 import numpy as np
 import rclpy
@@ -95,6 +98,8 @@ class DemoSettings:
         ROS parameter file of the stages.
     topics:
         Arguments of ``open_source`` that name the topics of a bag.
+    thermal_camera, rgb_camera:
+        How the cameras are built in: parameters of the stages.
 
     """
 
@@ -106,6 +111,8 @@ class DemoSettings:
     still_s: float = 0.0
     params_file: Path | None = None
     topics: BagTopics = field(default_factory=BagTopics)
+    thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
+    rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
 
 def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
@@ -151,7 +158,8 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     report = _make_summary(settings, source, played, graph.recorder, diagnostics)
     progress('drawing the contact sheet')
     sheet_path = settings.out / 'contact_sheet.png'
-    sheet.write(sheet_path, bag, graph.recorder, source.name)
+    sheet.write(sheet_path, bag, graph.recorder, source.name, settings.thermal_camera,
+                settings.rgb_camera)
     report['files'] = {'bag': str(bag), 'contact_sheet': str(sheet_path),
                        'log': str(settings.out / 'stages.log')}
     (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
@@ -198,6 +206,7 @@ class _Graph:
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
         if settings.still_s > 0:
             parameters += [word for assignment in _STILL_PARAMETERS for word in ('-p', assignment)]
+        parameters += _camera_arguments(settings)
         self._stages = start_container(parameters, stdout=log, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> _Graph:
@@ -274,6 +283,21 @@ class _Graph:
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             self._executor.spin()
+
+
+def _camera_arguments(settings: DemoSettings) -> list[str]:
+    """Return the ROS arguments that set the parameters of the cameras, as far as they are set."""
+    arguments = []
+    for camera, parameters, nodes in (
+            ('thermal', settings.thermal_camera, ('registration', 'fusion')),
+            ('rgb', settings.rgb_camera, GRAPH_NODES)):
+        defaults = flatten(type(parameters)())
+        for name, value in flatten(parameters).items():
+            if value != defaults[name]:
+                text = value if isinstance(value, str) else json.dumps(value)
+                arguments += [word for node in nodes
+                              for word in ('-p', f'{node}:{camera}.{name}:={text}')]
+    return arguments
 
 
 def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,

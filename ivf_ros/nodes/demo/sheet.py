@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import cv2
 from ivf_ros import detection, segmentation
+from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
 from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.thermal import Agc, AgcParameters
+from ivf_ros.thermal_input import ThermalCameraParameters, ThermalInput
 from ivf_ros.types import Segmentation
 import numpy as np
 from rosbags.highlevel import AnyReader
@@ -31,7 +35,8 @@ _ADAPTERS: dict[str, TypeAdapter] = {
 }
 
 
-def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
+def write(path: Path, bag: Path, recorder: Recorder, heading: str,
+          thermal_camera: ThermalCameraParameters, rgb_camera: CameraParameters) -> None:
     """
     Write a contact sheet of moments at equal distances in the recording.
 
@@ -47,6 +52,8 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
         The recorder that wrote the bag.
     heading:
         One line at the top of the sheet.
+    thermal_camera, rgb_camera:
+        How the cameras are built in; the sheet shows their images as the nodes take them.
 
     """
     fused_ns = sorted(recorder.arrivals_s['fused/image'])
@@ -66,6 +73,8 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str) -> None:
             requested.add(('thermal/image_raw', partners_ns[stamp_ns]))
     items = _read_items(bag, requested)
     agc = Agc(AgcParameters(mode='minmax'))
+    _correct_images(items, 'thermal/image_raw', ThermalInput(thermal_camera).apply)
+    _correct_images(items, 'rgb/image_raw', CameraGeometry(rgb_camera).apply)
     rows = [_make_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
             for stamp_ns in moments_ns]
     captions = [f'{(stamp_ns - fused_ns[0]) * 1e-9:.1f} s' for stamp_ns in moments_ns]
@@ -81,6 +90,15 @@ def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, i
             if key in requested:
                 items[key] = _ADAPTERS[topic].from_serialized(bytes(cdr))
     return items
+
+
+def _correct_images(items: dict[tuple[str, int], Any], topic: str,
+                    correct: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Replace the images of a topic by corrected ones, where that needs no CameraInfo."""
+    for key, frame in items.items():
+        if key[0] == topic:
+            with suppress(CameraInputError):
+                items[key] = replace(frame, image=correct(frame.image))
 
 
 def _apply_gain(agc: Agc, registered: np.ndarray) -> np.ndarray:
