@@ -13,9 +13,10 @@ direction; they need not be registered.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
+from ivf_ros.data.sources import Source
 import numpy as np
 
 _CELLS = 12, 9  # of the image, in x and y; coarse, because the views of the cameras differ
@@ -27,7 +28,7 @@ _STEP_S = 1 / 60  # between the lags, at most
 _PARTS = 8  # of the recording; each is left out once, for the deviation of the estimate
 _MIN_CORRELATION = 0.15
 _PEAK_WIDTH_S = 0.3  # a second peak is farther than this from the first
-_MAX_SECOND_PEAK = 0.85  # of the height of the first
+_MAX_SECOND_PEAK = 0.92  # of the height of the first
 _MAX_DEVIATION_S = 0.05
 
 
@@ -98,6 +99,47 @@ class ChangeCourse:
                 self.times_s.append((stamp_s + before_s) / 2)
                 self.changes.append(np.sqrt(change.ravel() / (stamp_s - before_s)))
         self._latest.append((stamp_s, reduced))
+
+
+def measure_time_offset(source: Source, *, seconds: float = 60.0, max_offset_s: float = 2.0
+                        ) -> TimeOffset:
+    """
+    Measure the offset of the stamps of a source.
+
+    The clocks of a recording may differ by any constant. The search is around the offset that the
+    times of recording show.
+
+    Parameters
+    ----------
+    source:
+        A recording with motion.
+    seconds:
+        Duration of the recording that is read.
+    max_offset_s:
+        Largest difference to the offset that the times of recording show.
+
+    Raises
+    ------
+    TimeOffsetError
+        See ``estimate_time_offset``.
+    SourceError
+        The source cannot be read.
+
+    """
+    courses = {'thermal': ChangeCourse(), 'rgb': ChangeCourse()}
+    clock_ns: dict[str, int] = {}  # stamp minus time of recording, of the first frame
+    start_ns: int | None = None
+    for event in source.events():
+        stamp_ns = event.frame.stamp_ns
+        recorded_ns = stamp_ns if event.recorded_ns is None else event.recorded_ns
+        start_ns = recorded_ns if start_ns is None else start_ns
+        if (recorded_ns - start_ns) * 1e-9 > seconds:
+            break
+        offset_ns = clock_ns.setdefault(event.stream, stamp_ns - recorded_ns)
+        courses[event.stream].add((stamp_ns - offset_ns - start_ns) * 1e-9, event.frame.image)
+    measured = estimate_time_offset(courses['thermal'], courses['rgb'], max_offset_s=max_offset_s)
+    clocks_s = (clock_ns['thermal'] - clock_ns['rgb']) * 1e-9
+    return replace(measured, offset_s=measured.offset_s + clocks_s)
 
 
 def estimate_time_offset(thermal: ChangeCourse, rgb: ChangeCourse, *, max_offset_s: float = 2.0

@@ -47,6 +47,8 @@ COMMANDS = {
                     'ivf info recordings/night.mcap'),
     'demo': Command('graph', 'Run the whole graph on simulated or recorded frames.',
                     'ivf demo --source recordings/night.mcap --seconds 20 --out night'),
+    'time-offset': Command('time_offset', 'Measure the offset of the stamps of the two cameras from '
+                           'motion.', 'ivf time-offset recordings/drive.mcap'),
     'replay': Command('graph', 'Publish a recording on the topics of the two cameras.',
                       'ivf replay recordings/night.mcap --rate 0.5 --loop'),
     'register': Command('stages', 'Register a thermal image onto an RGB image.',
@@ -104,7 +106,7 @@ def _make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         subparser.add_argument('--json', action='store_true', help='print the result as JSON')
         if argv[:1] == [name]:
             module = import_module(f'ivf_ros.cli.{command.module}')
-            getattr(module, f'add_{name}_options')(subparser)
+            getattr(module, f'add_{name.replace("-", "_")}_options')(subparser)
     return parser
 
 

@@ -126,9 +126,8 @@ def open_source(spec: str | Path, *, thermal_topic: str | None = None,
               rgb_info_topic or None)
     if is_bag(path):
         return _open_bag(path, topics, stamps)
-    if stamps != 'auto':
-        raise SourceError(f"only bags have times of recording, and '{text}' is none; got stamps "
-                          f"'{stamps}'")
+    if stamps == 'recorded':
+        raise SourceError(f"only bags have times of recording, and '{text}' is none")
     if any(topics):
         raise SourceError(f"only bags have topics, and '{text}' is none; got the topics "
                           f"{', '.join(filter(None, topics))}")

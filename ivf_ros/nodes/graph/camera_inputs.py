@@ -50,6 +50,7 @@ class CameraInputs:
             self._cameras['thermal'] = node.hub.get_shared(
                 (self._topics['thermal'], thermal), lambda: _Camera(ThermalInput(thermal)))
         self._infos: dict[str, Stamped[CameraInfo]] = {}
+        self._logged: dict[str, object] = {}
 
     def subscribe_to_info(self, stream: str, on_change: Callable[[], None] = lambda: None
                           ) -> None:
@@ -119,9 +120,13 @@ class CameraInputs:
         return ''
 
     def diagnostics(self) -> dict[str, object]:
-        """Return what was decided about the thermal camera."""
+        """Return what was decided about the thermal camera; a new decision is also logged."""
         camera = self._cameras.get('thermal')
-        return {} if camera is None else camera.describe()
+        decisions = {} if camera is None else camera.describe()
+        for name in decisions.keys() - self._logged.keys():
+            self._node.get_logger().info(f"'{self._topics['thermal']}': {name} {decisions[name]}")
+        self._logged |= decisions
+        return decisions
 
 
 class _RgbInput:
