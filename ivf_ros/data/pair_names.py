@@ -74,8 +74,7 @@ def pair_files(thermal: Iterable[Path], rgb: Iterable[Path], name: str,
 
 def select_lens(files: list[Path]) -> list[Path]:
     """Return visible files without those of further lenses of a DJI camera, such as the zoom."""
-    lenses = [match['lens'].upper() if (match := DJI_NAME.fullmatch(path.stem)) else ''
-              for path in files]
+    lenses = [_lens_of(path.stem) for path in files]
     best = next((lens for lens in RGB_LENSES if lens in lenses), '')
     return [path for path, lens in zip(files, lenses) if lens in ('', best)]
 
@@ -99,6 +98,11 @@ def stamp_of(stem: str) -> tuple[float, str] | None:
     if match := _UNIX.search(stem):
         return int(match[1]) + _fraction_s(match[2] or match[3]), _rest(stem, match)
     return None
+
+
+def _lens_of(stem: str) -> str:
+    match = DJI_NAME.fullmatch(stem)
+    return match['lens'][0].upper() if match and match['lens'] else ''
 
 
 def _fraction_s(digits: str | None) -> float:
