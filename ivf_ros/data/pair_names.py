@@ -70,17 +70,18 @@ def pair_files(thermal: list[Path], rgb: list[Path], name: str,
     pairs = {key: (by_key['thermal'][partners[key]], by_key['rgb'][key])
              for key in sorted(partners, key=natural_key)}
     used = {'thermal': set(partners.values()), 'rgb': set(partners)}
-    unpaired = {stream: [paths[key] for key in sorted(paths.keys() - used[stream], key=natural_key)]
-                for stream, paths in by_key.items()}
+    unused = {stream: sorted(paths.keys() - used[stream], key=natural_key)
+              for stream, paths in by_key.items()}
+    unpaired = {stream: [by_key[stream][key] for key in keys] for stream, keys in unused.items()}
     chosen = set(visible)
     return FilePairs(pairs, unpaired, [path for path in rgb if path not in chosen])
 
 
 def select_lens(files: list[Path]) -> list[Path]:
-    """Return visible files without those of further lenses of a DJI camera, such as the zoom."""
+    """Return files without those of further visible lenses of a DJI camera, such as the zoom."""
     lenses = [_lens_of(path.stem) for path in files]
     best = next((lens for lens in RGB_LENSES if lens in lenses), '')
-    return [path for path, lens in zip(files, lenses) if lens in ('', best)]
+    return [path for path, lens in zip(files, lenses) if lens not in RGB_LENSES or lens == best]
 
 
 def stamp_of(stem: str) -> tuple[float, tuple[str, ...]] | None:

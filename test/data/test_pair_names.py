@@ -158,6 +158,13 @@ def test_of_the_lenses_of_dji_the_widest_counts():
     assert select_lens([Path('7_rgb'), Path('8_rgb')]) == [Path('7_rgb'), Path('8_rgb')]
 
 
+def test_the_videos_of_a_drone_are_thermal_and_its_widest_lens(tmp_path):
+    for lens in ('T', 'Z', 'W'):
+        (tmp_path / f'DJI_20230501120000_0001_{lens}.MP4').write_bytes(JUNK)
+    assert {stream: path.stem[-1] for stream, path in find_videos(tmp_path).items()} \
+        == {'thermal': 'T', 'rgb': 'W'}
+
+
 def test_flir_adas_of_the_first_edition(tmp_path):
     folder = save_all(tmp_path / 'train', 'thermal_8_bit/FLIR_00001.jpeg',
                       'thermal_8_bit/FLIR_00002.jpeg', 'RGB/FLIR_00001.jpg', 'RGB/FLIR_00003.jpg')
