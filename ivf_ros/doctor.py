@@ -41,6 +41,8 @@ def examine() -> list[Finding]:
             _library('rosbags', 'rosbags', required=False),
             _library('scipy', 'scipy', required=False),
             _library('torch', 'torch', required=False),
+            _library('av', 'av', required=False),
+            _library('flyr', 'flyr', required=False),
             _onnxruntime(),
             _tf(), _weights()]
 
@@ -106,7 +108,7 @@ def _library(name: str, module: str, *, required: bool) -> Finding:
     if util.find_spec(module) is not None:
         return Finding(name, _version(name))
     return Finding(name, 'none', f'{name} is missing' if required else
-                   f'{name} is missing; it is needed only by some methods', required)
+                   f'{name} is missing; it is needed only by some methods and formats', required)
 
 
 def _onnxruntime() -> Finding:

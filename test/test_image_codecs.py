@@ -34,7 +34,7 @@ def encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
     ('16UC1; tiff compressed ', CENTIKELVIN), ('mono16; tiff compressed ', CENTIKELVIN),
     ('32FC1; tiff compressed ', CELSIUS), ('mono8; tiff compressed ', NOISE),
     ('64FC1; tiff compressed ', CELSIUS.astype(np.float64)), ('tiff', CENTIKELVIN),
-    ('bgr8; tiff compressed bgr8', COLOUR)])
+    ('bgr8; tiff compressed ', COLOUR)])
 def test_tiff_keeps_its_depth_and_its_gaps(message_format, image):
     decoded = images.decode_compressed(message_format, encode('.tiff', image))
     assert decoded.dtype == image.dtype
@@ -47,6 +47,23 @@ def test_tiff_of_signed_integers_becomes_float32_of_the_same_values(dtype):
     decoded = images.decode_compressed('tiff', encode('.tiff', image))
     assert decoded.dtype == np.float32
     np.testing.assert_array_equal(decoded, image)
+
+
+def test_tiff_of_rgb_is_stored_as_if_it_were_bgr():
+    decoded = images.decode_compressed('rgb8; tiff compressed ', encode('.tiff', COLOUR))
+    np.testing.assert_array_equal(decoded, COLOUR[..., ::-1])
+
+
+@pytest.mark.parametrize('states_format', [True, False])
+def test_tiff_of_unsigned_32_bits_becomes_float32_of_the_same_values(states_format):
+    image = NOISE.astype(np.uint32) * 10_000_000 + 2 ** 30
+    file = bytearray(encode('.tiff', image.view(np.int32)))
+    entry = file.index(struct.pack('<HHIHH', 339, 3, 1, 2, 0))  # the samples are signed
+    # An entry of an unknown kind is ignored, and unsigned is the default.
+    file[entry:entry + 12] = struct.pack('<HHIHH', 339 if states_format else 65000, 3, 1, 1, 0)
+    decoded = images.decode_compressed('tiff', bytes(file))
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, image.astype(np.float32))
 
 
 @pytest.mark.parametrize('suffix, options', [

@@ -66,14 +66,14 @@ class FolderSource:
         self.aligned = aligned
         self._repeats = max(1, round(still_s * rate_hz))
         self._skip_count = SkipCount(name)
-        pairs, self._unpaired = pair_files(files['thermal'], files['rgb'], name, name_tolerance_s)
-        if not pairs:
+        self._files = pair_files(files['thermal'], files['rgb'], name, name_tolerance_s)
+        if not self._files.pairs:
             raise SourceError(
                 f'{name}: no thermal and visible file have the same stem, or time stamps in their '
                 f'names that agree; found {len(files["thermal"])} thermal '
                 f'({_example_name(files["thermal"])}), {len(files["rgb"])} visible '
                 f'({_example_name(files["rgb"])})')
-        self.pairs = tuple(pairs.values())
+        self.pairs = tuple(self._files.pairs.values())
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -91,7 +91,7 @@ class FolderSource:
 
         """
         self._skip_count.counts.clear()
-        self._count_unpaired()
+        self._count_left_out()
         period_ns = 1e9 / self.rate_hz
         n_read = 0
         for index, paths in enumerate(self.pairs):
@@ -110,15 +110,19 @@ class FolderSource:
         if not n_read:
             raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
 
-    def _count_unpaired(self) -> None:
-        unpaired = {name: self._unpaired[stream]
+    def _count_left_out(self) -> None:
+        unpaired = {name: self._files.unpaired[stream]
                     for stream, name in (('thermal', 'thermal'), ('rgb', 'visible'))
-                    if self._unpaired[stream]}
+                    if self._files.unpaired[stream]}
         if unpaired:
             self._skip_count.add(
                 'no partner', ' and '.join(f'{len(paths)} {name} (such as {paths[0].name})'
                                            for name, paths in unpaired.items()),
                 sum(map(len, unpaired.values())))
+        lenses = self._files.other_lenses
+        if lenses:
+            self._skip_count.add('other lens', f'{len(lenses)} visible (such as {lenses[0].name})',
+                                 len(lenses))
 
 
 def find_pairs(folder: Path) -> dict[str, list[Path]]:

@@ -35,22 +35,25 @@ class FilePairs(NamedTuple):
         names have in common, or without that the key of the visible file.
     unpaired:
         The other files by stream name.
+    other_lenses:
+        Visible files that ``select_lens`` leaves out.
 
     """
 
     pairs: Mapping[str, tuple[Path, Path]]
     unpaired: Mapping[str, list[Path]]
+    other_lenses: list[Path]
 
 
-def pair_files(thermal: Iterable[Path], rgb: Iterable[Path], name: str,
+def pair_files(thermal: list[Path], rgb: list[Path], name: str,
                tolerance_s: float = TOLERANCE_S) -> FilePairs:
     """
     Find the files that belong together.
 
     Partners have the same stem, apart from the word for the camera. Of the remaining files those
     belong together whose names hold time stamps that differ by at most ``tolerance_s``, the
-    nearest first; each file is used once. Files of DJI must have the same number and may differ by
-    two seconds.
+    nearest first; each file is used once. Beside stamps in whole seconds the other numbers in the
+    names must be equal. Files of DJI must have the same number and may differ by two seconds.
 
     Raises
     ------
@@ -58,8 +61,8 @@ def pair_files(thermal: Iterable[Path], rgb: Iterable[Path], name: str,
         Two files of one camera have the same key. ``name`` is that of the source in the message.
 
     """
-    by_key = {'thermal': _map_by_key(thermal, name),
-              'rgb': _map_by_key(select_lens(list(rgb)), name)}
+    visible = select_lens(rgb)
+    by_key = {'thermal': _map_by_key(thermal, name), 'rgb': _map_by_key(visible, name)}
     common = by_key['thermal'].keys() & by_key['rgb'].keys()
     partners = {key: key for key in common}  # visible key -> thermal key
     left = {stream: [key for key in keys if key not in common] for stream, keys in by_key.items()}
@@ -67,26 +70,28 @@ def pair_files(thermal: Iterable[Path], rgb: Iterable[Path], name: str,
     pairs = {key: (by_key['thermal'][partners[key]], by_key['rgb'][key])
              for key in sorted(partners, key=natural_key)}
     used = {'thermal': set(partners.values()), 'rgb': set(partners)}
-    return FilePairs(pairs, {
-        stream: [paths[key] for key in sorted(paths.keys() - used[stream], key=natural_key)]
-        for stream, paths in by_key.items()})
+    unused = {stream: sorted(paths.keys() - used[stream], key=natural_key)
+              for stream, paths in by_key.items()}
+    unpaired = {stream: [by_key[stream][key] for key in keys] for stream, keys in unused.items()}
+    chosen = set(visible)
+    return FilePairs(pairs, unpaired, [path for path in rgb if path not in chosen])
 
 
 def select_lens(files: list[Path]) -> list[Path]:
-    """Return visible files without those of further lenses of a DJI camera, such as the zoom."""
-    lenses = [match['lens'].upper() if (match := DJI_NAME.fullmatch(path.stem)) else ''
-              for path in files]
+    """Return files without those of further visible lenses of a DJI camera, such as the zoom."""
+    lenses = [_lens_of(path.stem) for path in files]
     best = next((lens for lens in RGB_LENSES if lens in lenses), '')
-    return [path for path, lens in zip(files, lenses) if lens in ('', best)]
+    return [path for path, lens in zip(files, lenses) if lens not in RGB_LENSES or lens == best]
 
 
-def stamp_of(stem: str) -> tuple[float, str] | None:
+def stamp_of(stem: str) -> tuple[float, tuple[str, ...]] | None:
     """
     Find a time stamp in the stem of a file name.
 
-    Returns the time in seconds, and the rest of the stem with ``#`` in place of each number. None
-    without a time stamp. Known are times of the Unix epoch (s, ms, us, ns, or s with a fraction)
-    and ``YYYYMMDD_HHMMSS`` with or without separators and a fraction.
+    Returns the time in seconds, and if it has no fraction the other numbers in the stem, which
+    tell files of one second apart. None without a time stamp. Known are times of the Unix epoch
+    (s, ms, us, ns, or s with a fraction) and ``YYYYMMDD_HHMMSS`` with or without separators and a
+    fraction.
     """
     if match := _CALENDAR.search(stem):
         *fields, fraction = match.groups()
@@ -95,18 +100,25 @@ def stamp_of(stem: str) -> tuple[float, str] | None:
         except ValueError:
             return None
         time_s = moment.replace(tzinfo=timezone.utc).timestamp()
-        return time_s + _fraction_s(fraction), _rest(stem, match)
+        return time_s + _fraction_s(fraction), _other_numbers(stem, match, fraction)
     if match := _UNIX.search(stem):
-        return int(match[1]) + _fraction_s(match[2] or match[3]), _rest(stem, match)
+        fraction = match[2] or match[3]
+        return int(match[1]) + _fraction_s(fraction), _other_numbers(stem, match, fraction)
     return None
+
+
+def _lens_of(stem: str) -> str:
+    match = DJI_NAME.fullmatch(stem)
+    return match['lens'][0].upper() if match and match['lens'] else ''
 
 
 def _fraction_s(digits: str | None) -> float:
     return int(digits) / 10 ** len(digits) if digits else 0.0
 
 
-def _rest(stem: str, match: re.Match[str]) -> str:
-    return re.sub(r'\d+', '#', stem[:match.start()] + stem[match.end():])
+def _other_numbers(stem: str, match: re.Match[str], fraction: str | None) -> tuple[str, ...]:
+    rest = f'{stem[:match.start()]} {stem[match.end():]}'
+    return () if fraction else tuple(re.findall(r'\d+', rest))
 
 
 def _map_by_key(files: Iterable[Path], name: str) -> dict[str, Path]:
@@ -122,21 +134,21 @@ def _map_by_key(files: Iterable[Path], name: str) -> dict[str, Path]:
 def _match_by_time(thermal: list[str], rgb: list[str], tolerance_s: float) -> dict[str, str]:
     """Return the thermal key by visible key of those whose time stamps agree."""
     partners: dict[str, str] = {}
-    thermal_groups, rgb_groups = _group_by_rest(thermal), _group_by_rest(rgb)
+    thermal_groups, rgb_groups = _group_by_number(thermal), _group_by_number(rgb)
     for group in thermal_groups.keys() & rgb_groups.keys():
-        limit_s = _DJI_TOLERANCE_S if group.startswith('DJI') else tolerance_s
+        limit_s = _DJI_TOLERANCE_S if group[:1] == ('DJI',) else tolerance_s
         partners |= _match_nearest(thermal_groups[group], rgb_groups[group], limit_s)
     return partners
 
 
-def _group_by_rest(keys: list[str]) -> dict[str, list[tuple[float, str]]]:
-    """Return time and key of the stamped names, in order of time, by what else is in the name."""
-    groups: dict[str, list[tuple[float, str]]] = defaultdict(list)
+def _group_by_number(keys: list[str]) -> dict[tuple[str, ...], list[tuple[float, str]]]:
+    """Return time and key of the stamped names, in order of time, by numbers that must agree."""
+    groups: dict[tuple[str, ...], list[tuple[float, str]]] = defaultdict(list)
     for key in keys:
         dji = DJI_NAME.fullmatch(key)
         stamped = stamp_of(dji['stamp']) if dji and dji['stamp'] else stamp_of(key)
         if stamped:
-            group = f'DJI {dji["number"]}' if dji else stamped[1]
+            group = ('DJI', dji['number']) if dji else stamped[1]
             groups[group].append((stamped[0], key))
     return {group: sorted(members) for group, members in groups.items()}
 

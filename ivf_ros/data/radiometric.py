@@ -24,6 +24,7 @@ HEADER_BYTES = 1 << 17  # of a file; they hold the directory of FLIR records
 
 _APP1, _APP3 = 0xE1, 0xE3
 _FLIR_START = b'FLIR\0'
+_DJI = b'DJI'  # the make in EXIF
 _FLIR_SEGMENT_HEADER = 8  # bytes: the start, a version, the number and the last number of a part
 _RAW_VALUES, _VISIBLE_IMAGE, _PLACEMENT = 1, 14, 42  # kinds of FLIR records
 
@@ -124,7 +125,7 @@ def find_flir_records(data: bytes) -> dict[int, bytes]:
 
     The first ``HEADER_BYTES`` of the file suffice to know which records there are.
     """
-    if not data.startswith(JPEG_START) or _FLIR_START not in data[:HEADER_BYTES]:
+    if not data.startswith(JPEG_START) or data.find(_FLIR_START, 0, HEADER_BYTES) < 0:
         return {}
     view = memoryview(data)
     content = b''.join(
@@ -157,10 +158,10 @@ def has_visible_image(data: bytes) -> bool:
 
 def is_dji(data: bytes) -> bool:
     """Return whether a file is a radiometric JPEG file of DJI."""
-    if not data.startswith(JPEG_START):
+    if not data.startswith(JPEG_START) or data.find(_DJI, 0, HEADER_BYTES) < 0:
         return False
     view = memoryview(data)
     segments = list(jpeg_segments(view))
     return any(segment.marker == _APP3 for segment in segments) and any(
-        segment.marker == _APP1 and b'DJI' in bytes(view[segment.start:segment.end])
+        segment.marker == _APP1 and _DJI in bytes(view[segment.start:segment.end])
         for segment in segments)

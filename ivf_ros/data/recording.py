@@ -27,8 +27,8 @@ _SUFFIXED = re.compile(rf'(?P<key>.+?)(?:[-_ .]+|(?<=\d))(?P<word>{_STREAM_WORDS
 # A shot of a drone of DJI: 'DJI_20230501120000_0001_T'. Its cameras are thermal, wide, visible and
 # zoom; the first visible lens has the view that is closest to that of thermal.
 DJI_NAME = re.compile(r'DJI_(?:(?P<stamp>\d{14})_)?(?P<number>\d{3,5})'
-                      r'(?:_(?P<lens>[TWVZ]))?(?:_.+)?', re.IGNORECASE)
-RGB_LENSES = ('W', 'V', 'Z')
+                      r'(?:_(?P<lens>T|W|V|Z|THRM|WIDE|ZOOM))?(?:_.+)?', re.IGNORECASE)
+RGB_LENSES = ('W', 'V', 'Z')  # by the first letter
 # A frame of FLIR ADAS: 'video-2SReBn5LtAkL5HMj2-frame-005072-MA7NCLQGoqq9aHaiL'. The last part
 # differs between the cameras.
 _ADAS_NAME = re.compile(r'(?P<key>video-\w+-frame-\d+)-\w+')
@@ -67,7 +67,8 @@ def split_stem(stem: str) -> tuple[str | None, str]:
     if stream_of(stem):
         return stream_of(stem), ''
     if (match := DJI_NAME.fullmatch(stem)) and match['lens']:
-        return 'thermal' if match['lens'] in 'Tt' else 'rgb', stem[:match.start('lens') - 1]
+        return ('thermal' if match['lens'][0] in 'Tt' else 'rgb',
+                stem[:match.start('lens') - 1])
     if match := _ADAS_NAME.fullmatch(stem):
         return None, match['key']
     match = _PREFIXED.fullmatch(stem) or _SUFFIXED.fullmatch(stem)

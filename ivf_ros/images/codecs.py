@@ -20,6 +20,7 @@ from ivf_ros.images.arrays import (
 from ivf_ros.images.depth_codec import decode_depth, has_header
 from ivf_ros.images.encodings import as_bytes, BAYER_CODES, decode, encodings_of
 from ivf_ros.images.file_ends import find_end
+from ivf_ros.images.tiff import call_signed
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
@@ -46,8 +47,8 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
     ``'rgb8; jpeg compressed bgr8'`` or ``'16UC1; compressedDepth rvl'``, or only the codec name.
     ``CODECS`` are known; the codec of a file is detected from the data. The first word is the
     encoding before compression. The last word is the channel order in the file: if it is not
-    ``bgr*``, red and blue are exchanged in the file of a colour image. A Bayer mosaic
-    (``bayer_*``) is converted to BGR.
+    ``bgr*``, red and blue are exchanged in the file of a colour image. A TIFF file has the order
+    of the first word. A Bayer mosaic (``bayer_*``) is converted to BGR.
 
     Returns ``(H, W)`` or ``(H, W, 3)`` BGR, with the depth of the file: uint8, uint16, float32 or
     float64, see ``to_sample_type``. Depth images of 32FC1 are float32, NaN where there is none.
@@ -68,7 +69,8 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
     if image.ndim == 2:
         pattern = original.rstrip('0123456789')
         return convert_color(image, BAYER_CODES[pattern]) if pattern in BAYER_CODES else image
-    swapped = original.startswith(('rgb', 'bgr')) and codec != '' and 'compressed bgr' not in codec
+    swapped = codec != '' and 'compressed bgr' not in codec and (
+        original.startswith('rgb') or (original.startswith('bgr') and 'tiff' not in codec))
     return convert_color(image, cv2.COLOR_RGB2BGR) if swapped else image
 
 
@@ -94,11 +96,11 @@ def decode_file(data: Any, *, ignore_orientation: bool = False) -> np.ndarray:
     if end is None:
         raise TruncatedFileError('truncated image file: its end marker is missing')
     flags = _AS_STORED | (cv2.IMREAD_IGNORE_ORIENTATION if ignore_orientation else 0)
-    try:
-        image = cv2.imdecode(np.frombuffer(buffer[:end], np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError('cannot decode the image file: '
-                         + ' '.join(str(error.err).split())) from error
+    image = _decode_by_opencv(buffer[:end], flags)
+    if image is None and (signed := call_signed(buffer)):
+        image = _decode_by_opencv(signed, flags)
+        if image is not None and image.dtype == np.int32:
+            image = image.view(np.uint32)
     if image is None:
         raise ImageError('cannot decode the image file: it is damaged, truncated or of an unknown '
                          f'format; it begins with {bytes(buffer[:8])!r}')
@@ -130,6 +132,14 @@ def encode_compressed(image: np.ndarray, codec: str = 'png', quality: int = 90,
     _, file = cv2.imencode('.' + codec, image, options)
     return Compressed(f"{name}; {codec} compressed {name if image.ndim == 3 else ''}",
                       file.reshape(-1).data)
+
+
+def _decode_by_opencv(data: memoryview | bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError('cannot decode the image file: '
+                         + ' '.join(str(error.err).split())) from error
 
 
 def _decode_zstd(data: memoryview) -> np.ndarray:

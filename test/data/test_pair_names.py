@@ -42,8 +42,8 @@ def names_of(folder: Path, **options) -> list[tuple[str, str]]:
 
 
 def pair(thermal: list[str], rgb: list[str], **options) -> list[tuple[str, str]]:
-    pairs, unpaired = pair_files([Path(name) for name in thermal], [Path(name) for name in rgb],
-                                 'test', **options)
+    pairs, unpaired, _ = pair_files([Path(name) for name in thermal],
+                                    [Path(name) for name in rgb], 'test', **options)
     used = [path for both in pairs.values() for path in both]
     left = [path for paths in unpaired.values() for path in paths]
     assert sorted([*used, *left]) == sorted(Path(name) for name in [*thermal, *rgb])
@@ -109,6 +109,8 @@ def test_names_that_are_hidden(name, hidden):
     ('DJI_20230501120000_0001_T', ('thermal', 'DJI_20230501120000_0001')),
     ('DJI_20230501120000_0001_W', ('rgb', 'DJI_20230501120000_0001')),
     ('DJI_0012_V', ('rgb', 'DJI_0012')),
+    ('DJI_20210805152101_0001_THRM', ('thermal', 'DJI_20210805152101_0001')),
+    ('DJI_20210805152101_0001_WIDE', ('rgb', 'DJI_20210805152101_0001')),
     ('dji_0012_t', ('thermal', 'dji_0012')),
     ('DJI_20230501120000_0001_Z_Waypoint1', ('rgb', 'DJI_20230501120000_0001')),
     ('DJI_0012', (None, 'DJI_0012')),
@@ -144,7 +146,7 @@ def test_dji_pairs_by_number_although_the_shots_are_a_second_apart(tmp_path):
         ('DJI_20230501120010_0002_T.JPG', 'DJI_20230501120010_0002_W.JPG'),
         ('DJI_20230501150000_0001_T.JPG', 'DJI_20230501150000_0001_W.JPG')]
     list(source.events())
-    assert source.skipped == {'no partner': 1}
+    assert source.skipped == {'no partner': 1, 'other lens': 2}
 
 
 def test_of_the_lenses_of_dji_the_widest_counts():
@@ -154,6 +156,13 @@ def test_of_the_lenses_of_dji_the_widest_counts():
     assert [path.name for path in select_lens([Path('DJI_0001_V'), Path('DJI_0001_Z')])] \
         == ['DJI_0001_V']
     assert select_lens([Path('7_rgb'), Path('8_rgb')]) == [Path('7_rgb'), Path('8_rgb')]
+
+
+def test_the_videos_of_a_drone_are_thermal_and_its_widest_lens(tmp_path):
+    for lens in ('T', 'Z', 'W'):
+        (tmp_path / f'DJI_20230501120000_0001_{lens}.MP4').write_bytes(JUNK)
+    assert {stream: path.stem[-1] for stream, path in find_videos(tmp_path).items()} \
+        == {'thermal': 'T', 'rgb': 'W'}
 
 
 def test_flir_adas_of_the_first_edition(tmp_path):
@@ -194,16 +203,24 @@ def test_folders_of_published_data_sets_are_sources(tmp_path, thermal, rgb):
 T0 = 1_700_000_000  # 2023-11-14 22:13:20 UTC
 
 
-@pytest.mark.parametrize('stem, time_s, rest', [
-    (f'{T0}', T0, ''), (f'{T0}123', T0 + .123, ''), (f'{T0}123456', T0 + .123456, ''),
-    (f'{T0}123456789', T0 + .123456789, ''), (f'{T0}.123456', T0 + .123456, ''),
-    (f'{T0}_123456789', T0 + .123456789, ''), (f'frame_0012_{T0}250', T0 + .25, 'frame_#_'),
-    ('20231114_221320', T0, ''), ('20231114221320', T0, ''), ('20231114_221320_250', T0 + .25, ''),
-    ('2023-11-14T22-13-20.250', T0 + .25, ''), ('cam2_2023-11-14_22-13-20', T0, 'cam#_'),
+@pytest.mark.parametrize('stem, time_s, numbers', [
+    (f'{T0}', T0, ()), (f'{T0}123', T0 + .123, ()), (f'{T0}123456', T0 + .123456, ()),
+    (f'{T0}123456789', T0 + .123456789, ()), (f'{T0}.123456', T0 + .123456, ()),
+    (f'{T0}_123456789', T0 + .123456789, ()), (f'frame_0012_{T0}250', T0 + .25, ()),
+    ('20231114_221320', T0, ()), ('20231114221320', T0, ()), ('20231114_221320_250', T0 + .25, ()),
+    ('2023-11-14T22-13-20.250', T0 + .25, ()),
+    ('cam2_2023-11-14_22-13-20_0007', T0, ('2', '0007')),
 ])
-def test_time_stamps_in_names(stem, time_s, rest):
-    found_s, found_rest = stamp_of(stem)
-    assert abs(found_s - time_s) < 1e-6 and found_rest == rest
+def test_time_stamps_in_names(stem, time_s, numbers):
+    found_s, found_numbers = stamp_of(stem)
+    assert abs(found_s - time_s) < 1e-6 and found_numbers == numbers
+
+
+def test_names_of_the_cameras_and_running_numbers_do_not_matter_beside_exact_time_stamps():
+    assert len(pair([f'lepton_0007_{T0}100.png'], [f'cam0_0019_{T0}130.jpg'])) == 1
+    # Within one second only the running number tells which shot it is.
+    assert pair(['20231114_221320_0001.png'], ['20231114_221320_0002.png']) == []
+    assert len(pair(['IR-20231114_221320_0001.png'], ['photo20231114_221320_0001.png'])) == 1
 
 
 @pytest.mark.parametrize('stem', ['', '0001', '000123', '20231114', 'FLIR_00001', '2023111499',

@@ -47,6 +47,19 @@ def test_a_compressed_thermal_image_keeps_its_sixteen_bits():
     np.testing.assert_array_equal(converted.image, image)
 
 
+@pytest.mark.parametrize('message_format, suffix, header', [
+    ('16UC1; tiff compressed ', '.tiff', b''), ('16UC1; compressedDepth png', '.png', bytes(12))])
+def test_compressed_images_of_other_publishers_keep_their_sixteen_bits(message_format, suffix,
+                                                                       header):
+    image = RANDOM.integers(0, 65536, (5, 7), dtype=np.uint16)
+    message = messages.compressed_to_message(Frame(image, STAMP_NS))
+    message.format = message_format
+    message.data = header + cv2.imencode(suffix, image)[1].tobytes()
+    np.testing.assert_array_equal(messages.compressed_from_message(message).image, image)
+    np.testing.assert_array_equal(
+        messages.compressed_from_cdr(serialize_message(message)).image, image)
+
+
 def test_a_homography_reproduces_the_warp_as_camera_info():
     H = np.array([[1.1, 0.02, 3.0], [-0.01, 0.9, -2.0], [1e-4, -2e-4, 1.0]])
     item = Stamped(Homography(H, (64, 48)), STAMP_NS, 'thermal_optical_frame')

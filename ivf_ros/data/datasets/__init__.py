@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ivf_ros.data.datasets import detection, fusion, pairs, uav, videos
 from ivf_ros.data.datasets.listing import subfolders, UnusableError
+from ivf_ros.data.files import list_folder
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset
 
@@ -109,7 +110,7 @@ def _rename(dataset: Dataset, name: str) -> Dataset:
 
 def _describe_failure(root: Path) -> str:
     layouts = ', '.join(f'{name} ({files})' for name, (files, _) in _LAYOUTS.items())
-    entries = sorted(root.iterdir())
+    entries = list_folder(root)
     shown = [entry.name + '/' * entry.is_dir() for entry in entries[:_MAX_LISTED]]
     if len(entries) > len(shown):
         shown.append(f'... ({len(entries)} entries)')

@@ -101,10 +101,9 @@ def find_flir_adas(folder: Path, folders: Mapping[str, Path],
     datasets = []
     for split, streams in find_stream_folders(folder).items():
         name = f'flir_adas/{split or folder.name}'
-        pairs, unpaired = pair_files(stream_files(streams['thermal']),
-                                     stream_files(streams['rgb']), name)
         listing = Listing(name, 'FLIR-ADAS', folder)
-        listing.add_pairs(pairs, unpaired, facts.UNKNOWN)
+        listing.add_pairs(pair_files(stream_files(streams['thermal']),
+                                     stream_files(streams['rgb']), name), facts.UNKNOWN)
         datasets.append(listing.dataset())
     return datasets
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ivf_ros.data.datasets.facts import Facts, is_known
 from ivf_ros.data.files import IMAGE_SUFFIXES, is_hidden
+from ivf_ros.data.pair_names import FilePairs
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.video_frame import VideoFrame
@@ -81,14 +82,13 @@ class Listing:
         self.add_unpaired('thermal', [prefix + key for key in thermal.keys() - rgb.keys()])
         self.add_unpaired('visible', [prefix + key for key in rgb.keys() - thermal.keys()])
 
-    def add_pairs(self, pairs: Mapping[str, tuple[Path, Path]],
-                  unpaired: Mapping[str, list[Path]], facts: Facts,
+    def add_pairs(self, files: FilePairs, facts: Facts,
                   annotate: Annotate = no_annotations) -> None:
-        """Add thermal and visible files by key, and those without a partner by stream name."""
-        self.add({key: thermal for key, (thermal, _) in pairs.items()},
-                 {key: rgb for key, (_, rgb) in pairs.items()}, facts, annotate)
+        """Add the pairs of files, and record those without a partner."""
+        self.add({key: thermal for key, (thermal, _) in files.pairs.items()},
+                 {key: rgb for key, (_, rgb) in files.pairs.items()}, facts, annotate)
         for stream, name in (('thermal', 'thermal'), ('rgb', 'visible')):
-            self.add_unpaired(name, [path.stem for path in unpaired[stream]])
+            self.add_unpaired(name, [path.stem for path in files.unpaired[stream]])
 
     def add_unpaired(self, stream: str, names: list[str]) -> None:
         """Record images of ``'thermal'`` or ``'visible'`` that have no partner."""

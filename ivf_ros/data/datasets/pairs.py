@@ -110,8 +110,8 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
     name = name_of(folder)
     facts = facts_of(name)
     listing = Listing(name, layout, folder)
-    pairs, unpaired = pair_files(files['thermal'], files['rgb'], str(folder))
-    listing.add_pairs(pairs, unpaired, facts, Sidecars(folders, facts, machine_labels))
+    listing.add_pairs(pair_files(files['thermal'], files['rgb'], str(folder)), facts,
+                      Sidecars(folders, facts, machine_labels))
     return [listing.dataset()]
 
 
