@@ -1,0 +1,329 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Layouts in which one output has a row for each box: the YOLO family and NanoDet.
+
+For K classes, a row has these columns. E more columns may follow: coefficients of a mask, the
+keypoints or the angle of the object. Rows and columns may be exchanged.
+
+    yolov8     4 + K       x, y, w, h, classes; also YOLOv9, v11, v12
+    rtdetr     4 + K       the same in fractions of the image; RT-DETR by Ultralytics
+    yolov5     5 + K       x, y, w, h, objectness, classes; also YOLOv6, v7
+    yolox      5 + K       the same, as it is or relative to the cells of three or four grids
+    end2end    6           left, top, right, bottom, score, class; also YOLOv10, YOLO26
+    nanodet    K + 4 bins  classes, four distributions of a distance
+    yolov7_nms 7           image, left, top, right, bottom, class, score; ``(N, 7)``
+
+x and y are the centre of a box in pixels of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ivf_ros.detection.onnx import nanodet
+from ivf_ros.detection.onnx.layout import (
+    are_normalised,
+    Candidates,
+    corners_of,
+    count_cells,
+    Evidence,
+    Layout,
+    Outputs,
+    refuse,
+)
+import numpy as np
+
+_GRIDS_PX = ((8, 16, 32), (8, 16, 32, 64))
+_ANCHORS = 3  # of each cell in YOLOv5 and YOLOv7
+_GRID_UNITS_LIMIT = 16.0  # offsets in cells and logarithms of sides are smaller, pixels are larger
+_MASK_COEFFICIENTS, _KEYPOINT_VALUES = 32, 51  # of the usual models: 17 keypoints of 3 values
+_ANGLE = 'the angle'
+_SCORE_TOLERANCE = 0.01  # a quantised network may exceed the range from 0 to 1
+_READ_AS = {'yolox': 'yolov5', 'rtdetr': 'yolov8'}  # layouts with the same columns
+
+
+@dataclass(frozen=True)
+class RowDecoder:
+    """
+    Reads the boxes from an output with one row for each box.
+
+    Attributes
+    ----------
+    output:
+        The name of the output.
+    columns:
+        What the columns are: 'yolov5', 'yolov8', 'yolox_grid', 'end2end' or 'nanodet'.
+    classes:
+        The number of classes.
+    size:
+        Width and height of the input in pixels.
+    has_boxes_as_columns:
+        Whether rows and columns are exchanged.
+    has_angle:
+        Whether the last column is the angle of the box in radians.
+    is_normalised:
+        Whether boxes are in fractions of the image.
+
+    """
+
+    output: str
+    columns: str
+    classes: int
+    size: tuple[int, int]
+    has_boxes_as_columns: bool = False
+    has_angle: bool = False
+    is_normalised: bool = False
+
+    def __call__(self, outputs: Outputs) -> Candidates:
+        """Return the boxes of an image."""
+        array = outputs[self.output][0]
+        rows = np.asarray(array.T if self.has_boxes_as_columns else array, np.float32)
+        if self.columns == 'end2end':
+            boxes = rows[:, :4] if not self.has_angle else self._upright(rows)
+            return Candidates(rows[:, 4], np.rint(rows[:, 5]).astype(np.int64),
+                              self._to_pixels(boxes))
+        if self.columns == 'nanodet':
+            scores, boxes = nanodet.decode_nanodet(rows, self.classes, self.size)
+        elif self.columns == 'yolov8':
+            scores = rows[:, 4:4 + self.classes]
+            boxes = self._upright(rows)
+        else:
+            scores = rows[:, 5:5 + self.classes] * rows[:, 4:5]
+            boxes = self._upright(self._from_grid(rows) if self.columns == 'yolox_grid' else rows)
+        return Candidates(scores.max(axis=1), scores.argmax(axis=1), self._to_pixels(boxes))
+
+    def _to_pixels(self, boxes: np.ndarray) -> np.ndarray:
+        return boxes * np.array([*self.size] * 2, np.float32) if self.is_normalised else boxes
+
+    def _upright(self, rows: np.ndarray) -> np.ndarray:
+        """Return the edges of the smallest upright boxes around boxes with centre and sides."""
+        if not self.has_angle:
+            return corners_of(rows)
+        cosines, sines = np.abs(np.cos(rows[:, -1])), np.abs(np.sin(rows[:, -1]))
+        widths, heights = rows[:, 2], rows[:, 3]
+        return corners_of(np.stack([rows[:, 0], rows[:, 1], widths * cosines + heights * sines,
+                                    widths * sines + heights * cosines], axis=1))
+
+    def _from_grid(self, rows: np.ndarray) -> np.ndarray:
+        """
+        Return the centre and the sides in pixels of boxes that refer to the cells of grids.
+
+        In units of cells, the centre is relative to the left top of the cell, and the sides are
+        logarithms (Ge et al., YOLOX, 2021).
+        """
+        strides_px = next(strides for strides in _GRIDS_PX
+                          if count_cells(self.size, strides) == len(rows))
+        cells, cell_sizes = [], []
+        for stride_px in strides_px:
+            x, y = np.meshgrid(np.arange(-(-self.size[0] // stride_px)),
+                               np.arange(-(-self.size[1] // stride_px)))
+            cells.append(np.stack([x.ravel(), y.ravel()], axis=1))
+            cell_sizes.append(np.full((x.size, 1), stride_px, np.float32))
+        cell_sizes_px = np.concatenate(cell_sizes)
+        centres_px = (rows[:, :2] + np.concatenate(cells)) * cell_sizes_px
+        return np.concatenate([centres_px, np.exp(rows[:, 2:4]) * cell_sizes_px], axis=1)
+
+
+@dataclass(frozen=True)
+class BatchRowDecoder:
+    """Reads the boxes from an output ``(N, 7)`` that starts with the number of the image."""
+
+    output: str
+
+    def __call__(self, outputs: Outputs) -> Candidates:
+        """Return the boxes of an image."""
+        rows = np.asarray(outputs[self.output], np.float32)
+        return Candidates(rows[:, 6], np.rint(rows[:, 5]).astype(np.int64), rows[:, 1:5])
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """One way to read an output: ``rows`` of boxes with certain columns."""
+
+    columns: str
+    rows: np.ndarray
+    has_boxes_as_columns: bool
+    extra: int
+
+    def fits_grid(self, size: tuple[int, int]) -> bool:
+        """Return whether there is a row for each cell of the usual grids."""
+        cells = {count_cells(size, strides) for strides in _GRIDS_PX}
+        if self.columns == 'yolov5':
+            cells |= {_ANCHORS * count for count in cells}
+        return self.columns != 'end2end' and len(self.rows) in cells
+
+
+def recognise(evidence: Evidence, requested: str) -> Layout | None:
+    """
+    Return the layout of a model with one row for each box; None if no output fits.
+
+    Parameters
+    ----------
+    evidence:
+        What is known of the model.
+    requested:
+        A layout, or 'auto'.
+
+    Raises
+    ------
+    DetectionError
+        Several layouts fit.
+
+    """
+    for name, array in evidence.outputs.items():
+        if requested in ('auto', 'yolov7_nms') and _are_batch_rows(array, evidence):
+            return Layout('yolov7_nms', BatchRowDecoder(name))
+        if array.ndim != 3 or array.shape[0] != 1:
+            continue
+        for extra, what in _possible_extras(evidence):
+            readings = [reading for reading in _read(array[0], evidence, extra)
+                        if requested == 'auto'
+                        or reading.columns == _READ_AS.get(requested, requested)]
+            reading = _choose(readings, evidence, requested)
+            if reading is not None:
+                return _make_layout(name, reading, what, evidence, requested)
+    return None
+
+
+def _possible_extras(evidence: Evidence) -> list[tuple[int, str]]:
+    """Return how many columns may follow, and what they are, the likeliest first."""
+    metadata, extras = evidence.metadata, []
+    if metadata.task == 'obb':
+        extras.append((1, _ANGLE))
+    if metadata.keypoint_values:
+        extras.append((metadata.keypoint_values, 'keypoints'))
+    extras += [(array.shape[1], 'mask coefficients') for array in evidence.outputs.values()
+               if array.ndim == 4]
+    extras.append((0, ''))
+    if not metadata.task:
+        extras += [(_KEYPOINT_VALUES, 'keypoints'), (_MASK_COEFFICIENTS, 'mask coefficients'),
+                   (1, _ANGLE)]
+    return extras
+
+
+def _read(array: np.ndarray, evidence: Evidence, extra: int) -> list[_Reading]:
+    """Return all ways to read an output ``(A, B)`` with this number of extra columns."""
+    classes, readings = len(evidence.class_names), []
+    for has_boxes_as_columns, rows in ((True, array.T), (False, array)):
+        count = rows.shape[1]
+        if extra and _are_scores(rows[:, -extra:]) and rows[:, -extra:].any():
+            continue  # the scores of more classes than there are names
+        widths = {}
+        if _are_scores(rows[:, 4:4 + classes]):
+            widths['yolov8'] = 4 + classes + extra
+        if _are_scores(rows[:, 4:5 + classes]):
+            widths['yolov5'] = 5 + classes + extra
+        if not has_boxes_as_columns:
+            widths['end2end'] = 6 + extra
+            if not extra and nanodet.find_strides(len(rows), evidence.size) \
+                    and nanodet.count_bins(count, classes):
+                widths['nanodet'] = count
+        readings += [_Reading(columns, np.asarray(rows, np.float32), has_boxes_as_columns, extra)
+                     for columns, width in widths.items() if width == count]
+    return readings
+
+
+def _are_scores(values: np.ndarray) -> bool:
+    return bool((np.abs(np.asarray(values, np.float32) - 0.5) <= 0.5 + _SCORE_TOLERANCE).all())
+
+
+def _choose(readings: list[_Reading], evidence: Evidence, requested: str) -> _Reading | None:
+    """Return the reading that the metadata, the number of rows and the values speak for."""
+    is_end2end = evidence.metadata.is_end2end
+    if is_end2end is not None:
+        readings = [reading for reading in readings
+                    if (reading.columns == 'end2end') == is_end2end] or readings
+    on_grid = [reading for reading in readings if reading.fits_grid(evidence.size)]
+    readings = on_grid or readings
+    if len(readings) > 1 or requested == 'auto':
+        selected = [reading for reading in readings if reading.columns == 'end2end']
+        if any(_are_selected_boxes(reading, evidence) for reading in selected):
+            return selected[0]
+        readings = [reading for reading in readings if reading not in selected]
+    if len({reading.columns for reading in readings}) > 1:
+        names = ' and '.join(sorted({reading.columns for reading in readings}))
+        refuse(evidence, requested, f'the layouts {names} fit; set onnx.layout to one of them')
+    return readings[0] if readings else None
+
+
+def _are_selected_boxes(reading: _Reading, evidence: Evidence) -> bool:
+    """Return whether the rows can be a box, a score and the number of a class."""
+    has_angle = reading.extra == 1
+    rows = reading.rows
+    found = rows[rows[:, 4] > 0]
+    sides = found[:, 2:4] if has_angle else found[:, 2:4] - found[:, :2]
+    return _are_scores(rows[:, 4]) and _are_class_ids(rows[:, 5], found[:, 5], evidence) \
+        and bool((sides >= 0).all())
+
+
+def _are_class_ids(values: np.ndarray, found: np.ndarray, evidence: Evidence) -> bool:
+    """Return whether all values are integers, and those of found objects have a name."""
+    return bool((values == np.rint(values)).all()) \
+        and bool(((found >= 0) & (found < len(evidence.class_names))).all())
+
+
+def _are_batch_rows(array: np.ndarray, evidence: Evidence) -> bool:
+    """Return whether rows can be the number 0 of the image, edges, a class and a score."""
+    if array.ndim != 2 or array.shape[1] != 7:
+        return False
+    rows = np.asarray(array, np.float32)
+    return bool((rows[:, 0] == 0).all()) and _are_scores(rows[:, 6]) \
+        and _are_class_ids(rows[:, 5], rows[:, 5], evidence) \
+        and bool((rows[:, 3:5] > rows[:, 1:3]).all())
+
+
+def _make_layout(output: str, reading: _Reading, what: str, evidence: Evidence, requested: str
+                 ) -> Layout:
+    is_angle = what == _ANGLE
+    decoder = RowDecoder(
+        output, reading.columns, len(evidence.class_names), evidence.size,
+        reading.has_boxes_as_columns, is_angle,
+        reading.columns != 'nanodet' and are_normalised(reading.rows[:, :4]))
+    ignored = '' if not what else what if is_angle else f'{reading.extra} {what}'
+    suppressed = Layout(reading.columns, decoder, needs_suppression=True, ignored=ignored)
+    if reading.columns == 'end2end':
+        return replace(suppressed, needs_suppression=False)
+    if reading.columns == 'nanodet':
+        return replace(suppressed, values='bgr_imagenet')
+    if reading.columns == 'yolov8':
+        return _detr_or_yolov8(suppressed, decoder, reading, evidence, requested)
+    if requested == 'yolox' or (requested == 'auto' and _is_yolox(reading, evidence)):
+        return _yolox(suppressed, decoder, reading, evidence, requested)
+    return suppressed
+
+
+def _detr_or_yolov8(layout: Layout, decoder: RowDecoder, reading: _Reading, evidence: Evidence,
+                    requested: str) -> Layout:
+    """Return the layout rtdetr for an output with a row a query, not one a cell."""
+    is_detr = requested == 'rtdetr'
+    if requested == 'auto' and not reading.fits_grid(evidence.size):
+        description = evidence.metadata.description
+        is_detr = 'rtdetr' in description or 'rt-detr' in description \
+            or (not reading.has_boxes_as_columns and decoder.is_normalised)
+        if not (is_detr or reading.has_boxes_as_columns or reading.rows[:, :4].any()):
+            refuse(evidence, requested, 'the layouts rtdetr and yolov8 fit; set onnx.layout to '
+                   'one of them')
+    if not is_detr:
+        return layout
+    return replace(layout, name='rtdetr', decode=replace(decoder, is_normalised=True),
+                   fit='stretch', needs_suppression=False)
+
+
+def _is_yolox(reading: _Reading, evidence: Evidence) -> bool:
+    """Return whether there is one row for each cell; YOLOv6 has these, too, all objects sure."""
+    cells = [count_cells(evidence.size, strides) for strides in _GRIDS_PX]
+    return len(reading.rows) in cells and not (reading.rows[:, 4] == 1).all()
+
+
+def _yolox(layout: Layout, decoder: RowDecoder, reading: _Reading, evidence: Evidence,
+           requested: str) -> Layout:
+    """Return the layout yolox, with boxes in pixels or relative to the cells."""
+    is_relative = float(np.abs(reading.rows[:, :4]).max(initial=0)) < _GRID_UNITS_LIMIT
+    if is_relative and not reading.fits_grid(evidence.size):
+        refuse(evidence, requested, f'YOLOX has one row for each cell, and an input of '
+               f'{evidence.size[0]}x{evidence.size[1]} has '
+               f'{count_cells(evidence.size, _GRIDS_PX[0])}')
+    columns = 'yolox_grid' if is_relative else 'yolov5'
+    return replace(layout, name='yolox', fit='corner', values='bgr_255',
+                   decode=replace(decoder, columns=columns, is_normalised=False))
