@@ -179,7 +179,7 @@ class OnnxDetector:
         width, height = self._format.size
         return (f'layout {layout.name}, {count} {"class" if count == 1 else "classes"}, '
                 f'input {width}x{height} {self._fit} {self._values}'
-                + (f', {layout.ignored} ignored' if layout.ignored else ''))
+                + (f', {layout.remark}' if layout.remark else ''))
 
 
 def _may_be_boxes(array: np.ndarray) -> bool:

@@ -84,8 +84,8 @@ class Layout:
         See ``inputs``.
     needs_suppression:
         Whether overlapping boxes are still to be suppressed.
-    ignored:
-        What else the model tells of an object, for example '32 mask coefficients'.
+    remark:
+        What happens to the rest of the outputs, for example '32 mask coefficients ignored'.
 
     """
 
@@ -94,7 +94,7 @@ class Layout:
     fit: str = 'letterbox'
     values: str = 'rgb_1'
     needs_suppression: bool = False
-    ignored: str = ''
+    remark: str = ''
 
 
 def count_cells(size: tuple[int, int], strides_px: tuple[int, ...]) -> int:

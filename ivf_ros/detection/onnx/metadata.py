@@ -32,8 +32,8 @@ class ModelMetadata:
         Values of the keypoints of one object.
     size:
         Width and height of the images in the training, in pixels.
-    description:
-        In words, in small letters.
+    is_rtdetr:
+        Whether it is an RT-DETR; False where that is not known.
 
     """
 
@@ -42,7 +42,7 @@ class ModelMetadata:
     is_end2end: bool | None = None
     keypoint_values: int | None = None
     size: tuple[int, int] | None = None
-    description: str = ''
+    is_rtdetr: bool = False
 
     @property
     def has_boxes(self) -> bool:
@@ -61,7 +61,7 @@ def read_metadata(properties: dict[str, Any]) -> ModelMetadata:
     return ModelMetadata(
         _class_names(values.get('names')), str(values.get('task') or ''),
         is_end2end if isinstance(is_end2end, bool) else None, _product(values.get('kpt_shape')),
-        _size(values.get('imgsz')), str(values.get('description', '')).lower())
+        _size(values.get('imgsz')), _names_rtdetr(values))
 
 
 def read_class_names(path: str) -> tuple[str, ...]:
@@ -104,6 +104,11 @@ def _class_names(names: Any) -> tuple[str, ...]:
         except (ValueError, TypeError, KeyError):
             return ()
     return tuple(map(str, names)) if isinstance(names, (list, tuple)) else ()
+
+
+def _names_rtdetr(values: dict[str, Any]) -> bool:
+    texts = ' '.join(str(values.get(name, '')) for name in ('head', 'description'))
+    return 'rtdetr' in texts.lower().replace('-', '')
 
 
 def _integers(values: Any) -> tuple[int, ...]:

@@ -207,7 +207,7 @@ def _make_logit_layout(boxes: str, columns: list[str], evidence: Evidence, reque
         return Layout(layout, decoder, needs_suppression=True)
     return Layout(layout, decoder, fit='stretch',
                   values='rgb_1' if layout == 'rtdetr' else 'rgb_imagenet',
-                  ignored='masks' if any(array.ndim == 4 for array in evidence.outputs.values())
+                  remark='masks ignored' if any(array.ndim == 4 for array in evidence.outputs.values())
                   else '')
 
 
