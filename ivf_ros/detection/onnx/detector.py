@@ -20,7 +20,7 @@ from ivf_ros.detection.onnx.inputs import (
     to_network_inputs,
     VALUES,
 )
-from ivf_ros.detection.onnx.layout import Evidence, Layout, Outputs, refuse
+from ivf_ros.detection.onnx.layout import Evidence, Layout, may_hold_boxes, Outputs, refuse
 from ivf_ros.detection.onnx.metadata import ModelMetadata, read_class_names, read_metadata
 from ivf_ros.detection.suppression import select_detections
 from ivf_ros.network_inputs import stack_channels
@@ -162,7 +162,7 @@ class OnnxDetector:
         evidence = Evidence(outputs, metadata, self.class_names, size,
                             self._format.takes_target_size)
         requested = self.parameters.layout
-        if not metadata.has_boxes or not any(map(_may_be_boxes, outputs.values())):
+        if not metadata.has_boxes or not any(map(may_hold_boxes, outputs.values())):
             refuse(evidence, requested)
         if not self.class_names:
             raise DetectionError('the model has no class names in its metadata; set onnx.classes '
@@ -180,10 +180,6 @@ class OnnxDetector:
         return (f'layout {layout.name}, {count} {"class" if count == 1 else "classes"}, '
                 f'input {width}x{height} {self._fit} {self._values}'
                 + (f', {layout.remark}' if layout.remark else ''))
-
-
-def _may_be_boxes(array: np.ndarray) -> bool:
-    return array.ndim == 3 or (array.ndim == 2 and array.shape[1] in (4, 5, 7))
 
 
 def _free_size(parameters: OnnxParameters, metadata: ModelMetadata) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from ivf_ros.detection.onnx.metadata import ModelMetadata
 import numpy as np
 
 NORMALISED_LIMIT = 2.0  # boxes in fractions of the image are smaller, boxes in pixels are larger
+BATCH_ROW_COLUMNS = 7  # of a row that starts with the number of the image, which is 0
 # The COCO data set numbers its 80 classes from 1 to 90; these numbers are not in use.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_IDS = np.array([number for number in range(1, 91) if number not in _COCO_GAPS])
@@ -111,6 +112,14 @@ def are_probabilities(values: np.ndarray) -> bool:
 def are_normalised(boxes: np.ndarray) -> bool:
     """Return whether boxes are in fractions of the image; False if all of them are zero."""
     return bool(boxes.size) and 0 < float(np.abs(boxes).max()) <= NORMALISED_LIMIT
+
+
+def may_hold_boxes(array: np.ndarray) -> bool:
+    """Return whether the shape of an output is that of boxes, whatever the classes are."""
+    if array.ndim != 2:
+        return array.ndim == 3
+    starts_with_image = array.shape[1] == BATCH_ROW_COLUMNS and not array[:, 0].any()
+    return array.shape[1] in (4, 5) or starts_with_image
 
 
 def corners_of(boxes_xywh: np.ndarray) -> np.ndarray:

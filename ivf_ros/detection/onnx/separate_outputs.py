@@ -205,10 +205,10 @@ def _make_logit_layout(boxes: str, columns: list[str], evidence: Evidence, reque
     decoder = LogitDecoder(boxes, name, mapping, activation, evidence.size, layout == 'yolonas')
     if layout == 'yolonas':
         return Layout(layout, decoder, needs_suppression=True)
+    has_masks = any(array.ndim == 4 for array in evidence.outputs.values())
     return Layout(layout, decoder, fit='stretch',
                   values='rgb_1' if layout == 'rtdetr' else 'rgb_imagenet',
-                  remark='masks ignored' if any(array.ndim == 4 for array in evidence.outputs.values())
-                  else '')
+                  remark='masks ignored' if has_masks else '')
 
 
 def _are_coco_ids(columns: int, classes: int) -> bool:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from ivf_ros.detection.onnx import nanodet
 from ivf_ros.detection.onnx.layout import (
     are_normalised,
+    BATCH_ROW_COLUMNS,
     Candidates,
     corners_of,
     count_cells,
@@ -319,10 +320,10 @@ def _are_class_ids(values: np.ndarray, found: np.ndarray, evidence: Evidence) ->
 
 def _are_batch_rows(array: np.ndarray, evidence: Evidence) -> bool:
     """Return whether rows can be the number 0 of the image, edges, a class and a score."""
-    if array.ndim != 2 or array.shape[1] != 7:
+    if array.ndim != 2 or array.shape[1] != BATCH_ROW_COLUMNS or array[:, 0].any():
         return False
     rows = np.asarray(array, np.float32)
-    return bool((rows[:, 0] == 0).all()) and _are_scores(rows[:, 6]) \
+    return _are_scores(rows[:, 6]) \
         and _are_class_ids(rows[:, 5], rows[:, 5], evidence) \
         and bool((rows[:, 3:5] > rows[:, 1:3]).all())
 
@@ -358,7 +359,8 @@ def _is_rtdetr(reading: _Reading, evidence: Evidence, requested: str, is_normali
 
 def _is_yolox(reading: _Reading, evidence: Evidence) -> bool:
     """Return whether there is one row for each cell; YOLOv6 has these, too, all objects sure."""
-    return reading.columns == 'yolov5' and reading.has_row_per_cell(evidence.size) and not (reading.rows[:, 4] == 1).all()
+    return reading.columns == 'yolov5' and reading.has_row_per_cell(evidence.size) \
+        and not (reading.rows[:, 4] == 1).all()
 
 
 def _yolox(layout: Layout, decoder: RowDecoder, reading: _Reading, evidence: Evidence,
