@@ -210,10 +210,10 @@ def test_rows_that_start_with_the_number_of_the_image(tmp_path):
 @pytest.mark.parametrize('outputs, hint', [
     (np.random.default_rng(0).normal(size=(1, 7)), 'classifier'),
     (np.zeros((1, 1000)), 'classifier'), (np.zeros((1, 512, 7, 7)), 'segmentation'),
-    (np.zeros((1, 21, 320, 320)), 'segmentation'),
+    (np.zeros((1, 21, 320, 320)), 'segmentation'), (np.zeros((1, 320, 320)), 'segmentation'),
     (np.zeros((1, 3, 40, 40, 7)), 'not decoded'), (np.zeros((1, 197, 768)), 'check onnx.classes'),
     (np.zeros((1, 84, 2100)), 'would fit 80 classes'),
-    (np.full((1, 6, 2100), 7.0), 'check onnx.classes'), (np.zeros((1,)), 'classifier')])
+    (np.full((1, 6, 2100), 7.0), 'not from 0 to 1'), (np.zeros((1,)), 'classifier')])
 @pytest.mark.parametrize('names', ['', "{0: 'person', 1: 'car'}"], ids=['unnamed', 'named'])
 def test_what_is_no_detector_is_refused_when_it_is_loaded(tmp_path, outputs, hint, names):
     model = write_model(tmp_path / 'm.onnx', outputs.astype(np.float32), names=names)

@@ -221,3 +221,15 @@ def test_an_unknown_input_is_an_error(tmp_path):
 def test_coco_has_80_numbers_from_1_to_90():
     assert len(COCO_IDS) == 80 and COCO_IDS[0] == 1 and COCO_IDS[-1] == 90
     assert len(set(COCO_IDS)) == 80 and (np.diff(COCO_IDS) > 0).all()
+
+
+@pytest.mark.parametrize('boxes, columns', [
+    (np.random.default_rng(0).normal(0, 0.3, (1, 300, 4)), 2),  # offsets from anchors
+    (np.random.default_rng(0).uniform(0, 1, (1, 4420, 4)), 2),  # too many for queries
+    (np.random.default_rng(0).uniform(0, 300, (1, 300, 4)), 1)])  # pixels, and no grid
+def test_boxes_that_are_not_those_of_queries_are_refused(tmp_path, boxes, columns):
+    scores = np.full((1, boxes.shape[1], columns), 0.5, np.float32)
+    model = write_model(tmp_path / 'm.onnx', {'loc': boxes.astype(np.float32), 'conf': scores},
+                        names=ONE)
+    with pytest.raises(detection.DetectionError, match=r'at most 1000 in fractions of the image'):
+        detector(model)

@@ -92,8 +92,8 @@ def read_format(inputs: Sequence[NetworkInput], free_size: tuple[int, int]) -> I
     if dtype not in _IMAGE_DTYPES:
         raise DetectionError(f"the image must be float, float16 or uint8, got '{image.name}' "
                              f'{image.element_type}')
-    size = (columns if isinstance(columns, int) else free_size[0],
-            rows if isinstance(rows, int) else free_size[1])
+    size = (columns if isinstance(columns, int) and columns > 0 else free_size[0],
+            rows if isinstance(rows, int) and rows > 0 else free_size[1])
     return InputFormat(
         size, channels if isinstance(channels, int) else 3, is_channels_last, len(shape) == 4,
         dtype, tuple(None if index == position else _make_other(node, size)

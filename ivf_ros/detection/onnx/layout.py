@@ -12,7 +12,9 @@ from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.onnx.metadata import ModelMetadata
 import numpy as np
 
+GRIDS_PX = ((8, 16, 32), (8, 16, 32, 64))  # strides of the grids of the YOLO family
 NORMALISED_LIMIT = 2.0  # boxes in fractions of the image are smaller, boxes in pixels are larger
+_MIN_MAP_PX = 16
 BATCH_ROW_COLUMNS = 7  # of a row that starts with the number of the image, which is 0
 # The COCO data set numbers its 80 classes from 1 to 90; these numbers are not in use.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -151,12 +153,23 @@ def _guess(evidence: Evidence) -> str:
         return 'this looks like a classifier or a feature extractor; use a model that detects'
     if 5 in ranks:
         return 'the boxes are not decoded; export the model with its detection layer'
-    if ranks == {4}:
+    if ranks == {4} or any(_is_map(array, evidence.size) for array in arrays):
         return ('this looks like a segmentation model, a feature extractor, or a detector without '
                 'its detection layer; use a detector with decoded boxes')
     shapes = [array.shape for array in arrays if array.ndim == 3]
     fitting = [min(shape[1:]) - 4 for shape in shapes if 5 <= min(shape[1:]) <= 1004]
-    if evidence.class_names and fitting:
+    classes = len(evidence.class_names)
+    if classes and classes in (number - offset for number in fitting for offset in (0, 1)):
+        return ('the number of classes fits, and the scores are not from 0 to 1 or there is no '
+                'class of this number; export the model with decoded boxes and scores')
+    if classes and fitting:
         return (f'that would fit {fitting[0]} classes in the layout yolov8 or {fitting[0] - 1} in '
                 'yolov5; check onnx.classes and onnx.layout')
     return 'check onnx.classes and onnx.layout, or export the model in one of these layouts'
+
+
+def _is_map(array: np.ndarray, size: tuple[int, int]) -> bool:
+    """Return whether an output ``(1, h, w)`` has the aspect ratio of the input."""
+    width, height = size
+    return array.ndim == 3 and min(array.shape[1:]) >= _MIN_MAP_PX \
+        and array.shape[1] * width == array.shape[2] * height

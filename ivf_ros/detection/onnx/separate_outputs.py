@@ -31,14 +31,18 @@ from ivf_ros.detection.onnx.layout import (
     Candidates,
     COCO_IDS,
     corners_of,
+    count_cells,
     Evidence,
+    GRIDS_PX,
     Layout,
+    NORMALISED_LIMIT,
     Outputs,
     refuse,
 )
 import numpy as np
 
 _COCO_COLUMNS = 91  # of the numbers 0 to 90
+_MAX_QUERIES = 1000  # DETR has 100, RT-DETR and RF-DETR have 300, DINO has 900
 _BACKGROUND_NAMES = ('background', '__background__')
 _SCORE_WORDS = ('logit', 'label', 'score', 'class', 'conf')
 _LOGIT_LAYOUTS = ('rtdetr', 'rfdetr', 'detr', 'yolonas')
@@ -197,18 +201,16 @@ def _make_logit_layout(boxes: str, columns: list[str], evidence: Evidence, reque
                'onnx.classes')
     mapping = _map_columns(counts[name], classes)
     values = np.asarray(evidence.outputs[name], np.float32)
-    layout = requested if requested != 'auto' else _name_logit_layout(
-        {boxes, name}, len(mapping), classes, evidence.outputs[boxes])
+    layout = requested if requested != 'auto' else _name_logit_layout(boxes, name, evidence)
     activation = 'softmax' if layout == 'detr' else 'sigmoid'
     if layout == 'yolonas' or are_probabilities(values):
         activation = ''
     decoder = LogitDecoder(boxes, name, mapping, activation, evidence.size, layout == 'yolonas')
     if layout == 'yolonas':
         return Layout(layout, decoder, needs_suppression=True)
-    has_masks = any(array.ndim == 4 for array in evidence.outputs.values())
     return Layout(layout, decoder, fit='stretch',
                   values='rgb_1' if layout == 'rtdetr' else 'rgb_imagenet',
-                  remark='masks ignored' if has_masks else '')
+                  remark=_describe_rest(evidence, {boxes, name}))
 
 
 def _are_coco_ids(columns: int, classes: int) -> bool:
@@ -232,12 +234,24 @@ def _map_coco_ids(numbers: int) -> np.ndarray:
     return class_ids
 
 
-def _name_logit_layout(names: set[str], columns: int, classes: int, boxes: np.ndarray) -> str:
-    if boxes.any() and not are_normalised(boxes):
+def _name_logit_layout(boxes: str, columns: str, evidence: Evidence) -> str:
+    array, classes = evidence.outputs[boxes], len(evidence.class_names)
+    count, per_query = array.shape[1], evidence.outputs[columns].shape[-1]
+    if array.max(initial=0) > NORMALISED_LIMIT and count in (
+            count_cells(evidence.size, strides) for strides in GRIDS_PX):
         return 'yolonas'
-    if names == {'dets', 'labels'} or columns == _COCO_COLUMNS:
+    if count > _MAX_QUERIES or not are_probabilities(array):
+        refuse(evidence, 'auto', f"'{boxes}' and '{columns}' have {count} boxes, and those of a "
+               f'DETR are at most {_MAX_QUERIES} in fractions of the image; export the model with '
+               'decoded and selected boxes')
+    if {boxes, columns} == {'dets', 'labels'} or per_query == _COCO_COLUMNS:
         return 'rfdetr'
-    return 'rtdetr' if columns == classes else 'detr'
+    return 'rtdetr' if per_query == classes else 'detr'
+
+
+def _describe_rest(evidence: Evidence, used: set[str]) -> str:
+    rest = [name for name in evidence.outputs if name not in used]
+    return f"{' '.join(rest)} ignored" if rest else ''
 
 
 def _make_label_layout(boxes: str, labels: str, scores: str, evidence: Evidence, requested: str
@@ -251,13 +265,14 @@ def _make_label_layout(boxes: str, labels: str, scores: str, evidence: Evidence,
     factors = np.array([*evidence.size] * 2) if in_fractions else np.ones(4)
     decoder = LabelDecoder(boxes, labels, scores, count, _map_labels(evidence, from_one), factors,
                            layout == 'tensorflow')
+    remark = _describe_rest(evidence, {boxes, labels, scores, count})
     if layout == 'tensorflow':
-        return Layout(layout, decoder, fit='stretch', values='rgb_255')
+        return Layout(layout, decoder, fit='stretch', values='rgb_255', remark=remark)
     if layout == 'mmdeploy':
-        return Layout(layout, decoder, fit='corner', values='rgb_imagenet')
+        return Layout(layout, decoder, fit='corner', values='rgb_imagenet', remark=remark)
     # Exporters of the YOLO family count the boxes, and their models take letterboxed images.
-    return Layout(layout, decoder, fit='letterbox' if count or layout == 'torchvision'
-                  else 'stretch')
+    return Layout(layout, decoder, remark=remark,
+                  fit='letterbox' if count or layout == 'torchvision' else 'stretch')
 
 
 def _name_label_layout(name: str, boxes: np.ndarray) -> str:
