@@ -263,7 +263,7 @@ def test_the_fit_may_be_set(tmp_path, fit, box):
 
 
 @settings(max_examples=60, deadline=None)
-@given(width=st.integers(20, 900), height=st.integers(20, 900),
+@given(width=st.integers(200, 900), height=st.integers(200, 900),
        size=st.sampled_from([(320, 320), (640, 352), (96, 416)]),
        fit=st.sampled_from(['letterbox', 'corner', 'stretch']))
 def test_a_bright_square_is_where_the_scale_and_the_offset_say(width, height, size, fit):

@@ -8,6 +8,7 @@ import math
 
 from hypothesis import given, settings, strategies as st
 from ivf_ros import detection
+from ivf_ros.detection.anchor_free import WEIGHTS
 from ivf_ros.detection.onnx import single_output
 from ivf_ros.detection.onnx.layout import Evidence
 from ivf_ros.detection.onnx.metadata import read_metadata
@@ -205,6 +206,26 @@ def test_nanodet_of_other_strides_and_bins(tmp_path, strides, offset_px, bins):
 def test_rows_that_start_with_the_number_of_the_image(tmp_path):
     output = np.array([[0, *PERSON_EDGES, 0, 0.9]], np.float32)
     find_one(detector(write_model(tmp_path / 'm.onnx', output)), 'yolov7_nms', LETTERBOXED)
+
+
+def test_other_outputs_beside_the_boxes_do_not_matter(tmp_path):
+    boxes = rows_of((*PERSON_XYWH, 1, 0.9, 0.1), 3 * count_cells(320))[None]
+    heads = {f'head{side}': np.zeros((1, 3, side, side, 7), np.float32) for side in (40, 20, 10)}
+    for number, outputs in enumerate(({'output': boxes, **heads}, {**heads, 'output': boxes})):
+        found = detector(write_model(tmp_path / f'{number}.onnx', outputs))
+        find_one(found, 'yolov5', LETTERBOXED)
+
+
+def test_yolox_relative_to_cells_needs_a_row_for_each_cell(tmp_path):
+    output = yolox(is_relative=True)[:, :-1]
+    model = write_model(tmp_path / 'm.onnx', output)
+    with pytest.raises(detection.DetectionError, match='an input of 320x320 has 2100 or 2125'):
+        detector(model, layout='yolox')
+
+
+def test_a_network_of_the_package_is_refused_with_the_method_that_takes_it():
+    with pytest.raises(detection.DetectionError, match='use the method anchor_free with'):
+        detector(f'{WEIGHTS}.onnx')
 
 
 @pytest.mark.parametrize('outputs, hint', [

@@ -148,8 +148,11 @@ def _guess(evidence: Evidence) -> str:
     arrays, task = list(evidence.outputs.values()), evidence.metadata.task
     if not evidence.metadata.has_boxes:
         return f"its metadata says that it is for the task '{task}'; use a model that detects"
+    if 'boxes_px' in evidence.outputs:
+        return ('this is a network of this package; use the method anchor_free with '
+                'network.weights, or export it with --layout common')
     ranks = {array.ndim for array in arrays}
-    if max(ranks) <= 2:
+    if max(ranks) <= 2 and not any(map(may_hold_boxes, arrays)):
         return 'this looks like a classifier or a feature extractor; use a model that detects'
     if 5 in ranks:
         return 'the boxes are not decoded; export the model with its detection layer'
