@@ -26,15 +26,15 @@ def non_maximum_suppression(scores: np.ndarray, boxes_xyxy_px: np.ndarray,
     class_names:
         In the order of the columns of ``scores``.
     size:
-        Width and height of the image in pixels; boxes are clipped to it.
+        Width and height of the image in pixels; boxes are clipped to it first.
     min_score:
         Boxes with a lower score are dropped.
     nms_iou:
         If two boxes of one class have a larger IoU, the one with the lower score is dropped.
 
     """
-    return select_detections(scores.max(axis=1), scores.argmax(axis=1), boxes_xyxy_px,
-                             class_names, size, min_score, nms_iou)
+    return select_detections(scores.max(axis=1), scores.argmax(axis=1),
+                             _clip(boxes_xyxy_px, size), class_names, size, min_score, nms_iou)
 
 
 def select_detections(scores: np.ndarray, class_ids: np.ndarray, boxes_xyxy_px: np.ndarray,
@@ -42,6 +42,8 @@ def select_detections(scores: np.ndarray, class_ids: np.ndarray, boxes_xyxy_px: 
                       nms_iou: float | None) -> list[Detection]:
     """
     Return the boxes with a high score, best first; see ``non_maximum_suppression``.
+
+    Boxes are clipped to the image last, so that those of objects at its border keep their IoU.
 
     Parameters
     ----------
@@ -57,16 +59,19 @@ def select_detections(scores: np.ndarray, class_ids: np.ndarray, boxes_xyxy_px: 
     if not likely.size:
         return []
     scores, class_ids = scores[likely], class_ids[likely]
-    limits = np.array([*size, *size], np.float32)
-    boxes = np.clip(boxes_xyxy_px[likely], 0, limits)
-    sides = boxes[:, 2:] - boxes[:, :2]
+    boxes = boxes_xyxy_px[likely]
     kept = np.arange(likely.size)
     if nms_iou is not None:
-        boxes_xywh = np.concatenate([boxes[:, :2], sides], axis=1)
+        boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         kept = np.ravel(cv2.dnn.NMSBoxesBatched(boxes_xywh.tolist(), scores.tolist(),
                                                 class_ids.tolist(), min_score, nms_iou))
+    boxes = _clip(boxes, size)
     order = sorted(kept.astype(int), key=lambda index: -scores[index])
     return [Detection((float(boxes[index, 0]), float(boxes[index, 1]), float(boxes[index, 2]),
                        float(boxes[index, 3])), class_names[class_ids[index]],
                       float(scores[index]))
-            for index in order if (sides[index] > 0).all()]
+            for index in order if (boxes[index, 2:] > boxes[index, :2]).all()]
+
+
+def _clip(boxes_xyxy_px: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.clip(boxes_xyxy_px, 0, np.array([*size, *size], np.float32))

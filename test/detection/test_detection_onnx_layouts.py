@@ -64,6 +64,17 @@ def test_selected_boxes_that_overlap_are_all_kept(tmp_path):
     assert [one.score for one in found] == pytest.approx([0.9, 0.8])
 
 
+def test_boxes_beyond_the_border_are_suppressed_by_their_own_overlap(tmp_path):
+    # Inside the image both are 10 pixels wide; outside, the second is four times as wide.
+    output = np.zeros((1, 6, 50), np.float32)
+    output[0, :5, 0], output[0, :5, 1] = (0, 160, 20, 80, 0.9), (-30, 160, 80, 80, 0.8)
+    found = detector(write_model(tmp_path / 'm.onnx', output)).detect(IMAGE)
+    assert [one.score for one in found] == pytest.approx([0.9, 0.8])
+    assert found[0].box_xyxy_px == found[1].box_xyxy_px == pytest.approx((0, 160, 20, 320))
+    output[0, :4, 1] = 0, 160, 22, 80
+    assert len(detector(write_model(tmp_path / 'n.onnx', output)).detect(IMAGE)) == 1
+
+
 @pytest.mark.parametrize('anchors', [3, 1], ids=['yolov5', 'yolov6'])
 def test_one_class_with_a_row_for_each_anchor_is_yolov5(tmp_path, anchors):
     output = np.zeros((1, anchors * count_cells(320), 6), np.float32)
