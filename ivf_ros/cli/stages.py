@@ -24,6 +24,7 @@ from ivf_ros.cli.output import (
     CommandError,
     print_json,
     print_line,
+    print_progress,
     report,
 )
 from ivf_ros.data.image_file import read_thermal, read_visible
@@ -148,6 +149,8 @@ def _detect(options: argparse.Namespace) -> int:
     check_outputs(options, [options.overlay], [options.image, options.thermal])
     image = _read_rgb(options.image)
     detector: Any = detection.create(options.method, **_read_settings(options))
+    if isinstance(detector, detection.OnnxDetector):
+        print_progress(f'{detector.networks[0].path.name}: {detector.summary}')
     boxes = detector.detect(image, *_read_thermal(options, detector))
     if options.overlay:
         _write_image(options.overlay, detection.draw(image, boxes))

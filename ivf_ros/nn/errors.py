@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of loading a network."""
+"""The errors of loading and running a network."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class DeviceError(RuntimeError):
     def __init__(self, message: str, reason: str = '') -> None:
         super().__init__(message)
         self.reason = reason or message
+
+
+class InferenceError(RuntimeError):
+    """A network cannot run on an input."""

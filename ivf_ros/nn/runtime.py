@@ -17,7 +17,8 @@ loaded once per process and configuration, and its session is shared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
@@ -26,12 +27,33 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ivf_ros.nn.devices import onnx_runtime, Placement, SessionRequest
-from ivf_ros.nn.errors import DeviceError, WeightsError
+from ivf_ros.nn.errors import DeviceError, InferenceError, WeightsError
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
 INT8_SUFFIX = '.int8.onnx'
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """
+    An input array of a network.
+
+    Attributes
+    ----------
+    name:
+        As the file names it.
+    shape:
+        A size that is free is a name, or None.
+    element_type:
+        In the notation of ONNX Runtime, for example 'tensor(uint8)'.
+
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...]
+    element_type: str
 
 
 class Network:
@@ -44,30 +66,37 @@ class Network:
         The file that it was loaded from.
     placement:
         Where it runs.
-    input_shape, input_type:
-        Of the first input; a size that is free is a name. The type is in the notation of ONNX
-        Runtime, for example 'tensor(uint8)'.
+    inputs, output_names:
+        In the order in which it takes and returns the arrays.
     metadata:
         See ``nn.weights``.
 
     """
 
-    def __init__(self, path: Path, placement: Placement, input_shape: Sequence[int | str],
-                 input_type: str, metadata: dict[str, Any],
+    def __init__(self, path: Path, placement: Placement, inputs: tuple[NetworkInput, ...],
+                 output_names: tuple[str, ...], metadata: dict[str, Any],
                  run: Callable[[tuple[np.ndarray, ...]], list[np.ndarray]]) -> None:
         self.path, self.placement = path, placement
-        self.input_shape, self.input_type = tuple(input_shape), input_type
+        self.inputs, self.output_names = inputs, output_names
         self.metadata = metadata
         self._run = run
 
     @property
     def channels(self) -> int:
         """Return the channels of an input image of this package: ``(H, W)`` or ``(H, W, C)``."""
-        channels = self.input_shape[2:] or (1,)
+        channels = self.inputs[0].shape[2:] or (1,)
         return channels[0] if isinstance(channels[0], int) else 1
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs; the inputs are in the order of the exported module."""
+        """
+        Return the outputs; the inputs are in the order of the exported module.
+
+        Raises
+        ------
+        InferenceError
+            ONNX Runtime cannot run the network on these inputs.
+
+        """
         return self._run(inputs)
 
 
@@ -178,13 +207,20 @@ def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters
     if output_names and found != output_names:
         raise WeightsError(f'{files[placement.precision]} is another network: its outputs are '
                            f'{", ".join(found)}, needed are {", ".join(output_names)}')
-    names = [model_input.name for model_input in session.get_inputs()]
-    first = session.get_inputs()[0]
+    network_inputs = tuple(NetworkInput(node.name, tuple(node.shape), node.type)
+                           for node in session.get_inputs())
+    path = files[placement.precision]
 
     def run(inputs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-        return session.run(None, dict(zip(names, inputs, strict=True)))
+        arrays = {node.name: array for node, array in zip(network_inputs, inputs, strict=True)}
+        try:
+            return session.run(None, arrays)
+        except Exception as error:  # ONNX Runtime does not export its error types
+            shapes = ', '.join(f'{name} {array.shape}' for name, array in arrays.items())
+            raise InferenceError(f'{path} cannot run on {shapes}: '
+                                 f"{' '.join(str(error).split())}") from error
 
-    return Network(files[placement.precision], placement, first.shape, first.type,
+    return Network(path, placement, network_inputs, found,
                    decode_metadata(session.get_modelmeta().custom_metadata_map), run)
 
 
@@ -204,9 +240,10 @@ def _load_with_torch(path: Path, parameters: NetworkParameters,
                                            torch.cuda.is_available())
     module = load_module(path)
     run = inference.make_runner(module, placement, parameters.threads)
-    first, *_ = module.example_inputs()
-    return Network(path, placement, first.shape, f'tensor({first.dtype})', weights.metadata(path),
-                   run)
+    inputs = tuple(NetworkInput(name, tuple(example.shape), f'tensor({example.dtype})')
+                   for name, example in zip(module.input_names, module.example_inputs(),
+                                            strict=True))
+    return Network(path, placement, inputs, module.output_names, weights.metadata(path), run)
 
 
 def decode_metadata(properties: dict[str, str]) -> dict[str, Any]:

@@ -60,8 +60,10 @@ def describe_backend(method: object) -> dict[str, object]:
     """Return where the networks of a method run, and their files, for the diagnostics."""
     networks = getattr(method, 'networks', ())
     devices = dict.fromkeys(str(network.placement) for network in networks)
+    summary = getattr(method, 'summary', '')
     return {'device': ', '.join(devices) or 'cpu',
-            'weight_files': ', '.join(str(network.path) for network in networks) or 'none'}
+            'weight_files': ', '.join(str(network.path) for network in networks) or 'none',
+            **({'network': summary} if summary else {})}
 
 
 class Health:

@@ -205,9 +205,12 @@ class StageNode(LifecycleNode):
         return super().on_configure(state)
 
     def _log_networks(self) -> None:
-        """Log where the networks of the stage run, and why not on a faster device."""
-        for network in getattr(getattr(self.stage, 'method', None), 'networks', ()):
+        """Log where the networks of the stage run, and how a network of others is used."""
+        method = getattr(self.stage, 'method', None)
+        for network in getattr(method, 'networks', ()):
             self.get_logger().info(f'{network.path.name} runs on {network.placement}')
+        if summary := getattr(method, 'summary', ''):
+            self.get_logger().info(summary)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the workers; on failure log the reason and stay inactive."""
