@@ -114,9 +114,9 @@ def _describe_clock(fault: str, offset_s: float, first_stamp_ns: int) -> str:
     """Return whether the stamps of a camera can be used."""
     if fault:
         return f'unusable, they {fault}'
-    if first_stamp_ns * 1e-9 < 365 * _SECONDS_PER_DAY:
-        return 'count from the start of a clock, not from 1970'
     if abs(offset_s) > 1:
+        if first_stamp_ns * 1e-9 < 365 * _SECONDS_PER_DAY:
+            return 'count from the start of a clock, not from 1970'
         return f'differ by {offset_s:.1f} s from the time of recording'
     return 'usable'
 

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 import sys
 
-from ivf_ros.data.bags import mcap, rosbag1, sqlite
-from ivf_ros.data.bags.files import find_bag_files
+from ivf_ros.data.bags.files import find_bag_files, MCAP_MAGIC, ROSBAG1_MAGIC, SQLITE_MAGIC
 from ivf_ros.data.bags.mcap import McapStorage
 from ivf_ros.data.bags.rosbag1 import Rosbag1Storage
 from ivf_ros.data.bags.sqlite import SqliteStorage
@@ -24,7 +23,7 @@ else:
     from backports import zstd
 
 _STORAGES: dict[bytes, type[Storage]] = {
-    mcap.MAGIC: McapStorage, sqlite.MAGIC: SqliteStorage, rosbag1.MAGIC: Rosbag1Storage}
+    MCAP_MAGIC: McapStorage, SQLITE_MAGIC: SqliteStorage, ROSBAG1_MAGIC: Rosbag1Storage}
 
 
 class Bag:

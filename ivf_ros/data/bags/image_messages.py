@@ -140,13 +140,15 @@ class ImageDecoder:
             The message is cut short.
         images.ImageError
             The image cannot be decoded.
+        SourceError
+            The codec of video is unknown, or PyAV is not installed.
 
         """
         packet = read_packet(message)
         origin = packet.stamp_ns, packet.frame_id, message.time_ns
         if packet.kind == 'video':
             if self._video is None:
-                self._video = PacketDecoder(packet.encoding)
+                self._video = _make_video_decoder(message.topic, packet.encoding)
             self._origins.append(origin)
             return self._with_origins(
                 self._video.decode_stamped(packet.data, len(self._origins) - 1))
@@ -195,7 +197,7 @@ def read_packet(message: Message) -> Packet:
                       content.height, content.step, bool(getattr(content, 'is_bigendian', False)))
     encoding = content.encoding.partition(';')[0] if message.topic.msgtype == _FFMPEG_PACKET \
         else content.format
-    return Packet(kind, stamp_ns, frame_id, encoding, content.data)
+    return _check(Packet(kind, stamp_ns, frame_id, encoding, content.data))
 
 
 def read_camera_info(message: Message) -> RecordedCameraInfo:
@@ -247,7 +249,20 @@ def _read_protobuf(kind: str, message: Message) -> Packet:
         stamp_ns = int(stamp.get(1, 0)) * 1_000_000_000 + int(stamp.get(2, 0))
     except (ValueError, TypeError, struct.error) as error:
         raise MessageError(f'{error}') from None
-    return Packet(kind, stamp_ns, **{'data': b'', **values})
+    return _check(Packet(kind, stamp_ns, **{'data': b'', **values}))
+
+
+def _check(packet: Packet) -> Packet:
+    if len(packet.data) == 0:
+        raise MessageError('the message holds no data')
+    return packet
+
+
+def _make_video_decoder(topic: Topic, codec: str) -> PacketDecoder:
+    try:
+        return PacketDecoder(codec)
+    except SourceError as error:
+        raise SourceError(f"'{topic.name}': {error}") from None
 
 
 def _deserialize(message: Message) -> Any:

@@ -19,6 +19,7 @@ import sys
 import weakref
 import zlib
 
+from ivf_ros.data.bags.files import MCAP_MAGIC
 from ivf_ros.data.bags.storage import (
     decode_text,
     merge_by_time,
@@ -36,15 +37,13 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAGIC = b'\x89MCAP0\r\n'
-
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _MESSAGE_INDEX = 2, 3, 4, 5, 6, 7
 _CHUNK_INDEX, _STATISTICS, _DATA_END = 8, 11, 15
 _RECORD = struct.Struct('<BQ')  # opcode, length
 _MESSAGE_START = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
 _CHUNK_START = struct.Struct('<QQQII')  # start, end, size, CRC, length of the compression name
 _FOOTER_CONTENT = struct.Struct('<QQI')  # start of the summary, of its offsets, CRC
-_FOOTER_SIZE = _RECORD.size + _FOOTER_CONTENT.size + len(MAGIC)
+_FOOTER_SIZE = _RECORD.size + _FOOTER_CONTENT.size + len(MCAP_MAGIC)
 _MAX_CHUNK_BYTES = 1 << 32
 _LOOSE_BYTES = 1 << 22  # messages outside of chunks are read in regions of this size
 _DEFAULT_SERIALIZATION = {'ros2msg': 'cdr', 'ros2idl': 'cdr', 'ros1msg': 'ros1'}
@@ -147,17 +146,17 @@ class McapStorage:
 
     def _read_summary(self) -> dict[int, int] | None:
         """Read channels and chunks; return messages by channel, or None without an index."""
-        if self._size < len(MAGIC) + _FOOTER_SIZE:
+        if self._size < len(MCAP_MAGIC) + _FOOTER_SIZE:
             return None
         footer = self._read(self._size - _FOOTER_SIZE, self._size)
-        if footer[-len(MAGIC):] != MAGIC or _RECORD.unpack_from(footer) != (
+        if footer[-len(MCAP_MAGIC):] != MCAP_MAGIC or _RECORD.unpack_from(footer) != (
                 _FOOTER, _FOOTER_CONTENT.size):
             return None
         summary_start, _, crc = _FOOTER_CONTENT.unpack_from(footer, _RECORD.size)
         if summary_start == 0:
             return None
         summary = self._read(summary_start, self._size - _FOOTER_SIZE)
-        if crc and zlib.crc32(footer[:-len(MAGIC) - 4], zlib.crc32(summary)) != crc:
+        if crc and zlib.crc32(footer[:-len(MCAP_MAGIC) - 4], zlib.crc32(summary)) != crc:
             raise _DamageError('wrong checksum')
         counts: dict[int, int] | None = None
         chunk_ends: list[tuple[int, int]] = []
@@ -181,7 +180,7 @@ class McapStorage:
                 len(chunk_ends) != n_chunks or any(not region.counts for region in self._regions):
             self._regions.clear()
             return None
-        end = len(MAGIC)
+        end = len(MCAP_MAGIC)
         for offset, following in sorted(chunk_ends):
             self._scan(end, offset)
             end = following
@@ -191,10 +190,10 @@ class McapStorage:
     def _scan_file(self) -> dict[int, int]:
         """Find channels and chunks; return messages by channel."""
         self._regions.clear()
-        if not self._scan(len(MAGIC), self._size):
+        if not self._scan(len(MCAP_MAGIC), self._size):
             self._is_cut = True
             self.problems.append('the file was not closed after recording, or its end is lost')
-        elif self._read(self._size - len(MAGIC), self._size) != MAGIC:
+        elif self._read(self._size - len(MCAP_MAGIC), self._size) != MCAP_MAGIC:
             self.problems.append('the end of the file is lost, but only with its index')
         counts: dict[int, int] = {}
         for region in self._regions:

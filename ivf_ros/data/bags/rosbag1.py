@@ -12,8 +12,6 @@ from ivf_ros.data.bags.storage import Message, OnDamage, Topic
 from ivf_ros.data.recording import SourceError
 from rosbags.rosbag1 import Reader, ReaderError
 
-MAGIC = b'#ROSBAG V'
-
 # Exceptions of rosbags for a damaged file.
 _DAMAGE = (ReaderError, OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError,
            MemoryError, OverflowError, AssertionError, struct.error)

@@ -16,8 +16,6 @@ from ivf_ros.data.bags.storage import decode_text, Message, normalize_type, OnDa
 from ivf_ros.data.bags.temporary import copy_file, TemporaryFolder
 from ivf_ros.data.recording import SourceError
 
-MAGIC = b'SQLite format 3\0'
-
 _MAX_ATTEMPTS = 2000  # to go on behind unreadable messages, before the rest is given up
 _ERRORS = (apsw.Error, ValueError, OverflowError, MemoryError, struct.error)
 

@@ -83,7 +83,7 @@ def merge_by_time(spans: Iterable[Span]) -> Iterator[Message]:
     active: list[tuple[int, int, Message, Iterator[Message]]] = []
     number = 0
     while pending or active:
-        while pending and (not active or pending[-1].start_ns <= active[0][0]):
+        while pending and (not active or pending[-1].start_ns < active[0][0]):
             messages = pending.pop().read()
             message = next(messages, None)
             if message is not None:

@@ -163,8 +163,9 @@ class TopicChooser:
             exact = [topic for topic in self._images if topic.name.strip('/') == ending]
             matches = exact or [topic for topic in self._images
                                 if topic.name.endswith(f'/{ending}')]
-            usable = [topic for topic in matches if not self._find_fault(topic)]
-            if len(usable) > 1:
+            usable = sorted((topic for topic in matches if not self._find_fault(topic)),
+                            key=_preference)
+            if len({topic.name for topic in usable}) > 1:
                 raise SourceError(f"'{requested}' may be any of several topics; give the full "
                                   f'name; {self._list_images()}')
             if usable:
@@ -228,8 +229,9 @@ def _stream_of(topic: Topic) -> str:
                  for stream, words in _WORDS.items() if word in words), '')
 
 
-def _preference(topic: Topic) -> tuple[int, int, str]:
+def _preference(topic: Topic) -> tuple[bool, int, int, str]:
     """Return a sort key: raw before compressed, unprocessed before rectified."""
     _, image, transport = _split_name(topic.name)
-    return (_TRANSPORTS.index(transport),
+    return (not topic.msgtype.endswith('Image') or topic.msgtype.endswith('CompressedImage'),
+            _TRANSPORTS.index(transport),
             _IMAGES.index(image) if image in _IMAGES else len(_IMAGES), topic.name)
