@@ -12,6 +12,7 @@ import struct
 import cv2
 from ivf_ros.cli.main import main
 from ivf_ros.data.sources import open_source, SourceError
+from ivf_ros.evaluation.samples import SampleList
 from mcap_files import Channel, header, IMAGE, image, serialize, STORE, write_mcap
 import numpy as np
 import pytest
@@ -122,6 +123,14 @@ def test_topics_can_be_named(tmp_path):
         open_source(file, thermal_topic='rgb/image_raw')
     with pytest.raises(SourceError, match='only bags have topics'):
         open_source(tmp_path.parent, thermal_topic='thermal/image_raw')
+
+
+def test_an_evaluation_takes_the_topics_of_its_bags(tmp_path):
+    file = write_topics(tmp_path, {'/a/ir': '16', '/b/ir': '8', '/rgb/image_raw': 'c'})
+    samples = list(SampleList([str(file), 'simulator:duration_s=0.1'],
+                              topics={'thermal_topic': '/b/ir'}))
+    assert [sample.thermal.dtype for sample in samples[:3]] == [np.uint8] * 3
+    assert len(samples) > 3
 
 
 def test_theora_is_named(tmp_path):

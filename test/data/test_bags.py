@@ -317,6 +317,26 @@ def test_an_mcap_of_ros1_is_read(tmp_path):
     assert read(file) == (list(range(10)), {})
 
 
+def test_a_file_is_recognised_by_its_content(tmp_path):
+    content = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs()).read_bytes()
+    for name in ('A.MCAP', 'a.mcap.active', 'recording'):
+        (tmp_path / name).write_bytes(content)
+        assert read(tmp_path / name) == (list(range(10)), {})
+    for name in ('a.mcap.zst', 'a.db3', 'a.db3.zstd'):
+        (tmp_path / name).write_bytes(zstd.compress(content))
+        assert read(tmp_path / name) == (list(range(10)), {})
+
+
+def test_a_bag_can_be_named_by_its_metadata(tmp_path):
+    assert read(write_bag(tmp_path / 'bag') / 'metadata.yaml') == (list(range(10)), {})
+
+
+def test_a_folder_above_bags_names_them(tmp_path):
+    write_bag(tmp_path / 'day')
+    with pytest.raises(SourceError, match=r'no bag but holds some; name one: .*/day'):
+        open_source(tmp_path)
+
+
 @pytest.mark.parametrize('has_numbers', [True, False])
 def test_files_of_several_bags_are_refused(tmp_path, has_numbers):
     for name in ('day_0.mcap', 'night_0.mcap') if has_numbers else ('day.mcap', 'night.mcap'):

@@ -111,6 +111,12 @@ def test_a_file_that_ends_anywhere_is_read_up_to_there(tmp_path, chunk):
         np.testing.assert_allclose(numbers, np.arange(2, 10) * len(content) / 10 / size, atol=2)
 
 
+def test_messages_without_times_keep_their_order(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, [(channel, 0, data)
+                                                     for channel, _, data in pairs()])
+    assert read(file) == (list(range(10)), {})
+
+
 def test_a_file_without_its_index_loses_nothing(tmp_path):
     file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs())
     content = file.read_bytes()

@@ -114,6 +114,7 @@ class McapStorage:
         self.counts: dict[Topic, int | None] = {}
         for channel, topic in self._channels.items():
             self.counts[topic] = (self.counts.get(topic) or 0) + counts.get(channel, 0)
+        self._regions.sort(key=lambda region: region.offset)
         filled = [region for region in self._regions if region.counts or region.is_cut]
         self.start_ns = min((region.start_ns for region in filled), default=None)
         self.end_ns = max((region.end_ns for region in filled), default=None)

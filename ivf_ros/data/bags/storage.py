@@ -79,7 +79,7 @@ class Span:
 
 def merge_by_time(spans: Iterable[Span]) -> Iterator[Message]:
     """Yield the messages of all spans by time; a span is opened when its period begins."""
-    pending = sorted(spans, key=lambda span: span.start_ns, reverse=True)
+    pending = sorted(spans, key=lambda span: span.start_ns)[::-1]
     active: list[tuple[int, int, Message, Iterator[Message]]] = []
     number = 0
     while pending or active:
