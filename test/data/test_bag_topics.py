@@ -317,5 +317,21 @@ def test_info_describes_folders(tmp_path, capsys):
         for index in range(4):
             cv2.imwrite(str(tmp_path / name / f'{index}.png'), picture)
     _, out, _ = info(capsys, str(tmp_path))
-    for part in ('folder', 'pairs: 4', 'thermal: 32x24 uint16', 'rgb: 32x24 uint8'):
+    for part in ('folder', 'pairs: 4', 'duration: 0.400 s', 'thermal: 32x24 uint16',
+                 'rgb: 32x24 uint8'):
         assert part in out
+
+
+def test_info_describes_videos(tmp_path, capsys):
+    for name, count in (('ir', 5), ('rgb', 9)):
+        writer = cv2.VideoWriter(str(tmp_path / f'{name}.avi'), cv2.VideoWriter_fourcc(*'MJPG'),
+                                 10, (64, 48))
+        for index in range(count):
+            writer.write(np.full((48, 64, 3), index, np.uint8))
+        writer.release()
+    for source in (str(tmp_path), f'{tmp_path}/ir.avi,{tmp_path}/rgb.avi'):
+        report = json.loads(info(capsys, source, '--json')[1])
+        assert report['kind'] == 'video'
+        assert [report['cameras'][stream]['frames'] for stream in ('thermal', 'rgb')] == [5, 9]
+        assert report['cameras']['thermal']['duration_s'] == 0.5
+    assert 'rgb: 64x48 uint8, 9 frames of MJPG at 10 Hz' in info(capsys, str(tmp_path))[1]
