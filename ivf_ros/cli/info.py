@@ -63,8 +63,7 @@ def _format_camera(camera: dict[str, Any]) -> str:
 
 def _format_topic(topic: dict[str, Any]) -> str:
     """Return the line of a topic."""
-    facts = [topic['type'] or 'no type',
-             'unknown count' if topic['messages'] is None else f"{topic['messages']} messages"]
+    facts = [topic['type'] or 'no type', f"{topic['messages']} messages"]
     if topic['serialization'] != 'cdr':
         facts.append(topic['serialization'] or 'unknown serialization')
     if topic['rate_hz'] is not None:

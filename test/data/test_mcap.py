@@ -128,6 +128,24 @@ def test_a_file_without_its_index_loses_nothing(tmp_path):
     assert read(file) == (list(range(10)), {})
 
 
+def test_a_wrong_index_loses_nothing(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs(), has_crc=False)
+    content = file.read_bytes()
+    offset = (find_chunks(content)[2][0] - 49).to_bytes(8, 'little')  # of the third chunk
+    assert content.count(offset) == 1
+    file.write_bytes(content.replace(offset, (77).to_bytes(8, 'little')))
+    assert read(file) == (list(range(10)), {})
+
+
+def test_chunks_behind_a_damaged_one_are_found_by_the_index(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs())
+    content = bytearray(file.read_bytes())
+    start, end = find_chunks(bytes(content))[2]
+    content[start - 60:end] = bytes(end - start + 60)
+    file.write_bytes(content)
+    assert read(file) == ([0, 1, 2, 3, 6, 7, 8, 9], {'bag damaged': 4})
+
+
 def test_a_file_of_an_older_type_name_is_read(tmp_path):
     channels = [channel._replace(msgtype='sensor_msgs/Image') for channel in CAMERAS]
     assert read(write_mcap(tmp_path / 'a.mcap', channels, pairs(2))) == ([0, 1], {})

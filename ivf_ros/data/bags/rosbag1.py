@@ -31,12 +31,12 @@ class Rosbag1Storage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.problems: list[str] = []
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         try:
             with Reader(path) as reader:
                 for connection in reader.connections:
                     topic = Topic(connection.topic, connection.msgtype, 'ros1')
-                    self.counts[topic] = (self.counts.get(topic) or 0) + connection.msgcount
+                    self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
                 is_empty = not reader.message_count
                 self.start_ns = None if is_empty else reader.start_time
                 self.end_ns = None if is_empty else reader.end_time - 1

@@ -38,7 +38,7 @@ class SqliteStorage:
         self._folder: TemporaryFolder | None = None
         self._path = path
         self.problems: list[str] = []
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         self.start_ns: int | None = None
         self.end_ns: int | None = None
         self._ids: dict[int, Topic] = {}
@@ -128,7 +128,7 @@ class SqliteStorage:
                     'GROUP BY topic_id'):
                 if number in self._ids:
                     topic = self._ids[number]
-                    self.counts[topic] = (self.counts[topic] or 0) + count
+                    self.counts[topic] += count
                     times_ns += [time_ns for time_ns in (first_ns, last_ns)
                                  if isinstance(time_ns, int)]
         except _ERRORS as error:
@@ -137,7 +137,7 @@ class SqliteStorage:
             times_ns = []
             for time_ns, _, number in _find_messages(connection, self._ids, lambda problem: None):
                 times_ns.append(time_ns)
-                self.counts[self._ids[number]] = (self.counts[self._ids[number]] or 0) + 1
+                self.counts[self._ids[number]] += 1
         self.start_ns, self.end_ns = min(times_ns, default=None), max(times_ns, default=None)
 
 

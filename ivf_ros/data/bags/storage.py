@@ -49,7 +49,7 @@ class Storage(Protocol):
     Attributes
     ----------
     counts:
-        Number of messages by topic; None where it is not known.
+        Number of messages by topic, of those that can be found.
     start_ns, end_ns:
         Times of the first and the last message; None in an empty file.
     problems:
@@ -57,7 +57,7 @@ class Storage(Protocol):
 
     """
 
-    counts: dict[Topic, int | None]
+    counts: dict[Topic, int]
     start_ns: int | None
     end_ns: int | None
     problems: list[str]

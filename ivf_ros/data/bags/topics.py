@@ -71,7 +71,7 @@ class TopicChooser:
     Parameters
     ----------
     counts:
-        Number of messages by topic; None where it is not known.
+        Number of messages by topic.
     read_encoding:
         Returns the encoding of the first image of a topic, empty if there is none.
     describe:
@@ -79,7 +79,7 @@ class TopicChooser:
 
     """
 
-    def __init__(self, counts: dict[Topic, int | None], read_encoding: Callable[[Topic], str],
+    def __init__(self, counts: dict[Topic, int], read_encoding: Callable[[Topic], str],
                  describe: Callable[[Topic], str]) -> None:
         self._counts = counts
         self._images = sorted(topic for topic in counts if is_image_topic(topic))
