@@ -65,6 +65,8 @@ def write_topics(path: Path, topics: dict[str, str], count: int = 3) -> Path:
      '/ir/image', '/camera/color/image_raw'),
     ({'/flir/a/image_raw': '16', '/flir/b/image_raw': 'c', '/rgb/image_raw': 'c'},
      '/flir/a/image_raw', '/rgb/image_raw'),
+    ({'/optris/thermal_image/compressedDepth': 'j', '/rgb/image_raw': 'c'},
+     '/optris/thermal_image/compressedDepth', '/rgb/image_raw'),
     # raw before compressed and rectified, but only if it has messages
     ({'/ir/image_rect': '8', '/ir/image_raw': '8', '/rgb/image_raw/compressed': 'j',
       '/rgb/image_raw': 'c'}, '/ir/image_raw', '/rgb/image_raw'),
@@ -139,6 +141,14 @@ def test_theora_is_named(tmp_path):
     messages = [*pairs(1)[:1], (1, 1, b'\0\1\0\0')]
     with pytest.raises(SourceError, match="transport 'theora' cannot be decoded"):
         open_source(write_mcap(tmp_path / 'a.mcap', channels, messages))
+
+
+@pytest.mark.parametrize('encoding', ['json', 'flatbuffer', ''])
+def test_images_that_cannot_be_decoded_are_named(tmp_path, encoding):
+    channels = [Channel('/thermal/image_raw'),
+                Channel('/rgb/image_raw', 'foxglove.CompressedImage', '', b'', encoding)]
+    with pytest.raises(SourceError, match=f"'foxglove.CompressedImage' in '{encoding}' cannot"):
+        open_source(write_mcap(tmp_path / 'a.mcap', channels, [*pairs(1)[:1], (1, 1, b'{}')]))
 
 
 def varint(value: int) -> bytes:

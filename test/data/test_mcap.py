@@ -146,10 +146,12 @@ def test_chunks_behind_a_damaged_one_are_found_by_the_index(tmp_path):
     assert read(file) == ([0, 1, 2, 3, 6, 7, 8, 9], {'bag damaged': 4})
 
 
-def test_a_file_of_an_older_type_name_is_read(tmp_path):
-    channels = [channel._replace(msgtype='sensor_msgs/Image') for channel in CAMERAS]
-    assert read(write_mcap(tmp_path / 'a.mcap', channels, pairs(2))) == ([0, 1], {})
-    assert open_source(tmp_path / 'a.mcap').topics['rgb'] == '/rgb/image_raw'
+def test_types_may_be_written_as_in_ros1_and_dds(tmp_path):
+    for msgtype in ('sensor_msgs/Image', 'sensor_msgs::msg::dds_::Image_',
+                    'sensor_msgs::msg::Image'):
+        channels = [channel._replace(topic='rt' + channel.topic, msgtype=msgtype)
+                    for channel in CAMERAS]
+        assert read(write_mcap(tmp_path / 'a.mcap', channels, pairs(2))) == ([0, 1], {})
 
 
 @pytest.fixture(scope='module')

@@ -98,7 +98,8 @@ class Packet(NamedTuple):
 
 def is_image_topic(topic: Topic) -> bool:
     """Return whether a topic carries images, also of a kind that cannot be decoded."""
-    return _find_kind(topic) is not None or topic.msgtype in _NOT_SUPPORTED
+    return topic.msgtype in (IMAGE, COMPRESSED_IMAGE, *_DEFINITIONS, *_PROTOBUF_FIELDS,
+                             *_NOT_SUPPORTED)
 
 
 def find_obstacle(topic: Topic) -> str:
@@ -107,7 +108,7 @@ def find_obstacle(topic: Topic) -> str:
         return (f"images of the transport '{_NOT_SUPPORTED[topic.msgtype]}' cannot be decoded; "
                 'republish them: ros2 run image_transport republish theora raw')
     if _find_kind(topic) is None:
-        return f"a topic of type '{topic.msgtype}' in '{topic.serialization}' carries no images"
+        return f"images of type '{topic.msgtype}' in '{topic.serialization}' cannot be decoded"
     return ''
 
 

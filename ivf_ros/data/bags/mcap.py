@@ -317,4 +317,7 @@ class McapStorage:
     def _read(self, start: int, end: int) -> memoryview:
         if not 0 <= start <= end <= self._size:
             raise DamageError('an offset lies outside of the file')
-        return memoryview(os.pread(self._file.fileno(), end - start, start))
+        try:
+            return memoryview(os.pread(self._file.fileno(), end - start, start))
+        except OSError as error:
+            raise DamageError(str(error)) from None

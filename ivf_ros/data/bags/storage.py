@@ -106,6 +106,12 @@ def decode_text(data: bytes | memoryview | None) -> str:
 
 
 def normalize_type(msgtype: str) -> str:
-    """Return ``'package/msg/Name'`` for ``'package/Name'``, the name of a type in ROS 1."""
+    """
+    Return a type as ROS 2 writes it: ``'package/msg/Name'``.
+
+    ROS 1 writes ``'package/Name'``, DDS writes ``'package::msg::dds_::Name_'``.
+    """
+    if '::' in msgtype:
+        msgtype = msgtype.replace('::dds_::', '::').removesuffix('_').replace('::', '/')
     package, separator, name = msgtype.partition('/')
     return f'{package}/msg/{name}' if separator and '/' not in name else msgtype

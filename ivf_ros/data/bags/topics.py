@@ -218,8 +218,9 @@ def _camera_of(topic: Topic) -> str:
 
 
 def _words_of(topic: Topic) -> list[str]:
-    """Return the words of a name in lower case; ``thermalCamera2`` has two."""
-    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', topic.name)
+    """Return the words of a name, without its transport, in lower case."""
+    camera, image, _ = _split_name(topic.name)
+    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', f'{camera}/{image}')
     return [word.lower() for word in re.split(r'[^A-Za-z]+', spaced) if word]
 
 
