@@ -60,7 +60,12 @@ class SqliteStorage:
     def messages(self, topics: Collection[Topic], on_damage: OnDamage) -> Iterator[Message]:
         """Yield the messages of some topics by time; damaged ones are reported and left out."""
         wanted = {number: topic for number, topic in self._ids.items() if topic in topics}
-        with closing(self._connect()) as connection:
+        try:
+            opened = self._connect()
+        except _ERRORS as error:  # the file is gone, or has changed
+            on_damage(str(error))
+            return
+        with closing(opened) as connection:
             for time_ns, number, topic_id in sorted(_find_messages(connection, wanted, on_damage)):
                 try:
                     row = next(connection.execute('SELECT data FROM messages WHERE id = ?',
