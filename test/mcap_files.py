@@ -74,7 +74,7 @@ def write_mcap(path: Path, channels: list[Channel], messages: Iterable[tuple[int
             min(times_ns), max(times_ns), 10 * len(counts))
             + b''.join(struct.pack('<HQ', *item) for item in counts.items()))
     footer = struct.pack('<BQQQ', 2, 20, summary_start, 0)
-    crc = zlib.crc32(bytes(out[summary_start:]) + footer) if has_summary else 0
+    crc = zlib.crc32(bytes(out[summary_start:]) + footer) if has_summary and has_crc else 0
     path.write_bytes(bytes(out) + footer + struct.pack('<I', crc) + MAGIC)
     return path
 

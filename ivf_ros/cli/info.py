@@ -35,26 +35,35 @@ def _format(report: dict[str, Any]) -> list[str]:
     if 'bytes' in report:
         lines.append(f"size: {report['bytes'] / 1e6:.1f} MB")
     if report.get('start') is not None:
-        lines.append(f"start: {report['start']}, duration: {report['duration_s']:.3f} s")
+        lines.append(f"start: {report['start']}")
+    if report.get('duration_s') is not None:
+        lines.append(f"duration: {report['duration_s']:.3f} s")
     if 'rate_hz' in report:
         lines.append(f"rate: {report['rate_hz']:g} Hz")
     if 'pairs' in report:
         lines.append(f"pairs: {report['pairs']}")
     lines += map(_format_topic, report.get('topics', ()))
-    for stream, camera in report['cameras'].items():
-        if 'topic' in camera:
-            info = camera['camera_info'] or 'no CameraInfo'
-            lines.append(f"{stream}: {camera['topic']} ({camera['reason']}), {info}")
-        else:
-            lines.append(f"{stream}: {camera['width']}x{camera['height']} {camera['dtype']}")
+    lines += [f'{stream}: {_format_camera(camera)}' for stream, camera
+              in report['cameras'].items()]
     lines += [f'problem: {problem}' for problem in report['problems']]
     return lines
 
 
+def _format_camera(camera: dict[str, Any]) -> str:
+    """Return the line of a camera without its name."""
+    if 'topic' in camera:
+        return (f"{camera['topic']} ({camera['reason']}), "
+                f"{camera['camera_info'] or 'no CameraInfo'}")
+    line = f"{camera['width']}x{camera['height']} {camera['dtype']}"
+    if 'file' in camera:
+        line += (f", {camera['frames']} frames of {camera['codec']} at {camera['rate_hz']:g} Hz, "
+                 f"{camera['file']}")
+    return line
+
+
 def _format_topic(topic: dict[str, Any]) -> str:
     """Return the line of a topic."""
-    facts = [topic['type'] or 'no type',
-             'unknown count' if topic['messages'] is None else f"{topic['messages']} messages"]
+    facts = [topic['type'] or 'no type', f"{topic['messages']} messages"]
     if topic['serialization'] != 'cdr':
         facts.append(topic['serialization'] or 'unknown serialization')
     if topic['rate_hz'] is not None:

@@ -8,11 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import cv2
 from ivf_ros.data.bags.files import is_bag
+from ivf_ros.data.folder import FolderSource
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sources import BagTopics, open_source
-from ivf_ros.stamps import examine_clock, MessageTimes
+from ivf_ros.data.video import find_videos, VideoSource
 from ivf_ros.optional_imports import explain_missing
+from ivf_ros.stamps import examine_clock, MessageTimes
 
 _SECONDS_PER_DAY = 86400
 
@@ -106,19 +109,36 @@ def _describe_frames(spec: str, topics: BagTopics) -> dict[str, Any]:
     report = {'source': source.name, 'kind': type(source).__name__.removesuffix('Source').lower(),
               'rate_hz': source.rate_hz, 'cameras': cameras,
               'problems': [f'{reason}: {count}' for reason, count in source.skipped.items()]}
-    pairs = getattr(source, 'pairs', None)
-    if pairs is not None:
-        report['pairs'] = len(pairs)
+    if isinstance(source, FolderSource):
+        report['pairs'] = len(source.pairs)
+        report['duration_s'] = len(source.pairs) / source.rate_hz
+    if isinstance(source, VideoSource):
+        folder = Path(source.name)
+        thermal, rgb = find_videos(folder).values() if folder.is_dir() else source.name.split(',')
+        cameras['thermal'].update(_describe_video(thermal))
+        cameras['rgb'].update(_describe_video(rgb))
     return report
+
+
+def _describe_video(path: Path | str) -> dict[str, Any]:
+    """Return what a video states about itself."""
+    video = cv2.VideoCapture(str(path))
+    try:
+        frames, rate_hz = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
+        codec = int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, 'little').decode(errors='replace')
+    finally:
+        video.release()
+    return {'file': str(path), 'codec': codec, 'frames': frames, 'rate_hz': rate_hz,
+            'duration_s': frames / rate_hz if rate_hz > 0 else None}
 
 
 def _describe_clock(fault: str, offset_s: float, first_stamp_ns: int) -> str:
     """Return whether the stamps of a camera can be used."""
     if fault:
         return f'unusable, they {fault}'
-    if first_stamp_ns * 1e-9 < 365 * _SECONDS_PER_DAY:
-        return 'count from the start of a clock, not from 1970'
     if abs(offset_s) > 1:
+        if first_stamp_ns * 1e-9 < 365 * _SECONDS_PER_DAY:
+            return 'count from the start of a clock, not from 1970'
         return f'differ by {offset_s:.1f} s from the time of recording'
     return 'usable'
 

@@ -161,6 +161,10 @@ def _open_directory(path: Path, rate_hz: float | None, aligned: bool, still_s: f
     if nested:
         raise SourceError(f'{path}: several folders hold pairs, name one of them: '
                           + ', '.join(source.name for source in nested))
+    bags = [entry for entry in entries if entry.is_dir() and is_bag(entry)]
+    if bags:
+        raise SourceError(f'{path} is no bag but holds some; name one: '
+                          + ', '.join(map(str, bags)))
     shown = [entry.name + '/' * entry.is_dir() for entry in entries[:6]]
     if len(entries) > len(shown):
         shown.append(f'... ({len(entries)} entries)')

@@ -100,6 +100,8 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['demo', '--source', 'nowhere'], "no such source: 'nowhere'"),
     (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
     (['replay', 'nowhere'], "no such source: 'nowhere'"),
+    (['info', 'nowhere'], "no such source: 'nowhere'"),
+    (['evaluate', 'simulator', '--thermal-topic', 'ir'], 'none of these sources is a bag'),
     (['replay', 'simulator', '--rate', '1000'], "'rate' must be at most 100"),
     (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'nowhere'],
      'no fused file or folder at nowhere'),
@@ -196,8 +198,8 @@ def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
     assert dds.profile_in_force() == 'mine.xml'
 
 
-@pytest.mark.parametrize('command', ['doctor', 'demo', 'replay', 'register', 'fuse', 'segment',
-                                     'detect', 'metrics', 'evaluate', 'benchmark'])
+@pytest.mark.parametrize('command', ['doctor', 'info', 'demo', 'replay', 'register', 'fuse',
+                                     'segment', 'detect', 'metrics', 'evaluate', 'benchmark'])
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([command, '--help'])

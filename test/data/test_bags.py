@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 import gc
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import sys
 import tempfile
 
 from hypothesis import given, HealthCheck, settings
+from ivf_ros.data.bags.storage import merge_by_time, Message, Span, Topic
 from ivf_ros.data.sources import open_source, SourceError
 from mcap_files import Channel, header, IMAGE, image, serialize, STORE, write_mcap
 import numpy as np
@@ -264,6 +266,32 @@ def test_a_database_of_something_else_is_refused(tmp_path):
         open_source(file)
 
 
+def test_a_file_that_disappears_is_an_error_of_the_source(tmp_path):
+    file = write_bag(tmp_path / 'bag', 'db3') / 'bag.db3'
+    source = open_source(file)
+    file.unlink()
+    with pytest.raises(SourceError, match='no image can be read'):
+        list(source.events())
+
+
+def test_parts_are_opened_when_their_time_comes():
+    topic = Topic('/a', IMAGE, 'cdr')
+    opened = []
+
+    def read_times(number, *times_ns):
+        opened.append(number)
+        for time_ns in times_ns:
+            yield Message(time_ns, topic, bytes([number]))
+
+    spans = [Span(start_ns, partial(read_times, number, *times_ns)) for number, start_ns, times_ns
+             in ((2, 30, (30, 40)), (0, 0, (0, 10, 30)), (1, 10, (10, 20, 35)), (3, 30, ()))]
+    merged = merge_by_time(spans)
+    assert next(merged).time_ns == 0 and opened == [0]
+    assert [(message.time_ns, message.data[0]) for message in merged] == [
+        (10, 0), (10, 1), (20, 1), (30, 0), (30, 2), (35, 1), (40, 2)]
+    assert opened == [0, 1, 2, 3]
+
+
 def test_a_damaged_page_loses_only_its_message(tmp_path):
     messages = [(number, time_ns, image(np.full((100, 100), index, np.uint8), 'mono8', time_ns))
                 for index, (number, time_ns, _) in enumerate(pairs())]
@@ -315,6 +343,26 @@ def test_an_mcap_of_ros1_is_read(tmp_path):
                 for topic, *_ in CAMERAS]
     file = write_mcap(tmp_path / 'old.mcap', channels, ros1_messages(), profile='ros1')
     assert read(file) == (list(range(10)), {})
+
+
+def test_a_file_is_recognised_by_its_content(tmp_path):
+    content = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs()).read_bytes()
+    for name in ('A.MCAP', 'a.mcap.active', 'recording'):
+        (tmp_path / name).write_bytes(content)
+        assert read(tmp_path / name) == (list(range(10)), {})
+    for name in ('a.mcap.zst', 'a.db3', 'a.db3.zstd'):
+        (tmp_path / name).write_bytes(zstd.compress(content))
+        assert read(tmp_path / name) == (list(range(10)), {})
+
+
+def test_a_bag_can_be_named_by_its_metadata(tmp_path):
+    assert read(write_bag(tmp_path / 'bag') / 'metadata.yaml') == (list(range(10)), {})
+
+
+def test_a_folder_above_bags_names_them(tmp_path):
+    write_bag(tmp_path / 'day')
+    with pytest.raises(SourceError, match=r'no bag but holds some; name one: .*/day'):
+        open_source(tmp_path)
 
 
 @pytest.mark.parametrize('has_numbers', [True, False])

@@ -111,6 +111,12 @@ def test_a_file_that_ends_anywhere_is_read_up_to_there(tmp_path, chunk):
         np.testing.assert_allclose(numbers, np.arange(2, 10) * len(content) / 10 / size, atol=2)
 
 
+def test_messages_without_times_keep_their_order(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, [(channel, 0, data)
+                                                     for channel, _, data in pairs()])
+    assert read(file) == (list(range(10)), {})
+
+
 def test_a_file_without_its_index_loses_nothing(tmp_path):
     file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs())
     content = file.read_bytes()
@@ -122,10 +128,30 @@ def test_a_file_without_its_index_loses_nothing(tmp_path):
     assert read(file) == (list(range(10)), {})
 
 
-def test_a_file_of_an_older_type_name_is_read(tmp_path):
-    channels = [channel._replace(msgtype='sensor_msgs/Image') for channel in CAMERAS]
-    assert read(write_mcap(tmp_path / 'a.mcap', channels, pairs(2))) == ([0, 1], {})
-    assert open_source(tmp_path / 'a.mcap').topics['rgb'] == '/rgb/image_raw'
+def test_a_wrong_index_loses_nothing(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs(), has_crc=False)
+    content = file.read_bytes()
+    offset = (find_chunks(content)[2][0] - 49).to_bytes(8, 'little')  # of the third chunk
+    assert content.count(offset) == 1
+    file.write_bytes(content.replace(offset, (77).to_bytes(8, 'little')))
+    assert read(file) == (list(range(10)), {})
+
+
+def test_chunks_behind_a_damaged_one_are_found_by_the_index(tmp_path):
+    file = write_mcap(tmp_path / 'a.mcap', CAMERAS, pairs())
+    content = bytearray(file.read_bytes())
+    start, end = find_chunks(bytes(content))[2]
+    content[start - 60:end] = bytes(end - start + 60)
+    file.write_bytes(content)
+    assert read(file) == ([0, 1, 2, 3, 6, 7, 8, 9], {'bag damaged': 4})
+
+
+def test_types_may_be_written_as_in_ros1_and_dds(tmp_path):
+    for msgtype in ('sensor_msgs/Image', 'sensor_msgs::msg::dds_::Image_',
+                    'sensor_msgs::msg::Image'):
+        channels = [channel._replace(topic='rt' + channel.topic, msgtype=msgtype)
+                    for channel in CAMERAS]
+        assert read(write_mcap(tmp_path / 'a.mcap', channels, pairs(2))) == ([0, 1], {})
 
 
 @pytest.fixture(scope='module')

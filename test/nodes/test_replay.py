@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 
 from conftest import wait_until
+from mcap_files import Channel, header, image, serialize, STORE, write_mcap
+import numpy as np
 import pytest
 from recorded_bags import write_image
 
@@ -26,6 +28,7 @@ from ivf_ros.parameters import build  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
 
 PAIRS, PERIOD_NS, FIRST_NS = 30, 50_000_000, 1_700_000_000_000_000_000
 LENGTH_S = (PAIRS - 1) * PERIOD_NS * 1e-9
@@ -162,6 +165,33 @@ def test_the_graph_runs_by_the_clock_of_a_looping_bag(live_graph, bag):
     assert [stage._get_status().error for stage in stages] == ['', '']
     assert stages[1].diagnose()[1]['mode_count.FUSED'] > PAIRS // 2
     assert stages[0].diagnose()[1]['state_count.TRACKING'] >= 3
+
+
+def test_a_bag_with_other_topics_is_played_with_its_calibration(live_graph, tmp_path):
+    gray = np.zeros((24, 32), np.uint8)
+    info = serialize('sensor_msgs/msg/CameraInfo', header=header(1, 'lepton'), width=32, height=24,
+                     distortion_model='plumb_bob', d=np.full(5, 0.1), k=np.arange(9.0),
+                     r=np.eye(3).ravel(), p=np.arange(12.0), binning_x=2, binning_y=0,
+                     roi=STORE.types['sensor_msgs/msg/RegionOfInterest'](
+                         x_offset=3, y_offset=0, height=0, width=0, do_rectify=False))
+    channels = [Channel('/left/image'), Channel('/right/image'),
+                Channel('/left/camera_info', 'sensor_msgs/msg/CameraInfo')]
+    messages = [(number, FIRST_NS + index * PERIOD_NS,
+                 image(gray, 'mono8', FIRST_NS + index * PERIOD_NS))
+                for index in range(20) for number in (0, 1)]
+    file = write_mcap(tmp_path / 'a.mcap', channels, [*messages, (2, FIRST_NS, info)])
+    listener = Listener(live_graph)
+    received = []
+    listener.node.create_subscription(CameraInfo, 'thermal/camera_info', received.append, 50)
+    node = replay(live_graph, file, rate=2.0, restamp=False, thermal_topic='/left/image',
+                  rgb_topic='/right/image')
+    assert node.finished.wait(30.0)
+    assert wait_until(lambda: len(received) >= 15)
+    last = received[-1]
+    assert last.header.stamp.sec * 10**9 + last.header.stamp.nanosec in listener.stamps_ns
+    assert (last.header.frame_id, last.width, last.height) == ('camera', 32, 24)
+    assert list(last.k) == list(range(9)) and list(last.d) == [0.1] * 5
+    assert (last.binning_x, last.roi.x_offset) == (2, 3)
 
 
 def test_a_replay_is_a_component(live_graph, bag):

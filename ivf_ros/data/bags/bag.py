@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 import sys
 
-from ivf_ros.data.bags import mcap, rosbag1, sqlite
-from ivf_ros.data.bags.files import find_bag_files
+from ivf_ros.data.bags.files import find_bag_files, MCAP_MAGIC, ROSBAG1_MAGIC, SQLITE_MAGIC
 from ivf_ros.data.bags.mcap import McapStorage
 from ivf_ros.data.bags.rosbag1 import Rosbag1Storage
 from ivf_ros.data.bags.sqlite import SqliteStorage
@@ -24,7 +23,7 @@ else:
     from backports import zstd
 
 _STORAGES: dict[bytes, type[Storage]] = {
-    mcap.MAGIC: McapStorage, sqlite.MAGIC: SqliteStorage, rosbag1.MAGIC: Rosbag1Storage}
+    MCAP_MAGIC: McapStorage, SQLITE_MAGIC: SqliteStorage, ROSBAG1_MAGIC: Rosbag1Storage}
 
 
 class Bag:
@@ -42,7 +41,7 @@ class Bag:
     Attributes
     ----------
     counts:
-        Number of messages by topic; None where it is not known.
+        Number of messages by topic, of those that can be found.
     start_ns, end_ns:
         Times of the first and the last message; None in an empty bag.
     n_bytes:
@@ -59,18 +58,17 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         files = find_bag_files(path)
-        self._folder = TemporaryFolder()
+        self._folder: TemporaryFolder | None = None
         parts: list[Storage | None] = []
         lost: dict[int, str] = {}  # by the position of the file
-        for name, file in files.paths.items():
-            part = None
+        for position, (name, file) in enumerate(files.paths.items()):
             try:
-                part = self._open(file) if file is not None else None
+                if file is None:
+                    raise SourceError(f'{name} is missing')
+                parts.append(self._open(file))
             except SourceError as error:
-                lost[len(parts)] = str(error)
-            if file is None:
-                lost[len(parts)] = f'{name} is missing'
-            parts.append(part)
+                parts.append(None)
+                lost[position] = str(error)
         self._parts = [part for part in parts if part is not None]
         if not self._parts:
             raise SourceError('; '.join(lost.values()))
@@ -82,12 +80,10 @@ class Bag:
         self.problems = self._lost + [f'{name}: {problem}'
                                       for name, part in zip(names, parts, strict=True) if part
                                       for problem in part.problems]
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         for part in self._parts:
             for topic, count in part.counts.items():
-                previous = self.counts.get(topic, 0)
-                self.counts[topic] = None if None in (count, previous) else \
-                    (previous or 0) + (count or 0)
+                self.counts[topic] = self.counts.get(topic, 0) + count
 
     def messages(self, topics: Collection[Topic], on_damage: OnDamage) -> Iterator[Message]:
         """Yield the messages of some topics by time; what cannot be read is reported."""
@@ -96,7 +92,7 @@ class Bag:
         spans = [Span(part.start_ns or 0, partial(part.messages, topics, on_damage))
                  for part in self._parts]
         for message in merge_by_time(spans):
-            if bytes(message.data[:4]) != ZSTD_MAGIC:
+            if message.topic.serialization != 'cdr' or message.data[:4] != ZSTD_MAGIC:
                 yield message
                 continue
             try:
@@ -109,6 +105,7 @@ class Bag:
             head = _read_head(path)
             problem = ''
             if head.startswith(ZSTD_MAGIC):
+                self._folder = self._folder or TemporaryFolder()
                 path, problem = decompress_file(path, self._folder)
                 head = _read_head(path)
             for magic, storage in _STORAGES.items():

@@ -15,6 +15,7 @@ import yaml
 
 BAG_SUFFIXES = ('.mcap', '.db3', '.bag')
 METADATA = 'metadata.yaml'
+MCAP_MAGIC, SQLITE_MAGIC, ROSBAG1_MAGIC = b'\x89MCAP0\r\n', b'SQLite format 3\0', b'#ROSBAG V'
 
 _METADATA_KEY = 'rosbag2_bagfile_information'
 _PART = re.compile(r'(?P<name>.+)_(?P<number>\d+)')
@@ -43,6 +44,12 @@ def is_bag_file(path: Path) -> bool:
     return not path.name.startswith('.') and _bag_name(path).suffix.lower() in BAG_SUFFIXES
 
 
+def has_bag_content(path: Path) -> bool:
+    """Return whether a file of any name begins as those of bags do."""
+    with path.open('rb') as file:
+        return file.read(len(SQLITE_MAGIC)).startswith((MCAP_MAGIC, SQLITE_MAGIC, ROSBAG1_MAGIC))
+
+
 def is_bag_folder(folder: Path) -> bool:
     """Return whether a folder holds a bag, also one whose files are missing."""
     return any(is_bag_file(path) for path in folder.iterdir()) or bool(_read_metadata(folder))
@@ -50,7 +57,9 @@ def is_bag_folder(folder: Path) -> bool:
 
 def is_bag(path: Path) -> bool:
     """Return whether a path is a file or a folder of a bag."""
-    return is_bag_folder(path) if path.is_dir() else path.is_file() and is_bag_file(path)
+    if path.is_dir():
+        return is_bag_folder(path)
+    return path.is_file() and (path.name == METADATA or is_bag_file(path) or has_bag_content(path))
 
 
 def find_bag_files(path: Path) -> BagFiles:
@@ -66,6 +75,8 @@ def find_bag_files(path: Path) -> BagFiles:
         There is no file, or there are files of several bags.
 
     """
+    if path.name == METADATA:
+        path = path.parent
     if path.is_file():
         return BagFiles({path.name: path})
     # A decompressed file is preferred to the compressed one beside it.
@@ -95,7 +106,7 @@ def find_bag_files(path: Path) -> BagFiles:
 
 def _bag_name(path: Path) -> Path:
     """Return the path without the suffix of zstd."""
-    return path.with_suffix('') if path.suffix.lower() == '.zstd' else path
+    return path.with_suffix('') if path.suffix.lower() in ('.zstd', '.zst') else path
 
 
 def _read_metadata(folder: Path) -> dict[str, str]:

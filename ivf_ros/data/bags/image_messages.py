@@ -98,7 +98,8 @@ class Packet(NamedTuple):
 
 def is_image_topic(topic: Topic) -> bool:
     """Return whether a topic carries images, also of a kind that cannot be decoded."""
-    return _find_kind(topic) is not None or topic.msgtype in _NOT_SUPPORTED
+    return topic.msgtype in (IMAGE, COMPRESSED_IMAGE, *_DEFINITIONS, *_PROTOBUF_FIELDS,
+                             *_NOT_SUPPORTED)
 
 
 def find_obstacle(topic: Topic) -> str:
@@ -107,7 +108,7 @@ def find_obstacle(topic: Topic) -> str:
         return (f"images of the transport '{_NOT_SUPPORTED[topic.msgtype]}' cannot be decoded; "
                 'republish them: ros2 run image_transport republish theora raw')
     if _find_kind(topic) is None:
-        return f"a topic of type '{topic.msgtype}' in '{topic.serialization}' carries no images"
+        return f"images of type '{topic.msgtype}' in '{topic.serialization}' cannot be decoded"
     return ''
 
 
@@ -140,13 +141,15 @@ class ImageDecoder:
             The message is cut short.
         images.ImageError
             The image cannot be decoded.
+        SourceError
+            The codec of video is unknown, or PyAV is not installed.
 
         """
         packet = read_packet(message)
         origin = packet.stamp_ns, packet.frame_id, message.time_ns
         if packet.kind == 'video':
             if self._video is None:
-                self._video = PacketDecoder(packet.encoding)
+                self._video = _make_video_decoder(message.topic, packet.encoding)
             self._origins.append(origin)
             return self._with_origins(
                 self._video.decode_stamped(packet.data, len(self._origins) - 1))
@@ -195,7 +198,7 @@ def read_packet(message: Message) -> Packet:
                       content.height, content.step, bool(getattr(content, 'is_bigendian', False)))
     encoding = content.encoding.partition(';')[0] if message.topic.msgtype == _FFMPEG_PACKET \
         else content.format
-    return Packet(kind, stamp_ns, frame_id, encoding, content.data)
+    return _check(Packet(kind, stamp_ns, frame_id, encoding, content.data))
 
 
 def read_camera_info(message: Message) -> RecordedCameraInfo:
@@ -247,7 +250,20 @@ def _read_protobuf(kind: str, message: Message) -> Packet:
         stamp_ns = int(stamp.get(1, 0)) * 1_000_000_000 + int(stamp.get(2, 0))
     except (ValueError, TypeError, struct.error) as error:
         raise MessageError(f'{error}') from None
-    return Packet(kind, stamp_ns, **{'data': b'', **values})
+    return _check(Packet(kind, stamp_ns, **{'data': b'', **values}))
+
+
+def _check(packet: Packet) -> Packet:
+    if len(packet.data) == 0:
+        raise MessageError('the message holds no data')
+    return packet
+
+
+def _make_video_decoder(topic: Topic, codec: str) -> PacketDecoder:
+    try:
+        return PacketDecoder(codec)
+    except SourceError as error:
+        raise SourceError(f"'{topic.name}': {error}") from None
 
 
 def _deserialize(message: Message) -> Any:

@@ -15,10 +15,17 @@ from functools import partial
 import os
 from pathlib import Path
 import struct
-import sys
 import weakref
 import zlib
 
+from ivf_ros.data.bags.files import MCAP_MAGIC
+from ivf_ros.data.bags.mcap_records import (
+    DamageError,
+    decompress,
+    read_text,
+    RECORD,
+    split_records,
+)
 from ivf_ros.data.bags.storage import (
     decode_text,
     merge_by_time,
@@ -29,29 +36,16 @@ from ivf_ros.data.bags.storage import (
     Topic,
 )
 from ivf_ros.data.recording import SourceError
-import lz4.frame
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-MAGIC = b'\x89MCAP0\r\n'
 
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _MESSAGE_INDEX = 2, 3, 4, 5, 6, 7
 _CHUNK_INDEX, _STATISTICS, _DATA_END = 8, 11, 15
-_RECORD = struct.Struct('<BQ')  # opcode, length
 _MESSAGE_START = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
 _CHUNK_START = struct.Struct('<QQQII')  # start, end, size, CRC, length of the compression name
 _FOOTER_CONTENT = struct.Struct('<QQI')  # start of the summary, of its offsets, CRC
-_FOOTER_SIZE = _RECORD.size + _FOOTER_CONTENT.size + len(MAGIC)
+_FOOTER_SIZE = RECORD.size + _FOOTER_CONTENT.size + len(MCAP_MAGIC)
 _MAX_CHUNK_BYTES = 1 << 32
 _LOOSE_BYTES = 1 << 22  # messages outside of chunks are read in regions of this size
 _DEFAULT_SERIALIZATION = {'ros2msg': 'cdr', 'ros2idl': 'cdr', 'ros1msg': 'ros1'}
-
-
-class _DamageError(ValueError):
-    """A part of the file cannot be read."""
 
 
 @dataclass
@@ -101,20 +95,15 @@ class McapStorage:
         self._channels: dict[int, Topic] = {}
         self._regions: list[_Region] = []
         self.problems: list[str] = []
-        try:
-            counts = self._read_summary()
-        except (_DamageError, struct.error):
-            self.problems.append('the summary at the end of the file is damaged')
-            counts = None
-        if counts is None:
-            counts = self._scan_file()
+        counts = self._read_index()
         if not self._channels and self.problems:
             self.close()
             raise SourceError(f'{path} is damaged or was not closed after recording: it has no '
                               f"readable channel; {'; '.join(self.problems)}")
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         for channel, topic in self._channels.items():
-            self.counts[topic] = (self.counts.get(topic) or 0) + counts.get(channel, 0)
+            self.counts[topic] = self.counts.get(topic, 0) + counts.get(channel, 0)
+        self._regions.sort(key=lambda region: region.offset)
         filled = [region for region in self._regions if region.counts or region.is_cut]
         self.start_ns = min((region.start_ns for region in filled), default=None)
         self.end_ns = max((region.end_ns for region in filled), default=None)
@@ -134,35 +123,62 @@ class McapStorage:
         found: list[tuple[int, int, int, int, int]] = []
         try:
             records = self._load(region)
-            for opcode, start, end in _split_records(records):
+            for opcode, start, end in split_records(records):
                 if opcode == _MESSAGE:
                     channel, _, time_ns, _ = _MESSAGE_START.unpack_from(records, start)
                     if channel in wanted:
                         found.append((time_ns, len(found), channel, start, end))
-        except (_DamageError, struct.error) as error:
+        except (DamageError, struct.error) as error:
             on_damage(str(error))
         found.sort()
         for time_ns, _, channel, start, end in found:
             yield Message(time_ns, wanted[channel], records[start + _MESSAGE_START.size:end])
 
+    def _read_index(self) -> dict[int, int]:
+        """Find channels and chunks by the summary, or without it; return messages by channel."""
+        try:
+            counts = self._read_summary()
+            if counts is None:
+                return self._scan_file()
+            if all(map(self._is_chunk, self._regions)):
+                return counts
+        except (DamageError, struct.error):
+            counts = None
+            self._channels.clear()
+        self.problems.append('the summary at the end of the file is damaged')
+        indexed, self._regions = self._regions, []
+        scanned = self._scan_file()
+        if counts is None or not self._is_cut:
+            return scanned
+        # The scan ends at the damage, the index does not.
+        self._regions, self._is_cut = indexed, False
+        self.problems[:] = ['a part of the file is damaged']
+        return counts
+
+    def _is_chunk(self, region: _Region) -> bool:
+        """Return whether a region that the summary calls a chunk is one."""
+        return not region.is_chunk or RECORD.unpack_from(self._read(
+            region.offset, region.offset + RECORD.size)) == (
+                _CHUNK, region.end - region.offset - RECORD.size)
+
     def _read_summary(self) -> dict[int, int] | None:
         """Read channels and chunks; return messages by channel, or None without an index."""
-        if self._size < len(MAGIC) + _FOOTER_SIZE:
+        if self._size < len(MCAP_MAGIC) + _FOOTER_SIZE:
             return None
         footer = self._read(self._size - _FOOTER_SIZE, self._size)
-        if footer[-len(MAGIC):] != MAGIC or _RECORD.unpack_from(footer) != (
+        if footer[-len(MCAP_MAGIC):] != MCAP_MAGIC or RECORD.unpack_from(footer) != (
                 _FOOTER, _FOOTER_CONTENT.size):
             return None
-        summary_start, _, crc = _FOOTER_CONTENT.unpack_from(footer, _RECORD.size)
+        summary_start, _, crc = _FOOTER_CONTENT.unpack_from(footer, RECORD.size)
         if summary_start == 0:
             return None
         summary = self._read(summary_start, self._size - _FOOTER_SIZE)
-        if crc and zlib.crc32(footer[:-len(MAGIC) - 4], zlib.crc32(summary)) != crc:
-            raise _DamageError('wrong checksum')
+        if crc and zlib.crc32(footer[:-len(MCAP_MAGIC) - 4], zlib.crc32(summary)) != crc:
+            raise DamageError('wrong checksum')
         counts: dict[int, int] | None = None
         chunk_ends: list[tuple[int, int]] = []
         n_chunks = 0
-        for opcode, start, end in _split_records(summary):
+        for opcode, start, end in split_records(summary):
             content = summary[start:end]
             if opcode in (_SCHEMA, _CHANNEL):
                 self._add_definition(opcode, content)
@@ -181,7 +197,7 @@ class McapStorage:
                 len(chunk_ends) != n_chunks or any(not region.counts for region in self._regions):
             self._regions.clear()
             return None
-        end = len(MAGIC)
+        end = len(MCAP_MAGIC)
         for offset, following in sorted(chunk_ends):
             self._scan(end, offset)
             end = following
@@ -191,10 +207,10 @@ class McapStorage:
     def _scan_file(self) -> dict[int, int]:
         """Find channels and chunks; return messages by channel."""
         self._regions.clear()
-        if not self._scan(len(MAGIC), self._size):
+        if not self._scan(len(MCAP_MAGIC), self._size):
             self._is_cut = True
             self.problems.append('the file was not closed after recording, or its end is lost')
-        elif self._read(self._size - len(MAGIC), self._size) != MAGIC:
+        elif self._read(self._size - len(MCAP_MAGIC), self._size) != MCAP_MAGIC:
             self.problems.append('the end of the file is lost, but only with its index')
         counts: dict[int, int] = {}
         for region in self._regions:
@@ -203,17 +219,20 @@ class McapStorage:
                 self._inspect(region)
             for channel, count in region.counts.items():
                 counts[channel] = counts.get(channel, 0) + count
+        n_unknown = sum(counts[channel] for channel in counts.keys() - self._channels.keys())
+        if n_unknown:
+            self.problems.append(f'{n_unknown} messages belong to no known channel')
         return counts
 
     def _scan(self, position: int, end: int) -> bool:
         """Find the records of a part of the file; return whether it ends as it should."""
         loose: _Region | None = None
         while position < end:
-            head = self._read(position, min(position + _RECORD.size + _CHUNK_START.size, end))
-            if len(head) < _RECORD.size:
+            head = self._read(position, min(position + RECORD.size + _CHUNK_START.size, end))
+            if len(head) < RECORD.size:
                 return False
-            opcode, length = _RECORD.unpack_from(head)
-            start, following = position + _RECORD.size, position + _RECORD.size + length
+            opcode, length = RECORD.unpack_from(head)
+            start, following = position + RECORD.size, position + RECORD.size + length
             is_cut = following > end
             if opcode in (_DATA_END, _FOOTER):
                 return True
@@ -223,7 +242,7 @@ class McapStorage:
                 if opcode in (_SCHEMA, _CHANNEL):
                     self._add_definition(opcode, self._read(start, following))
                 elif opcode == _MESSAGE:
-                    channel, _, time_ns, _ = _MESSAGE_START.unpack_from(head, _RECORD.size)
+                    channel, _, time_ns, _ = _MESSAGE_START.unpack_from(head, RECORD.size)
                     if loose is None or loose.end != position or \
                             following - loose.offset > _LOOSE_BYTES:
                         loose = _Region(position, following, time_ns, time_ns, is_chunk=False)
@@ -233,13 +252,13 @@ class McapStorage:
                     loose.end_ns = max(loose.end_ns, time_ns)
                     loose.counts[channel] = loose.counts.get(channel, 0) + 1
                 elif opcode == _CHUNK:
-                    start_ns, end_ns, *_ = _CHUNK_START.unpack_from(head, _RECORD.size)
+                    start_ns, end_ns, *_ = _CHUNK_START.unpack_from(head, RECORD.size)
                     self._regions.append(_Region(position, min(following, end), start_ns, end_ns,
                                                  is_cut=is_cut))
                 elif opcode == _MESSAGE_INDEX and self._regions:
-                    channel, n_bytes = struct.unpack_from('<HI', head, _RECORD.size)
+                    channel, n_bytes = struct.unpack_from('<HI', head, RECORD.size)
                     self._regions[-1].counts[channel] = n_bytes // 16
-            except (_DamageError, struct.error):
+            except (DamageError, struct.error):
                 return False
             position = following
         return position == end and end < self._size
@@ -249,26 +268,26 @@ class McapStorage:
         region.counts.clear()
         try:
             records = self._load(region)
-            for opcode, start, end in _split_records(records):
+            for opcode, start, end in split_records(records):
                 if opcode in (_SCHEMA, _CHANNEL):
                     self._add_definition(opcode, records[start:end])
                 elif opcode == _MESSAGE:
                     (channel,) = struct.unpack_from('<H', records, start)
                     region.counts[channel] = region.counts.get(channel, 0) + 1
-        except (_DamageError, struct.error):
+        except (DamageError, struct.error):
             return  # reported when the messages are read
 
     def _add_definition(self, opcode: int, content: memoryview) -> None:
         """Add a schema or a channel."""
         if opcode == _SCHEMA:
             (schema,) = struct.unpack_from('<H', content)
-            name, position = _read_text(content, 2)
-            encoding, _ = _read_text(content, position)
+            name, position = read_text(content, 2)
+            encoding, _ = read_text(content, position)
             self._schemas[schema] = name, encoding
             return
         channel, schema = struct.unpack_from('<HH', content)
-        topic, position = _read_text(content, 4)
-        serialization, _ = _read_text(content, position)
+        topic, position = read_text(content, 4)
+        serialization, _ = read_text(content, position)
         msgtype, encoding = self._schemas.get(schema, ('', ''))
         serialization = serialization or _DEFAULT_SERIALIZATION.get(encoding, '')
         if serialization in ('cdr', 'ros1'):
@@ -280,57 +299,25 @@ class McapStorage:
         content = self._read(region.offset, region.end)
         if not region.is_chunk:
             return content
-        opcode, _ = _RECORD.unpack_from(content)
-        *_, size, crc, n_bytes = _CHUNK_START.unpack_from(content, _RECORD.size)
-        position = _RECORD.size + _CHUNK_START.size + n_bytes
+        opcode, _ = RECORD.unpack_from(content)
+        *_, size, crc, n_bytes = _CHUNK_START.unpack_from(content, RECORD.size)
+        position = RECORD.size + _CHUNK_START.size + n_bytes
         compression = decode_text(content[position - n_bytes:position])
         (compressed_size,) = struct.unpack_from('<Q', content, position)
         data = content[position + 8:position + 8 + compressed_size]
         if opcode != _CHUNK or size > _MAX_CHUNK_BYTES:
-            raise _DamageError('a chunk of the index is none')
-        records = _decompress(data, compression, size)
+            raise DamageError('a chunk of the index is none')
+        records = decompress(data, compression, size)
         if region.is_cut:
             return records
         if len(records) != size or (crc and zlib.crc32(records) != crc):
-            raise _DamageError('a chunk has a wrong size or checksum')
+            raise DamageError('a chunk has a wrong size or checksum')
         return records
 
     def _read(self, start: int, end: int) -> memoryview:
         if not 0 <= start <= end <= self._size:
-            raise _DamageError('an offset lies outside of the file')
-        return memoryview(os.pread(self._file.fileno(), end - start, start))
-
-
-def _split_records(content: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Yield opcode, start and end of each record."""
-    position = 0
-    while position < len(content):
-        opcode, length = _RECORD.unpack_from(content, position)
-        position += _RECORD.size
-        if length > len(content) - position:
-            raise _DamageError('a record is cut off')
-        yield opcode, position, position + length
-        position += length
-
-
-def _read_text(content: memoryview, position: int) -> tuple[str, int]:
-    """Return a string and the position behind it."""
-    (length,) = struct.unpack_from('<I', content, position)
-    start = position + 4
-    if start + length > len(content):
-        raise _DamageError('a text is cut off')
-    return decode_text(content[start:start + length]), start + length
-
-
-def _decompress(data: memoryview, compression: str, size: int) -> memoryview:
-    """Return the content of a chunk, or the beginning of it if its end is lost."""
-    try:
-        if compression == '':
-            return data
-        if compression == 'zstd':
-            return memoryview(zstd.ZstdDecompressor().decompress(data, max_length=size))
-        if compression == 'lz4':
-            return memoryview(lz4.frame.LZ4FrameDecompressor().decompress(data))
-    except (zstd.ZstdError, RuntimeError, MemoryError) as error:
-        raise _DamageError(f'a chunk cannot be decompressed: {error}') from None
-    raise _DamageError(f"a chunk is compressed by '{compression}'; known: lz4, zstd")
+            raise DamageError('an offset lies outside of the file')
+        try:
+            return memoryview(os.pread(self._file.fileno(), end - start, start))
+        except OSError as error:
+            raise DamageError(str(error)) from None

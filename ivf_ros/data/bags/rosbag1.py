@@ -12,8 +12,6 @@ from ivf_ros.data.bags.storage import Message, OnDamage, Topic
 from ivf_ros.data.recording import SourceError
 from rosbags.rosbag1 import Reader, ReaderError
 
-MAGIC = b'#ROSBAG V'
-
 # Exceptions of rosbags for a damaged file.
 _DAMAGE = (ReaderError, OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError,
            MemoryError, OverflowError, AssertionError, struct.error)
@@ -33,12 +31,12 @@ class Rosbag1Storage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.problems: list[str] = []
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         try:
             with Reader(path) as reader:
                 for connection in reader.connections:
                     topic = Topic(connection.topic, connection.msgtype, 'ros1')
-                    self.counts[topic] = (self.counts.get(topic) or 0) + connection.msgcount
+                    self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
                 is_empty = not reader.message_count
                 self.start_ns = None if is_empty else reader.start_time
                 self.end_ns = None if is_empty else reader.end_time - 1

@@ -16,8 +16,6 @@ from ivf_ros.data.bags.storage import decode_text, Message, normalize_type, OnDa
 from ivf_ros.data.bags.temporary import copy_file, TemporaryFolder
 from ivf_ros.data.recording import SourceError
 
-MAGIC = b'SQLite format 3\0'
-
 _MAX_ATTEMPTS = 2000  # to go on behind unreadable messages, before the rest is given up
 _ERRORS = (apsw.Error, ValueError, OverflowError, MemoryError, struct.error)
 
@@ -40,7 +38,7 @@ class SqliteStorage:
         self._folder: TemporaryFolder | None = None
         self._path = path
         self.problems: list[str] = []
-        self.counts: dict[Topic, int | None] = {}
+        self.counts: dict[Topic, int] = {}
         self.start_ns: int | None = None
         self.end_ns: int | None = None
         self._ids: dict[int, Topic] = {}
@@ -62,7 +60,12 @@ class SqliteStorage:
     def messages(self, topics: Collection[Topic], on_damage: OnDamage) -> Iterator[Message]:
         """Yield the messages of some topics by time; damaged ones are reported and left out."""
         wanted = {number: topic for number, topic in self._ids.items() if topic in topics}
-        with closing(self._connect()) as connection:
+        try:
+            opened = self._connect()
+        except _ERRORS as error:  # the file is gone, or has changed
+            on_damage(str(error))
+            return
+        with closing(opened) as connection:
             for time_ns, number, topic_id in sorted(_find_messages(connection, wanted, on_damage)):
                 try:
                     row = next(connection.execute('SELECT data FROM messages WHERE id = ?',
@@ -130,7 +133,7 @@ class SqliteStorage:
                     'GROUP BY topic_id'):
                 if number in self._ids:
                     topic = self._ids[number]
-                    self.counts[topic] = (self.counts[topic] or 0) + count
+                    self.counts[topic] += count
                     times_ns += [time_ns for time_ns in (first_ns, last_ns)
                                  if isinstance(time_ns, int)]
         except _ERRORS as error:
@@ -139,7 +142,7 @@ class SqliteStorage:
             times_ns = []
             for time_ns, _, number in _find_messages(connection, self._ids, lambda problem: None):
                 times_ns.append(time_ns)
-                self.counts[self._ids[number]] = (self.counts[self._ids[number]] or 0) + 1
+                self.counts[self._ids[number]] += 1
         self.start_ns, self.end_ns = min(times_ns, default=None), max(times_ns, default=None)
 
 

@@ -49,7 +49,7 @@ class Storage(Protocol):
     Attributes
     ----------
     counts:
-        Number of messages by topic; None where it is not known.
+        Number of messages by topic, of those that can be found.
     start_ns, end_ns:
         Times of the first and the last message; None in an empty file.
     problems:
@@ -57,7 +57,7 @@ class Storage(Protocol):
 
     """
 
-    counts: dict[Topic, int | None]
+    counts: dict[Topic, int]
     start_ns: int | None
     end_ns: int | None
     problems: list[str]
@@ -79,11 +79,11 @@ class Span:
 
 def merge_by_time(spans: Iterable[Span]) -> Iterator[Message]:
     """Yield the messages of all spans by time; a span is opened when its period begins."""
-    pending = sorted(spans, key=lambda span: span.start_ns, reverse=True)
+    pending = sorted(spans, key=lambda span: span.start_ns)[::-1]
     active: list[tuple[int, int, Message, Iterator[Message]]] = []
     number = 0
     while pending or active:
-        while pending and (not active or pending[-1].start_ns <= active[0][0]):
+        while pending and (not active or pending[-1].start_ns < active[0][0]):
             messages = pending.pop().read()
             message = next(messages, None)
             if message is not None:
@@ -106,6 +106,12 @@ def decode_text(data: bytes | memoryview | None) -> str:
 
 
 def normalize_type(msgtype: str) -> str:
-    """Return ``'package/msg/Name'`` for ``'package/Name'``, the name of a type in ROS 1."""
+    """
+    Return a type as ROS 2 writes it: ``'package/msg/Name'``.
+
+    ROS 1 writes ``'package/Name'``, DDS writes ``'package::msg::dds_::Name_'``.
+    """
+    if '::' in msgtype:
+        msgtype = msgtype.replace('::dds_::', '::').removesuffix('_').replace('::', '/')
     package, separator, name = msgtype.partition('/')
     return f'{package}/msg/{name}' if separator and '/' not in name else msgtype

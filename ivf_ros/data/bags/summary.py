@@ -30,7 +30,7 @@ class TopicSummary:
     Attributes
     ----------
     count:
-        Number of messages; None if it is not known.
+        Number of messages.
     rate_hz:
         Messages per second of the bag.
     encoding:
@@ -47,7 +47,7 @@ class TopicSummary:
     name: str
     msgtype: str
     serialization: str
-    count: int | None
+    count: int
     rate_hz: float | None
     encoding: str = ''
     size: tuple[int, int] | None = None
@@ -56,8 +56,7 @@ class TopicSummary:
 
     def __str__(self) -> str:
         """Return the summary in brackets behind the name, for lists."""
-        facts = [self.msgtype or 'no type',
-                 'unknown count' if self.count is None else f'{self.count} messages']
+        facts = [self.msgtype or 'no type', f'{self.count} messages']
         if self.rate_hz is not None:
             facts.append(f'{self.rate_hz:.1f} Hz')
         if self.encoding:
@@ -71,7 +70,7 @@ def summarize_topic(bag: Bag, topic: Topic) -> TopicSummary:
     """Read the first image of a topic and return the summary."""
     count = bag.counts[topic]
     span_s = ((bag.end_ns or 0) - (bag.start_ns or 0)) * 1e-9
-    rate_hz = (count - 1) / span_s if count and count > 1 and span_s > 0 else None
+    rate_hz = (count - 1) / span_s if count > 1 and span_s > 0 else None
     facts = (*topic, count, rate_hz)
     if not is_image_topic(topic) or count == 0:
         return TopicSummary(*facts)

@@ -71,7 +71,7 @@ class TopicChooser:
     Parameters
     ----------
     counts:
-        Number of messages by topic; None where it is not known.
+        Number of messages by topic.
     read_encoding:
         Returns the encoding of the first image of a topic, empty if there is none.
     describe:
@@ -79,7 +79,7 @@ class TopicChooser:
 
     """
 
-    def __init__(self, counts: dict[Topic, int | None], read_encoding: Callable[[Topic], str],
+    def __init__(self, counts: dict[Topic, int], read_encoding: Callable[[Topic], str],
                  describe: Callable[[Topic], str]) -> None:
         self._counts = counts
         self._images = sorted(topic for topic in counts if is_image_topic(topic))
@@ -163,8 +163,9 @@ class TopicChooser:
             exact = [topic for topic in self._images if topic.name.strip('/') == ending]
             matches = exact or [topic for topic in self._images
                                 if topic.name.endswith(f'/{ending}')]
-            usable = [topic for topic in matches if not self._find_fault(topic)]
-            if len(usable) > 1:
+            usable = sorted((topic for topic in matches if not self._find_fault(topic)),
+                            key=_preference)
+            if len({topic.name for topic in usable}) > 1:
                 raise SourceError(f"'{requested}' may be any of several topics; give the full "
                                   f'name; {self._list_images()}')
             if usable:
@@ -217,8 +218,9 @@ def _camera_of(topic: Topic) -> str:
 
 
 def _words_of(topic: Topic) -> list[str]:
-    """Return the words of a name in lower case; ``thermalCamera2`` has two."""
-    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', topic.name)
+    """Return the words of a name, without its transport, in lower case."""
+    camera, image, _ = _split_name(topic.name)
+    spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', f'{camera}/{image}')
     return [word.lower() for word in re.split(r'[^A-Za-z]+', spaced) if word]
 
 
@@ -228,8 +230,9 @@ def _stream_of(topic: Topic) -> str:
                  for stream, words in _WORDS.items() if word in words), '')
 
 
-def _preference(topic: Topic) -> tuple[int, int, str]:
+def _preference(topic: Topic) -> tuple[bool, int, int, str]:
     """Return a sort key: raw before compressed, unprocessed before rectified."""
     _, image, transport = _split_name(topic.name)
-    return (_TRANSPORTS.index(transport),
+    return (not topic.msgtype.endswith('Image') or topic.msgtype.endswith('CompressedImage'),
+            _TRANSPORTS.index(transport),
             _IMAGES.index(image) if image in _IMAGES else len(_IMAGES), topic.name)
