@@ -123,7 +123,8 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     """Return everything that the results depend on."""
     plan = {
         'format': FORMAT,
-        'sources': list(settings.sources), 'topics': dict(settings.topics),
+        'sources': list(settings.sources),
+        'topics': {name: topic for name, topic in settings.topics.items() if topic},
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore
         'every': settings.every, 'limit': settings.limit, 'held_back': settings.held_back,
         'aligned': settings.aligned,
