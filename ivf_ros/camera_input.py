@@ -186,7 +186,8 @@ class CameraGeometry:
         if self.parameters.rotate in (90, 270):
             width, height = height, width
         if self.parameters.mirror == 'horizontal':
-            M_image = np.array([[-1.0, 0.0, width - 1], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ M_image
+            M_image = np.array([[-1.0, 0.0, width - 1], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) \
+                @ M_image
         elif self.parameters.mirror == 'vertical':
             M_image = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, height - 1], [0.0, 0.0, 1.0]]) \
                 @ M_image

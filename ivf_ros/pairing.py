@@ -56,8 +56,8 @@ class PairingParameters:
         60, 'Maximum number of frames of one camera that wait for the other.',
         minimum=1, maximum=10000)
     match: str = parameter(
-        'stamps', 'Times that are compared: stamps of the cameras, or arrival of the messages, for '
-        'cameras whose clocks differ or do not advance.', choices=MATCHES)
+        'stamps', 'Times that are compared: stamps of the cameras, or arrival of the messages, '
+        'for cameras whose clocks differ or do not advance.', choices=MATCHES)
     thermal_offset_s: float = parameter(
         0.0, 'Correction added to thermal times before the comparison; -0.04 if they are 40 ms '
         'late.', minimum=-1e10, maximum=1e10)

@@ -21,8 +21,8 @@ class PaletteError(ValueError):
     """An image is in false colours, and no palette is given or none fits."""
 
 
-# Palettes of cameras by some of their colours, RGB, at equal distances from cold to warm. The first
-# three are those that FLIR cameras write into their files.
+# Palettes of cameras by some of their colours, RGB, at equal distances from cold to warm. The
+# first three are those that FLIR cameras write into their files.
 _CAMERA = {
     'ironbow': ((0, 0, 0), (22, 0, 107), (77, 0, 151), (124, 0, 168), (163, 10, 160),
                 (196, 30, 136), (221, 54, 100), (240, 83, 64), (253, 114, 30), (255, 145, 4),
@@ -40,8 +40,8 @@ _CAMERA = {
     'arctic': ((0, 0, 110), (0, 60, 255), (0, 190, 255), (120, 130, 130), (190, 110, 20),
                (255, 190, 20), (255, 255, 200)),
 }
-# Palettes of OpenCV that are also those of matplotlib and of many drivers. RAINBOW of OpenCV, which
-# begins with red, is none of a camera; those that are nearly gray fit RGB images as well.
+# Palettes of OpenCV that are also those of matplotlib and of many drivers. RAINBOW of OpenCV,
+# which begins with red, is none of a camera; those that are nearly gray fit RGB images as well.
 _OPENCV = {name: getattr(cv2, f'COLORMAP_{name.upper()}') for name in (
     'inferno', 'magma', 'plasma', 'viridis', 'cividis', 'turbo', 'jet', 'hot', 'parula')}
 PALETTES = ('none', 'auto', 'luma', *_CAMERA, *_OPENCV)
@@ -50,7 +50,8 @@ PALETTES = ('none', 'auto', 'luma', *_CAMERA, *_OPENCV)
 _GRAY_LEVELS = 12
 _CHROMA_WEIGHT = 0.5  # of a distance: codecs keep less of the chroma
 _CELLS = 64  # per channel, of the table from colours to gray levels
-_MAX_ERROR_LEVELS = 10.0  # a palette with a larger error does not fit; RGB images have 12 and more
+# A palette with a larger error does not fit. Half of the RGB images have more than 12.
+_MAX_ERROR_LEVELS = 10.0
 _SAMPLE_PX = 4096
 
 
@@ -58,8 +59,8 @@ class Decoded(NamedTuple):
     """
     An image without its palette.
 
-    ``gray`` is ``(H, W)``, of the type of the image. ``error_levels`` is the mean distance of the colours to those of
-    the palette, in gray levels of 0 to 255.
+    ``gray`` is ``(H, W)``, of the type of the image. ``error_levels`` is the mean distance of the
+    colours to those of the palette, in gray levels of 0 to 255.
     """
 
     gray: np.ndarray
@@ -126,9 +127,10 @@ def remove_palette(image: np.ndarray, palette: str) -> Decoded:
     name = find_palette(image) if palette == 'auto' else palette
     error = _measure_error(sample, name)
     if error > _MAX_ERROR_LEVELS:
-        raise PaletteError(f"the colours of the thermal image are {error:.0f} levels from those of "
-                           f"the nearest palette, '{name}'; allowed are {_MAX_ERROR_LEVELS:g}. Is "
-                           'it an RGB image? Record thermal without a palette')
+        raise PaletteError(
+            f'the colours of the thermal image are {error:.0f} levels from those of the nearest '
+            f"palette, '{name}'; allowed are {_MAX_ERROR_LEVELS:g}. Is it an RGB image? Record "
+            'thermal without a palette')
     cells = tuple((image >> 2).transpose(2, 0, 1))
     return Decoded(_make_table(name)[cells], name, error)
 

@@ -46,13 +46,12 @@ class ThermalCameraParameters(CameraParameters):
         'remove them where they are recognised, or keep all rows.', choices=TELEMETRY,
         live=False)
     palette: str = parameter(
-        'none', 'Palette of a camera that sends false colours, to convert them back to gray; auto '
-        'takes the one that fits. luma is for gray images with coloured marks. none refuses images '
-        'in colour.', choices=PALETTES,
-        live=False)
+        'none', 'Palette of a camera that sends false colours, which become gray again; auto '
+        'takes the one that fits. luma is for gray images with coloured marks. none refuses '
+        'images in colour.', choices=PALETTES, live=False)
     polarity: str = parameter(
         'white_hot', 'Whether warm is bright or dark; black_hot inverts the image. auto decides by '
-        'the first images, which is right for most scenes but not for all.', choices=POLARITIES,
+        'the first images, which is right for most scenes, not for all.', choices=POLARITIES,
         live=False)
     float_unit: str = parameter(
         'auto', 'Unit of float images: degrees Celsius, kelvin, or by the range of the values.',

@@ -111,7 +111,9 @@ class Detection:
     track_id:
         Identity over time; empty without tracking.
     median_celsius, maximum_celsius:
-        Apparent temperature within the box; None if thermal is not radiometric.
+        Apparent temperature within the box; None if it is unknown.
+    temperature_problem:
+        Why the temperature is unknown; empty if it is known or was not asked for.
 
     """
 
@@ -121,6 +123,7 @@ class Detection:
     track_id: str = ''
     median_celsius: float | None = None
     maximum_celsius: float | None = None
+    temperature_problem: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +179,7 @@ class Event:
     truth:
         Ground truth of an RGB frame; None for thermal frames.
     recorded_ns:
-        Time at which a recorder received the frame, in nanoseconds; None where nothing recorded it.
+        Time at which a recorder received the frame, in nanoseconds; None without a recorder.
 
     """
 

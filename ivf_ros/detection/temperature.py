@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 import math
 
+from ivf_ros.thermal import Radiometry
+from ivf_ros.thermal_input import guess_temperature_unit
+from ivf_ros.thermal_on_rgb import ThermalOnRgb
 from ivf_ros.types import Detection
 import numpy as np
+
+_STRIDE = 8  # between the pixels that are looked at
 
 
 def add_temperatures(detections: Sequence[Detection], celsius: np.ndarray) -> list[Detection]:
@@ -26,10 +31,31 @@ def add_temperatures(detections: Sequence[Detection], celsius: np.ndarray) -> li
         Detections in the image.
     celsius:
         ``(H, W)`` float on the grid of the searched image; NaN where thermal does not cover it.
-        A box without a measured pixel gets no temperature.
+        A box without a measured pixel gets no temperature, and the reason.
 
     """
     return [_add_temperature(detection, celsius) for detection in detections]
+
+
+def find_temperature_problem(counts: ThermalOnRgb, radiometry: Radiometry) -> str:
+    """
+    Return why the values of a thermal image are no temperatures, or an empty string.
+
+    Parameters
+    ----------
+    counts:
+        Thermal in the counts of the camera, or in degrees Celsius where its dtype is float.
+    radiometry:
+        Conversion of the counts.
+
+    """
+    if counts.image.dtype == np.uint8:
+        return 'thermal has 8 bits: gray levels after a gain control are no temperatures'
+    celsius = counts.celsius(radiometry)[::_STRIDE, ::_STRIDE]
+    if guess_temperature_unit(celsius) == 'celsius' or not np.isfinite(celsius).any():
+        return ''
+    return (f'the radiometry gives {np.nanmin(celsius):.0f} to {np.nanmax(celsius):.0f} degrees '
+            'Celsius, which is no scene; check radiometry.kind')
 
 
 def _add_temperature(detection: Detection, celsius: np.ndarray) -> Detection:
@@ -38,6 +64,6 @@ def _add_temperature(detection: Detection, celsius: np.ndarray) -> Detection:
                      max(0, math.floor(left)):max(0, math.ceil(right))]
     measured = region[np.isfinite(region)]
     if not measured.size:
-        return detection
+        return replace(detection, temperature_problem='thermal does not cover the box')
     return replace(detection, median_celsius=float(np.median(measured)),
                    maximum_celsius=float(measured.max()))

@@ -130,7 +130,9 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     """Return everything that the results depend on."""
     plan = {
         'format': FORMAT,
-        'sources': list(settings.sources), 'topics': dict(settings.topics),
+        'sources': list(settings.sources),
+        'topics': {'stamps': 'auto', **{name: topic for name, topic in settings.topics.items()
+                                        if topic}},
         'thermal_camera': asdict(settings.thermal_camera),
         'rgb_camera': asdict(settings.rgb_camera),
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore

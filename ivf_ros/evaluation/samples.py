@@ -121,8 +121,8 @@ class SampleList:
             for sample in self._select(samples):
                 if moves_pixels and _is_annotated(sample):
                     raise SourceError(
-                        f'{part.name}: crop, undistort, rotate and mirror move the pixels, and the '
-                        'annotations do not follow; evaluate the images as they are')
+                        f'{part.name}: crop, undistort, rotate and mirror move the pixels, and '
+                        'the annotations do not follow; evaluate the images as they are')
                 yield replace(sample, dataset=_to_file_name(sample.dataset),
                               name=_to_file_name(sample.name),
                               aligned=sample.aligned or self._aligned,

@@ -39,8 +39,10 @@ class DetectionNode(StageNode):
             uses_counts=lambda: self.stage.needs_counts)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Return a warning about the input, and the device and weight files."""
-        return self._input.find_problem(), describe_backend(self.stage.method)
+        """Return a warning about the input, the network files, and the temperatures."""
+        return self._input.find_problem(), {
+            **describe_backend(self.stage.method),
+            'temperature_problem': self.stage.temperature_problem}
 
     def _detect(self, frame: Frame) -> None:
         with self.statistics.measure_latency():

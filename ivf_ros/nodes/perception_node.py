@@ -40,8 +40,10 @@ class PerceptionNode(StageNode):
         self._labels.publish_names(self.stage.method.label_names)
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
-        """Return a warning about the input, and the device and weight files."""
-        return self._input.find_problem(), describe_backend(self.stage.method)
+        """Return a warning about the input, the network files, and the temperatures."""
+        return self._input.find_problem(), {
+            **describe_backend(self.stage.method),
+            'temperature_problem': self.stage.temperature_problem}
 
     def _has_subscribers(self) -> bool:
         return self._labels.has_subscribers or self._detections.has_subscribers

@@ -48,6 +48,11 @@ class PerceptionStage:
         """Whether ``step`` uses thermal in counts: only where the radiometry is known."""
         return self._tracking.needs_counts
 
+    @property
+    def temperature_problem(self) -> str:
+        """Why the latest detections have no temperatures; empty if they have."""
+        return self._tracking.temperature_problem
+
     def step(self, inputs: PerceptionInputs, stamp_ns: int) -> PerceptionResult:
         """
         Perceive the images of one moment, with their time stamp.

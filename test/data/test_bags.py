@@ -365,6 +365,36 @@ def test_a_folder_above_bags_names_them(tmp_path):
         open_source(tmp_path)
 
 
+def test_the_calibration_of_ros1_is_read(tmp_path):
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    head = types['std_msgs/msg/Header'](
+        seq=0, stamp=types['builtin_interfaces/msg/Time'](sec=1, nanosec=0), frame_id='eye')
+    info = types['sensor_msgs/msg/CameraInfo'](
+        header=head, height=24, width=32, distortion_model='equidistant', D=np.arange(4.0),
+        K=np.arange(9.0), R=np.eye(3).ravel(), P=np.arange(12.0), binning_x=0, binning_y=0,
+        roi=types['sensor_msgs/msg/RegionOfInterest'](x_offset=0, y_offset=0, height=0, width=0,
+                                                      do_rectify=False))
+    data = bytes(store.serialize_ros1(info, 'sensor_msgs/msg/CameraInfo'))
+    channels = [Channel(topic, 'sensor_msgs/Image', 'ros1msg', b'', 'ros1')
+                for topic, *_ in CAMERAS]
+    channels.append(Channel('/rgb/camera_info', 'sensor_msgs/CameraInfo', 'ros1msg', b'', 'ros1'))
+    source = open_source(write_mcap(tmp_path / 'old.mcap', channels,
+                                    [*ros1_messages(), (2, 5, data)], profile='ros1'))
+    assert set(source.camera_infos) == {'rgb'}
+    rgb = source.camera_infos['rgb']
+    assert (rgb.frame_id, rgb.distortion_model, rgb.d) == ('eye', 'equidistant', (0, 1, 2, 3))
+    assert (rgb.k, rgb.p) == (tuple(range(9)), tuple(range(12)))
+
+
+@pytest.mark.parametrize('suffix', ['mcap', 'db3'])
+def test_any_characters_may_be_in_a_path(tmp_path, suffix, monkeypatch):
+    bag = write_bag(tmp_path / 'bag', suffix).rename(tmp_path / 'a #?% ü')
+    assert read(bag) == (list(range(10)), {})
+    monkeypatch.chdir(bag)
+    assert read(Path(f'bag.{suffix}')) == (list(range(10)), {})
+
+
 @pytest.mark.parametrize('has_numbers', [True, False])
 def test_files_of_several_bags_are_refused(tmp_path, has_numbers):
     for name in ('day_0.mcap', 'night_0.mcap') if has_numbers else ('day.mcap', 'night.mcap'):

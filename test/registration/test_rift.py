@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 from drawn_pairs import pair, SIZE
 from ivf_ros import geometry, registration
-from ivf_ros.data.folder import read_image
+from ivf_ros.data.image_file import read_image
 from ivf_ros.registration import RegistrationError
 from ivf_ros.registration.rift.features import Keypoints, match_mutually
 from ivf_ros.registration.rift.phase_congruency import phase_structure

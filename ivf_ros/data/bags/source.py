@@ -132,7 +132,6 @@ class BagSource:
             raise SourceError(f'{self.name}: no image can be read; skipped {self.skipped}'
                               + ': ' * bool(damage) + '; '.join(dict.fromkeys(damage[:5])))
 
-
     def _read_first_times(self) -> Iterator[MessageTimes]:
         """Yield the times of the first images of each camera."""
         for stream, topic in self._choice.topics.items():

@@ -167,4 +167,3 @@ class _Camera:
             while len(self._corrected) > _KEPT_FRAMES:
                 self._corrected.popitem(last=False)
             return corrected
-

@@ -240,14 +240,19 @@ def temperatures_to_message(item: Stamped[list[Detection]]) -> DiagnosticArray:
 
     Detection2D has no field for temperatures. In each status, ``name`` is the class,
     ``hardware_id`` is the track, and the values are ``median_celsius`` and ``maximum_celsius``.
-    There are no values if the thermal image does not cover the box.
+    Where a temperature is unknown, there are no values, and ``message`` says why.
     """
-    return DiagnosticArray(header=make_header(item.stamp_ns, item.frame_id), status=[
-        DiagnosticStatus(name=detection.class_name, hardware_id=detection.track_id, values=[
-            KeyValue(key=key, value=f'{celsius:.2f}') for key, celsius in (
-                ('median_celsius', detection.median_celsius),
-                ('maximum_celsius', detection.maximum_celsius))
-            if celsius is not None]) for detection in item.value])
+    def make_status(detection: Detection) -> DiagnosticStatus:
+        temperatures = {'median_celsius': detection.median_celsius,
+                        'maximum_celsius': detection.maximum_celsius}
+        return DiagnosticStatus(
+            name=detection.class_name, hardware_id=detection.track_id,
+            message=detection.temperature_problem,
+            values=[KeyValue(key=key, value=f'{celsius:.2f}')
+                    for key, celsius in temperatures.items() if celsius is not None])
+
+    return DiagnosticArray(header=make_header(item.stamp_ns, item.frame_id),
+                           status=[make_status(detection) for detection in item.value])
 
 
 def temperatures_from_message(message: DiagnosticArray) -> Stamped[list[Detection]]:
@@ -269,7 +274,7 @@ def temperatures_from_message(message: DiagnosticArray) -> Stamped[list[Detectio
         except ValueError as error:
             raise MessageError(f'a temperature must be a number: {error}') from None
         detections.append(Detection((0.0, 0.0, 0.0, 0.0), status.name, 0.0, status.hardware_id,
-                                    *celsius))
+                                    *celsius, status.message))
     return Stamped(detections, stamp_ns_of(message.header), message.header.frame_id)
 
 
