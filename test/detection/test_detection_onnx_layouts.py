@@ -10,13 +10,16 @@ from hypothesis import given, settings, strategies as st
 from ivf_ros import detection
 from ivf_ros.detection.anchor_free import WEIGHTS
 from ivf_ros.detection.onnx import single_output
+from ivf_ros.detection.onnx.inputs import read_format
 from ivf_ros.detection.onnx.layout import Evidence
 from ivf_ros.detection.onnx.metadata import read_metadata
+from ivf_ros.nn.runtime import NetworkInput
 import numpy as np
 from onnx_models import (
     CORNERED,
     count_cells,
     detector,
+    FLOAT,
     IMAGE,
     layout_of,
     LETTERBOXED,
@@ -239,9 +242,27 @@ def test_a_network_of_the_package_is_refused_with_the_method_that_takes_it():
         detector(f'{WEIGHTS}.onnx')
 
 
+@pytest.mark.parametrize('side', [320, None])
+def test_paddle_is_told_the_size_and_counts_its_boxes(tmp_path, side):
+    rows = np.array([[0, 0.9, *PERSON_EDGES], [-1, 0, 0, 0, 0, 0]], np.float32)
+    outputs = {'boxes': rows, 'count': np.array([1], np.int32)}
+    others = [('im_shape', FLOAT, [1, 2]), ('scale_factor', FLOAT, [1, 2])]
+    model = write_model(tmp_path / 'm.onnx', outputs, side=side, other_inputs=others)
+    find_one(detector(model, input_px=320), 'paddle', STRETCHED)
+
+
+def test_the_other_inputs_of_paddle_are_height_and_width_and_no_scale():
+    nodes = [NetworkInput('im_shape', (1, 2), 'tensor(float)'),
+             NetworkInput('image', (None, 3, 256, 512), 'tensor(float)'),
+             NetworkInput('scale_factor', (1, 2), 'tensor(float)')]
+    shape, image, scale = read_format(nodes, (640, 640)).others
+    assert image is None and shape.tolist() == [[256, 512]] and scale.tolist() == [[1, 1]]
+
+
 @pytest.mark.parametrize('outputs, hint', [
     (np.random.default_rng(0).normal(size=(1, 7)), 'classifier'),
-    (np.zeros((1, 1000)), 'classifier'), (np.zeros((1, 512, 7, 7)), 'segmentation'),
+    (np.zeros((1, 7)), 'classifier'), (np.zeros((1, 1000)), 'classifier'),
+    (np.zeros((1, 512, 7, 7)), 'segmentation'),
     (np.zeros((1, 21, 320, 320)), 'segmentation'), (np.zeros((1, 320, 320)), 'segmentation'),
     (np.zeros((1, 3, 40, 40, 7)), 'not decoded'), (np.zeros((1, 197, 768)), 'check onnx.classes'),
     (np.zeros((1, 84, 2100)), 'would fit 80 classes'),
