@@ -87,6 +87,12 @@ def test_one_class_with_a_row_for_each_anchor_is_yolov5(tmp_path, anchors):
              0.9 if anchors == 1 else 0.855)
 
 
+def test_a_row_for_each_anchor_is_yolov5_even_where_a_gray_image_has_no_box(tmp_path):
+    output = np.zeros((1, 3 * count_cells(320), 6), np.float32)
+    found = detector(write_model(tmp_path / 'm.onnx', output, names=ONE))
+    assert layout_of(found) == 'yolov5' and found.detect(IMAGE) == []
+
+
 def test_one_class_with_fractions_in_the_last_column_is_yolov5(tmp_path):
     output = rows_of((*PERSON_XYWH, 0.95, 0.9), 300)[None]
     find_one(detector(write_model(tmp_path / 'm.onnx', output, names=ONE)), 'yolov5', LETTERBOXED,
@@ -150,7 +156,7 @@ def test_rotated_boxes_become_the_upright_boxes_around_them(tmp_path, layout, de
     assert 'rotated boxes as upright ones' in found.summary
 
 
-@pytest.mark.parametrize('count', [1, 3, 50, count_cells(320)])
+@pytest.mark.parametrize('count', [1, 3, 7, 50, count_cells(320)])  # 7 = 5 + K
 def test_rows_and_columns_may_be_exchanged(tmp_path, count):
     rows = rows_of((*PERSON_XYWH, 0.9, 0.1), count, 0)
     for name, output in (('native', rows.T[None]), ('exchanged', rows[None])):
