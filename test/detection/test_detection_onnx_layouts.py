@@ -10,13 +10,16 @@ from hypothesis import given, settings, strategies as st
 from ivf_ros import detection
 from ivf_ros.detection.anchor_free import WEIGHTS
 from ivf_ros.detection.onnx import single_output
+from ivf_ros.detection.onnx.inputs import read_format
 from ivf_ros.detection.onnx.layout import Evidence
 from ivf_ros.detection.onnx.metadata import read_metadata
+from ivf_ros.nn.runtime import NetworkInput
 import numpy as np
 from onnx_models import (
     CORNERED,
     count_cells,
     detector,
+    FLOAT,
     IMAGE,
     layout_of,
     LETTERBOXED,
@@ -84,6 +87,12 @@ def test_one_class_with_a_row_for_each_anchor_is_yolov5(tmp_path, anchors):
              0.9 if anchors == 1 else 0.855)
 
 
+def test_a_row_for_each_anchor_is_yolov5_even_where_a_gray_image_has_no_box(tmp_path):
+    output = np.zeros((1, 3 * count_cells(320), 6), np.float32)
+    found = detector(write_model(tmp_path / 'm.onnx', output, names=ONE))
+    assert layout_of(found) == 'yolov5' and found.detect(IMAGE) == []
+
+
 def test_one_class_with_fractions_in_the_last_column_is_yolov5(tmp_path):
     output = rows_of((*PERSON_XYWH, 0.95, 0.9), 300)[None]
     find_one(detector(write_model(tmp_path / 'm.onnx', output, names=ONE)), 'yolov5', LETTERBOXED,
@@ -147,7 +156,7 @@ def test_rotated_boxes_become_the_upright_boxes_around_them(tmp_path, layout, de
     assert 'rotated boxes as upright ones' in found.summary
 
 
-@pytest.mark.parametrize('count', [1, 3, 50, count_cells(320)])
+@pytest.mark.parametrize('count', [1, 3, 7, 50, count_cells(320)])  # 7 = 5 + K
 def test_rows_and_columns_may_be_exchanged(tmp_path, count):
     rows = rows_of((*PERSON_XYWH, 0.9, 0.1), count, 0)
     for name, output in (('native', rows.T[None]), ('exchanged', rows[None])):
@@ -239,9 +248,27 @@ def test_a_network_of_the_package_is_refused_with_the_method_that_takes_it():
         detector(f'{WEIGHTS}.onnx')
 
 
+@pytest.mark.parametrize('side', [320, None])
+def test_paddle_is_told_the_size_and_counts_its_boxes(tmp_path, side):
+    rows = np.array([[0, 0.9, *PERSON_EDGES], [-1, 0, 0, 0, 0, 0]], np.float32)
+    outputs = {'boxes': rows, 'count': np.array([1], np.int32)}
+    others = [('im_shape', FLOAT, [1, 2]), ('scale_factor', FLOAT, [1, 2])]
+    model = write_model(tmp_path / 'm.onnx', outputs, side=side, other_inputs=others)
+    find_one(detector(model, input_px=320), 'paddle', STRETCHED)
+
+
+def test_the_other_inputs_of_paddle_are_height_and_width_and_no_scale():
+    nodes = [NetworkInput('im_shape', (1, 2), 'tensor(float)'),
+             NetworkInput('image', (None, 3, 256, 512), 'tensor(float)'),
+             NetworkInput('scale_factor', (1, 2), 'tensor(float)')]
+    shape, image, scale = read_format(nodes, (640, 640)).others
+    assert image is None and shape.tolist() == [[256, 512]] and scale.tolist() == [[1, 1]]
+
+
 @pytest.mark.parametrize('outputs, hint', [
     (np.random.default_rng(0).normal(size=(1, 7)), 'classifier'),
-    (np.zeros((1, 1000)), 'classifier'), (np.zeros((1, 512, 7, 7)), 'segmentation'),
+    (np.zeros((1, 7)), 'classifier'), (np.zeros((1, 1000)), 'classifier'),
+    (np.zeros((1, 512, 7, 7)), 'segmentation'),
     (np.zeros((1, 21, 320, 320)), 'segmentation'), (np.zeros((1, 320, 320)), 'segmentation'),
     (np.zeros((1, 3, 40, 40, 7)), 'not decoded'), (np.zeros((1, 197, 768)), 'check onnx.classes'),
     (np.zeros((1, 84, 2100)), 'would fit 80 classes'),

@@ -213,8 +213,8 @@ def test_a_label_without_a_name_is_an_error(tmp_path):
 def test_an_unknown_input_is_an_error(tmp_path):
     outputs = batched(selected(PERSON_EDGES, np.int64(0)))
     model = write_model(tmp_path / 'm.onnx', outputs,
-                        other_inputs=[('scale_factor', FLOAT, [1, 2])])
-    with pytest.raises(detection.DetectionError, match=r"needs an input 'scale_factor' \(1, 2\)"):
+                        other_inputs=[('template', FLOAT, [1, 2])])
+    with pytest.raises(detection.DetectionError, match=r"needs an input 'template' \(1, 2\)"):
         detector(model)
 
 

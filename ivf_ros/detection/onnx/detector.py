@@ -31,8 +31,9 @@ from ivf_ros.parameters import parameter
 from ivf_ros.types import Detection
 import numpy as np
 
-LAYOUTS = ('auto', 'yolov5', 'yolov8', 'yolox', 'nanodet', 'end2end', 'yolov7_nms', 'rtdetr',
-           'rfdetr', 'detr', 'yolonas', 'labelled', 'mmdeploy', 'torchvision', 'tensorflow')
+LAYOUTS = ('auto', 'yolov5', 'yolov8', 'yolox', 'nanodet', 'end2end', 'yolov7_nms', 'paddle',
+           'rtdetr', 'rfdetr', 'detr', 'yolonas', 'labelled', 'mmdeploy', 'torchvision',
+           'tensorflow')
 _USUAL_SIDE_PX, _MIN_SIDE_PX = 640, 32
 
 
@@ -162,7 +163,7 @@ class OnnxDetector:
         evidence = Evidence(outputs, metadata, self.class_names, size,
                             self._format.takes_target_size)
         requested = self.parameters.layout
-        if not metadata.has_boxes or not any(map(may_hold_boxes, outputs.values())):
+        if not metadata.has_boxes or not may_hold_boxes(outputs):
             refuse(evidence, requested)
         if not self.class_names:
             raise DetectionError('the model has no class names in its metadata; set onnx.classes '

@@ -24,6 +24,7 @@ _DTYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16,
 _IMAGE_DTYPES = (np.float32, np.float16, np.uint8)
 _TARGET_SIZE_NAMES = ('orig_target_sizes', 'orig_target_size', 'orig_sizes', 'target_sizes')
 _MASK_NAME = 'pixel_mask'
+_SHAPE_NAME, _SCALE_NAME = 'im_shape', 'scale_factor'  # of PaddleDetection
 
 
 @dataclass(frozen=True)
@@ -235,11 +236,15 @@ def _make_other(node: NetworkInput, size: tuple[int, int]) -> np.ndarray:
     dtype = _DTYPES.get(node.element_type, np.int64)
     if node.name in _TARGET_SIZE_NAMES:
         return np.array([size], dtype)
+    if node.name == _SHAPE_NAME:
+        return np.array([size[::-1]], dtype)
+    if node.name == _SCALE_NAME:
+        return np.ones((1, 2), dtype)
     if node.name == _MASK_NAME:
         return np.ones((1, size[1], size[0]), dtype)
     raise DetectionError(f"the model needs an input '{node.name}' {_show(node.shape)}; known "
-                         f"beside the image are {', '.join(_TARGET_SIZE_NAMES)}, {_MASK_NAME}; "
-                         'export the model without this input')
+                         f"beside the image are {', '.join(_TARGET_SIZE_NAMES)}, {_MASK_NAME}, "
+                         f'{_SHAPE_NAME} and {_SCALE_NAME}; export the model without this input')
 
 
 def _show(shape: tuple[object, ...]) -> str:

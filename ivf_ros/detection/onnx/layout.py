@@ -15,7 +15,6 @@ import numpy as np
 GRIDS_PX = ((8, 16, 32), (8, 16, 32, 64))  # strides of the grids of the YOLO family
 NORMALISED_LIMIT = 2.0  # boxes in fractions of the image are smaller, boxes in pixels are larger
 _MIN_MAP_PX = 16
-BATCH_ROW_COLUMNS = 7  # of a row that starts with the number of the image, which is 0
 # The COCO data set numbers its 80 classes from 1 to 90; these numbers are not in use.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_IDS = np.array([number for number in range(1, 91) if number not in _COCO_GAPS])
@@ -116,12 +115,24 @@ def are_normalised(boxes: np.ndarray) -> bool:
     return bool(boxes.size) and 0 < float(np.abs(boxes).max()) <= NORMALISED_LIMIT
 
 
-def may_hold_boxes(array: np.ndarray) -> bool:
+def may_hold_boxes(outputs: Outputs) -> bool:
     """Return whether the shape of an output is that of boxes, whatever the classes are."""
-    if array.ndim != 2:
-        return array.ndim == 3
-    starts_with_image = array.shape[1] == BATCH_ROW_COLUMNS and not array[:, 0].any()
-    return array.shape[1] in (4, 5) or starts_with_image
+    return any(array.ndim == 3 or (array.ndim == 2 and array.shape[1] in (4, 5))
+               or starts_with_image(array) or starts_with_class(array, outputs)
+               for array in outputs.values())
+
+
+def starts_with_image(array: np.ndarray) -> bool:
+    """Return whether rows can be image, left, top, right, bottom, class, score."""
+    return array.ndim == 2 and array.shape[1] == 7 and not array[:, 0].any() \
+        and bool(array.any(axis=1).all())
+
+
+def starts_with_class(array: np.ndarray, outputs: Outputs) -> bool:
+    """Return whether rows can be class, score, left, top, right, bottom; others count them."""
+    counts = [other for other in outputs.values()
+              if other.shape == (1,) and np.issubdtype(other.dtype, np.integer)]
+    return array.ndim == 2 and array.shape[1] == 6 and bool(counts)
 
 
 def corners_of(boxes_xywh: np.ndarray) -> np.ndarray:
@@ -152,7 +163,7 @@ def _guess(evidence: Evidence) -> str:
         return ('this is a network of this package; use the method anchor_free with '
                 'network.weights, or export it with --layout common')
     ranks = {array.ndim for array in arrays}
-    if max(ranks) <= 2 and not any(map(may_hold_boxes, arrays)):
+    if max(ranks) <= 2 and not may_hold_boxes(evidence.outputs):
         return 'this looks like a classifier or a feature extractor; use a model that detects'
     if 5 in ranks:
         return 'the boxes are not decoded; export the model with its detection layer'

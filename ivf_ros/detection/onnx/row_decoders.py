@@ -103,12 +103,28 @@ class RowDecoder:
 
 
 @dataclass(frozen=True)
-class BatchRowDecoder:
-    """Reads the boxes from an output ``(N, 7)`` that starts with the number of the image."""
+class SelectedRowDecoder:
+    """
+    Reads the boxes from an output ``(N, F)`` of selected boxes in pixels.
+
+    Attributes
+    ----------
+    output:
+        The name of the output.
+    edges:
+        The first of the four columns of the edges.
+    class_id, score:
+        The columns of these.
+
+    """
 
     output: str
+    edges: int
+    class_id: int
+    score: int
 
     def __call__(self, outputs: Outputs) -> Candidates:
         """Return the boxes of an image."""
         rows = np.asarray(outputs[self.output], np.float32)
-        return Candidates(rows[:, 6], np.rint(rows[:, 5]).astype(np.int64), rows[:, 1:5])
+        return Candidates(rows[:, self.score], np.rint(rows[:, self.class_id]).astype(np.int64),
+                          rows[:, self.edges:self.edges + 4])

@@ -13,6 +13,7 @@ keypoints or the angle of the object. Rows and columns may be exchanged.
     end2end    6           left, top, right, bottom, score, class; also YOLOv10, YOLO26
     nanodet    K + 4 bins  classes, four distributions of a distance
     yolov7_nms 7           image, left, top, right, bottom, class, score; ``(N, 7)``
+    paddle     6           class, score, left, top, right, bottom; ``(N, 6)``, PaddleDetection
 
 x and y are the centre of a box in pixels of the input.
 """
@@ -24,14 +25,15 @@ from dataclasses import dataclass, replace
 from ivf_ros.detection.onnx import nanodet
 from ivf_ros.detection.onnx.layout import (
     are_normalised,
-    BATCH_ROW_COLUMNS,
     count_cells,
     Evidence,
     GRIDS_PX,
     Layout,
     refuse,
+    starts_with_class,
+    starts_with_image,
 )
-from ivf_ros.detection.onnx.row_decoders import BatchRowDecoder, RowDecoder
+from ivf_ros.detection.onnx.row_decoders import RowDecoder, SelectedRowDecoder
 import numpy as np
 
 _ANCHORS = 3  # of each cell in YOLOv5 and YOLOv7
@@ -108,8 +110,9 @@ def recognise(evidence: Evidence, requested: str) -> Layout | None:
 
     """
     for name, array in evidence.outputs.items():
-        if requested in ('auto', 'yolov7_nms') and _are_batch_rows(array, evidence):
-            return Layout('yolov7_nms', BatchRowDecoder(name))
+        layout = _recognise_selected_rows(name, evidence)
+        if layout is not None and requested in ('auto', layout.name):
+            return layout
         if array.ndim != 3 or array.shape[0] != 1:
             continue
         for extra in _possible_extras(evidence):
@@ -219,14 +222,23 @@ def _are_class_ids(values: np.ndarray, found: np.ndarray, evidence: Evidence) ->
         and bool(((found >= 0) & (found < len(evidence.class_names))).all())
 
 
-def _are_batch_rows(array: np.ndarray, evidence: Evidence) -> bool:
-    """Return whether rows can be the number 0 of the image, edges, a class and a score."""
-    if array.ndim != 2 or array.shape[1] != BATCH_ROW_COLUMNS or array[:, 0].any():
-        return False
-    rows = np.asarray(array, np.float32)
-    return _are_scores(rows[:, 6]) \
-        and _are_class_ids(rows[:, 5], rows[:, 5], evidence) \
-        and bool((rows[:, 3:5] > rows[:, 1:3]).all())
+def _recognise_selected_rows(name: str, evidence: Evidence) -> Layout | None:
+    """Return the layout of an output ``(N, F)`` of edges, classes and scores; None for others."""
+    array = evidence.outputs[name]
+    if starts_with_image(array):
+        decoder = SelectedRowDecoder(name, edges=1, class_id=5, score=6)
+        layout = Layout('yolov7_nms', decoder)
+    elif starts_with_class(array, evidence.outputs):
+        decoder = SelectedRowDecoder(name, edges=2, class_id=0, score=1)
+        layout = Layout('paddle', decoder, fit='stretch')
+    else:
+        return None
+    found = decoder(evidence.outputs)
+    valid = found.class_ids >= 0  # PaddleDetection fills up with class -1
+    sides = found.boxes_xyxy_px[valid, 2:] - found.boxes_xyxy_px[valid, :2]
+    are_boxes = _are_scores(found.scores) and bool((sides > 0).all()) \
+        and _are_class_ids(array[:, decoder.class_id], found.class_ids[valid], evidence)
+    return layout if are_boxes else None
 
 
 def _make_layout(output: str, reading: _Reading, evidence: Evidence, requested: str) -> Layout:
