@@ -19,7 +19,7 @@ from ivf_ros.cli.output import (
     print_line,
     report,
 )
-from ivf_ros.data.image_file import read_thermal, read_visible
+from ivf_ros.data.image_file import read_prior, read_thermal, read_visible
 from ivf_ros.output import mark_image
 from ivf_ros.thermal import Agc
 from ivf_ros.thermal_on_rgb import ThermalWarper
@@ -85,7 +85,7 @@ def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
     thermal, rgb = read_thermal(options.thermal), _read_rgb(options.rgb)
     registrar = registration.create(options.method, **_read_settings(options))
-    registered = registrar.register(thermal, rgb)
+    registered = registrar.register(thermal, rgb, read_prior(options.thermal, options.rgb))
     if options.out:
         warped = ThermalWarper().warp_counts(thermal, registered.H_thermal_to_rgb,
                                              geometry.size_of(rgb))
@@ -107,7 +107,8 @@ def _fuse(options: argparse.Namespace) -> int:
     size = geometry.size_of(rgb)
     fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
-        registered = registration.create().register(thermal, rgb)
+        registered = registration.create().register(
+            thermal, rgb, read_prior(options.thermal, options.rgb))
         if _exit_code(registered):
             raise CommandError(f'registration failed: {registered.reason}')
         warped = ThermalWarper(fuser.parameters.agc).warp_gray(
