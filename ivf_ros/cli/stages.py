@@ -27,7 +27,7 @@ from ivf_ros.cli.output import (
     print_progress,
     report,
 )
-from ivf_ros.data.image_file import read_thermal, read_visible
+from ivf_ros.data.image_file import read_prior, read_thermal, read_visible
 from ivf_ros.data.recording import to_thermal
 from ivf_ros.output import mark_image
 from ivf_ros.thermal import Agc
@@ -97,7 +97,7 @@ def _register(options: argparse.Namespace) -> int:
     check_outputs(options, [options.out], [options.thermal, options.rgb])
     thermal, rgb = _read_pair(options)
     registrar = registration.create(options.method, **_read_settings(options))
-    registered = registrar.register(thermal, rgb)
+    registered = registrar.register(thermal, rgb, _read_prior(options))
     if options.out:
         warped = ThermalWarper().warp_counts(thermal, registered.H_thermal_to_rgb,
                                              geometry.size_of(rgb))
@@ -119,7 +119,8 @@ def _fuse(options: argparse.Namespace) -> int:
     size = geometry.size_of(rgb)
     fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
-        registered = registration.create().register(thermal, rgb)
+        registered = registration.create().register(
+            thermal, rgb, read_prior(options.thermal, options.rgb))
         if _exit_code(registered):
             raise CommandError(f'registration failed: {registered.reason}')
         warped = ThermalWarper(fuser.parameters.agc).warp_gray(
@@ -175,6 +176,12 @@ def _read_pair(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     """Read thermal and RGB, corrected as the options of the cameras say."""
     thermal = to_thermal(read_thermal(options.thermal), thermal_camera_of(options))
     return thermal, CameraGeometry(rgb_camera_of(options)).apply(_read_rgb(options.rgb))
+
+
+def _read_prior(options: argparse.Namespace) -> np.ndarray | None:
+    """Return the homography of a radiometric file, unless the options move the pixels."""
+    moves_pixels = thermal_camera_of(options).moves_pixels or rgb_camera_of(options).moves_pixels
+    return None if moves_pixels else read_prior(options.thermal, options.rgb)
 
 
 def _read_rgb(path: Path) -> np.ndarray:

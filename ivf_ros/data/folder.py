@@ -93,12 +93,13 @@ class FolderSource:
         self._skip_count.counts.clear()
         self._count_left_out()
         period_ns = 1e9 / self.rate_hz
-        n_read = 0
+        n_read, first_error = 0, ''
         for index, paths in enumerate(self.pairs):
             try:
                 thermal, rgb = read_thermal(paths[0]), read_rgb(paths[1])
             except SourceError as error:
                 self._skip_count.add('unreadable', error)
+                first_error = first_error or str(error)
                 continue
             n_read += 1
             truth = Truth(geometry.stretch(geometry.size_of(thermal), geometry.size_of(rgb))
@@ -108,7 +109,8 @@ class FolderSource:
                 yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
                 yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
         if not n_read:
-            raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read')
+            raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read; the '
+                              f'first: {first_error}')
 
     def _count_left_out(self) -> None:
         unpaired = {name: self._files.unpaired[stream]

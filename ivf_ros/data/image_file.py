@@ -78,6 +78,20 @@ def read_rgb(path: Path) -> np.ndarray:
         raise SourceError(f'{path}: {error}') from None
 
 
+def read_prior(thermal: Path, rgb: Path) -> np.ndarray | None:
+    """
+    Return H_thermal_to_rgb ``(3, 3)`` that a radiometric file states for its own two images.
+
+    None if the two paths are different files, or the file does not state it. Raises SourceError as
+    ``read_thermal``.
+    """
+    if thermal != rgb:
+        return None
+    data = _read_bytes(thermal)
+    return radiometric.FlirImage(str(thermal), data).read_prior() if radiometric.is_flir(data) \
+        else None
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()

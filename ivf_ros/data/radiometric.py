@@ -63,9 +63,10 @@ class FlirImage:
             The records are damaged, or flyr is not installed.
 
         """
+        thermogram = self._thermogram
         try:
             with np.errstate(all='ignore'):
-                return np.asarray(self._thermogram.celsius, np.float32)
+                return np.asarray(thermogram.celsius, np.float32)
         except _DAMAGE as error:
             raise self._damage(error) from None
 

@@ -12,7 +12,13 @@ from unittest import mock
 import cv2
 from flir_files import insert_segments, make_flir_jpeg
 from ivf_ros.data.datasets import find_datasets
-from ivf_ros.data.image_file import read_image, read_rgb, read_thermal, read_visible
+from ivf_ros.data.image_file import (
+    read_image,
+    read_prior,
+    read_rgb,
+    read_thermal,
+    read_visible,
+)
 from ivf_ros.data.radiometric import find_flir_records, FlirImage, is_dji
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sources import open_source
@@ -110,6 +116,9 @@ def test_the_placement_is_a_prior_that_maps_centre_to_shifted_centre(flir):
     np.testing.assert_allclose(centre, [(128 - 1) / 2 + shift_x, (96 - 1) / 2 + shift_y, 1])
     without = FlirImage('x', make_flir_jpeg(CELSIUS, VISIBLE))
     assert without.read_prior() is None
+    np.testing.assert_array_equal(read_prior(flir, flir), prior)
+    other = save(flir.parent / 'other.jpg', COLOUR)
+    assert read_prior(flir, other) is None and read_prior(other, other) is None
 
 
 def test_a_folder_of_radiometric_files_is_a_source_of_pairs_and_a_data_set(flir):
@@ -144,7 +153,8 @@ def test_without_flyr_a_radiometric_file_says_what_to_install(tmp_path):
     path.write_bytes(make_flir_jpeg(CELSIUS, VISIBLE))
     with mock.patch.dict(sys.modules, {'flyr': None}):
         for read in (read_thermal, read_visible):
-            with pytest.raises(SourceError, match=r'is a radiometric JPEG file; .* install flyr'):
+            with pytest.raises(SourceError, match=r'^[^ ]+ is a radiometric JPEG file; its '
+                               r"temperature image needs 'flyr'; pip install flyr$"):
                 read(path)
         assert read_image(path).shape == (24, 32, 3)
 
