@@ -50,8 +50,8 @@ class ThermalCameraParameters(CameraParameters):
         'takes the one that fits. luma is for gray images with coloured marks. none refuses '
         'images in colour.', choices=PALETTES, live=False)
     polarity: str = parameter(
-        'white_hot', 'Whether warm is bright or dark; black_hot inverts the image. auto decides by '
-        'the first images, which is right for most scenes, not for all.', choices=POLARITIES,
+        'white_hot', 'Whether warm is bright or dark; black_hot inverts the image. auto decides '
+        'by the first images, which is right for most scenes, not for all.', choices=POLARITIES,
         live=False)
     float_unit: str = parameter(
         'auto', 'Unit of float images: degrees Celsius, kelvin, or by the range of the values.',

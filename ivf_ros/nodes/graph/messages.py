@@ -273,8 +273,9 @@ def temperatures_from_message(message: DiagnosticArray) -> Stamped[list[Detectio
                        for key in ('median_celsius', 'maximum_celsius')]
         except ValueError as error:
             raise MessageError(f'a temperature must be a number: {error}') from None
-        detections.append(Detection((0.0, 0.0, 0.0, 0.0), status.name, 0.0, status.hardware_id,
-                                    *celsius, status.message))
+        detections.append(Detection(
+            (0.0, 0.0, 0.0, 0.0), status.name, 0.0, status.hardware_id, median_celsius=celsius[0],
+            maximum_celsius=celsius[1], temperature_problem=status.message))
     return Stamped(detections, stamp_ns_of(message.header), message.header.frame_id)
 
 
