@@ -146,8 +146,10 @@ class _Clock:
                       last_recorded_ns: int, last_corrected_ns: int) -> int:
         interval_ns = stamp_ns - last_stamp_ns
         recorded_interval_ns = recorded_ns - last_recorded_ns
-        # A longer interval of the recorder alone is no jump: it may have waited for its disk.
-        if not -_TOLERANCE_NS <= interval_ns <= recorded_interval_ns + _TOLERANCE_NS:
+        # A longer interval of the recorder is no jump: it may have waited for its disk, or its
+        # clock was set.
+        if abs(interval_ns - recorded_interval_ns) > _TOLERANCE_NS \
+                and abs(interval_ns) > abs(recorded_interval_ns):
             self._warn_about_jump(interval_ns - recorded_interval_ns)
             continued_ns = last_corrected_ns + max(recorded_interval_ns, 0)
             jumps_ns = continued_ns - stamp_ns - self.constant_ns

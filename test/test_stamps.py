@@ -87,6 +87,12 @@ def test_a_recorder_that_waited_for_its_disk_does_not_discredit_the_stamps():
     assert correct(stamps, stamps, recorded_ns=recorded) == (stamps, stamps, {})
 
 
+@pytest.mark.parametrize('jump_s', [-1e9, 1e9])
+def test_a_clock_of_the_recorder_that_jumps_does_not_discredit_the_stamps(jump_s):
+    recorded = [ns + (i == 12) * round(jump_s * S_NS) for i, ns in enumerate(RECORDED_NS)]
+    assert correct(delayed(), delayed(), recorded_ns=recorded) == (delayed(), delayed(), {})
+
+
 def test_a_single_zero_is_filled_in():
     stamps = [0 if i == 7 else ns for i, ns in enumerate(delayed())]
     assert correct(stamps, delayed())[0] == delayed()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 import logging
 from pathlib import Path
 from typing import NamedTuple
@@ -76,9 +77,7 @@ class BagSource:
                              if (info := _read_camera_info(self._bag, topic)) is not None}
         if self._choice.guessed:
             logging.getLogger(__name__).warning('%s: %s', path, _describe_choice(self._choice))
-        span_s = ((self._bag.end_ns or 0) - (self._bag.start_ns or 0)) * 1e-9
-        frames = self._bag.counts[self._choice.topics['thermal']] or 0
-        self.rate_hz = (frames - 1) / span_s if frames > 1 and span_s > 0 else 1.0
+        self.rate_hz = self._measure_rate_hz()
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -131,6 +130,14 @@ class BagSource:
         if not n_decoded:
             raise SourceError(f'{self.name}: no image can be read; skipped {self.skipped}'
                               + ': ' * bool(damage) + '; '.join(dict.fromkeys(damage[:5])))
+
+    def _measure_rate_hz(self) -> float:
+        """Return the thermal frames per second, by the first ones; 1 if there are too few."""
+        times_ns = [times.recorded_ns for times in self._read_first_times()
+                    if times.stream == 'thermal']
+        intervals_ns = sorted(after - before for before, after in pairwise(times_ns))
+        median_ns = intervals_ns[len(intervals_ns) // 2] if intervals_ns else 0
+        return 1e9 / median_ns if median_ns > 0 else 1.0
 
     def _read_first_times(self) -> Iterator[MessageTimes]:
         """Yield the times of the first images of each camera."""

@@ -14,10 +14,10 @@ from ivf_ros.types import Frame
 
 
 def resolve_transport(topic: str, transport: str) -> tuple[TypeAdapter[Any], str]:
-    """Return the type adapter and the topic name of an image topic for one of ``TRANSPORTS``."""
-    if transport == 'compressed':
-        return messages.COMPRESSED, f'{topic}/compressed'
-    return messages.IMAGE, topic
+    """Return the type adapter and the topic name of an image topic for a transport."""
+    if transport == 'raw':
+        return messages.IMAGE, topic
+    return messages.COMPRESSED, f'{topic}/{transport}'
 
 
 class ImageOutput:

@@ -19,6 +19,8 @@ from ivf_ros.stamps import STAMPS
 from ivf_ros.thermal_input import ThermalCameraParameters
 
 TRANSPORTS = ('raw', 'compressed')
+# compressedDepth is the transport of 16-bit images beside colour ones: PNG or RVL.
+INPUT_TRANSPORTS = (*TRANSPORTS, 'compressedDepth')
 
 
 def _autostart() -> Any:
@@ -37,8 +39,9 @@ def _info_topic(camera: str) -> Any:
 
 def _transport(images: str) -> Any:
     return parameter('raw', f'Transport of the {images} images; compressed subscribes to '
-                     '<topic>/compressed. PNG keeps 16-bit thermal images, JPEG does not.',
-                     choices=TRANSPORTS, live=False)
+                     '<topic>/compressed, compressedDepth to <topic>/compressedDepth. PNG, TIFF and '
+                     'RVL keep 16-bit thermal images, JPEG does not.', choices=INPUT_TRANSPORTS,
+                     live=False)
 
 
 @dataclass(frozen=True)
