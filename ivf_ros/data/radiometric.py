@@ -14,6 +14,7 @@ from functools import cached_property
 from io import BytesIO
 import struct
 from typing import Any
+import zlib
 
 from ivf_ros.data.recording import SourceError
 from ivf_ros.images.file_ends import jpeg_segments, JPEG_START
@@ -24,13 +25,14 @@ HEADER_BYTES = 1 << 17  # of a file; they hold the directory of FLIR records
 
 _APP1, _APP3 = 0xE1, 0xE3
 _FLIR_START = b'FLIR\0'
+_MAX_RECORDS = 256  # in a directory; files have about 10
 _DJI = b'DJI'  # the make in EXIF
 _FLIR_SEGMENT_HEADER = 8  # bytes: the start, a version, the number and the last number of a part
 _RAW_VALUES, _VISIBLE_IMAGE, _PLACEMENT = 1, 14, 42  # kinds of FLIR records
 
 # Exceptions of flyr and Pillow for damaged records.
 _DAMAGE = (ValueError, LookupError, OSError, EOFError, TypeError, AttributeError, ArithmeticError,
-           SyntaxError, AssertionError, struct.error)
+           SyntaxError, AssertionError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,13 @@ class FlirImage:
         thermogram = self._thermogram
         try:
             with np.errstate(all='ignore'):
-                return np.asarray(thermogram.celsius, np.float32)
+                celsius = np.asarray(thermogram.celsius, np.float32)
         except _DAMAGE as error:
             raise self._damage(error) from None
+        if celsius.ndim != 2 or not celsius.size:
+            raise SourceError(f'{self.name} has damaged radiometric records: temperatures of '
+                              f'shape {celsius.shape}')
+        return celsius
 
     def read_visible(self) -> np.ndarray:
         """
@@ -110,9 +116,10 @@ class FlirImage:
         with explain_missing(f'{self.name} is a radiometric JPEG file; its temperature image',
                              SourceError, 'flyr'):
             import flyr
+            from PIL.Image import DecompressionBombError
         try:
             return flyr.unpack(BytesIO(self.data))
-        except _DAMAGE as error:
+        except (*_DAMAGE, DecompressionBombError) as error:
             raise self._damage(error) from None
 
     def _damage(self, error: BaseException) -> SourceError:
@@ -137,10 +144,12 @@ def find_flir_records(data: bytes) -> dict[int, bytes]:
     # The version, a number of about 100, tells the byte order.
     order = '>' if int.from_bytes(content[20:24], 'big') < 1 << 16 else '<'
     directory, count = struct.unpack(order + 'II', content[24:32])
+    if count > _MAX_RECORDS:
+        return {}
     # An entry holds the kind, ten bytes that do not matter here, the position and the length.
     entry = struct.Struct(order + 'H10xII')
     records = {}
-    for place in range(directory, directory + 32 * min(count, 256), 32):
+    for place in range(directory, directory + 32 * count, 32):
         if place + entry.size <= len(content):
             kind, start, length = entry.unpack_from(content, place)
             records[kind] = content[start:start + length]  # kind 0: a free entry

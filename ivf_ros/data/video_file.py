@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +50,15 @@ class VideoFile:
                               'it is truncated or has an unknown format')
         self.frame_count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
-        self._deep_frames = self._open_deep() if _gray_bits(self._capture) > 8 else None
-        self._deep_frame: Any = None
+        self._deep = _DeepGray(path) if _gray_bits(self._capture) > 8 else None
 
     def grab(self) -> bool:
         """Advance to the next frame; return False at the end or where the file is damaged."""
-        if self._deep_frames is None:
-            return self._capture.grab()
-        self._deep_frame = next(self._deep_frames, None)
-        return self._deep_frame is not None
+        return self._capture.grab() if self._deep is None else self._deep.grab()
 
     def retrieve(self) -> np.ndarray | None:
         """Return the frame that was grabbed; None if it cannot be decoded."""
-        if self._deep_frames is None:
-            return self._capture.retrieve()[1]
-        return None if self._deep_frame is None else to_array(self._deep_frame)
+        return self._capture.retrieve()[1] if self._deep is None else self._deep.retrieve()
 
     def read(self) -> np.ndarray | None:
         """Advance to the next frame and return it; None at the end or at damage."""
@@ -74,23 +67,33 @@ class VideoFile:
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
-        if self._deep_frames is not None:
-            self._deep_frames.close()
+        if self._deep is not None:
+            self._deep.close()
 
-    def _open_deep(self) -> Generator[Any]:
-        """Return the frames as PyAV decodes them."""
-        with explain_missing(f'{self._path}: reading gray video of more than 8 bits', SourceError,
-                             'av'):
+
+class _DeepGray:
+    """A gray video of more than 8 bits, as PyAV decodes it."""
+
+    def __init__(self, path: Path) -> None:
+        with explain_missing(f'{path}: reading gray video of more than 8 bits', SourceError, 'av'):
             import av
-        return _decode_deep(av, self._path)
+        self._error = av.FFmpegError
+        self._container = av.open(str(path))
+        self._frames = self._container.decode(video=0)
+        self._frame: Any = None
 
-
-def _decode_deep(av: Any, path: Path) -> Generator[Any]:
-    with av.open(str(path)) as container:
+    def grab(self) -> bool:
         try:
-            yield from container.decode(video=0)
-        except av.FFmpegError:
-            return  # as OpenCV, which ends at damage; the caller compares with frame_count
+            self._frame = next(self._frames, None)
+        except self._error:  # the end for OpenCV, too; the caller compares with frame_count
+            self._frame = None
+        return self._frame is not None
+
+    def retrieve(self) -> np.ndarray | None:
+        return None if self._frame is None else to_array(self._frame)
+
+    def close(self) -> None:
+        self._container.close()
 
 
 def _gray_bits(capture: cv2.VideoCapture) -> int:

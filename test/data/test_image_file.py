@@ -11,6 +11,8 @@ from unittest import mock
 
 import cv2
 from flir_files import insert_segments, make_flir_jpeg
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.image_file import (
     read_image,
@@ -19,7 +21,7 @@ from ivf_ros.data.image_file import (
     read_thermal,
     read_visible,
 )
-from ivf_ros.data.radiometric import find_flir_records, FlirImage, is_dji
+from ivf_ros.data.radiometric import find_flir_records, FlirImage, is_dji, is_flir
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sources import open_source
 import numpy as np
@@ -188,6 +190,26 @@ def test_damaged_records_are_an_error_or_none(tmp_path, damage):
         assert 'damaged radiometric records' in str(error) and '\n' not in str(error)
     else:  # no raw values are left: only the picture can be read
         assert damage in ('directory', 'short') and thermal.dtype == np.uint8
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12), st.floats(0.2, 1))
+def test_any_radiometric_file_is_read_or_an_error_of_the_source(changes, keep):
+    pytest.importorskip('flyr', reason='flyr is not installed')
+    data = bytearray(make_flir_jpeg(CELSIUS[:12, :16], VISIBLE[:24, :32], PLACEMENT))
+    start = data.index(b'FLIR')
+    for place, value in changes:  # most of them in the directory and the calibration
+        data[start + int(place ** 3 * (len(data) - start - 1))] = value
+    data = bytes(data[:int(keep * len(data))])
+    if not is_flir(data):
+        return
+    image = FlirImage('a.jpg', data)
+    try:
+        assert image.read_celsius().dtype == np.float32
+        image.read_prior()
+        assert image.read_visible().dtype == np.uint8
+    except SourceError as error:
+        assert str(error).startswith('a.jpg') and '\n' not in str(error)
 
 
 def test_a_jpeg_with_other_metadata_of_flir_is_a_plain_picture(tmp_path):
