@@ -72,7 +72,8 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     for folder in ('ir', 'vi', 'fused'):
         (tmp_path / folder).mkdir()
         for stem in ('2', '10', folder):  # the last one has no partners
-            image = random.integers(0, 256, (48, 56, 3), dtype=np.uint8)
+            channels = () if folder == 'ir' else (3,)
+            image = random.integers(0, 256, (48, 56, *channels), dtype=np.uint8)
             cv2.imwrite(str(tmp_path / folder / f'{stem}.png'), image)
     folders = ('--thermal', tmp_path / 'ir', '--visible', tmp_path / 'vi',
                '--fused', tmp_path / 'fused')
@@ -89,13 +90,18 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (['register', 'missing.png', 'RGB'], 'cannot read missing.png: No such file'),
-    (['register', 'RGB', 'TRUNCATED'], 'is truncated at 100 bytes'),
+    (['register', 'THERMAL', 'TRUNCATED'], 'is truncated at 100 bytes'),
+    (['register', 'RGB', 'RGB'], 'the thermal image is in false colours'),
     (['register', 'THERMAL', 'THERMAL'], 'must have 8 bits per channel, got uint16'),
     (['register', 'THERMAL', 'RGB', '--method', 'magic'],
      "one of calibrated, dense, fast, dfa, rift, got 'magic'"),
     (['register', 'THERMAL', 'RGB', '--set', 'work=3'], "unknown parameter 'work'"),
     (['register', 'THERMAL', 'RGB', '--set', 'work'], "key=value, got 'work'"),
-    (['fuse', 'RGB', 'RGB', '--out', '/nonexistent/f.png'], "cannot write '/nonexistent/f.png'"),
+    (['fuse', 'THERMAL', 'RGB', '--out', '/nonexistent/f.png'],
+     "cannot write '/nonexistent/f.png'"),
+    (['fuse', 'RGB', 'RGB', '--out', 'f.png'], 'the thermal image is in false colours'),
+    (['fuse', 'RGB', 'RGB', '--out', 'f.png', '--thermal-camera', 'palette=sepia'],
+     "parameter 'palette' must be one of none, auto, luma, ironbow"),
     (['fuse', 'THERMAL', 'SMALL', '--out', 'f.png'], 'grid of rgb'),
     (['demo', '--source', 'nowhere'], "no such source: 'nowhere'"),
     (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
@@ -105,12 +111,14 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['replay', 'simulator', '--rate', '1000'], "'rate' must be at most 100"),
     (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'nowhere'],
      'no fused file or folder at nowhere'),
-    (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'SMALL'],
+    (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'SMALL'],
      'small: thermal, rgb and fused must have the same size'),
     (['metrics', '--thermal', '.', '--visible', 'RGB', '--fused', 'RGB'],
      'must be three files or three folders'),
-    (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'RGB', '--metrics', 'XY'],
+    (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'RGB', '--metrics', 'XY'],
      'unknown fusion metric XY'),
+    (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'RGB'],
+     'the thermal image is in false colours'),
     (['evaluate', 'nowhere'], 'nowhere'),
     (['benchmark', '--size', '640'], "the size must be WIDTHxHEIGHT, got '640'"),
 ])

@@ -231,7 +231,7 @@ def test_a_radiometric_file_of_dji_is_read_as_a_picture_and_the_log_says_so_once
     for index in range(3):
         path = tmp_path / f'DJI_000{index}_T.JPG'
         path.write_bytes(dji)
-        assert read_thermal(path).shape == (24, 32)
+        assert read_thermal(path).shape == (24, 32, 3)  # false colours
     assert [record.getMessage() for record in caplog.records] == [
         f'{tmp_path}: radiometric JPEG files of DJI; their picture is read, not the temperatures. '
         'Convert them to TIFF with the SDK of DJI to have temperatures']

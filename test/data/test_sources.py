@@ -184,7 +184,7 @@ def test_a_source_can_be_read_again_from_the_start(tmp_path, make):
     (COUNTS, '.tiff', 'thermal', COUNTS),
     (COUNTS / np.float32(100), '.tiff', 'thermal', COUNTS / np.float32(100)),
     (np.dstack([GRAY] * 3), '.bmp', 'thermal', GRAY),  # gray, stored as colour
-    (COLOUR, '.png', 'thermal', cv2.cvtColor(COLOUR, cv2.COLOR_BGR2GRAY)),
+    (COLOUR, '.png', 'thermal', COLOUR),  # false colours stay, for a palette to be removed
     (np.dstack([COLOUR, GRAY]), '.png', 'rgb', COLOUR),  # transparency is dropped
     (GRAY, '.png', 'rgb', np.dstack([GRAY] * 3)),
     (GRAY.astype(np.uint16) * 257, '.png', 'rgb', np.dstack([GRAY] * 3)),

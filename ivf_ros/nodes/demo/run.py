@@ -276,9 +276,10 @@ class _Graph:
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)
-            last_line = (self._log.read().strip().splitlines() or ['no output'])[-1]
+            lines = self._log.read().strip().splitlines() or ['no output']
+            errors = [line for line in lines if line.startswith('error: ')]
             raise DemoError(f'the stages ended with exit code {self._stages.returncode}: '
-                            f'{last_line}')
+                            f'{(errors or lines)[-1]}')
 
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
