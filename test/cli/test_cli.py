@@ -111,7 +111,7 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['replay', 'simulator', '--rate', '1000'], "'rate' must be at most 100"),
     (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'nowhere'],
      'no fused file or folder at nowhere'),
-    (['metrics', '--thermal', 'THERMAL', '--visible', 'RGB', '--fused', 'SMALL'],
+    (['metrics', '--thermal', 'GRAY', '--visible', 'RGB', '--fused', 'SMALL'],
      'small: thermal, rgb and fused must have the same size'),
     (['metrics', '--thermal', '.', '--visible', 'RGB', '--fused', 'RGB'],
      'must be three files or three folders'),
@@ -129,8 +129,9 @@ def test_an_error_is_one_line_and_exit_code_1(arguments, message, pair, capsys, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'truncated.png').write_bytes(pair[1].read_bytes()[:100])
     cv2.imwrite(str(tmp_path / 'small.png'), np.zeros((10, 10, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'gray.png'), np.zeros((480, 640), np.uint8))
     files = {'THERMAL': pair[0], 'RGB': pair[1], 'TRUNCATED': tmp_path / 'truncated.png',
-             'SMALL': tmp_path / 'small.png'}
+             'SMALL': tmp_path / 'small.png', 'GRAY': tmp_path / 'gray.png'}
     code, _, err = run(capsys, *[files.get(argument, argument) for argument in arguments])
     lines = [line for line in err.splitlines() if line.startswith('ivf ')]
     assert code == 1 and len(lines) == 1 and message in lines[0]

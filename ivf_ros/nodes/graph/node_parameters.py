@@ -40,8 +40,8 @@ def _info_topic(camera: str) -> Any:
 def _transport(images: str) -> Any:
     return parameter('raw', f'Transport of the {images} images; compressed subscribes to '
                      '<topic>/compressed, compressedDepth to <topic>/compressedDepth. PNG, TIFF '
-                     'and RVL keep 16-bit thermal images, JPEG does not.', choices=INPUT_TRANSPORTS,
-                     live=False)
+                     'and RVL keep 16-bit thermal images, JPEG does not.',
+                     choices=INPUT_TRANSPORTS, live=False)
 
 
 @dataclass(frozen=True)
