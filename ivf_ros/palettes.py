@@ -122,7 +122,8 @@ def remove_palette(image: np.ndarray, palette: str) -> Decoded:
                            f'got {image.dtype}')
     if palette == 'none':
         raise PaletteError('the thermal image is in false colours: have the camera send mono8 or '
-                           "mono16 without a palette, or set the palette (such as 'auto')")
+                           'mono16, without a palette, or set palette of the thermal camera, such '
+                           'as palette=auto')
     sample = _subsample(image).reshape(-1, 3)
     name = find_palette(image) if palette == 'auto' else palette
     error = _measure_error(sample, name)

@@ -67,7 +67,7 @@ def test_three_equal_channels_need_no_palette(gray):
 def test_false_colours_are_refused_without_a_palette(gray):
     coloured = palette_colors('turbo')[gray]
     assert not is_gray(coloured)
-    with pytest.raises(PaletteError, match=r'false colours.*set the palette'):
+    with pytest.raises(PaletteError, match=r'false colours.*set palette'):
         remove_palette(coloured, 'none')
 
 
