@@ -103,6 +103,19 @@ def test_only_the_command_line_imports_the_evaluation(path):
     assert 'evaluation' not in packages_imported_by(path)
 
 
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'calibration'],
+                         ids=identify)
+def test_calibration_imports_only_the_foundation_data_and_registration(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, 'calibration', 'data', 'registration'}
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('calibration', 'cli', 'nodes')],
+    ids=identify)
+def test_only_the_command_line_and_nodes_import_the_calibration(path):
+    assert 'calibration' not in packages_imported_by(path)
+
+
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'cli'], ids=identify)
 def test_no_subpackage_imports_the_command_line(path):
     assert 'cli' not in packages_imported_by(path)

@@ -1,0 +1,101 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Detection of a checkerboard in thermal and RGB images of any size.
+
+A candidate comes from the detectors of OpenCV, on copies of the image at several scales and with
+local contrast. It counts only if all squares of the board, with the ring around the inner corners,
+are alternately brighter and darker than their neighbours: a candidate that is shifted by a square
+or sits on something else fails. Which squares are the bright ones does not matter, so a heated
+board and a cold one are found alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+from ivf_ros import geometry
+from ivf_ros.calibration.saddle_points import refine_corners
+from ivf_ros.calibration.scaled_copies import scaled_copies, unscale
+import numpy as np
+
+_SB_FLAGS = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE
+_CLASSIC_FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
+_MAX_LATTICE_ERROR = 0.2  # of a square, between the corners and the fitted lattice
+_MIN_ALTERNATING = 0.9  # share of the squares
+
+
+def find_checkerboard(gray: np.ndarray, grid: tuple[int, int]) -> np.ndarray | None:
+    """
+    Find the inner corners of a checkerboard.
+
+    Parameters
+    ----------
+    gray:
+        ``(H, W)`` uint8.
+    grid:
+        Columns and rows of the inner corners.
+
+    Returns
+    -------
+    np.ndarray or None
+        ``(rows * columns, 2)`` float64 in pixels, row by row; None if there is no board. The
+        order may begin at either end of the board.
+
+    """
+    smooth = gray.astype(np.float32)
+    for candidate in _find_candidates(gray, grid):
+        corners = refine_corners(smooth, candidate, grid)
+        if corners is not None and is_checkerboard(smooth, corners, grid):
+            return corners
+    return None
+
+
+def is_checkerboard(gray: np.ndarray, corners_px: np.ndarray, grid: tuple[int, int]) -> bool:
+    """Return whether corners form a lattice whose squares are alternately bright and dark."""
+    columns, rows = grid
+    lattice = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
+    H, _ = cv2.findHomography(lattice.astype(np.float64), corners_px, 0)
+    if H is None:
+        return False
+    square_px = np.sqrt(abs(np.linalg.det(H[:2, :2])))
+    errors_px = np.linalg.norm(geometry.transform_points(H, lattice) - corners_px, axis=1)
+    if not errors_px.max() < _MAX_LATTICE_ERROR * max(square_px, 1.0):
+        return False
+    centres = np.stack(np.meshgrid(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5), -1)
+    levels = _sample(gray, geometry.transform_points(H, centres.reshape(-1, 2)))
+    return _alternating_share(levels.reshape(rows + 1, columns + 1)) >= _MIN_ALTERNATING
+
+
+def _alternating_share(levels: np.ndarray) -> float:
+    """Return the share of neighbouring squares of which the same parity is the brighter one."""
+    sign = np.where(np.indices(levels.shape).sum(0) % 2, -1.0, 1.0)
+    steps = [np.diff(levels, axis=axis) * (sign[1:] if axis == 0 else sign[:, 1:])
+             for axis in (0, 1)]
+    brighter = np.concatenate([(step > 0).ravel() for step in steps])
+    # An image border hides squares: they have no level.
+    known = np.concatenate([np.isfinite(step).ravel() for step in steps])
+    share = brighter[known].mean()
+    return float(max(share, 1 - share))
+
+
+def _sample(gray: np.ndarray, points_px: np.ndarray) -> np.ndarray:
+    """Return the levels ``(N,)`` at points; NaN beyond the image."""
+    x_px, y_px = points_px.astype(np.float32).T[:, :, None]
+    return cv2.remap(gray, x_px, y_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+                     borderValue=(np.nan,) * 4).ravel()
+
+
+def _find_candidates(gray: np.ndarray, grid: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield corners ``(N, 2)`` in pixels of the image, the most reliable detector first."""
+    for image, scale in scaled_copies(gray):
+        for flags in (_SB_FLAGS | cv2.CALIB_CB_ACCURACY, _SB_FLAGS):
+            found, corners = cv2.findChessboardCornersSB(image, grid, flags=flags)
+            if found:
+                yield unscale(corners, scale)
+        # The classic detector looks for dark squares on a bright ground.
+        for polarity in (image, 255 - image):
+            found, corners = cv2.findChessboardCorners(polarity, grid, flags=_CLASSIC_FLAGS)
+            if found:
+                yield unscale(corners, scale)
