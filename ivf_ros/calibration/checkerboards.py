@@ -20,10 +20,12 @@ from ivf_ros.calibration.saddle_points import refine_corners
 from ivf_ros.calibration.scaled_copies import scaled_copies, unscale
 import numpy as np
 
-_SB_FLAGS = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE
-_CLASSIC_FLAGS = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
+_SB_FLAGS = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_ACCURACY
+_CLASSIC_FLAGS = (cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
+                  | cv2.CALIB_CB_FAST_CHECK)
 _MAX_LATTICE_ERROR = 0.2  # of a square, between the corners and the fitted lattice
-_MIN_ALTERNATING = 0.9  # share of the squares
+_MIN_STEP = 0.15  # of the median difference of two neighbouring squares
+_MIN_ALTERNATING = 0.7  # share of the steps in a row or column
 
 
 def find_checkerboard(gray: np.ndarray, grid: tuple[int, int]) -> np.ndarray | None:
@@ -65,19 +67,26 @@ def is_checkerboard(gray: np.ndarray, corners_px: np.ndarray, grid: tuple[int, i
         return False
     centres = np.stack(np.meshgrid(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5), -1)
     levels = _sample(gray, geometry.transform_points(H, centres.reshape(-1, 2)))
-    return _alternating_share(levels.reshape(rows + 1, columns + 1)) >= _MIN_ALTERNATING
+    return _alternates(levels.reshape(rows + 1, columns + 1))
 
 
-def _alternating_share(levels: np.ndarray) -> float:
-    """Return the share of neighbouring squares of which the same parity is the brighter one."""
+def _alternates(levels: np.ndarray) -> bool:
+    """
+    Return whether neighbours differ, with the same parity brighter, in all rows and columns.
+
+    A board that is shifted by a square has a line of squares beside it that do not alternate.
+    """
     sign = np.where(np.indices(levels.shape).sum(0) % 2, -1.0, 1.0)
-    steps = [np.diff(levels, axis=axis) * (sign[1:] if axis == 0 else sign[:, 1:])
-             for axis in (0, 1)]
-    brighter = np.concatenate([(step > 0).ravel() for step in steps])
-    # An image border hides squares: they have no level.
-    known = np.concatenate([np.isfinite(step).ravel() for step in steps])
-    share = brighter[known].mean()
-    return float(max(share, 1 - share))
+    steps = [np.diff(levels, axis=1) * sign[:, 1:], (np.diff(levels, axis=0) * sign[1:]).T]
+    known = np.concatenate([step[np.isfinite(step)] for step in steps])
+    if not known.size:
+        return False
+    polarity = 1.0 if np.median(known) > 0 else -1.0
+    limit = _MIN_STEP * abs(np.median(known))
+    lines = [polarity * line[np.isfinite(line)] for step in steps for line in step]
+    # The border of the image hides squares: they have no level.
+    return limit > 0 and all((line > limit).mean() >= _MIN_ALTERNATING for line in lines
+                             if line.size)
 
 
 def _sample(gray: np.ndarray, points_px: np.ndarray) -> np.ndarray:
@@ -90,10 +99,9 @@ def _sample(gray: np.ndarray, points_px: np.ndarray) -> np.ndarray:
 def _find_candidates(gray: np.ndarray, grid: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yield corners ``(N, 2)`` in pixels of the image, the most reliable detector first."""
     for image, scale in scaled_copies(gray):
-        for flags in (_SB_FLAGS | cv2.CALIB_CB_ACCURACY, _SB_FLAGS):
-            found, corners = cv2.findChessboardCornersSB(image, grid, flags=flags)
-            if found:
-                yield unscale(corners, scale)
+        found, corners = cv2.findChessboardCornersSB(image, grid, flags=_SB_FLAGS)
+        if found:
+            yield unscale(corners, scale)
         # The classic detector looks for dark squares on a bright ground.
         for polarity in (image, 255 - image):
             found, corners = cv2.findChessboardCorners(polarity, grid, flags=_CLASSIC_FLAGS)

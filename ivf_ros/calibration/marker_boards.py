@@ -19,6 +19,7 @@ _TAG_FAMILY = cv2.aruco.DICT_APRILTAG_36H11
 _BORDER_BITS = (2, 1)  # of Kalibr, and of other grids
 _REFINEMENT_RADIUS = 0.12  # of the side of a tag
 _MAX_LAYOUT_ERROR = 0.1  # of the side of a tag, median over the corners
+_MAX_MISPLACED = 0.06  # of the side of a tag, of a single corner
 _NOTHING = np.zeros(0, np.int64), np.zeros((0, 2))
 
 
@@ -113,7 +114,7 @@ def _lay_out(tags: dict[int, np.ndarray], grid: tuple[int, int], quads_m: np.nda
             error = float(np.median(errors_px))
             if error < best[0]:
                 side_px = np.linalg.norm(points_px[0] - points_px[1])
-                good = errors_px < 3 * _MAX_LAYOUT_ERROR * side_px
+                good = errors_px < max(_MAX_MISPLACED * side_px, 4 * error)
                 if error < _MAX_LAYOUT_ERROR * side_px:
                     best = error, (ids[good], points_px[good].astype(np.float64))
     return best[1]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-_SHORT_SIDES_PX = (480, 360, 720, 240, 960)  # in the order in which they are tried
+_SHORT_SIDES_PX = (480, 360, 240)  # in the order in which they are tried
 _NATIVE_PX = 480  # images with a longer short side are tried at their own scale first
 _MAX_ENLARGEMENT = 6.0
 

@@ -23,7 +23,8 @@ from ivf_ros.registration import Registrar
 import numpy as np
 
 MIN_ACCEPTED = 5
-_MIN_SPREAD = 0.002  # of the width of RGB: a measurement this close never lies off
+# Fractions of the width of RGB: a measurement this close never lies off, and the largest spread.
+_MIN_SPREAD, _MAX_SPREAD = 0.002, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ def average_registrations(source: Source, registrar: Registrar,
     Raises
     ------
     CalibrationError
-        Fewer than ``MIN_ACCEPTED`` measurements are accepted and agree.
+        Fewer than ``MIN_ACCEPTED`` measurements are accepted and agree, or they scatter by more
+        than 5 % of the width of RGB.
 
     """
     corners: list[np.ndarray] = []
@@ -105,10 +107,15 @@ def average_registrations(source: Source, registrar: Registrar,
         raise CalibrationError(f'{len(used)} of {len(corners)} accepted registrations agree, need '
                                f'{max(MIN_ACCEPTED, -(-len(corners) // 2))}; is it one rig?')
     median = np.median(used, axis=0)
-    spread = 1.4826 * np.median(np.abs(used - median), axis=0)
-    return TargetlessPrior(geometry.from_corners(geometry.corners_px(sizes[0]), median),
-                           np.linalg.norm(spread, axis=1) / np.sqrt(2), measured, len(corners),
-                           len(used), *sizes)
+    deviations_px = 1.4826 * np.median(np.abs(used - median), axis=0)
+    spread_px = np.linalg.norm(deviations_px, axis=1) / np.sqrt(2)
+    limit_px = _MAX_SPREAD * sizes[1][0]
+    if spread_px.max() > limit_px:
+        raise CalibrationError(f'the corners of {len(used)} accepted registrations scatter by '
+                               f'{spread_px.max():.0f} px, the limit is {limit_px:.0f} px; choose '
+                               'a drive with a more distant scene, or calibrate with a board')
+    return TargetlessPrior(geometry.from_corners(geometry.corners_px(sizes[0]), median), spread_px,
+                           measured, len(corners), len(used), *sizes)
 
 
 def _agreeing(corners_px: np.ndarray, accepted_px: float) -> np.ndarray:

@@ -235,7 +235,7 @@ def test_views_without_tilt_do_not_determine_the_focal_length():
     for index, pose in enumerate(make_poses(12, 0.6, BOARD.points_m.mean(0), 1, max_tilt_deg=0.0)):
         points_px = CAMERAS['rgb'].project(pose.transform(BOARD.points_m))[0]
         found[str(index)] = BoardPoints(np.arange(24), points_px + rng.normal(0, 0.3, (24, 2)))
-    with pytest.raises(CalibrationError, match='do not determine the focal length.*tilt'):
+    with pytest.raises(CalibrationError, match=r'do not determine the focal length.*tilt'):
         calibrate_camera('rgb', SIZES['rgb'], BOARD.points_m, found, 'none')
 
 
