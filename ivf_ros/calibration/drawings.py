@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.calibration.rig_calibration import RigCalibration, View
-from ivf_ros.calibration.view_collection import to_gray8
+from ivf_ros.calibration.rig_calibration import RigCalibration
+from ivf_ros.calibration.view_collection import COVERAGE_CELLS, to_gray8
 import numpy as np
 
 _LONG_SIDE_PX = 640
 _GOOD, _BAD = (160, 114, 0), (0, 94, 213)  # BGR; blue and vermilion of Okabe and Ito
 _EDGE = (0, 200, 255)
-_GRID = 4  # cells in each direction of the coverage
 
 
 def draw_coverage(calibration: RigCalibration, stream: str) -> np.ndarray:
@@ -23,7 +22,7 @@ def draw_coverage(calibration: RigCalibration, stream: str) -> np.ndarray:
     size = calibration.cameras[stream].size
     scale = _LONG_SIDE_PX / max(size)
     canvas = np.full((round(size[1] * scale), round(size[0] * scale), 3), 255, np.uint8)
-    for fraction in np.arange(1, _GRID) / _GRID:
+    for fraction in np.arange(1, COVERAGE_CELLS) / COVERAGE_CELLS:
         x, y = (round(fraction * side) for side in (canvas.shape[1], canvas.shape[0]))
         cv2.line(canvas, (x, 0), (x, canvas.shape[0]), (225, 225, 225), 1)
         cv2.line(canvas, (0, y), (canvas.shape[1], y), (225, 225, 225), 1)
@@ -38,17 +37,6 @@ def draw_coverage(calibration: RigCalibration, stream: str) -> np.ndarray:
         for x, y in points:
             cv2.circle(canvas, (round(x), round(y)), 2, _GOOD if kept else _BAD, -1, cv2.LINE_AA)
     return canvas
-
-
-def measure_coverage(views: Sequence[View], stream: str, size: tuple[int, int]) -> np.ndarray:
-    """Return ``(4, 4)`` bool: which cells of the image contain a point of a view."""
-    covered = np.zeros((_GRID, _GRID), bool)
-    for view in views:
-        if stream in view.found:
-            cells = (view.found[stream].points_px + 0.5) / size * _GRID
-            column, row = np.clip(cells.astype(int), 0, _GRID - 1).T
-            covered[row, column] = True
-    return covered
 
 
 def draw_thermal_edges(images: Mapping[str, np.ndarray], H_thermal_to_rgb: np.ndarray

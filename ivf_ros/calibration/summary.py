@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ivf_ros.calibration.drawings import measure_coverage
 from ivf_ros.calibration.rig_calibration import RigCalibration, STREAMS
 from ivf_ros.calibration.rig_files import format_static_transform
+from ivf_ros.calibration.view_collection import measure_coverage
 import numpy as np
 from scipy.spatial.transform import Rotation
 

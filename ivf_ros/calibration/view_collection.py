@@ -9,7 +9,7 @@ if the board is still, and if it lies elsewhere than in the views so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -29,6 +29,8 @@ import numpy as np
 # board, and the mean distance to the same points of another view.
 _STILL, _DIFFERENT = 0.0025, 0.03
 _EVERY = 10  # pairs of a stream
+COVERAGE_CELLS = 3  # in each direction of an image
+_ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ class ViewCollection:
         """Return the number of views in which a camera sees the board."""
         return sum(stream in view.found for view in self.views)
 
+    @property
+    def pair_count(self) -> int:
+        """Return the number of views in which both cameras see the board."""
+        return sum(len(view.found) == len(STREAMS) for view in self.views)
+
     def check_enough(self) -> None:
         """Raise CalibrationError if a camera sees the board in too few views."""
         for stream in STREAMS:
@@ -135,8 +142,19 @@ class ViewCollection:
     def describe(self) -> str:
         """Return the progress in one line."""
         counts = ', '.join(f'{self.count(stream)} {stream}' for stream in STREAMS)
-        both = sum(len(view.found) == 2 for view in self.views)
-        return f'{self.searched} pairs searched; views with the board: {counts}, {both} both'
+        return (f'{self.searched} pairs searched; views with the board: {counts}, '
+                f'{self.pair_count} both')
+
+    def describe_missing(self) -> str:
+        """Return in which parts of the images the board was not yet, or an empty string."""
+        missing = []
+        for stream, size in self.sizes.items():
+            covered = measure_coverage(self.views, stream, size)
+            names = [f'{_ROWS[row]} {_COLUMNS[column]}'
+                     for row, column in np.argwhere(~covered)]
+            if names:
+                missing.append(f'{stream} {", ".join(names)}')
+        return '; '.join(missing)
 
     def _is_new(self, found: Mapping[str, BoardPoints], previous: Mapping[str, BoardPoints]
                 ) -> bool:
@@ -205,6 +223,17 @@ def paired_frames(source: Source, parameters: CollectionParameters
         if index % every == 0:
             yield _name(source, pair.thermal), pair.thermal, pair.rgb
         index += 1
+
+
+def measure_coverage(views: Sequence[View], stream: str, size: tuple[int, int]) -> np.ndarray:
+    """Return ``(3, 3)`` bool: which cells of the image contain a point of a view."""
+    covered = np.zeros((COVERAGE_CELLS, COVERAGE_CELLS), bool)
+    for view in views:
+        if stream in view.found:
+            cells = (view.found[stream].points_px + 0.5) / size * COVERAGE_CELLS
+            column, row = np.clip(cells.astype(int), 0, COVERAGE_CELLS - 1).T
+            covered[row, column] = True
+    return covered
 
 
 def to_gray8(image: np.ndarray) -> np.ndarray:

@@ -34,15 +34,18 @@ from ivf_ros.cli.output import (
     read_positive,
     read_size,
 )
-from ivf_ros.data.sources import open_source
+from ivf_ros.data.sources import open_source, Source
+from ivf_ros.optional_imports import explain_missing
 from ivf_ros.pairing import PairingParameters
 
 _DEFAULTS = BoardParameters()
+_LIVE = 'live'
 
 
 def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf calibrate``."""
-    parser.add_argument('source', help='folder of pairs, bag, two videos, or simulator[:...]')
+    parser.add_argument('source', help=f'folder of pairs, bag, two videos, simulator[:...], or '
+                        f'{_LIVE} for the topics of running cameras')
     parser.add_argument('--out', type=Path, default=Path('rig.yaml'), metavar='YAML',
                         help='parameters of the registration node (default: rig.yaml); '
                         'thermal.yaml, rgb.yaml and report.html are written beside it')
@@ -91,9 +94,14 @@ def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
                         default=PairingParameters.tolerance_s, help='largest difference of the '
                         f'stamps of a pair (default: {PairingParameters.tolerance_s:g})')
     stream.add_argument('--thermal-topic', default='thermal/image_raw', metavar='TOPIC',
-                        help='thermal images of a bag (default: thermal/image_raw)')
+                        help='thermal images of a bag or camera (default: thermal/image_raw)')
     stream.add_argument('--rgb-topic', default='rgb/image_raw', metavar='TOPIC',
-                        help='RGB images of a bag (default: rgb/image_raw)')
+                        help='RGB images of a bag or camera (default: rgb/image_raw)')
+    stream.add_argument('--transport', choices=('raw', 'compressed'), default='raw',
+                        help='of the topics of cameras (default: raw)')
+    stream.add_argument('--views', type=_read_count, default=30, metavar='N',
+                        help='live: stop after N views of both cameras (default: 30); Ctrl-C '
+                        'stops earlier, and calibrates')
     add_overwrite_option(parser)
     parser.set_defaults(run=_calibrate)
 
@@ -120,9 +128,8 @@ def _calibrate(options: argparse.Namespace) -> int:
                            'another --out')
     collection = CollectionParameters(options.every, options.max_views,
                                       PairingParameters(tolerance_s=options.tolerance))
-    source = open_source(options.source, thermal_topic=options.thermal_topic,
-                         rgb_topic=options.rgb_topic)
     if options.targetless:
+        source = _open_source(options)
         check_outputs(options, [options.out], [Path(options.source)])
         registrar = registration.create(options.method,
                                         **parameters.parse_settings(options.settings))
@@ -130,11 +137,32 @@ def _calibrate(options: argparse.Namespace) -> int:
         return _write_prior(options, prior)
     board, distortion = _make_board(options), _read_distortion(options.distortion)
     check_outputs(options, _outputs(options), [Path(options.source)])
-    views = collect_views(source, board, collection, print_progress)
+    if options.source == _LIVE:
+        views = _collect_live(options, board)
+    else:
+        views = collect_views(_open_source(options), board, collection, print_progress)
     views.check_enough()
     calibration = calibrate_rig(board, views.views, views.sizes, distortion,
                                 options.board_deviation * board.parameters.square_m)
     return _write_calibration(options, views, calibration)
+
+
+def _open_source(options: argparse.Namespace) -> Source:
+    if options.source == _LIVE:
+        raise CommandError('--targetless needs a recording, not live topics')
+    return open_source(options.source, thermal_topic=options.thermal_topic,
+                       rgb_topic=options.rgb_topic)
+
+
+def _collect_live(options: argparse.Namespace, board: Board) -> ViewCollection:
+    with explain_missing('calibrating from live topics', CommandError):
+        from ivf_ros.nodes import calibration_node
+    views = ViewCollection(board, select=True)
+    topics = {'thermal': options.thermal_topic, 'rgb': options.rgb_topic}
+    if calibration_node.run(views, options.views, topics, options.transport, options.tolerance,
+                            print_progress):
+        raise CommandError('the calibration node could not run')
+    return views
 
 
 def _make_board(options: argparse.Namespace) -> Board:
