@@ -241,6 +241,9 @@ def adjust(rig: Rig, poses: Sequence[Pose], points_m: np.ndarray,
 
     count = len(rig.names) + points_m.size
     cost, damping = cost_of(state), 1e-3
+    if not np.isfinite(cost):
+        raise CalibrationError('the start values put the board behind a camera; is the board of '
+                               'the views the one of the options?')
     for _ in range(_MAX_STEPS):
         blocks = linearize(state)
         for _ in range(_MAX_DAMPINGS):

@@ -20,7 +20,7 @@ from ivf_ros.calibration.saddle_points import refine_corners
 from ivf_ros.calibration.scaled_copies import scaled_copies, unscale
 import numpy as np
 
-_SB_FLAGS = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_ACCURACY
+_SB_FLAGS = cv2.CALIB_CB_NORMALIZE_IMAGE
 _CLASSIC_FLAGS = (cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
                   | cv2.CALIB_CB_FAST_CHECK)
 _MAX_LATTICE_ERROR = 0.2  # of a square, between the corners and the fitted lattice
@@ -46,10 +46,13 @@ def find_checkerboard(gray: np.ndarray, grid: tuple[int, int]) -> np.ndarray | N
         order may begin at either end of the board.
 
     """
-    smooth = gray.astype(np.float32)
+    levels = gray.astype(np.float32)
     for candidate in _find_candidates(gray, grid):
-        corners = refine_corners(smooth, candidate, grid)
-        if corners is not None and is_checkerboard(smooth, corners, grid):
+        refined = refine_corners(levels, candidate, grid)
+        # From the lattice again: a corner of the candidate may be off by too much.
+        corners = None if refined is None else refine_corners(levels, _fit_lattice(refined, grid),
+                                                              grid)
+        if corners is not None and is_checkerboard(levels, corners, grid):
             return corners
     return None
 
@@ -57,8 +60,8 @@ def find_checkerboard(gray: np.ndarray, grid: tuple[int, int]) -> np.ndarray | N
 def is_checkerboard(gray: np.ndarray, corners_px: np.ndarray, grid: tuple[int, int]) -> bool:
     """Return whether corners form a lattice whose squares are alternately bright and dark."""
     columns, rows = grid
-    lattice = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
-    H, _ = cv2.findHomography(lattice.astype(np.float64), corners_px, 0)
+    lattice = _lattice(grid)
+    H, _ = cv2.findHomography(lattice, corners_px, 0)
     if H is None:
         return False
     square_px = np.sqrt(abs(np.linalg.det(H[:2, :2])))
@@ -68,6 +71,18 @@ def is_checkerboard(gray: np.ndarray, corners_px: np.ndarray, grid: tuple[int, i
     centres = np.stack(np.meshgrid(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5), -1)
     levels = _sample(gray, geometry.transform_points(H, centres.reshape(-1, 2)))
     return _alternates(levels.reshape(rows + 1, columns + 1))
+
+
+def _lattice(grid: tuple[int, int]) -> np.ndarray:
+    columns, rows = grid
+    return np.stack(np.meshgrid(np.arange(columns, dtype=np.float64), np.arange(rows)),
+                    -1).reshape(-1, 2)
+
+
+def _fit_lattice(corners_px: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Return the corners ``(N, 2)`` of the lattice that fits most of the given ones best."""
+    H, _ = cv2.findHomography(_lattice(grid), corners_px, cv2.LMEDS)
+    return corners_px if H is None else geometry.transform_points(H, _lattice(grid))
 
 
 def _alternates(levels: np.ndarray) -> bool:
