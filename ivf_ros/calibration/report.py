@@ -90,8 +90,8 @@ def render(summary: Mapping[str, Any], pictures: Mapping[str, np.ndarray],
         '<h2>Coverage</h2>',
         '<p class="soft">The points of all views; vermilion: views that were left out. Where no '
         'point lies, the lens is not measured.</p>',
-        '<div class="pair">', *(_figure(pictures[name], f'{name}: {camera["coverage"]:.0%} of the '
-                                        'cells have a point')
+        '<div class="pair">', *(_figure(pictures[name], f'{name}: the points covered '
+                                        f'{camera["coverage"]:.0%} of the image')
                                 for name, camera in cameras.items()), '</div>',
         f'<h2>Left out ({len(left_out)})</h2>',
         _left_out_table(left_out) if left_out else '<p>No view was left out.</p>',

@@ -8,7 +8,7 @@ from typing import Any
 
 from ivf_ros.calibration.rig_calibration import RigCalibration, STREAMS
 from ivf_ros.calibration.rig_files import format_static_transform
-from ivf_ros.calibration.view_collection import measure_coverage
+from ivf_ros.calibration.view_collection import measure_covered_area
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -45,7 +45,6 @@ def summarize(calibration: RigCalibration, distance_m: float = np.inf) -> dict[s
 def _summarize_camera(calibration: RigCalibration, stream: str) -> dict[str, Any]:
     single = calibration.single[stream]
     camera = single.camera
-    covered = measure_coverage(calibration.views, stream, camera.size)
     return {
         'size': list(camera.size),
         'distortion_model': camera.distortion,
@@ -57,7 +56,7 @@ def _summarize_camera(calibration: RigCalibration, stream: str) -> dict[str, Any
                               'determined': name not in single.not_determined}
                        for name, value in zip(camera.names, camera.vector)},
         'view_rms_px': dict(zip(single.kept, single.fit.view_rms_px(stream).tolist())),
-        'coverage': float(covered.mean()),
+        'coverage': measure_covered_area(calibration.views, stream, camera.size),
     }
 
 

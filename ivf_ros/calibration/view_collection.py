@@ -30,6 +30,7 @@ import numpy as np
 _STILL, _DIFFERENT = 0.0025, 0.03
 _EVERY = 10  # pairs of a stream
 COVERAGE_CELLS = 3  # in each direction of an image
+_CANVAS_PX = 100
 _ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
 
 
@@ -234,6 +235,17 @@ def measure_coverage(views: Sequence[View], stream: str, size: tuple[int, int]) 
             column, row = np.clip(cells.astype(int), 0, COVERAGE_CELLS - 1).T
             covered[row, column] = True
     return covered
+
+
+def measure_covered_area(views: Sequence[View], stream: str, size: tuple[int, int]) -> float:
+    """Return the share of the image that was inside the outline of the points of some view."""
+    canvas = np.zeros((_CANVAS_PX, _CANVAS_PX), np.uint8)
+    for view in views:
+        if stream in view.found:
+            at = (view.found[stream].points_px + 0.5) / size * _CANVAS_PX
+            outline = cv2.convexHull(at.astype(np.float32)).round().astype(np.int32)
+            cv2.fillConvexPoly(canvas, outline, 1)
+    return float(canvas.mean())
 
 
 def to_gray8(image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from ivf_ros.calibration.bundle_adjustment import Pose
 from ivf_ros.calibration.cameras import Camera
 from ivf_ros.calibration.errors import CalibrationError
 from ivf_ros.calibration.report import render
-from ivf_ros.calibration.view_collection import ViewCollection
+from ivf_ros.calibration.rig_calibration import View
+from ivf_ros.calibration.view_collection import measure_covered_area, ViewCollection
 from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import make_homography
 import numpy as np
@@ -174,6 +175,18 @@ def test_views_of_a_stream_are_still_and_differ():
     assert [index for index, view in enumerate(taken) if view] == [1, 4, 10]
     assert collection.moving == 5 and collection.similar == 2
     assert collection.searched == len(places) and collection.count('rgb') == 3
+
+
+def test_the_coverage_is_the_area_inside_the_boards_and_the_missing_parts_are_named():
+    collection = ViewCollection(Script([]), select=False, sizes={'rgb': (300, 200)})
+    corners = np.array([(0.0, 0), (3, 0), (3, 5), (0, 5)])
+    for left in (10.0, 160.0):
+        points = BoardPoints(np.arange(4), corners / (3, 5) * (90.0, 100.0) + (left, 50.0))
+        collection.views.append(View(str(left), {'rgb': points}))
+    assert measure_covered_area(collection.views, 'rgb', (300, 200)) == pytest.approx(
+        2 * 90 * 100 / (300 * 200), abs=0.02)
+    # Corners at x 10, 100, 160 and 250 of 300, y 50 and 150 of 200.
+    assert collection.describe_missing() == 'rgb middle left, middle centre, middle right'
 
 
 def test_an_image_of_another_size_is_an_error():
