@@ -104,6 +104,19 @@ def test_only_the_command_line_imports_the_evaluation(path):
     assert 'evaluation' not in packages_imported_by(path)
 
 
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'calibration'],
+                         ids=identify)
+def test_calibration_imports_only_the_foundation_data_and_registration(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, 'calibration', 'data', 'registration'}
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('calibration', 'cli', 'nodes')],
+    ids=identify)
+def test_only_the_command_line_and_nodes_import_the_calibration(path):
+    assert 'calibration' not in packages_imported_by(path)
+
+
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'cli'], ids=identify)
 def test_no_subpackage_imports_the_command_line(path):
     assert 'cli' not in packages_imported_by(path)
@@ -126,7 +139,7 @@ def test_all_stages_have_the_same_structure(stage):
 def test_node_modules_are_short():
     top = {path.stem: len(path.read_text().splitlines())
            for path in (PACKAGE / 'nodes').glob('*.py')}
-    assert set(top) == {'__init__', 'component_container', 'replay_node',
+    assert set(top) == {'__init__', 'component_container', 'replay_node', 'calibration_node',
                         'perception_node', *(f'{stage}_node' for stage in STAGES)}
     assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 

@@ -58,6 +58,9 @@ COMMANDS = {
     'segment': Command('stages', 'Segment a fused image.',
                        'ivf segment fused.png --out labels.png'),
     'detect': Command('stages', 'Detect objects in a fused image.', 'ivf detect fused.png --json'),
+    'calibrate': Command('calibrate', 'Calibrate a thermal and an RGB camera with a board, or '
+                         'without one.',
+                         'ivf calibrate views --pattern 4x6 --square 0.05 --out rig.yaml'),
     'metrics': Command('measure', 'Compute fusion metrics of fused images and their sources.',
                        'ivf metrics --thermal ir/ --visible vi/ --fused fused/ --json'),
     'evaluate': Command('evaluate', 'Evaluate methods on data sets and write a report.',

@@ -65,6 +65,16 @@ class RegistrationNodeParameters(RegistrationStageParameters):
 
 
 @dataclass(frozen=True)
+class CalibrationNodeParameters:
+    """Parameters of the node that collects the views of a calibration."""
+
+    autostart: bool = _autostart()
+    thermal_transport: str = _transport('thermal')
+    rgb_transport: str = _transport('RGB')
+    pairing: PairingParameters = group(PairingParameters)
+
+
+@dataclass(frozen=True)
 class FusionNodeParameters(FusionStageParameters):
     """Parameters of the fusion node."""
 
