@@ -12,14 +12,22 @@ import sys
 
 from conftest import DOMAIN_IDS, REPOSITORY
 import cv2
+from ivf_ros.data.bag_writer import BagWriter
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.sources import open_source
+from ivf_ros.palettes import palette_colors
+from ivf_ros.parameters import build
 from ivf_ros.thermal import Agc, AgcParameters
+from ivf_ros.types import Frame
 import numpy as np
 import pytest
+from recorded_bags import write_image
 from rosbags.highlevel import AnyReader
 
 pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
 pytestmark = pytest.mark.live
+
+from ivf_ros.nodes.demo.replay import check_played, ReplayError  # noqa: E402, I100
 
 
 def run_demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
@@ -120,3 +128,55 @@ def test_registered_thermal_keeps_its_contrast_on_the_sheet(dtype, outside):
     gray = _apply_gain(Agc(AgcParameters(mode='minmax')), registered)
     assert np.ptp(gray[5:35, 10:50]) == 255
     assert not gray[:5].any()
+
+
+def write_bag(path, thermal_delay_ns=0, false_colours=False):
+    """Write two seconds of a street at 10 Hz; thermal may be late or in false colours."""
+    simulator = RigSimulator(build(SimulatorParameters, {
+        'seed': 2, 'thermal.width': 320, 'thermal.height': 240, 'rgb.width': 320,
+        'rgb.height': 240}))
+    agc = Agc()
+    with BagWriter(path) as writer:
+        for index in range(20):
+            thermal, rgb, _ = simulator.pair(index)
+            image = thermal.image
+            if false_colours:
+                image = palette_colors('jet')[agc(image)]
+            stamp_ns = 1_700_000_000_000_000_000 + index * 100_000_000
+            write_image(writer, 'thermal/image_raw',
+                        Frame(image, stamp_ns + thermal_delay_ns, 'thermal'))
+            write_image(writer, 'rgb/image_raw', Frame(rgb.image, stamp_ns, 'rgb'))
+    return path
+
+
+def test_false_colours_are_refused_and_a_palette_converts_them(tmp_path):
+    bag = write_bag(tmp_path / 'jet', false_colours=True)
+    process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'refused')
+    assert process.returncode == 1
+    last = process.stderr.strip().splitlines()[-1]
+    assert 'pairs were fused; ' in last and 'false colours' in last
+    process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'out',
+                       '--thermal-camera', 'palette=auto', '--json')
+    assert process.returncode == 0, process.stderr
+    report = json.loads(process.stdout)
+    assert report['topics']['fused/image']['frames'] >= 10
+    assert report['registration']['states']['TRACKING'] >= 1
+
+
+def test_a_demonstration_of_clocks_that_differ_is_no_success(tmp_path):
+    bag = write_bag(tmp_path / 'late', thermal_delay_ns=160_000_000)
+    process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'out')
+    assert process.returncode == 1
+    assert 'pairs were fused; ' in process.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize('played, skipped, message', [
+    ({}, {'undecodable image': 40},
+     'no frame of thermal and rgb was played; left out: undecodable image 40'),
+    ({'rgb': 20}, {}, 'no frame of thermal was played; left out: nothing'),
+    ({'thermal': 2, 'rgb': 2}, {'unreadable': 36}, 'only 4 of 40 frames were played'),
+])
+def test_a_replay_of_nothing_or_a_tenth_is_no_success(played, skipped, message):
+    with pytest.raises(ReplayError, match=message):
+        check_played(played, skipped)
+    check_played({'thermal': 10, 'rgb': 10}, {'unreadable': 20})

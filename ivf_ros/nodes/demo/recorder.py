@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Callable
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
@@ -34,8 +34,6 @@ RECORDED_TOPICS = {
     'detections': Detection2DArray,
 }
 
-MESSAGE = 'message'  # key of the message among the values of a diagnostic status
-
 _RELIABLE = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED_TOPICS = ('segmentation/label_info',)
 
@@ -58,7 +56,9 @@ class Recorder(Node):
         Why the bag is no longer written, for example because the disk is full; empty if there is
         no error.
     diagnostics:
-        Values of the latest diagnostic status by node name, and its message under ``MESSAGE``.
+        Values of the latest diagnostic message by node name.
+    problems:
+        Message of the latest diagnostic status that was not OK, by node name.
 
     """
 
@@ -71,6 +71,7 @@ class Recorder(Node):
         self.class_names: tuple[str, ...] = ()
         self.failure = ''
         self.diagnostics: dict[str, dict[str, str]] = {}
+        self.problems: dict[str, str] = {}
         self._updated = threading.Condition()
         for topic, message_type in RECORDED_TOPICS.items():
             self.create_subscription(
@@ -115,6 +116,7 @@ class Recorder(Node):
         with self._updated:
             for status in message.status:
                 values = {entry.key: entry.value for entry in status.values}
-                values[MESSAGE] = status.message
                 self.diagnostics[status.name.lstrip('/')] = values
+                if status.level != DiagnosticStatus.OK:
+                    self.problems[status.name.lstrip('/')] = status.message
             self._updated.notify_all()

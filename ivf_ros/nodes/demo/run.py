@@ -27,7 +27,7 @@ from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.sources import BagTopics, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
-from ivf_ros.nodes.demo.recorder import MESSAGE, Recorder
+from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.demo.replay import check_played, MIN_PART
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
@@ -163,7 +163,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     report['files'] = {'bag': str(bag), 'contact_sheet': str(sheet_path),
                        'log': str(settings.out / 'stages.log')}
     (settings.out / 'summary.json').write_text(json.dumps(report, indent=2) + '\n')
-    _check_result(report, diagnostics, settings.out / 'stages.log')
+    _check_result(report, graph.recorder.problems, settings.out / 'stages.log')
     return report
 
 
@@ -319,16 +319,14 @@ def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recor
             'registration': registration, 'skipped_by_source': dict(source.skipped)}
 
 
-def _check_result(report: dict[str, Any], diagnostics: dict[str, dict[str, str]],
-                  log: Path) -> None:
+def _check_result(report: dict[str, Any], problems: dict[str, str], log: Path) -> None:
     """Raise an error if few frames were played or fused, with what the nodes say about it."""
     topics = report['topics']
     played = {stream: topics[f'{stream}/image_raw']['published'] for stream in ('thermal', 'rgb')}
     check_played(played, report['skipped_by_source'])
     fused, pairs = topics['fused/image']['frames'], min(played.values())
     if fused < MIN_PART * pairs:
-        reasons = [f'{stage}: {diagnostics[stage][MESSAGE]}' for stage in GRAPH_NODES
-                   if diagnostics[stage][MESSAGE] != diagnostics[stage]['lifecycle']]
+        reasons = [f'{node}: {problem}' for node, problem in problems.items()]
         raise DemoError('; '.join([f'{fused or "none"} of {pairs} pairs were fused', *reasons])
                         + f'; see {log}')
 
