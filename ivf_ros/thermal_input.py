@@ -25,7 +25,7 @@ FLOAT_UNITS = ('auto', 'celsius', 'kelvin')
 TELEMETRY = ('remove', 'keep')
 
 _MAX_TELEMETRY_ROWS = 4  # at one edge
-_EXAMINED_IMAGES = 10  # in which rows of telemetry are looked for
+_EXAMINED_IMAGES = 10  # in which rows of telemetry and the unit are looked for
 _OUTLIER_PART = 0.4  # of the values of a row of telemetry that are outside the range of the image
 _MIN_JUMPS = 4  # between neighbours in a row of telemetry, larger than the range of the image
 
@@ -81,7 +81,7 @@ class ThermalInput:
         self._palette = self.parameters.palette
         self._palette_error = 0.0
         self._rows = (0, 0)
-        self._examined = 0
+        self._n_images = 0
         self._scores: list[float] = []
         self._unit = self.parameters.float_unit if self.parameters.float_unit != 'auto' else ''
 
@@ -98,10 +98,8 @@ class ThermalInput:
         Raises
         ------
         CameraInputError
-            The image is in colour and the palette does not permit it, a row of a crop does not
-            exist, or ``undistort`` is set and there is no usable calibration.
-        ThermalError
-            The array is no thermal image.
+            The array is no thermal image, it is in colour and the palette does not permit it, the
+            crop leaves nothing, or ``undistort`` is set and there is no usable calibration.
 
         """
         with self._lock:
@@ -112,10 +110,11 @@ class ThermalInput:
             if image.ndim == 3 and image.shape[2] == 3:
                 image = self._remove_palette(image)
             check_thermal(image, CameraInputError)
+            self._n_images += 1
             self._look_for_telemetry(image)
-            top, bottom = self._rows
-            image = self.geometry.apply(image[top:image.shape[0] - bottom], self._rows)
-            return self._convert_values(image)
+            if any(self._rows):
+                image = image[self._rows[0]:image.shape[0] - self._rows[1]]
+            return self._convert_values(self.geometry.apply(image, self._rows))
 
     def describe(self) -> dict[str, object]:
         """Return what was decided about the camera, for the diagnostics."""
@@ -143,16 +142,15 @@ class ThermalInput:
         return decoded.gray
 
     def _look_for_telemetry(self, image: np.ndarray) -> None:
-        if self.parameters.telemetry == 'keep' or any(self._rows) \
-                or self._examined >= _EXAMINED_IMAGES:
-            return
-        self._examined += 1
-        self._rows = count_telemetry_rows(image)
+        if self.parameters.telemetry == 'remove' and not any(self._rows) \
+                and self._n_images <= _EXAMINED_IMAGES:
+            self._rows = count_telemetry_rows(image)
 
     def _convert_values(self, thermal: np.ndarray) -> np.ndarray:
         """Return degrees Celsius of float images, and warm as more."""
         if thermal.dtype.kind == 'f':
-            self._unit = self._unit or guess_temperature_unit(thermal)
+            if not self._unit and self._n_images <= _EXAMINED_IMAGES:
+                self._unit = guess_temperature_unit(thermal)
             if self._unit == 'kelvin':
                 return thermal + thermal.dtype.type(ABSOLUTE_ZERO_CELSIUS)
             return thermal
