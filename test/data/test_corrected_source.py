@@ -31,7 +31,10 @@ class Pairs:
             yield Event('rgb', Frame(RGB, stamp_ns, 'rgb'), Truth(np.eye(3)))
 
 
-def read(thermal, thermal_camera=ThermalCameraParameters(), rgb_camera=CameraParameters()):
+PLAIN_THERMAL, PLAIN_RGB = ThermalCameraParameters(), CameraParameters()
+
+
+def read(thermal, thermal_camera=PLAIN_THERMAL, rgb_camera=PLAIN_RGB):
     source = CorrectedSource(Pairs(thermal), thermal_camera, rgb_camera)
     return source, list(source.events())
 

@@ -30,9 +30,9 @@ RGB = cv2.GaussianBlur(RANDOM.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 2
 COUNTS = RANDOM.integers(28000, 30000, (48, 64)).astype(np.uint16)
 
 
-def make_inputs(live_graph, name, hub, thermal=ThermalCameraParameters(), **rgb):
+def make_inputs(live_graph, name, hub, **rgb):
     node = live_graph.add(FusionNode, hub, cli_args=['--ros-args', '-r', f'__node:={name}'])
-    return CameraInputs(node, thermal, CameraParameters(**rgb)), node
+    return CameraInputs(node, ThermalCameraParameters(), CameraParameters(**rgb)), node
 
 
 def test_the_nodes_of_a_process_correct_an_image_once(live_graph):
