@@ -69,6 +69,6 @@ class CorrectedSource:
             corrected.add(event.stream)
             yield replace(event, frame=replace(event.frame, image=image),
                           truth=None if moves_pixels else event.truth)
-        for stream, error in last_error.items():
+        for stream, reason in last_error.items():
             if stream not in corrected:
-                raise SourceError(f'{self.name}: no {stream} image can be used: {error}')
+                raise SourceError(f'{self.name}: no {stream} image can be used: {reason}')
