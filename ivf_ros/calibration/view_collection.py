@@ -26,7 +26,7 @@ from ivf_ros.types import Frame
 import numpy as np
 
 # Fractions of the diagonal of an image: the mean motion of the points between two pairs of a still
-# board, and the mean distance to the same points of another view.
+# board, and the largest distance to the same points of another view.
 _STILL, _DIFFERENT = 0.0025, 0.03
 _EVERY = 10  # pairs of a stream
 COVERAGE_CELLS = 3  # in each direction of an image
@@ -159,25 +159,33 @@ class ViewCollection:
 
     def _is_new(self, found: Mapping[str, BoardPoints], previous: Mapping[str, BoardPoints]
                 ) -> bool:
-        if not all(self._distance(stream, points, previous.get(stream)) < _STILL
+        if not all(self._distances(stream, points, previous.get(stream)).mean() < _STILL
                    for stream, points in found.items()):
             self.moving += 1
             return False
-        if any(all(self._distance(stream, points, view.found.get(stream)) < _DIFFERENT
+        # A board that is only tilted moves most at its corners.
+        if any(all(self._distances(stream, points, view.found.get(stream)).max() < _DIFFERENT
                    for stream, points in found.items()) for view in self.views):
             self.similar += 1
             return False
         return True
 
-    def _distance(self, stream: str, points: BoardPoints, others: BoardPoints | None) -> float:
-        """Return the mean distance of the common points, as a fraction of the diagonal."""
+    def _distances(self, stream: str, points: BoardPoints, others: BoardPoints | None
+                   ) -> np.ndarray:
+        """
+        Return the distances ``(N,)`` of the common points, as fractions of the diagonal.
+
+        The two detections may begin at different ends of the board: the nearest order counts.
+        """
+        nearest_px = np.array([np.inf])
         if others is None:
-            return np.inf
-        _, here, there = np.intersect1d(points.ids, others.ids, return_indices=True)
-        if not len(here):
-            return np.inf
-        offsets_px = points.points_px[here] - others.points_px[there]
-        return float(np.linalg.norm(offsets_px, axis=1).mean() / np.hypot(*self.sizes[stream]))
+            return nearest_px
+        for symmetry in self.board.symmetries:
+            _, here, there = np.intersect1d(symmetry[points.ids], others.ids, return_indices=True)
+            if len(here):
+                offsets_px = points.points_px[here] - others.points_px[there]
+                nearest_px = min(nearest_px, np.linalg.norm(offsets_px, axis=1), key=np.mean)
+        return nearest_px / np.hypot(*self.sizes[stream])
 
 
 def collect_views(source: Source, board: Board,

@@ -19,6 +19,7 @@ from ivf_ros.calibration.rig_calibration import View
 from ivf_ros.calibration.view_collection import measure_covered_area, ViewCollection
 from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import make_homography
+from ivf_ros.types import Frame
 import numpy as np
 import pytest
 from rendered_boards import draw_board, make_poses, RenderedCamera
@@ -111,6 +112,31 @@ def test_the_command_says_what_it_did_and_repeats_over_its_own_files(views, caps
     assert code == 1 and 'rgb.yaml' in err and (tmp_path / 'rgb.yaml').read_text() == 'mine: 1\n'
 
 
+def test_a_bag_with_counts_of_16_bits_and_other_topics(capsys, tmp_path):
+    """Each place is shown twice; the board moves in between, so the second pair is the view."""
+    pytest.importorskip('rosbags', reason='bags need rosbags')
+    from ivf_ros.data.bag_writer import BagWriter
+    from recorded_bags import write_image
+    texture = draw_board(BOARD)
+    cameras = {'/boson/image': RenderedCamera(THERMAL), '/zed/left': RenderedCamera(RGB)}
+    with BagWriter(tmp_path / 'bag') as bag:
+        for index, pose in enumerate(make_poses(6, 0.5, BOARD.points_m.mean(0), 2, shift=0.06)):
+            for repeat in range(2):
+                stamp_ns = 10 ** 9 + (2 * index + repeat) * 10 ** 8
+                thermal = cameras['/boson/image'].render(texture, pose).astype(np.uint16)
+                rgb = cameras['/zed/left'].render(texture, THERMAL_TO_RGB.after(pose))
+                write_image(bag, '/boson/image', Frame(7000 + 9 * thermal, stamp_ns, 'boson'))
+                write_image(bag, '/zed/left', Frame(cv2.merge([rgb] * 3), stamp_ns, 'zed'))
+    code, out, err = run(capsys, tmp_path / 'bag', *PATTERN, '--every', 1, '--thermal-topic',
+                         '/boson/image', '--rgb-topic', '/zed/left', '--json', '--out',
+                         tmp_path / 'rig.yaml')
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary['cameras']['thermal']['views_found'] == 6
+    assert summary['cameras']['thermal']['rms_px'] < 0.08
+    assert next(iter(summary['cameras']['rgb']['view_rms_px'])).endswith(' s')
+
+
 @pytest.mark.parametrize('arguments, message', [
     ((), 'name the board: --pattern COLSxROWS and --square METRES'),
     (('--pattern', '4x6'), 'name the board'),
@@ -154,15 +180,17 @@ class Script:
     """A board that is found where a script says."""
 
     def __init__(self, positions_px) -> None:
-        self.board = BOARD
+        self.symmetries = BOARD.symmetries
         self._positions = iter(positions_px)
+        self._count = 0
 
     def find(self, gray):
         position = next(self._positions)
         if position is None:
             return None
         grid = BOARD.points_m[:, :2] * 400 + position
-        return BoardPoints(np.arange(len(grid)), grid)
+        self._count += 1  # the detector begins at either end
+        return BoardPoints(np.arange(len(grid)), grid[::-1] if self._count % 3 else grid)
 
 
 def test_views_of_a_stream_are_still_and_differ():

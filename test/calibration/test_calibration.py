@@ -119,6 +119,29 @@ def test_exact_points_give_the_exact_calibration():
     assert found.thermal_to_rgb.t_m == pytest.approx(THERMAL_TO_RGB.t_m, abs=1e-5)
 
 
+@pytest.mark.parametrize('distortion, coefficients', [
+    ('plumb_bob', (-0.35, 0.12, 0.002, -0.003, 0.0)),
+    ('rational_polynomial', (0.4, 0.1, 0.0, 0.0, 0.0, 0.7, 0.0, 0.0)),
+    ('equidistant', (-0.03, 0.01, 0.0, 0.0)),
+    ('none', ()),
+])
+def test_each_lens_model_recovers_a_camera_of_its_kind(distortion, coefficients):
+    camera = Camera((160, 120), np.array([[95.0, 0, 81.0], [0, 96.0, 58.0], [0, 0, 1]]),
+                    distortion, np.array(coefficients))
+    rng, found = np.random.default_rng(0), {}
+    for index, pose in enumerate(make_poses(60, 0.4, BOARD.points_m.mean(0), 8, shift=0.5)):
+        points_px = camera.project(pose.transform(BOARD.points_m))[0]
+        if ((points_px > 0) & (points_px < (159, 119))).all():
+            found[str(index)] = BoardPoints(
+                np.arange(24), points_px + rng.normal(0, 0.02, points_px.shape))
+    single = calibrate_camera('thermal', camera.size, BOARD.points_m, found, distortion)
+    assert single.fit.rms_px('thermal') == pytest.approx(0.02 * np.sqrt(2), rel=0.15)
+    pixels = np.stack(np.meshgrid(np.linspace(20, 139, 7), np.linspace(15, 104, 7)),
+                      -1).reshape(-1, 2)
+    error_px = single.camera.project(camera.rays(pixels))[0] - pixels
+    assert np.abs(error_px).max() < 0.6
+
+
 def test_the_stated_deviations_are_those_of_repeated_calibrations():
     errors = []
     for seed in range(12):

@@ -24,6 +24,8 @@ BOARD = Board(BoardParameters(columns=4, rows=6, square_m=0.05))
 class PixelBoard:
     """A board whose first point lies where the first pixel says."""
 
+    symmetries = BOARD.symmetries
+
     def find(self, gray: np.ndarray) -> BoardPoints | None:
         if not gray[0, 0]:
             return None
