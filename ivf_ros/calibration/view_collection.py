@@ -18,10 +18,13 @@ from ivf_ros.calibration.boards import Board, BoardPoints
 from ivf_ros.calibration.errors import CalibrationError
 from ivf_ros.calibration.intrinsics import MIN_VIEWS
 from ivf_ros.calibration.rig_calibration import STREAMS, View
+from ivf_ros.camera_input import CameraParameters
+from ivf_ros.data.corrected_source import CorrectedSource
 from ivf_ros.data.folder import FolderSource
 from ivf_ros.data.sources import Source
 from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
 from ivf_ros.thermal import Agc
+from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Frame
 import numpy as np
 
@@ -47,12 +50,16 @@ class CollectionParameters:
         The collection ends with this number of views.
     pairing:
         How frames of a stream are paired.
+    thermal_camera, rgb_camera:
+        How the cameras are built in; their images are corrected first.
 
     """
 
     every: int = 0
     max_views: int = 200
     pairing: PairingParameters = field(default_factory=PairingParameters)
+    thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
+    rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
 
 @dataclass(eq=False)
@@ -226,7 +233,7 @@ def paired_frames(source: Source, parameters: CollectionParameters
     """Yield name, thermal and RGB frame of the pairs of a source that are to be used."""
     every = parameters.every or (1 if isinstance(source, FolderSource) else _EVERY)
     index = 0
-    for pair in _pairs(source, parameters.pairing):
+    for pair in _pairs(source, parameters):
         if pair.thermal is None or pair.rgb is None:
             continue
         if index % every == 0:
@@ -263,13 +270,15 @@ def to_gray8(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else Agc()(image)
 
 
-def _pairs(source: Source, parameters: PairingParameters) -> Iterator[Pair[Frame]]:
-    synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters, pass_single=False)
+def _pairs(source: Source, parameters: CollectionParameters) -> Iterator[Pair[Frame]]:
+    synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters.pairing,
+                                                             pass_single=False)
     now_s = 0.0
-    for event in source.events():
+    corrected = CorrectedSource(source, parameters.thermal_camera, parameters.rgb_camera)
+    for event in corrected.events():
         now_s = max(now_s, event.frame.stamp_ns * 1e-9)
         yield from synchronizer.add(event.stream, event.frame.stamp_ns, event.frame, now_s)
-    yield from synchronizer.poll(now_s + 2 * parameters.timeout_s)
+    yield from synchronizer.poll(now_s + 2 * parameters.pairing.timeout_s)
 
 
 def _name(source: Source, thermal: Frame) -> str:

@@ -23,6 +23,7 @@ from ivf_ros.calibration.view_collection import (
     CollectionParameters,
     ViewCollection,
 )
+from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
@@ -37,6 +38,7 @@ from ivf_ros.cli.output import (
 from ivf_ros.data.sources import open_source, Source
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.pairing import PairingParameters
+from ivf_ros.stamps import STAMPS
 
 _DEFAULTS = BoardParameters()
 _LIVE = 'live'
@@ -93,15 +95,19 @@ def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     stream.add_argument('--tolerance', type=read_positive, metavar='SECONDS',
                         default=PairingParameters.tolerance_s, help='largest difference of the '
                         f'stamps of a pair (default: {PairingParameters.tolerance_s:g})')
-    stream.add_argument('--thermal-topic', default='thermal/image_raw', metavar='TOPIC',
-                        help='thermal images of a bag or camera (default: thermal/image_raw)')
-    stream.add_argument('--rgb-topic', default='rgb/image_raw', metavar='TOPIC',
-                        help='RGB images of a bag or camera (default: rgb/image_raw)')
+    stream.add_argument('--thermal-topic', metavar='TOPIC',
+                        help='thermal images of a bag or camera (default: thermal/image_raw, or '
+                        'in a bag the one that its name shows)')
+    stream.add_argument('--rgb-topic', metavar='TOPIC',
+                        help='RGB images of a bag or camera (default: rgb/image_raw, likewise)')
+    stream.add_argument('--stamps', choices=STAMPS, default='auto',
+                        help='stamps of a bag, as for ivf replay (default: auto)')
     stream.add_argument('--transport', choices=('raw', 'compressed'), default='raw',
                         help='of the topics of cameras (default: raw)')
     stream.add_argument('--views', type=_read_count, default=30, metavar='N',
                         help='live: stop after N views of both cameras (default: 30); Ctrl-C '
                         'stops earlier, and calibrates')
+    add_camera_options(parser)
     add_overwrite_option(parser)
     parser.set_defaults(run=_calibrate)
 
@@ -127,7 +133,8 @@ def _calibrate(options: argparse.Namespace) -> int:
         raise CommandError(f"the folder '{options.out.parent}' does not exist; create it, or give "
                            'another --out')
     collection = CollectionParameters(options.every, options.max_views,
-                                      PairingParameters(tolerance_s=options.tolerance))
+                                      PairingParameters(tolerance_s=options.tolerance),
+                                      thermal_camera_of(options), rgb_camera_of(options))
     if options.targetless:
         source = _open_source(options)
         check_outputs(options, [options.out], [Path(options.source)])
@@ -135,6 +142,10 @@ def _calibrate(options: argparse.Namespace) -> int:
                                         **parameters.parse_settings(options.settings))
         prior = average_registrations(source, registrar, collection, report=print_progress)
         return _write_prior(options, prior)
+    if collection.thermal_camera.moves_pixels or collection.rgb_camera.moves_pixels:
+        raise CommandError('a calibration with a board is of the images as the cameras send them; '
+                           'crop, undistort, rotate and mirror are for the nodes, which turn the '
+                           'calibration with the image')
     board, distortion = _make_board(options), _read_distortion(options.distortion)
     check_outputs(options, _outputs(options), [Path(options.source)])
     if options.source == _LIVE:
@@ -151,16 +162,17 @@ def _open_source(options: argparse.Namespace) -> Source:
     if options.source == _LIVE:
         raise CommandError('--targetless needs a recording, not live topics')
     return open_source(options.source, thermal_topic=options.thermal_topic,
-                       rgb_topic=options.rgb_topic)
+                       rgb_topic=options.rgb_topic, stamps=options.stamps)
 
 
 def _collect_live(options: argparse.Namespace, board: Board) -> ViewCollection:
     with explain_missing('calibrating from live topics', CommandError):
         from ivf_ros.nodes import calibration_node
     views = ViewCollection(board, select=True)
-    topics = {'thermal': options.thermal_topic, 'rgb': options.rgb_topic}
+    topics = {'thermal': options.thermal_topic or 'thermal/image_raw',
+              'rgb': options.rgb_topic or 'rgb/image_raw'}
     if calibration_node.run(views, options.views, topics, options.transport, options.tolerance,
-                            print_progress):
+                            thermal_camera_of(options), print_progress):
         raise CommandError('the calibration node could not run')
     return views
 

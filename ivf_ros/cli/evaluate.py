@@ -14,7 +14,7 @@ from typing import Any
 from ivf_ros import detection, fusion, perception, registration, segmentation
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import command_line, print_json, print_line
-from ivf_ros.cli.topics import add_topic_options, topics_of
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
@@ -95,7 +95,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--machine-labels', action='store_true',
                         help='use labels that another network made instead of human ones; the '
                         'result is the agreement with that network')
-    add_topic_options(parser)
+    add_bag_options(parser)
     add_camera_options(parser)
     parser.add_argument('--no-pictures', dest='pictures', action='store_false',
                         help='store no pictures; the report then shows none')
@@ -131,7 +131,7 @@ def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any
         sources=tuple(options.source), stages=_make_stages(options), out=options.out,
         jobs=options.jobs, every=options.every, limit=options.limit, aligned=options.aligned,
         held_back=options.held_back, machine_labels=options.machine_labels,
-        pictures=options.pictures, restart=options.restart, topics=topics_of(options),
+        pictures=options.pictures, restart=options.restart, bag_options=bag_options_of(options),
         thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options))
     summary = evaluate(settings, command)
     if options.study:

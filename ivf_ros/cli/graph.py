@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
-from ivf_ros.cli.topics import add_topic_options, topics_of
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
                         help='the files of a folder are unrelated scenes; show each for S seconds')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
-    add_topic_options(parser)
+    add_bag_options(parser)
     add_camera_options(parser)
     parser.set_defaults(run=_demo)
 
@@ -42,7 +42,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
                         help='publish the recorded stamps instead of the current time')
     parser.add_argument('--clock', action='store_true',
                         help='publish the recorded time on /clock; needs --keep-stamps')
-    add_topic_options(parser)
+    add_bag_options(parser)
     parser.set_defaults(run=_replay)
 
 
@@ -51,7 +51,7 @@ def _demo(options: argparse.Namespace) -> int:
     report = demo.run(demo.DemoSettings(
         source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
         rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
-        params_file=options.params_file, topics=topics_of(options),
+        params_file=options.params_file, bag_options=bag_options_of(options),
         thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options)),
         progress=print_progress)
     if options.json:
@@ -64,6 +64,6 @@ def _demo(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.data.sources import open_source
     from ivf_ros.nodes.demo import replay
-    source = open_source(options.source, **topics_of(options))
+    source = open_source(options.source, **bag_options_of(options))
     return replay.run(source, rate=options.rate, loop=options.loop,
                       restamp=not options.keep_stamps, clock=options.clock)

@@ -8,19 +8,19 @@ import argparse
 from typing import Any
 
 from ivf_ros.cli.output import print_json, print_line
-from ivf_ros.cli.topics import add_topic_options, topics_of
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 
 
 def add_info_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf info``."""
     parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
-    add_topic_options(parser)
+    add_bag_options(parser)
     parser.set_defaults(run=_info)
 
 
 def _info(options: argparse.Namespace) -> int:
     from ivf_ros.data.source_info import describe_source
-    report = describe_source(options.source, topics_of(options))
+    report = describe_source(options.source, bag_options_of(options))
     if options.json:
         print_json(report)
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
-from ivf_ros.cli.topics import add_topic_options, topics_of
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 
 
 def add_time_offset_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_time_offset_options(parser: argparse.ArgumentParser) -> None:
                         help='duration of the recording to read, in seconds (default: 60)')
     parser.add_argument('--max-offset', type=read_positive, default=2.0, metavar='SECONDS',
                         help='largest offset beyond that of the clocks (default: 2)')
-    add_topic_options(parser)
+    add_bag_options(parser)
     parser.set_defaults(run=_measure, stamps='header')
 
 
@@ -25,8 +25,7 @@ def _measure(options: argparse.Namespace) -> int:
     from ivf_ros.calibration.time_offset import measure_time_offset
     from ivf_ros.data.sources import open_source
 
-    topics = topics_of(options)
-    source = open_source(options.source, **topics)
+    source = open_source(options.source, **bag_options_of(options))
     print_progress(f'source: {source.name}')
     measured = measure_time_offset(source, seconds=options.seconds,
                                    max_offset_s=options.max_offset)

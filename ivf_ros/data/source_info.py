@@ -12,7 +12,7 @@ import cv2
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.folder import FolderSource
 from ivf_ros.data.recording import SourceError
-from ivf_ros.data.sources import BagTopics, open_source
+from ivf_ros.data.sources import BagOptions, open_source
 from ivf_ros.data.video import find_videos, VideoSource
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.stamps import examine_clock, MessageTimes
@@ -20,7 +20,7 @@ from ivf_ros.stamps import examine_clock, MessageTimes
 _SECONDS_PER_DAY = 86400
 
 
-def describe_source(spec: str, topics: BagTopics) -> dict[str, Any]:
+def describe_source(spec: str, bag_options: BagOptions) -> dict[str, Any]:
     """
     Describe a source for people and for ``--json``.
 
@@ -31,8 +31,8 @@ def describe_source(spec: str, topics: BagTopics) -> dict[str, Any]:
     ----------
     spec:
         A source, as for ``open_source``.
-    topics:
-        Names of topics of a bag, as for ``open_source``.
+    bag_options:
+        Arguments of ``open_source`` that are for bags.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def describe_source(spec: str, topics: BagTopics) -> dict[str, Any]:
     path = Path(spec).expanduser()
     if is_bag(path):
         with explain_missing(f'{path}: reading a bag', SourceError, 'rosbags'):
-            return _describe_bag(path, topics)
-    return _describe_frames(spec, topics)
+            return _describe_bag(path, bag_options)
+    return _describe_frames(spec, bag_options)
 
 
-def _describe_bag(path: Path, topics: BagTopics) -> dict[str, Any]:
+def _describe_bag(path: Path, bag_options: BagOptions) -> dict[str, Any]:
     from ivf_ros.data.bags.bag import Bag
     from ivf_ros.data.bags.source import choose_cameras
     from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
@@ -83,8 +83,8 @@ def _describe_bag(path: Path, topics: BagTopics) -> dict[str, Any]:
         'problems': list(bag.problems)}
     try:
         cameras = choose_cameras(bag, TopicRequest(
-            topics.get('thermal_topic'), topics.get('rgb_topic'),
-            topics.get('thermal_info_topic'), topics.get('rgb_info_topic')), summaries)
+            bag_options.get('thermal_topic'), bag_options.get('rgb_topic'),
+            bag_options.get('thermal_info_topic'), bag_options.get('rgb_info_topic')), summaries)
     except SourceError as error:
         report['cameras'] = {}
         report['problems'].append(str(error))
@@ -97,8 +97,8 @@ def _describe_bag(path: Path, topics: BagTopics) -> dict[str, Any]:
     return report
 
 
-def _describe_frames(spec: str, topics: BagTopics) -> dict[str, Any]:
-    source = open_source(spec, **topics)
+def _describe_frames(spec: str, bag_options: BagOptions) -> dict[str, Any]:
+    source = open_source(spec, **bag_options)
     cameras: dict[str, Any] = {}
     for event in source.events():
         width, height = event.frame.size

@@ -20,7 +20,7 @@ from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
 from ivf_ros.types import Event
 
-__all__ = ['BagTopics', 'open_source', 'Source', 'SourceError']
+__all__ = ['BagOptions', 'open_source', 'Source', 'SourceError']
 
 DEFAULT_RATE_HZ = 10.0  # of image files, which have no clock
 
@@ -51,8 +51,8 @@ class Source(Protocol):
         """Yield all frames from the start, in the order of delivery by the cameras."""
 
 
-class BagTopics(TypedDict, total=False):
-    """The arguments of ``open_source`` that name topics of a bag."""
+class BagOptions(TypedDict, total=False):
+    """The arguments of ``open_source`` that are for bags."""
 
     thermal_topic: str | None
     rgb_topic: str | None

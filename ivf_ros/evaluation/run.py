@@ -19,7 +19,7 @@ from typing import Any
 
 import ivf_ros
 from ivf_ros.camera_input import CameraParameters
-from ivf_ros.data.sources import BagTopics
+from ivf_ros.data.sources import BagOptions
 from ivf_ros.evaluation.result_files import write_results
 from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stage
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
@@ -58,8 +58,8 @@ class EvaluationSettings:
         Store pictures of the outputs for the report.
     restart:
         Discard the results in ``out``.
-    topics:
-        Arguments of ``open_source`` that name the topics of bags.
+    bag_options:
+        Arguments of ``open_source`` that are for bags.
     thermal_camera, rgb_camera:
         How the cameras are built in.
 
@@ -76,7 +76,7 @@ class EvaluationSettings:
     machine_labels: bool = False
     pictures: bool = True
     restart: bool = False
-    topics: BagTopics = field(default_factory=BagTopics)
+    bag_options: BagOptions = field(default_factory=BagOptions)
     thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
     rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
@@ -110,7 +110,7 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     """
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
-                         machine_labels=settings.machine_labels, topics=settings.topics,
+                         machine_labels=settings.machine_labels, bag_options=settings.bag_options,
                          thermal_camera=settings.thermal_camera, rgb_camera=settings.rgb_camera)
     open_folder(settings.out, 'evaluate', settings.sources)
     store = RowStore(settings.out, _make_plan(settings), settings.restart)
@@ -131,8 +131,8 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     plan = {
         'format': FORMAT,
         'sources': list(settings.sources),
-        'topics': {'stamps': 'auto', **{name: topic for name, topic in settings.topics.items()
-                                        if topic}},
+        'bag_options': {'stamps': 'auto', **{name: value for name, value
+                                             in settings.bag_options.items() if value}},
         'thermal_camera': asdict(settings.thermal_camera),
         'rgb_camera': asdict(settings.rgb_camera),
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore

@@ -16,7 +16,7 @@ from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
-from ivf_ros.data.sources import BagTopics, open_source, Source, SourceError
+from ivf_ros.data.sources import BagOptions, open_source, Source, SourceError
 from ivf_ros.pairing import Pair, PairSynchronizer
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, Truth
@@ -40,7 +40,7 @@ class SampleList:
     def __init__(self, specs: Iterable[str], *, every: int = 1, limit: int | None = None,
                  held_back: bool = False, aligned: bool = False,
                  machine_labels: bool = False,
-                 topics: BagTopics | None = None,
+                 bag_options: BagOptions | None = None,
                  thermal_camera: ThermalCameraParameters | None = None,
                  rgb_camera: CameraParameters | None = None) -> None:
         """
@@ -62,8 +62,8 @@ class SampleList:
             Treat all pairs as aligned, also where the data set does not say so.
         machine_labels:
             Use machine-made labels instead of human ones.
-        topics:
-            Arguments of ``open_source`` that name the topics of bags.
+        bag_options:
+            Arguments of ``open_source`` that are for bags.
         thermal_camera, rgb_camera:
             How the cameras are built in; the images are corrected as the nodes do it.
 
@@ -74,14 +74,16 @@ class SampleList:
 
         """
         specs = list(specs)
-        named = [name for name, topic in (topics or {}).items() if topic and name != 'stamps']
+        named = [name for name, value in (bag_options or {}).items()
+                 if value and name != 'stamps']
         if named and not any(is_bag(Path(spec).expanduser()) for spec in specs):
             raise SourceError('only bags have topics, and none of these sources is a bag: '
                               f"{', '.join(specs)}")
         self._parts: list[Dataset | Source] = []
         for spec in specs:
             if _is_stream(spec):
-                of_bag = topics if topics and is_bag(Path(spec).expanduser()) else BagTopics()
+                path = Path(spec).expanduser()
+                of_bag = bag_options if bag_options and is_bag(path) else BagOptions()
                 self._parts.append(open_source(spec, **of_bag))
             else:
                 self._parts.extend(find_datasets(Path(spec).expanduser(),

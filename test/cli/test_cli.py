@@ -120,6 +120,10 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['metrics', '--thermal', 'RGB', '--visible', 'RGB', '--fused', 'RGB'],
      'the thermal image is in false colours'),
     (['evaluate', 'nowhere'], 'nowhere'),
+    (['calibrate', 'simulator', '--pattern', '4x6', '--square', '0.05', '--thermal-camera',
+      'rotate=90'], 'is of the images as the cameras send them'),
+    (['time-offset', 'simulator:duration_s=1,thermal.width=160,thermal.height=120,rgb.width=160,'
+      'rgb.height=120'], 'changes between thermal images'),
     (['benchmark', '--size', '640'], "the size must be WIDTHxHEIGHT, got '640'"),
 ])
 @pytest.mark.live

@@ -130,7 +130,7 @@ def test_topics_can_be_named(tmp_path):
 def test_an_evaluation_takes_the_topics_of_its_bags(tmp_path):
     file = write_topics(tmp_path, {'/a/ir': '16', '/b/ir': '8', '/rgb/image_raw': 'c'})
     samples = list(SampleList([str(file), 'simulator:duration_s=0.1'],
-                              topics={'thermal_topic': '/b/ir'}))
+                              bag_options={'thermal_topic': '/b/ir'}))
     assert [sample.thermal.dtype for sample in samples[:3]] == [np.uint8] * 3
     assert len(samples) > 3
 

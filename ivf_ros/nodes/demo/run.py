@@ -24,14 +24,14 @@ from typing import Any, Callable, IO
 from ivf_ros import dds, geometry
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bag_writer import BagWriter
-from ivf_ros.data.sources import BagTopics, open_source, Source
+from ivf_ros.data.sources import BagOptions, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.demo.replay import check_played, MIN_PART
+from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
-from ivf_ros.parameters import flatten
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, GRAPH_NODES, Truth
 import numpy as np
@@ -96,8 +96,8 @@ class DemoSettings:
         Duration of each still of unrelated scenes; 0 for a continuous recording.
     params_file:
         ROS parameter file of the stages.
-    topics:
-        Arguments of ``open_source`` that name the topics of a bag.
+    bag_options:
+        Arguments of ``open_source`` that are for bags.
     thermal_camera, rgb_camera:
         How the cameras are built in: parameters of the stages.
 
@@ -110,7 +110,7 @@ class DemoSettings:
     aligned: bool = False
     still_s: float = 0.0
     params_file: Path | None = None
-    topics: BagTopics = field(default_factory=BagTopics)
+    bag_options: BagOptions = field(default_factory=BagOptions)
     thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
     rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 
@@ -133,7 +133,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
 
     """
     source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s,
-                         **settings.topics)
+                         **settings.bag_options)
     open_folder(settings.out, 'demo', [settings.source])
     bag = settings.out / 'bag'
     remove_marked_folder(bag)
@@ -287,18 +287,11 @@ class _Graph:
 
 
 def _camera_arguments(settings: DemoSettings) -> list[str]:
-    """Return the ROS arguments that set the parameters of the cameras, as far as they are set."""
-    arguments = []
-    for camera, parameters, nodes in (
-            ('thermal', settings.thermal_camera, ('registration', 'fusion')),
-            ('rgb', settings.rgb_camera, GRAPH_NODES)):
-        defaults = flatten(type(parameters)())
-        for name, value in flatten(parameters).items():
-            if value != defaults[name]:
-                text = value if isinstance(value, str) else json.dumps(value)
-                arguments += [word for node in nodes
-                              for word in ('-p', f'{node}:{camera}.{name}:={text}')]
-    return arguments
+    """Return the ROS arguments that set the parameters of the cameras in all nodes."""
+    arguments = [word for node in ('registration', 'fusion')
+                 for word in make_camera_arguments('thermal', settings.thermal_camera, node)]
+    return arguments + [word for node in GRAPH_NODES
+                        for word in make_camera_arguments('rgb', settings.rgb_camera, node)]
 
 
 def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recorder: Recorder,

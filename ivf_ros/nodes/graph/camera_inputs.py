@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+import json
 import threading
 
 from ivf_ros import images
@@ -16,6 +17,7 @@ from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.messages import Stamped
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.pairing import Pair
+from ivf_ros.parameters import flatten
 from ivf_ros.thermal_input import ThermalCameraParameters, ThermalInput
 from ivf_ros.types import Frame
 import numpy as np
@@ -167,3 +169,20 @@ class _Camera:
             while len(self._corrected) > _KEPT_FRAMES:
                 self._corrected.popitem(last=False)
             return corrected
+
+
+def make_camera_arguments(camera: str, parameters: CameraParameters, node: str = ''
+                          ) -> list[str]:
+    """
+    Return the ROS arguments that set the parameters of a camera, where they are no defaults.
+
+    ``camera`` is ``'thermal'`` or ``'rgb'``; ``node`` restricts them to one node of a process.
+    """
+    defaults = flatten(type(parameters)())
+    prefix = f'{node}:' * bool(node) + camera
+    arguments = []
+    for name, value in flatten(parameters).items():
+        if value != defaults[name]:
+            text = value if isinstance(value, str) else json.dumps(value)
+            arguments += ['-p', f'{prefix}.{name}:={text}']
+    return arguments

@@ -72,6 +72,8 @@ class CalibrationNodeParameters:
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     pairing: PairingParameters = group(PairingParameters)
+    thermal: ThermalCameraParameters = group(ThermalCameraParameters)
+    rgb: CameraParameters = group(CameraParameters)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ivf_ros.stamps import STAMPS
 
 if TYPE_CHECKING:
-    from ivf_ros.data.sources import BagTopics
+    from ivf_ros.data.sources import BagOptions
 
 _TOPICS = {
     'thermal_topic': 'image topic of the thermal camera in a bag (default: thermal/image_raw, or '
@@ -21,8 +21,8 @@ _TOPICS = {
     'rgb_info_topic': 'topic of its CameraInfo (default: camera_info beside the images)'}
 
 
-def add_topic_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--thermal-topic`` and so on, which ``topics_of`` reads."""
+def add_bag_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--thermal-topic`` and so on, which ``bag_options_of`` reads."""
     for name, description in _TOPICS.items():
         parser.add_argument('--' + name.replace('_', '-'), metavar='TOPIC', help=description)
     parser.add_argument('--stamps', choices=STAMPS, default='auto',
@@ -30,8 +30,8 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
                         'auto: the headers as far as their clocks can be used')
 
 
-def topics_of(options: argparse.Namespace) -> BagTopics:
-    """Return the topics as arguments of ``open_source``."""
+def bag_options_of(options: argparse.Namespace) -> BagOptions:
+    """Return the options as arguments of ``open_source``."""
     return {'thermal_topic': options.thermal_topic, 'rgb_topic': options.rgb_topic,
             'thermal_info_topic': options.thermal_info_topic,
             'rgb_info_topic': options.rgb_info_topic, 'stamps': options.stamps}
