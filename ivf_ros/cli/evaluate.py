@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros import detection, fusion, perception, registration, segmentation
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import command_line, print_json, print_line
-from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings

@@ -7,9 +7,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
-from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ivf_ros.cli.output import print_json, print_line
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
+from ivf_ros.cli.output import print_json, print_line
 
 
 def add_info_options(parser: argparse.ArgumentParser) -> None:

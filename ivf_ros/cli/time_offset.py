@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import argparse
 
-from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
+from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
 
 
 def add_time_offset_options(parser: argparse.ArgumentParser) -> None:
