@@ -14,8 +14,9 @@ _STORE = get_typestore(Stores.LATEST)
 _NS_PER_S = 1_000_000_000
 
 
-def write_image(bag: BagWriter, topic: str, frame: Frame) -> None:
-    """Write a frame as ``sensor_msgs/Image``, with the bag time of its stamp."""
+def write_image(bag: BagWriter, topic: str, frame: Frame, recorded_ns: int | None = None
+                ) -> None:
+    """Write a frame as ``sensor_msgs/Image``; by default it was recorded at its stamp."""
     encoding, data, step = images.encode(frame.image)
     width, height = frame.size
     types, (sec, nanosec) = _STORE.types, divmod(frame.stamp_ns, _NS_PER_S)
@@ -26,4 +27,4 @@ def write_image(bag: BagWriter, topic: str, frame: Frame) -> None:
         header=header, height=height, width=width, encoding=encoding, step=step, is_bigendian=0,
         data=np.frombuffer(data, np.uint8))
     bag.write_raw(topic, message.__msgtype__, _STORE.serialize_cdr(message, message.__msgtype__),
-                  frame.stamp_ns)
+                  frame.stamp_ns if recorded_ns is None else recorded_ns)

@@ -25,6 +25,7 @@ from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.replay_node import ReplayNode  # noqa: E402
 from ivf_ros.parameters import build  # noqa: E402
+from ivf_ros.types import Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -202,3 +203,25 @@ def test_a_replay_is_a_component(live_graph, bag):
         Parameter('rate', value=10.0)])
     assert manager.node(id_).finished.wait(20.0)
     manager.unload(id_)
+
+
+def test_a_bag_whose_cameras_have_clocks_of_their_own_is_played_as_it_was_recorded(
+        live_graph, tmp_path):
+    with BagWriter(tmp_path / 'uptime') as writer:
+        for index in range(15):
+            recorded_ns = FIRST_NS + index * PERIOD_NS
+            uptime_ns = 5_000_000_000 + index * PERIOD_NS
+            write_image(writer, 'thermal/image_raw',
+                        Frame(np.full((24, 32), index, np.uint8), uptime_ns, 'thermal'),
+                        recorded_ns)
+            write_image(writer, 'rgb/image_raw',
+                        Frame(np.full((24, 32, 3), index, np.uint8), recorded_ns, 'rgb'),
+                        recorded_ns)
+    listener = Listener(live_graph, 'thermal/image_raw')
+    start_s = time.monotonic()
+    node = replay(live_graph, tmp_path / 'uptime', rate=1.0, restamp=False)
+    assert node.finished.wait(20.0)
+    assert time.monotonic() - start_s < 15.0
+    assert node.played == {'thermal': 15, 'rgb': 15} and node.is_complete
+    assert wait_until(lambda: len(listener.stamps_ns) == 15)
+    assert listener.stamps_ns == [FIRST_NS + index * PERIOD_NS for index in range(15)]
