@@ -100,8 +100,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     Raises
     ------
     EvaluationError
-        The folder holds another evaluation, no sample suits any stage, or a worker process was
-        killed.
+        The folder holds another evaluation, no sample suits any stage, all results failed, or a
+        worker process was killed.
     SourceError
         A source cannot be read.
     OutputError
@@ -122,8 +122,12 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
             if rows:
                 store.add(task.key, rows)
             bar.update()
-    return write_results(settings.out, settings.stages, samples.names, store.rows(), skipped,
-                         command)
+    results = store.rows()
+    summary = write_results(settings.out, settings.stages, samples.names, results, skipped, command)
+    if results and all(row.error for row in results):
+        raise EvaluationError(f'all {len(results)} results failed, the first with: '
+                              f'{results[0].error}')
+    return summary
 
 
 def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import time
 
 import cv2
 from ivf_ros import cli, geometry
+from ivf_ros.camera_input import CameraParameters
+from ivf_ros.data.recording import SourceError
 from ivf_ros.evaluation.results import EvaluationError
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
 from ivf_ros.evaluation.stages import (
@@ -25,6 +27,8 @@ from ivf_ros.evaluation.stages import (
 )
 from ivf_ros.evaluation.stages.fusion import inner_rectangle
 from ivf_ros.output import OutputError
+from ivf_ros.palettes import palette_colors
+from ivf_ros.thermal_input import ThermalCameraParameters
 import numpy as np
 import pytest
 
@@ -306,3 +310,19 @@ def test_a_method_for_one_image_has_no_result_for_two_cameras(tmp_path):
                                 limit=1))
     table = summary['stages']['detection']['table']['all']
     assert [table[f'{name}@rgb+thermal']['failed'] for name in ('hog', 'anchor_free')] == [1, 0]
+
+
+def test_false_colours_are_an_error_and_a_palette_converts_them(tmp_path):
+    folder = write_pairs(tmp_path / 'msrs' / 'test', count=2)
+    for path in (folder / 'ir').iterdir():
+        cv2.imwrite(str(path), palette_colors('jet')[cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)])
+    with pytest.raises(EvaluationError, match=r'all 4 results failed, the first.*false colours'):
+        evaluate(settings(folder, tmp_path / 'refused'))
+    evaluate(settings(folder, tmp_path / 'out',
+                      thermal_camera=ThermalCameraParameters(palette='auto')))
+    assert all(row['error'] == '' for row in read_rows(tmp_path / 'out'))
+
+
+def test_corrections_that_move_pixels_are_refused_for_annotated_samples(pairs, tmp_path):
+    with pytest.raises(SourceError, match='move the pixels'):
+        evaluate(settings(pairs, tmp_path / 'out', rgb_camera=CameraParameters(rotate=180)))
