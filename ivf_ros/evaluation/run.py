@@ -123,7 +123,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
                 store.add(task.key, rows)
             bar.update()
     results = store.rows()
-    summary = write_results(settings.out, settings.stages, samples.names, results, skipped, command)
+    summary = write_results(settings.out, settings.stages, samples.names, results, skipped,
+                            command)
     if results and all(row.error for row in results):
         raise EvaluationError(f'all {len(results)} results failed, the first with: '
                               f'{results[0].error}')
