@@ -48,6 +48,7 @@ PALETTES = ('none', 'auto', 'luma', *_CAMERA, *_OPENCV)
 
 # Largest difference of the channels of a gray image: compression makes them differ a little.
 _GRAY_LEVELS = 12
+_MAX_COLOURED = 0.01  # part of the pixels whose channels may differ more
 _CHROMA_WEIGHT = 0.5  # of a distance: codecs keep less of the chroma
 _CELLS = 64  # per channel, of the table from colours to gray levels
 # A palette with a larger error does not fit. Half of the RGB images have more than 12.
@@ -77,9 +78,17 @@ def is_gray(image: np.ndarray) -> bool:
     if image.dtype != np.uint8:
         return np.array_equal(image[..., 0], image[..., 1]) \
             and np.array_equal(image[..., 0], image[..., 2])
-    sample = _subsample(image)
-    spread = sample.max(axis=2).astype(np.int16) - sample.min(axis=2)
-    return bool(np.percentile(spread, 99) <= _GRAY_LEVELS)
+    blue, green, red = cv2.split(np.ascontiguousarray(_subsample(image)))
+    spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
+    return bool(np.count_nonzero(spread > _GRAY_LEVELS) <= _MAX_COLOURED * spread.size)
+
+
+def to_gray(image: np.ndarray) -> np.ndarray | None:
+    """Return one channel ``(H, W)`` of an image with three equal channels, None of others."""
+    if not is_gray(image):
+        return None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.dtype == np.uint8 \
+        else np.ascontiguousarray(image[..., 0])
 
 
 def palette_colors(name: str) -> np.ndarray:
@@ -111,9 +120,8 @@ def remove_palette(image: np.ndarray, palette: str) -> Decoded:
         The image is in colour and the palette is ``'none'``, or no palette fits the colours.
 
     """
-    if is_gray(image):
-        gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.dtype == np.uint8 \
-            else np.ascontiguousarray(image[..., 0])
+    gray = to_gray(image)
+    if gray is not None:
         return Decoded(gray, 'none', 0.0)
     if palette == 'luma':
         return Decoded(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 'luma', 0.0)

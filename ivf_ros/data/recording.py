@@ -9,7 +9,7 @@ import logging
 import re
 
 import cv2
-from ivf_ros.palettes import is_gray, remove_palette
+from ivf_ros.palettes import to_gray
 from ivf_ros.thermal_input import ThermalCameraParameters, ThermalInput
 import numpy as np
 
@@ -88,7 +88,8 @@ def to_single_channel(image: np.ndarray) -> np.ndarray:
 
 def drop_equal_channels(image: np.ndarray) -> np.ndarray:
     """Return one channel ``(H, W)`` of an image whose channels are equal, else the image."""
-    return remove_palette(image, 'none').gray if image.ndim == 3 and is_gray(image) else image
+    gray = to_gray(image) if image.ndim == 3 else None
+    return image if gray is None else gray
 
 
 def to_thermal(image: np.ndarray, camera: ThermalCameraParameters | None = None) -> np.ndarray:

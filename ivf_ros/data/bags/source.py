@@ -64,8 +64,9 @@ class BagSource:
         self.name = str(path)
         self._skip_count = SkipCount(self.name)
         self._bag = Bag(path)
+        summaries: dict[Topic, TopicSummary] = {}
         try:
-            cameras = choose_cameras(self._bag, request)
+            cameras = choose_cameras(self._bag, request, summaries)
         except SourceError as error:
             damage = '; '.join(self._bag.problems)
             raise SourceError(f'{path}: {error}' + f'; the bag is damaged: {damage}' * bool(damage)
@@ -77,6 +78,10 @@ class BagSource:
                              if (info := _read_camera_info(self._bag, topic)) is not None}
         if self._choice.guessed:
             logging.getLogger(__name__).warning('%s: %s', path, _describe_choice(self._choice))
+        # The times of the first images of each camera.
+        self._first_times = [
+            MessageTimes(stream, *times_ns) for stream, topic in self._choice.topics.items()
+            for times_ns in (summaries.get(topic) or summarize_topic(self._bag, topic)).times_ns]
         self.rate_hz = self._measure_rate_hz()
 
     @property
@@ -99,8 +104,7 @@ class BagSource:
         decoders = {topic: ImageDecoder(topic) for topic in streams}
         expected = [self._bag.counts[topic] for topic in streams]
         damage: list[str] = []
-        corrector = StampCorrector(self._stamps, self._read_first_times(),
-                                   self._skip_count.warn_once)
+        corrector = StampCorrector(self._stamps, self._first_times, self._skip_count.warn_once)
         n_messages = n_decoded = 0
         for message in self._bag.messages(streams, damage.append):
             n_messages += 1
@@ -133,17 +137,11 @@ class BagSource:
 
     def _measure_rate_hz(self) -> float:
         """Return the thermal frames per second, by the first ones; 1 if there are too few."""
-        times_ns = [times.recorded_ns for times in self._read_first_times()
+        times_ns = [times.recorded_ns for times in self._first_times
                     if times.stream == 'thermal']
         intervals_ns = sorted(after - before for before, after in pairwise(times_ns))
         median_ns = intervals_ns[len(intervals_ns) // 2] if intervals_ns else 0
         return 1e9 / median_ns if median_ns > 0 else 1.0
-
-    def _read_first_times(self) -> Iterator[MessageTimes]:
-        """Yield the times of the first images of each camera."""
-        for stream, topic in self._choice.topics.items():
-            for times_ns in summarize_topic(self._bag, topic).times_ns:
-                yield MessageTimes(stream, *times_ns)
 
 
 class Cameras(NamedTuple):
