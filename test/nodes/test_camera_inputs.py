@@ -50,6 +50,19 @@ def test_the_nodes_of_a_process_correct_an_image_once(live_graph):
     assert plain.correct_frame('rgb', frame) is frame, 'nothing to correct'
 
 
+def test_nodes_that_correct_one_camera_in_different_ways_are_warned(live_graph):
+    hub = Hub()
+    inputs, _ = make_inputs(live_graph, 'a', hub, rotate=90)
+    same, _ = make_inputs(live_graph, 'b', hub, rotate=90)
+    assert inputs.find_problem() == same.find_problem() == ''
+    other, _ = make_inputs(live_graph, 'c', hub)
+    assert inputs.find_problem() == other.find_problem() == (
+        "the nodes of this process correct '/rgb/image_raw' in different ways; give all nodes the "
+        'same parameters rgb.*')
+    del other
+    assert inputs.find_problem() == ''
+
+
 def test_an_image_that_cannot_be_corrected_makes_no_pair_and_is_counted(live_graph):
     inputs, node = make_inputs(live_graph, 'a', Hub())
     thermal = Frame(RGB, 7, 'camera')

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 import json
 import threading
+from weakref import WeakValueDictionary
 
 from ivf_ros import images
 from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
@@ -46,11 +47,15 @@ class CameraInputs:
         self._node = node
         self._topics = {stream: node.resolve_topic_name(f'{stream}/image_raw')
                         for stream in ('thermal', 'rgb')}
-        self._cameras = {'rgb': node.hub.get_shared((self._topics['rgb'], rgb),
-                                                    lambda: _Camera(_RgbInput(rgb)))}
+        # By topic: the cameras of the nodes of this process, by their parameters.
+        self._shared: dict[str, WeakValueDictionary[CameraParameters, _Camera]] = {
+            stream: node.hub.get_shared(('cameras', topic), WeakValueDictionary)
+            for stream, topic in self._topics.items()}
+        self._cameras = {
+            'rgb': self._shared['rgb'].setdefault(rgb, _Camera(_RgbInput(rgb)))}
         if thermal is not None:
-            self._cameras['thermal'] = node.hub.get_shared(
-                (self._topics['thermal'], thermal), lambda: _Camera(ThermalInput(thermal)))
+            self._cameras['thermal'] = self._shared['thermal'].setdefault(
+                thermal, _Camera(ThermalInput(thermal)))
         self._infos: dict[str, Stamped[CameraInfo]] = {}
         self._logged: dict[str, object] = {}
 
@@ -112,7 +117,11 @@ class CameraInputs:
         return None if model is None else messages.camera_info_of(model)
 
     def find_problem(self) -> str:
-        """Return a warning about a CameraInfo that does not fit its images, or ''."""
+        """Return a warning about a CameraInfo that does not fit, or about parameters, or ''."""
+        for stream, cameras in self._shared.items():
+            if stream in self._cameras and len(cameras) > 1:
+                return (f"the nodes of this process correct '{self._topics[stream]}' in different "
+                        f'ways; give all nodes the same parameters {stream}.*')
         for stream in self._infos:
             try:
                 self._cameras[stream].geometry.model()

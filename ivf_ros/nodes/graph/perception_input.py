@@ -95,12 +95,12 @@ class PerceptionSubscriber:
             None if counts is None or mask is None else ThermalOnRgb(counts, mask != 0))
 
     def find_problem(self) -> str:
-        """Return a warning if the results are needed but no fused image arrived for seconds."""
+        """Return a warning if the results are needed but no fused image arrived, or about RGB."""
         now_s, limit_s = time.monotonic(), topic_checks.SILENCE_TIMEOUT_S
         if not self._is_needed():
             self._last_arrival_s = now_s
         if now_s - self._last_arrival_s <= limit_s:
-            return ''
+            return self._cameras.find_problem()
         return (f"nothing received for {limit_s:g} s on '{self._topic}' "
                 f'({topic_checks.explain_silence(self._node, self._topic)})')
 
