@@ -98,7 +98,7 @@ def run(collection: ViewCollection, view_count: int, topics: dict[str, str], tra
     """
     arguments = ['--ros-args']
     for stream, topic in topics.items():
-        for suffix in ('', '/compressed'):
+        for suffix in ('', '/compressed', '/compressedDepth'):
             arguments += ['-r', f'{stream}/image_raw{suffix}:={topic}{suffix}']
         arguments += ['-p', f'{stream}_transport:={transport}']
     arguments += ['-p', f'pairing.tolerance_s:={float(tolerance_s)}',

@@ -104,7 +104,8 @@ def test_the_graph_has_the_arguments_of_its_nodes():
     assert names == {'namespace', 'params_file', 'use_sim_time', 'log_level', 'autostart', 'mode',
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
-                     'clock', 'rviz', 'foxglove'}
+                     'clock', 'rviz', 'foxglove', 'perception', 'thermal_topic', 'rgb_topic',
+                     'stamps'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 

@@ -116,11 +116,13 @@ _TRANSPORTS = ('thermal_transport', 'rgb_transport')
 
 NODES = {node.name: node for node in (
     GraphNode('registration', ('thermal', 'rgb', 'thermal_info', 'rgb_info'), _TRANSPORTS),
-    GraphNode('fusion', ('thermal', 'rgb', 'rgb_info', 'fused'), _TRANSPORTS),
-    GraphNode('perception', ('fused', 'rgb'), ('rgb_transport',)),
-    GraphNode('segmentation', ('fused', 'rgb'), ('rgb_transport',)),
-    GraphNode('detection', ('fused', 'rgb'), ('rgb_transport',)),
-    GraphNode('replay', ('thermal', 'rgb'), ('source', 'rate', 'loop', 'restamp', 'clock')),
+    GraphNode('fusion', ('thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused'), _TRANSPORTS),
+    GraphNode('perception', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
+    GraphNode('segmentation', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
+    GraphNode('detection', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
+    GraphNode('replay', ('thermal', 'rgb', 'thermal_info', 'rgb_info'),
+              ('source', 'rate', 'loop', 'restamp', 'clock', 'thermal_topic', 'rgb_topic',
+               'stamps')),
 )}
 
 
@@ -240,7 +242,7 @@ def _remappings(topics: Iterable[str]) -> list[tuple[str, list[Any]]]:
     """Return the remappings of the topics to the names in the launch arguments."""
     rules = []
     for topic in topics:
-        suffixes = ('', '/compressed') if _TOPICS[topic].has_images else ('',)
+        suffixes = ('', '/compressed', '/compressedDepth') if _TOPICS[topic].has_images else ('',)
         rules += [(_TOPICS[topic].name + suffix, [LaunchConfiguration(topic), suffix])
                   for suffix in suffixes]
     return rules
