@@ -43,7 +43,8 @@ def write_pairs(folder: Path) -> Path:
     for stream in ('ir', 'vi'):
         (folder / 'test' / stream).mkdir(parents=True)
         for number in range(3):
-            image = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            channels = () if stream == 'ir' else (3,)
+            image = random.integers(0, 256, (48, 64, *channels), dtype=np.uint8)
             cv2.imwrite(str(folder / 'test' / stream / f'0000{number}D.png'), image)
     return folder
 
