@@ -10,13 +10,66 @@ camera_info_manager reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ivf_ros.calibration.bundle_adjustment import Pose
 from ivf_ros.calibration.cameras import Camera
+from ivf_ros.calibration.errors import CalibrationError
 from ivf_ros.data.recording import FRAME_IDS
 from ivf_ros.output import FILE_MARK
+from ivf_ros.parameters import build
+from ivf_ros.registration import CalibratedParameters
+from ivf_ros.registration.calibrated import make_homography
 import numpy as np
 from scipy.spatial.transform import Rotation
+import yaml
+
+_CALIBRATED = 'registration.calibrated.'
+
+
+def read_prior(path: Path) -> np.ndarray:
+    """
+    Return H_thermal_to_rgb ``(3, 3)`` of a parameter file of the registration node.
+
+    Of the file only ``registration.calibrated.*`` is read, of ``rig.yaml`` or of any other one.
+
+    Raises
+    ------
+    CalibrationError
+        The file cannot be read, or it holds no calibration.
+
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise CalibrationError(f"cannot read '{path}': {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"'{path}' is no YAML file: {' '.join(str(error).split())}"
+                               ) from None
+    calibrated: dict[str, Any] = {}
+    for node in content.values() if isinstance(content, dict) else ():
+        if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict):
+            calibrated.update(
+                (name.removeprefix(_CALIBRATED), value)
+                for name, value in _flatten(node['ros__parameters']).items()
+                if name.startswith(_CALIBRATED))
+    H_thermal_to_rgb = make_homography(build(CalibratedParameters, calibrated))
+    if H_thermal_to_rgb is None:
+        raise CalibrationError(f"'{path}' holds no calibration: need {_CALIBRATED}"
+                               'H_thermal_to_rgb, or K_thermal and K_rgb')
+    return H_thermal_to_rgb
+
+
+def _flatten(parameters: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Return parameters by dotted name; a file may nest them."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f'{prefix}{name}.'))
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat
 
 
 def format_rig(comments: Sequence[str], H_thermal_to_rgb: np.ndarray,
@@ -41,7 +94,7 @@ def format_rig(comments: Sequence[str], H_thermal_to_rgb: np.ndarray,
     lines = [f'# {FILE_MARK}: calibration of a thermal and an RGB camera.',
              *(f'# {comment}' for comment in comments), '', '/**/registration:',
              '  ros__parameters:']
-    prefix = '    registration.calibrated.'
+    prefix = f'    {_CALIBRATED}'
     H_line = f'H_thermal_to_rgb: {_format_numbers(H_thermal_to_rgb)}'
     if cameras is None or thermal_to_rgb is None:
         return '\n'.join([*lines, f'{prefix}{H_line}']) + '\n'

@@ -42,6 +42,8 @@ def add_register_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('rgb', type=Path)
     _add_method_options(parser, registration.methods(), registration.DEFAULT_METHOD)
     add_camera_options(parser)
+    parser.add_argument('--prior', type=Path, metavar='YAML', help='rig.yaml of ivf calibrate, or '
+                        'another parameter file with a calibration: where to begin')
     parser.add_argument('--out', type=Path, help='write thermal on the RGB grid')
     add_overwrite_option(parser)
     parser.set_defaults(run=_register)
@@ -179,7 +181,10 @@ def _read_pair(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_prior(options: argparse.Namespace) -> np.ndarray | None:
-    """Return the homography of a radiometric file, unless the options move the pixels."""
+    """Return the homography of --prior, or that of a radiometric file, or None."""
+    if options.prior:
+        from ivf_ros.calibration.rig_files import read_prior as read_rig  # needs SciPy
+        return read_rig(options.prior)
     moves_pixels = thermal_camera_of(options).moves_pixels or rgb_camera_of(options).moves_pixels
     return None if moves_pixels else read_prior(options.thermal, options.rgb)
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 from ivf_ros import geometry, registration
 from ivf_ros.calibration.bundle_adjustment import Pose
 from ivf_ros.calibration.cameras import Camera
-from ivf_ros.calibration.rig_files import format_camera_info, format_rig, format_static_transform
+from ivf_ros.calibration.errors import CalibrationError
+from ivf_ros.calibration.rig_files import (
+    format_camera_info,
+    format_rig,
+    format_static_transform,
+    read_prior,
+)
 from ivf_ros.output import FILE_MARK
 from ivf_ros.parameters import build
 from ivf_ros.registration.calibrated import make_homography
@@ -110,3 +116,27 @@ def test_the_static_transform_places_thermal_in_the_rgb_frame():
     assert rotation.apply([1.0, 0.0, 0.0]) == pytest.approx((0.0, 1.0, 0.0), abs=0.05)
     point = np.array([[0.3, -0.2, 2.0]])
     assert rotation.apply(point) + shift == pytest.approx(POSE.transform(point), abs=1e-5)
+
+
+def test_the_prior_is_read_back_from_the_file(tmp_path):
+    path = tmp_path / 'rig.yaml'
+    path.write_text(format_rig(['thermal: 0.1 px'], H, CAMERAS, POSE, 2.0))
+    assert read_prior(path) == pytest.approx(H)
+    path.write_text(format_rig([], H, CAMERAS, POSE, 2.0, rectified=True))
+    expected = geometry.from_rig(CAMERAS['thermal'].K, CAMERAS['rgb'].K, POSE.R, POSE.t_m, 2.0)
+    assert read_prior(path) == pytest.approx(expected, rel=1e-6)
+    path.write_text(yaml.safe_dump({'/**': {'ros__parameters': {
+        'max_rate_hz': 3.0, 'registration': {'calibrated': {
+            'H_thermal_to_rgb': [float(value) for value in H.ravel()]}}}}}))
+    assert read_prior(path) == pytest.approx(H), 'nested, as people write it'
+
+
+@pytest.mark.parametrize('text, message', [
+    (None, 'cannot read'), ('a: [', 'is no YAML file'), ('[1, 2]', 'holds no calibration'),
+    ('/**: {ros__parameters: {max_rate_hz: 3.0}}', 'holds no calibration')])
+def test_a_file_without_a_calibration_is_no_prior(tmp_path, text, message):
+    path = tmp_path / 'rig.yaml'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CalibrationError, match=message):
+        read_prior(path)

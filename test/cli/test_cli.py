@@ -67,6 +67,23 @@ def test_segment_and_detect_read_the_fused_image(pair, capsys, tmp_path):
     assert cv2.imread(str(tmp_path / 'o.png')).shape == (480, 640, 3)
 
 
+def test_registration_begins_at_the_prior_of_a_parameter_file(pair, capsys, tmp_path):
+    thermal, rgb, H_true = pair
+    numbers = ', '.join(repr(float(value)) for value in H_true.ravel())
+    rig = tmp_path / 'rig.yaml'
+    rig.write_text('/**/registration:\n  ros__parameters:\n'
+                   f'    registration.calibrated.H_thermal_to_rgb: [{numbers}]\n')
+    code, out, _ = run(capsys, 'register', thermal, rgb, '--prior', rig, '--json',
+                       '--method', 'calibrated')
+    assert code == 0, 'the method calibrated returns the prior'
+    np.testing.assert_allclose(json.loads(out)['H_thermal_to_rgb'], H_true, atol=1e-9)
+    code, out, _ = run(capsys, 'register', thermal, rgb, '--prior', rig, '--json',
+                       '--set', 'global_search=never')
+    assert code == 0
+    assert geometry.corner_error_px(np.array(json.loads(out)['H_thermal_to_rgb']), H_true,
+                                    (640, 480)) < 2
+
+
 def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     random = np.random.default_rng(0)
     for folder in ('ir', 'vi', 'fused'):
@@ -103,6 +120,7 @@ def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):
     (['fuse', 'RGB', 'RGB', '--out', 'f.png', '--thermal-camera', 'palette=sepia'],
      "parameter 'palette' must be one of none, auto, luma, ironbow"),
     (['fuse', 'THERMAL', 'SMALL', '--out', 'f.png'], 'grid of rgb'),
+    (['register', 'THERMAL', 'RGB', '--prior', 'nowhere.yaml'], "cannot read 'nowhere.yaml'"),
     (['demo', '--source', 'nowhere'], "no such source: 'nowhere'"),
     (['demo', '--source', 'simulator:wheather=1'], "unknown parameter 'wheather'"),
     (['replay', 'nowhere'], "no such source: 'nowhere'"),
