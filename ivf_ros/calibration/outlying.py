@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ivf_ros.thermal import SIGMA_PER_MAD
 import numpy as np
 
 _DEVIATIONS = 3.0  # above the median, in robust standard deviations
@@ -26,6 +27,6 @@ def find_outlying(names: Sequence[str], errors: np.ndarray, accepted: float = 0.
         return {}
     median = float(np.median(errors))
     mad = float(np.median(np.abs(errors - median)))
-    limit = max(median + _DEVIATIONS * 1.4826 * mad, _MIN_RATIO * median, accepted)
+    limit = max(median + _DEVIATIONS * SIGMA_PER_MAD * mad, _MIN_RATIO * median, accepted)
     return {name: limit for name, error in zip(names, errors)
             if error > max(limit, 0.5 * errors.max())}

@@ -20,6 +20,7 @@ from ivf_ros.calibration.view_collection import CollectionParameters, paired_fra
 from ivf_ros.data.sources import Source
 from ivf_ros.images import as_bgr8
 from ivf_ros.registration import Registrar
+from ivf_ros.thermal import SIGMA_PER_MAD
 import numpy as np
 
 MIN_ACCEPTED = 5
@@ -107,7 +108,7 @@ def average_registrations(source: Source, registrar: Registrar,
         raise CalibrationError(f'{len(used)} of {len(corners)} accepted registrations agree, need '
                                f'{max(MIN_ACCEPTED, -(-len(corners) // 2))}; is it one rig?')
     median = np.median(used, axis=0)
-    deviations_px = 1.4826 * np.median(np.abs(used - median), axis=0)
+    deviations_px = SIGMA_PER_MAD * np.median(np.abs(used - median), axis=0)
     spread_px = np.linalg.norm(deviations_px, axis=1) / np.sqrt(2)
     limit_px = _MAX_SPREAD * sizes[1][0]
     if spread_px.max() > limit_px:

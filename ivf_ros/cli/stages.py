@@ -122,7 +122,7 @@ def _fuse(options: argparse.Namespace) -> int:
     fuser = fusion.create(options.method, **_read_settings(options))
     if options.register:
         registered = registration.create().register(
-            thermal, rgb, read_prior(options.thermal, options.rgb))
+            thermal, rgb, _read_prior_of_files(options))
         if _exit_code(registered):
             raise CommandError(f'registration failed: {registered.reason}')
         warped = ThermalWarper(fuser.parameters.agc).warp_gray(
@@ -185,6 +185,11 @@ def _read_prior(options: argparse.Namespace) -> np.ndarray | None:
     if options.prior:
         from ivf_ros.calibration.rig_files import read_prior as read_rig  # needs SciPy
         return read_rig(options.prior)
+    return _read_prior_of_files(options)
+
+
+def _read_prior_of_files(options: argparse.Namespace) -> np.ndarray | None:
+    """Return the homography of a radiometric file; None where an option moves the pixels."""
     moves_pixels = thermal_camera_of(options).moves_pixels or rgb_camera_of(options).moves_pixels
     return None if moves_pixels else read_prior(options.thermal, options.rgb)
 

@@ -11,7 +11,9 @@ import sys
 
 from conftest import REPOSITORY
 import cv2
-from ivf_ros import cli, dds, doctor, geometry
+from flir_files import make_flir_jpeg
+from ivf_ros import cli, dds, doctor, geometry, registration
+from ivf_ros.data.image_file import read_prior
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 import numpy as np
 import pytest
@@ -82,6 +84,28 @@ def test_registration_begins_at_the_prior_of_a_parameter_file(pair, capsys, tmp_
     assert code == 0
     assert geometry.corner_error_px(np.array(json.loads(out)['H_thermal_to_rgb']), H_true,
                                     (640, 480)) < 2
+
+
+@pytest.mark.parametrize('command', (('register',), ('fuse', '--register')))
+def test_registration_begins_at_the_placement_of_a_radiometric_file_unless_pixels_move(
+        command, capsys, monkeypatch, tmp_path):
+    pytest.importorskip('flyr', reason='flyr is not installed')
+    thermal, rgb, _ = RigSimulator(SimulatorParameters(seed=4)).render(0.0)
+    celsius = np.interp(thermal, (thermal.min(), thermal.max()), (0, 60))
+    file = tmp_path / 'FLIR0001.jpg'
+    file.write_bytes(make_flir_jpeg(celsius, rgb, (1.0, 3, -2)))
+    registrar_type = type(registration.create())
+    priors, register = [], registrar_type.register
+
+    def record(registrar, thermal, rgb, prior=None):
+        priors.append(prior)
+        return register(registrar, thermal, rgb, prior)
+    monkeypatch.setattr(registrar_type, 'register', record)
+    for options in ((), ('--thermal-camera', 'rotate=180')):
+        run(capsys, *command, file, file, '--out', tmp_path / 'out.png', '--overwrite', *options)
+    with_placement, turned = priors
+    np.testing.assert_array_equal(with_placement, read_prior(file, file))
+    assert with_placement is not None and turned is None
 
 
 def test_metrics_of_folders_are_matched_by_stem_and_averaged(capsys, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import re
 from typing import Any
 
+from ivf_ros.data.files import is_hidden
 from ivf_ros.data.recording import natural_key, SourceError
 import yaml
 
@@ -41,7 +42,7 @@ class BagFiles:
 
 def is_bag_file(path: Path) -> bool:
     """Return whether a name is that of a file of a bag; hidden files are none."""
-    return not path.name.startswith('.') and _bag_name(path).suffix.lower() in BAG_SUFFIXES
+    return not is_hidden(path.name) and _bag_name(path).suffix.lower() in BAG_SUFFIXES
 
 
 def has_bag_content(path: Path) -> bool:
