@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import difflib
 import json
 import logging
+import math
 from typing import Any, Iterator, Mapping, Sequence, TypeVar
 
 T = TypeVar('T')
@@ -170,7 +171,9 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _literal(text: str) -> Any:
-    """Parse a JSON literal, such as a number, true or a list; other text stays text."""
+    """Parse a JSON literal, such as a number, true or a list, or inf; other text stays text."""
+    if text.lower() in ('inf', '.inf', 'infinity'):  # in Python, YAML and words
+        return math.inf
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

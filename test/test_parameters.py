@@ -78,6 +78,8 @@ def test_invalid_values_are_rejected_with_the_reason(values, message):
     ('key=true', True),
     ('key=slow', 'slow'),
     ('key=[1, 2]', (1, 2)),
+    ('key=inf', float('inf')),
+    ('key=.inf', float('inf')),  # as YAML has it
     ('key=a=b', 'a=b'),  # only the first equals sign counts
     ('key=', ''),
 ])

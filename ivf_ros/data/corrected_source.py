@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
-from ivf_ros.data.recording import SkipCount, SourceError
+from ivf_ros.data.recording import every_frame, FrameFilter, SkipCount, SourceError
 from ivf_ros.data.sources import Source
 from ivf_ros.thermal_input import ThermalCameraParameters, ThermalInput
 from ivf_ros.types import Event
@@ -42,9 +42,9 @@ class CorrectedSource:
         """Return the number of skipped frames of the latest pass, by reason."""
         return {**self._source.skipped, **self._skip_count.counts}
 
-    def events(self) -> Iterator[Event]:
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
         """
-        Correct image by image.
+        Correct image by image; see ``Source.events``.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class CorrectedSource:
         moves_pixels = thermal_camera.moves_pixels or rgb_camera.moves_pixels
         last_error: dict[str, CameraInputError] = {}
         corrected: set[str] = set()
-        for event in self._source.events():
+        for event in self._source.events(is_wanted):
             try:
                 image = corrections[event.stream](event.frame.image)
             except CameraInputError as error:

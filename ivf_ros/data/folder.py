@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from ivf_ros import geometry
@@ -13,7 +14,9 @@ from ivf_ros.data.image_file import read_rgb, read_thermal
 from ivf_ros.data.pair_names import pair_files, TOLERANCE_S
 from ivf_ros.data.radiometric import has_visible_image, HEADER_BYTES, is_flir
 from ivf_ros.data.recording import (
+    every_frame,
     FRAME_IDS,
+    FrameFilter,
     SkipCount,
     SourceError,
     split_folder,
@@ -80,9 +83,11 @@ class FolderSource:
         """Return the number of skipped files of the latest pass, by reason."""
         return dict(self._skip_count.counts)
 
-    def events(self) -> Iterator[Event]:
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
         """
         Read the pairs in order and yield thermal, then RGB.
+
+        A pair is wanted or not as a whole; see ``Source.events``.
 
         Raises
         ------
@@ -93,8 +98,15 @@ class FolderSource:
         self._skip_count.counts.clear()
         self._count_left_out()
         period_ns = 1e9 / self.rate_hz
-        n_read, first_error = 0, ''
+        n_read, n_refused, first_error = 0, 0, ''
         for index, paths in enumerate(self.pairs):
+            stamps_ns = (round((index * self._repeats + repeat + 1) * period_ns)
+                         for repeat in range(self._repeats))
+            first_ns = next((stamp_ns for stamp_ns in stamps_ns
+                             if is_wanted('thermal', stamp_ns)), None)
+            if first_ns is None:
+                n_refused += 1
+                continue
             try:
                 thermal, rgb = read_thermal(paths[0]), read_rgb(paths[1])
             except SourceError as error:
@@ -104,11 +116,11 @@ class FolderSource:
             n_read += 1
             truth = Truth(geometry.stretch(geometry.size_of(thermal), geometry.size_of(rgb))
                           if self.aligned else None)
-            for repeat in range(self._repeats):
-                stamp_ns = round((index * self._repeats + repeat + 1) * period_ns)
+            wanted_ns = (stamp_ns for stamp_ns in stamps_ns if is_wanted('thermal', stamp_ns))
+            for stamp_ns in chain([first_ns], wanted_ns):
                 yield Event('thermal', Frame(thermal, stamp_ns, FRAME_IDS['thermal']))
                 yield Event('rgb', Frame(rgb, stamp_ns, FRAME_IDS['rgb']), truth)
-        if not n_read:
+        if not n_read and not n_refused:
             raise SourceError(f'{self.name}: none of {len(self.pairs)} pairs can be read; the '
                               f'first: {first_error}')
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 import logging
 import re
 
@@ -34,6 +35,15 @@ RGB_LENSES = ('W', 'V', 'Z')  # by the first letter
 _ADAS_NAME = re.compile(r'(?P<key>video-\w+-frame-\d+)-\w+')
 _FOLDER = re.compile(rf'(?:images_|video_)?(?P<word>{_STREAM_WORDS})'
                      r'(?:_(?:8|16)_bit|_(?P<split>train|val|test))?', re.IGNORECASE)
+
+
+# Whether a frame is to be read, by its stream and its stamp in nanoseconds.
+FrameFilter = Callable[[str, int], bool]
+
+
+def every_frame(_stream: str, _stamp_ns: int) -> bool:
+    """Return True: the filter that leaves out no frame."""
+    return True
 
 
 class SourceError(ValueError):

@@ -13,7 +13,13 @@ from ivf_ros.data.bags.files import BAG_SUFFIXES, is_bag
 from ivf_ros.data.files import image_files, list_folder
 from ivf_ros.data.folder import find_pairs, FolderSource
 from ivf_ros.data.pair_names import TOLERANCE_S
-from ivf_ros.data.recording import RGB_NAMES, SourceError, THERMAL_NAMES
+from ivf_ros.data.recording import (
+    every_frame,
+    FrameFilter,
+    RGB_NAMES,
+    SourceError,
+    THERMAL_NAMES,
+)
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
 from ivf_ros.optional_imports import explain_missing
@@ -47,8 +53,13 @@ class Source(Protocol):
     def skipped(self) -> dict[str, int]:
         """Return the number of skipped frames, by reason."""
 
-    def events(self) -> Iterator[Event]:
-        """Yield all frames from the start, in the order of delivery by the cameras."""
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
+        """
+        Yield all frames from the start, in the order of delivery by the cameras.
+
+        ``is_wanted`` is asked once for each frame, right before the frame is read. A frame that it
+        refuses is left out and, where the format permits, not decoded.
+        """
 
 
 class BagOptions(TypedDict, total=False):

@@ -12,7 +12,9 @@ from ivf_ros.data.files import list_folder
 from ivf_ros.data.pair_names import select_lens
 from ivf_ros.data.recording import (
     drop_equal_channels,
+    every_frame,
     FRAME_IDS,
+    FrameFilter,
     SkipCount,
     SourceError,
     split_stem,
@@ -64,33 +66,41 @@ class VideoSource:
         """Return the number of undecodable frames of the latest pass, by reason."""
         return dict(self._skip_count.counts)
 
-    def events(self) -> Iterator[Event]:
-        """Decode both videos in time order; at equal times thermal comes first."""
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
+        """
+        Decode both videos in time order; at equal times thermal comes first.
+
+        See ``Source.events`` for ``is_wanted``.
+        """
         self._skip_count.counts.clear()
         videos = {stream: VideoFile(path) for stream, path in self._paths.items()}
         try:
-            yield from self._merge_streams(videos)
+            yield from self._merge_streams(videos, is_wanted)
         finally:
             for video in videos.values():
                 video.close()
 
-    def _merge_streams(self, videos: dict[str, VideoFile]) -> Iterator[Event]:
+    def _merge_streams(self, videos: dict[str, VideoFile], is_wanted: FrameFilter
+                       ) -> Iterator[Event]:
         frames = {'thermal': 0, 'rgb': 0}
         stamps_ns = {stream: round(1e9 / rate) for stream, rate in self._rates_hz.items()}
         thermal_size = None
         while True:
             stream = 'thermal' if stamps_ns['thermal'] <= stamps_ns['rgb'] else 'rgb'
-            image = videos[stream].read()
-            if image is None:
+            if not videos[stream].grab():
                 break
-            truth = None
-            if stream == 'thermal':
-                image = drop_equal_channels(image)
-                thermal_size = geometry.size_of(image)
-            else:
-                image = images.as_bgr8(image)
-                truth = self._make_truth(thermal_size, image)
-            yield Event(stream, Frame(image, stamps_ns[stream], FRAME_IDS[stream]), truth)
+            if is_wanted(stream, stamps_ns[stream]):
+                image = videos[stream].retrieve()
+                if image is None:
+                    break
+                truth = None
+                if stream == 'thermal':
+                    image = drop_equal_channels(image)
+                    thermal_size = geometry.size_of(image)
+                else:
+                    image = images.as_bgr8(image)
+                    truth = self._make_truth(thermal_size, image)
+                yield Event(stream, Frame(image, stamps_ns[stream], FRAME_IDS[stream]), truth)
             frames[stream] += 1
             stamps_ns[stream] = round((frames[stream] + 1) * 1e9 / self._rates_hz[stream])
         self._report_end(stream, frames[stream], videos)

@@ -294,9 +294,11 @@ def main(arguments: list[str] | None = None) -> int:
         spin_thread.start()
         try:
             for name in stages:
+                if stop_requested.is_set():
+                    break
                 manager.load(f'ivf_ros::{name.capitalize()}Node')
             while rclpy.ok() and not stop_requested.is_set():
-                service_executor.spin_once(timeout_sec=0.5)
+                service_executor.spin_once(timeout_sec=process.CHECK_PERIOD_S)
         except ComponentError as error:
             return process.report_failure(error)
         finally:
@@ -311,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _spin(executor: Executor, stop_requested: threading.Event) -> None:
     try:
         while not stop_requested.is_set():
-            executor.spin_once(timeout_sec=0.5)
+            executor.spin_once(timeout_sec=process.CHECK_PERIOD_S)
     except ExternalShutdownException:
         pass
     finally:

@@ -14,7 +14,7 @@ from ivf_ros.data.sources import open_source, Source
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import make_header
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
-from ivf_ros.nodes.graph.playhead import Playhead
+from ivf_ros.nodes.graph.playhead import LateFrames, Playhead
 from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.graph.recorded_calibration import RecordedCalibration
 from ivf_ros.nodes.graph.stage_node import STAGE_ERRORS, StageNode
@@ -33,11 +33,10 @@ class ReplayNode(StageNode):
     """
     Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, at the recorded intervals.
 
-    Of a bag with CameraInfo it also publishes ``thermal/camera_info`` and ``rgb/camera_info``.
-
+    It also publishes the CameraInfos of a bag or the simulator.
     ``rate`` and ``paused`` can be changed during playback. With ``clock`` the node also publishes
     the recorded time on ``/clock`` for nodes with ``use_sim_time``. ``/clock`` does not advance in
-    a pause and jumps back with each loop.
+    a pause and jumps back with each loop. Where the node cannot keep pace it skips frames.
 
     Parameters
     ----------
@@ -73,26 +72,27 @@ class ReplayNode(StageNode):
         self.finished = finished or threading.Event()
         self._on_published = on_published
         self._stopping = threading.Event()
-        self._position_s, self._loops = 0.0, 0
+        self._position_s, self._loops, self._first_stamp_ns = 0.0, 0, 0
+        self._playhead: Playhead | None = None  # from the first frame of a pass on
         self.played: Counter[str] = Counter()
         self.is_complete = False
         self.failure: Exception | None = None
 
     def configure(self) -> None:
         """Open the source."""
-        if self.parameters.clock and self.parameters.restamp:
+        p = self.parameters
+        if p.clock and p.restamp:
             raise ParameterError("'clock' publishes recorded time, 'restamp' stamps frames with "
                                  'the present time: got both, set one of them to false')
         self._source = self._preset_source or open_source(
-            self.parameters.source, thermal_topic=self.parameters.thermal_topic,
-            rgb_topic=self.parameters.rgb_topic,
-            thermal_info_topic=self.parameters.thermal_info_topic,
-            rgb_info_topic=self.parameters.rgb_info_topic, stamps=self.parameters.stamps)
+            p.source, thermal_topic=p.thermal_topic, rgb_topic=p.rgb_topic, stamps=p.stamps,
+            thermal_info_topic=p.thermal_info_topic, rgb_info_topic=p.rgb_info_topic)
+        self._late_frames = LateFrames(p.max_lag_s)
         self._calibration = RecordedCalibration(self, self._source)
         self._cameras = {'thermal': ImageOutput(self, 'thermal/image_raw'),
                          'rgb': ImageOutput(self, 'rgb/image_raw')}
-        self._clock_publisher = self.create_publisher(Clock, '/clock', _CLOCK_QOS) \
-            if self.parameters.clock else None
+        self._clock_publisher = \
+            self.create_publisher(Clock, '/clock', _CLOCK_QOS) if p.clock else None
 
     def cleanup(self) -> None:
         """Release the source and the clock publisher."""
@@ -114,20 +114,30 @@ class ReplayNode(StageNode):
         """Return the source and the playback position."""
         return '', {'source': self._source.name, 'finished': self.finished.is_set(),
                     'position_s': self._position_s, 'loops': self._loops,
+                    'skipped.late': self._late_frames.count,
                     **{f'skipped.{reason}': n for reason, n in self._source.skipped.items()}}
 
     def _replay(self, _: None) -> None:
         try:
             self._wait_for_subscribers()
+            self.get_logger().info(f'playing {self._source.name}')
             self._play_once()
             while self.parameters.loop and not self._stopping.is_set():
                 self._loops += 1
+                self.get_logger().info(f'loop {self._loops} after {self._describe_progress()}')
                 self._play_once()
+            end = 'end' if self.is_complete else 'stopped'
+            self.get_logger().info(f'{end} after {self._describe_progress()}')
         except STAGE_ERRORS as error:
             self.failure = error
             raise
         finally:
             self.finished.set()
+
+    def _describe_progress(self) -> str:
+        frames = ', '.join(f'{n} {stream}' for stream, n in self.played.items()) or 'no'
+        late = f', {self._late_frames.count} skipped as late' if self._late_frames.count else ''
+        return f'{self._position_s:.1f} s: {frames} frames{late}'
 
     def _wait_for_subscribers(self) -> None:
         deadline_s = time.monotonic() + self.parameters.wait_for_subscribers_s
@@ -137,17 +147,17 @@ class ReplayNode(StageNode):
 
     def _play_once(self) -> None:
         self.is_complete = False
-        first_stamp_ns = None
-        for event in self._source.events():
+        self._playhead = None
+        for event in self._source.events(self._is_wanted):
             frame = event.frame
-            if first_stamp_ns is None:
-                first_stamp_ns, start_s = frame.stamp_ns, time.monotonic()
+            if self._playhead is None:
+                self._first_stamp_ns, start_s = frame.stamp_ns, time.monotonic()
                 start_ns = self.get_clock().now().nanoseconds
-                playhead = Playhead(self.parameters.rate, self.parameters.paused, start_s)
-            position_s = (frame.stamp_ns - first_stamp_ns) * 1e-9
+                self._playhead = Playhead(self.parameters.rate, self.parameters.paused, start_s)
+            position_s = self._to_position_s(frame.stamp_ns)
             if 0 < self.parameters.max_duration_s < position_s:
                 break
-            due_s = self._wait_until_due(playhead, position_s, first_stamp_ns)
+            due_s = self._wait_until_due(self._playhead, position_s)
             if due_s is None:
                 return
             if self.parameters.restamp:
@@ -156,23 +166,33 @@ class ReplayNode(StageNode):
             self._calibration.publish(event.stream, frame)
             self._cameras[event.stream].publish(frame)
             self.played[event.stream] += 1
-        self.is_complete = True
+        self.is_complete = not self._stopping.is_set()
 
-    def _wait_until_due(self, playhead: Playhead, position_s: float,
-                        first_stamp_ns: int) -> float | None:
+    def _is_wanted(self, stream: str, stamp_ns: int) -> bool:
+        """Return whether to read a frame: not if it is too late."""
+        playhead, now_s = self._playhead, time.monotonic()
+        if playhead is None or self._stopping.is_set():
+            return True
+        lag_s = now_s - playhead.due_s(self._to_position_s(stamp_ns))
+        return not self._late_frames.should_skip(stream, lag_s, now_s)
+
+    def _to_position_s(self, stamp_ns: int) -> float:
+        return (stamp_ns - self._first_stamp_ns) * 1e-9
+
+    def _wait_until_due(self, playhead: Playhead, position_s: float) -> float | None:
         """Wait for a position and publish the clock; return its due time, None if stopped."""
-        while True:
+        while not self._stopping.is_set():
             now_s = time.monotonic()
             playhead.change(self.parameters.rate, self.parameters.paused, now_s)
             due_s = playhead.due_s(position_s)
             self._position_s = min(position_s, playhead.position_s(now_s))
             if self._clock_publisher is not None and not self.parameters.paused:
-                stamp_ns = first_stamp_ns + round(self._position_s * 1e9)
-                self._clock_publisher.publish(Clock(clock=make_header(stamp_ns, '').stamp))
+                now_ns = self._first_stamp_ns + round(self._position_s * 1e9)
+                self._clock_publisher.publish(Clock(clock=make_header(now_ns, '').stamp))
             if due_s <= now_s:
                 return due_s
-            if self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S)):
-                return None
+            self._stopping.wait(min(due_s - now_s, _CLOCK_PERIOD_S))
+        return None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -32,7 +32,7 @@ class Drive:
     def skipped(self) -> dict[str, int]:
         return {}
 
-    def events(self):
+    def events(self, is_wanted=None):
         for index in range(self.count):
             stamp_ns = (index + 1) * 100_000_000
             width = THERMAL[0] if index < self.resize_after else 80

@@ -40,7 +40,7 @@ class Walkers:
     def __init__(self, offset_s: float, clock_s: float = 0.0, seconds: float = 20.0) -> None:
         self._offset_s, self._clock_s, self._seconds = offset_s, clock_s, seconds
 
-    def events(self):
+    def events(self, is_wanted=None):
         rng = np.random.default_rng(0)
         frames = []
         for stream, rate_hz, size, gray in (('thermal', 9.0, (160, 120), 230),
@@ -112,7 +112,7 @@ class _Delayed:
     def __init__(self, source, delay_s):
         self._source, self._delay_ns = source, round(delay_s * 1e9)
 
-    def events(self):
+    def events(self, is_wanted=None):
         for event in self._source.events():
             frame = event.frame
             if event.stream == 'thermal':

@@ -25,7 +25,7 @@ class Pairs:
     def __init__(self, thermal):
         self._thermal = thermal
 
-    def events(self):
+    def events(self, is_wanted=None):
         for stamp_ns in (1, 2):
             yield Event('thermal', Frame(self._thermal, stamp_ns, 'thermal'))
             yield Event('rgb', Frame(RGB, stamp_ns, 'rgb'), Truth(np.eye(3)))

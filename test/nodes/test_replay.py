@@ -20,12 +20,12 @@ from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E4
 from ivf_ros.nodes.component_container import ComponentManager  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
-from ivf_ros.nodes.graph.playhead import Playhead  # noqa: E402
+from ivf_ros.nodes.graph.playhead import LateFrames, Playhead  # noqa: E402
 from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.replay_node import ReplayNode  # noqa: E402
 from ivf_ros.parameters import build  # noqa: E402
-from ivf_ros.types import Frame  # noqa: E402
+from ivf_ros.types import Event, Frame  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
@@ -73,7 +73,8 @@ class Listener:
 def replay(graph, bag, **overrides):
     node = graph.add(ReplayNode, Hub(), parameter_overrides=[
         Parameter(name, value=value)
-        for name, value in {'source': str(bag), 'autostart': False, **overrides}.items()])
+        for name, value in {'source': str(bag), 'autostart': False, 'max_lag_s': 0.0,
+                            **overrides}.items()])
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     return node
 
@@ -88,6 +89,80 @@ def test_the_playhead_runs_at_its_rate_and_does_not_jump_after_a_pause():
     assert head.due_s(4.0) == 112.0 and head.position_s(111.0) == 3.5
     head.change(0.5, False, 111.0)  # no change
     assert head.due_s(4.0) == 112.0
+
+
+def test_frames_are_skipped_from_the_maximum_lag_until_the_replay_has_caught_up():
+    late = LateFrames(max_lag_s=0.2)
+    lags_s = [0.0, 0.1, 0.2, 0.25, 0.1, 0.01, 0.0, 0.1, -0.1]
+    skipped = [late.should_skip('rgb', lag_s, index * 0.01) for index, lag_s in enumerate(lags_s)]
+    assert skipped == [False, False, False, True, True, True, False, False, False]
+    assert late.count == 3
+
+
+def test_a_replay_that_never_catches_up_plays_a_frame_of_each_camera_per_second():
+    late = LateFrames(max_lag_s=0.2)
+    times_s = np.arange(0, 10, 0.125)
+    played_s = {stream: [now_s for now_s in times_s if not late.should_skip(stream, 5.0, now_s)]
+                for stream in ('thermal', 'rgb')}
+    assert played_s['thermal'] == played_s['rgb'] == list(range(1, 10))
+
+
+def test_no_frame_is_skipped_without_a_maximum_lag():
+    late = LateFrames(max_lag_s=0.0)
+    assert not any(late.should_skip('rgb', lag_s, lag_s) for lag_s in (0.1, 1.0, 100.0))
+
+
+class SlowSource:
+    """Pairs at 20 Hz; each image takes longer to read than its period."""
+
+    name, rate_hz, skipped = 'slow', 20.0, {}
+    count = 60
+
+    def __init__(self):
+        self.read = []
+
+    def events(self, is_wanted):
+        for index in range(self.count):
+            stamp_ns = FIRST_NS + index * PERIOD_NS
+            for stream, shape in (('thermal', (24, 32)), ('rgb', (24, 32, 3))):
+                if is_wanted(stream, stamp_ns):
+                    time.sleep(0.1)  # the time of decoding
+                    self.read.append((stream, index))
+                    yield Event(stream, Frame(np.zeros(shape, np.uint8), stamp_ns, stream))
+
+
+def test_a_replay_that_cannot_keep_pace_skips_pairs_and_its_stamps_stay_present(live_graph):
+    lags_s = []
+    source = SlowSource()
+    node = live_graph.add(
+        ReplayNode, Hub(), source=source,
+        on_published=lambda event: lags_s.append(time.time() - event.frame.stamp_ns * 1e-9),
+        parameter_overrides=[Parameter('wait_for_subscribers_s', value=0.0)])
+    assert node.autostart() and node.finished.wait(30.0)
+    skipped = node.diagnose()[1]['skipped.late']
+    assert skipped == 2 * source.count - len(source.read) > source.count
+    pairs = {index for stream, index in source.read if stream == 'thermal'} \
+        & {index for stream, index in source.read if stream == 'rgb'}
+    assert len(pairs) > len(source.read) // 4
+    # Without skipping the last frame would be late by four times the recording, 9 s.
+    assert max(lags_s) < 1.0
+
+
+def test_the_simulator_publishes_the_calibration_of_its_rig(live_graph):
+    received = {'thermal': [], 'rgb': []}
+    listener = live_graph.node('listener')
+    for stream, messages_ in received.items():
+        listener.create_subscription(CameraInfo, f'{stream}/camera_info', messages_.append, 50)
+    node = replay(live_graph, 'simulator:rig.mode=rig,rgb.width=320,rgb.height=240')
+    assert wait_until(lambda: all(received.values()))
+    rig = node._source.rig
+    for stream, K in (('thermal', rig.K_thermal), ('rgb', rig.K_rgb)):
+        info = received[stream][0]
+        np.testing.assert_allclose(np.reshape(info.k, (3, 3)), K)
+        np.testing.assert_allclose(np.reshape(info.p, (3, 4))[:, :3], K)
+    assert (received['rgb'][0].width, received['rgb'][0].height) == (320, 240)
+    node.destroy_node()
+    live_graph.nodes.remove(node)
 
 
 @pytest.mark.parametrize('rate', [0.5, 1.0, 5.0])

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration of a camera, as a recording holds it."""
+"""The calibration of a camera, as a recording or the simulator has it."""
 
 from __future__ import annotations
 

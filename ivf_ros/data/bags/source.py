@@ -22,7 +22,13 @@ from ivf_ros.data.bags.image_messages import (
 from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
 from ivf_ros.data.bags.topics import TopicChoice, TopicChooser, TopicRequest
-from ivf_ros.data.recording import drop_equal_channels, SkipCount, SourceError
+from ivf_ros.data.recording import (
+    drop_equal_channels,
+    every_frame,
+    FrameFilter,
+    SkipCount,
+    SourceError,
+)
 from ivf_ros.stamps import MessageTimes, StampCorrector
 from ivf_ros.types import Event, Frame, Truth
 
@@ -89,9 +95,12 @@ class BagSource:
         """Return the number of skipped messages of the latest pass, by reason."""
         return dict(self._skip_count.counts)
 
-    def events(self) -> Iterator[Event]:
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
         """
         Read and decode message by message.
+
+        A frame that ``is_wanted`` refuses is decoded all the same, because video needs it; see
+        ``Source.events``.
 
         Raises
         ------
@@ -106,6 +115,10 @@ class BagSource:
         damage: list[str] = []
         corrector = StampCorrector(self._stamps, self._first_times, self._skip_count.warn_once)
         n_messages = n_decoded = 0
+
+        def is_event_wanted(event: Event) -> bool:
+            return is_wanted(event.stream, event.frame.stamp_ns)
+
         for message in self._bag.messages(streams, damage.append):
             n_messages += 1
             try:
@@ -118,11 +131,13 @@ class BagSource:
                 self._skip_count.add('undecodable image', f'{message.topic.name}: {error}')
             else:
                 n_decoded += len(events)
-                yield from events
+                yield from filter(is_event_wanted, events)
         for topic, decoder in decoders.items():
             for image in decoder.flush():
                 n_decoded += 1
-                yield _make_event(streams[topic], image, corrector)
+                event = _make_event(streams[topic], image, corrector)
+                if is_event_wanted(event):
+                    yield event
             if decoder.skipped_count:
                 self._skip_count.add('before the first key frame', topic.name,
                                      decoder.skipped_count)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import heapq
 
 import cv2
-from ivf_ros.data.recording import FRAME_IDS
+from ivf_ros.data.bags.camera_info import RecordedCameraInfo
+from ivf_ros.data.recording import every_frame, FRAME_IDS, FrameFilter
 from ivf_ros.data.simulator.atmosphere import Atmosphere
 from ivf_ros.data.simulator.climate import CONDITIONS
 from ivf_ros.data.simulator.rig import build_rig, Rig, RigParameters, SimulatorError
@@ -139,14 +140,32 @@ class RigSimulator:
         return RADIOMETRIES[self.parameters.thermal.radiometry]
 
     @property
+    def camera_infos(self) -> dict[str, RecordedCameraInfo]:
+        """
+        Return the calibration of each camera that is a pinhole camera, by stream.
+
+        In mode 'homography' the thermal camera is none in general.
+        """
+        matrices = {'thermal': self.rig.K_thermal, 'rgb': self.rig.K_rgb}
+        cameras = {'thermal': self.rig.thermal, 'rgb': self.rig.rgb}
+        return {stream: _make_camera_info(FRAME_IDS[stream], cameras[stream].size, K)
+                for stream, K in matrices.items() if K is not None}
+
+    @property
     def skipped(self) -> dict[str, int]:
         """Return an empty dict: simulated losses are not reading errors."""
         return {}
 
-    def events(self) -> Iterator[Event]:
-        """Yield thermal and RGB frames in stamp order; RGB frames contain the ground truth."""
+    def events(self, is_wanted: FrameFilter = every_frame) -> Iterator[Event]:
+        """
+        Yield thermal and RGB frames in stamp order; RGB frames contain the ground truth.
+
+        A frame that ``is_wanted`` refuses is not rendered; see ``Source.events``.
+        """
         last: tuple[int, np.ndarray] | None = None
         for stamp_ns, stream, index in heapq.merge(*map(self._schedule, range(2))):
+            if not is_wanted(_STREAMS[stream], stamp_ns):
+                continue
             if stream:
                 image, truth = self._render_rgb(index / self.parameters.rgb.rate_hz, index)
                 yield Event('rgb', Frame(image, stamp_ns, FRAME_IDS['rgb']), truth)
@@ -270,3 +289,11 @@ class RigSimulator:
             boxes.append(Detection((left, top, left + width, top + height), name, 1.0,
                                    str(identity)))
         return Truth(self.H_thermal_to_rgb, tuple(boxes), Segmentation(labels, MFNET_CLASSES))
+
+
+def _make_camera_info(frame_id: str, size: tuple[int, int], K: np.ndarray) -> RecordedCameraInfo:
+    """Return the calibration of a camera without distortion."""
+    P = np.column_stack([K, np.zeros(3)])
+    return RecordedCameraInfo(
+        frame_id, *size, 'plumb_bob', (0.0,) * 5, tuple(K.ravel().tolist()),
+        tuple(np.eye(3).ravel().tolist()), tuple(P.ravel().tolist()), 0, 0, (0, 0, 0, 0, False))

@@ -148,6 +148,10 @@ class ReplayNodeParameters:
     max_duration_s: float = parameter(
         0.0, 'Stop after this duration of recorded time; 0 means no limit.', minimum=0.0,
         live=False)
+    max_lag_s: float = parameter(
+        0.2, 'Where the replay is late by more than this, it skips frames of both cameras until '
+        'it has caught up. 0 skips none, so stamps may be older than the frames.', minimum=0.0,
+        live=False)
     wait_for_subscribers_s: float = parameter(
         5.0, 'Maximum time to wait for a subscription to both topics before the first frame.',
         minimum=0.0, live=False)

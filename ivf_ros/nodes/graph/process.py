@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+import faulthandler
 import os
 import signal
+import socket
 import sys
 import threading
-from typing import Any, Callable, Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros import memory
@@ -22,6 +24,11 @@ from rclpy.signals import SignalHandlerOptions
 
 # rclpy raises RCLError and similar subclasses for invalid ROS arguments.
 RCL_ERRORS = (RuntimeError,)
+
+# A process ends within two seconds of a signal, of which this time is for its clean-up.
+STOP_LIMIT_S = 1.5
+# How often a main loop looks whether it is to end.
+CHECK_PERIOD_S = 0.1
 
 
 def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None = None,
@@ -49,7 +56,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
             executor.add_node(node)
             node.autostart()
             while rclpy.ok() and not stop_requested.is_set() and not until():
-                executor.spin_once(timeout_sec=0.5)
+                executor.spin_once(timeout_sec=CHECK_PERIOD_S)
         except ParameterError as error:
             return report_failure(error)
         finally:
@@ -89,15 +96,33 @@ def stop_on_signals() -> Iterator[threading.Event]:
     The handlers of rclpy shut down the context while nodes still publish and are not destroyed
     yet. A second signal, which ``ros2 launch`` adds to that of a terminal or a service manager,
     then interrupts their destruction. Here the context exists longer than the nodes.
+
+    The event is set at once, also while the main thread loads a network or decodes an image:
+    Python runs its own handlers only between two steps of the main thread. If the block has not
+    ended ``STOP_LIMIT_S`` after the signal, the process ends without its clean-up.
     """
-    stop_requested = threading.Event()
+    stop_requested, has_ended = threading.Event(), threading.Event()
     signals: list[int] = []
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)  # required by set_wakeup_fd
 
-    def on_signal(number: int, _frame: Any) -> None:
-        signals.append(number)
+    def watch() -> None:
+        received = reader.recv(1)  # the number of the signal; empty at the end of the block
+        if not received:
+            return
         stop_requested.set()
+        # The second limit needs no interpreter, which a native call can block.
+        faulthandler.dump_traceback_later(STOP_LIMIT_S + 0.3, exit=True)
+        if not has_ended.wait(STOP_LIMIT_S):
+            sys.stderr.write(f'error: still busy {STOP_LIMIT_S:g} s after a signal; ended without '
+                             'clean-up\n')
+            sys.stderr.flush()
+            os._exit(128 + received[0])
 
-    previous_handlers = {number: signal.signal(number, on_signal)
+    watcher = threading.Thread(target=watch, name='signals', daemon=True)
+    watcher.start()
+    previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    previous_handlers = {number: signal.signal(number, lambda number, _: signals.append(number))
                          for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop_requested
@@ -105,6 +130,12 @@ def stop_on_signals() -> Iterator[threading.Event]:
         pass
     finally:
         rclpy.try_shutdown()
+        has_ended.set()
+        signal.set_wakeup_fd(previous_fd)
+        writer.close()
+        watcher.join()
+        reader.close()
+        faulthandler.cancel_dump_traceback_later()
         # After a signal the process ends. The interpreter removes handlers before it exits; from
         # then on only an ignored signal cannot cause a failure exit code.
         for number, handler in previous_handlers.items():

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""CameraInfo of a recording, published again with the images of its camera."""
+"""CameraInfo of a recording or the simulator, published with the images of its camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RecordedCalibration:
     node:
         The node that publishes.
     source:
-        The source; only bags may have a calibration.
+        The source; bags and the simulator may have a calibration.
 
     """
 
