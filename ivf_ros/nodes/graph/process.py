@@ -26,7 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 RCL_ERRORS = (RuntimeError,)
 
 # A process ends within two seconds of a signal, of which this time is for its clean-up.
-STOP_LIMIT_S = 1.5
+STOP_LIMIT_S = 1.2
 # How often a main loop looks whether it is to end.
 CHECK_PERIOD_S = 0.1
 
@@ -112,7 +112,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
             return
         stop_requested.set()
         # The second limit needs no interpreter, which a native call can block.
-        faulthandler.dump_traceback_later(STOP_LIMIT_S + 0.3, exit=True)
+        faulthandler.dump_traceback_later(STOP_LIMIT_S + 0.4, exit=True)
         if not has_ended.wait(STOP_LIMIT_S):
             sys.stderr.write(f'error: still busy {STOP_LIMIT_S:g} s after a signal; ended without '
                              'clean-up\n')
