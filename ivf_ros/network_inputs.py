@@ -83,8 +83,8 @@ class PerceptionInputs:
 class _GrayFuser(Protocol):
     """A fuser of 8-bit thermal and RGB, as ``fusion.create`` makes it."""
 
-    def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None = None
-                  ) -> np.ndarray:
+    def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None = None,
+                  match_background: bool = False) -> np.ndarray:
         """Return the fused image."""
         ...
 
@@ -115,7 +115,8 @@ def select_images(pair: AlignedPair, name: str, create_fuser: Callable[[str], _G
         return (pair.rgb,)
     if name == 'thermal':
         return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
-    return (create_fuser(name).fuse_gray(pair.thermal, pair.rgb, pair.coverage),)
+    return (create_fuser(name).fuse_gray(pair.thermal, pair.rgb, pair.coverage,
+                                         match_background=True),)
 
 
 def stack_channels(image: np.ndarray, thermal: np.ndarray | None, channels: int,

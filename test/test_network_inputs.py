@@ -201,7 +201,7 @@ def test_the_fusion_node_applies_the_gain_control_once_in_every_mode(live_graph,
                                       ('rgb/image_raw', messages.IMAGE),
                                       ('registration/homography', messages.HOMOGRAPHY))}
     gray = Agc(AgcParameters(**agc))(thermal)
-    expected = fusion.create('average').fuse_gray(gray, rgb)
+    expected = fusion.create('average').fuse_gray(gray, rgb, match_background=True)
     assert gray.std() > 30
     for index in range(100):
         stamp_ns = 10 ** 18 + index * 100_000_000

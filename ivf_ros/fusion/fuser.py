@@ -9,6 +9,7 @@ from collections.abc import Callable
 import cv2
 from ivf_ros import images
 from ivf_ros.fusion import laplacian
+from ivf_ros.fusion.background import BackgroundMatcher
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.fusion.color import replace_luma
 from ivf_ros.fusion.learned import LearnedFusion
@@ -24,9 +25,9 @@ class FusionError(ValueError):
 
 class Fuser:
     """
-    A fusion method with its colour rule and the gain control of thermal.
+    A fusion method with its colour rule, the gain control of thermal and that of its background.
 
-    The gain control keeps a state over time, so a fuser serves one pair of cameras only.
+    The gain controls keep a state over time, so a fuser serves one pair of cameras only.
 
     Raises
     ------
@@ -43,6 +44,7 @@ class Fuser:
         self._parameters = parameters or FusionParameters()
         self._rule = _make_rule(self._parameters)
         self._agc = Agc(self._parameters.agc, radiometry)  # used by ``fuse`` only
+        self._match_background = BackgroundMatcher(self._parameters.background)
         self._feathered: tuple[np.ndarray, float, np.ndarray] | None = None
 
     @property
@@ -57,6 +59,7 @@ class Fuser:
             self._rule = _make_rule(parameters)
         self._parameters = parameters
         self._agc.parameters = parameters.agc
+        self._match_background.parameters = parameters.background
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -66,7 +69,9 @@ class Fuser:
     def fuse(self, thermal: np.ndarray, rgb: np.ndarray,
              coverage: np.ndarray | None = None) -> np.ndarray:
         """
-        Apply the gain control to thermal, then fuse; the inputs are not modified.
+        Apply the gain control to thermal, match its background, and fuse.
+
+        The inputs are not modified.
 
         Parameters
         ----------
@@ -96,19 +101,20 @@ class Fuser:
         if thermal.dtype.kind == 'f' and not np.isfinite(thermal).all():
             finite = np.isfinite(thermal)
             coverage = finite if coverage is None else coverage & finite
-        if coverage is None or coverage.all():
-            return self._blend(self._agc(thermal), rgb, None)
-        if not coverage.any():
-            return rgb.copy()
-        return self._blend(self._agc(fill_uncovered(thermal, coverage)), rgb, coverage)
+        if coverage is not None and not coverage.all():
+            if not coverage.any():
+                return rgb.copy()
+            thermal = fill_uncovered(thermal, coverage)
+        return self.fuse_gray(self._agc(thermal), rgb, coverage, match_background=True)
 
-    def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray,
-                  coverage: np.ndarray | None = None) -> np.ndarray:
+    def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None = None,
+                  match_background: bool = False) -> np.ndarray:
         """
-        Fuse thermal after the gain control, ``(H, W)`` uint8; it is used without changes.
+        Fuse thermal after the gain control, ``(H, W)`` uint8.
 
-        ``FusionStage`` calls this method, as it has its own gain control. See ``fuse`` for the
-        other parameters and the result.
+        It is used without changes, so that methods can be compared on the same image, or with its
+        background matched to RGB, see ``BackgroundMatcher``. ``FusionStage`` calls this method, as
+        it has its own gain control. See ``fuse`` for the other parameters and the result.
 
         Raises
         ------
@@ -120,16 +126,20 @@ class Fuser:
             raise FusionError('gray must be (H, W) uint8, the output of the gain control, '
                               f'got {gray.shape} {gray.dtype}')
         _check_grid(gray, rgb, coverage)
-        if coverage is None or coverage.all():
-            return self._blend(gray, rgb, None)
-        if not coverage.any():
-            return rgb.copy()
-        return self._blend(fill_uncovered(gray, coverage), rgb, coverage)
+        if coverage is not None and coverage.all():
+            coverage = None
+        if coverage is not None:
+            if not coverage.any():
+                return rgb.copy()
+            gray = fill_uncovered(gray, coverage)
+        luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
+        if match_background:
+            gray = self._match_background(gray, luma, coverage)
+        return self._blend(gray, rgb, luma, coverage)
 
-    def _blend(self, gray: np.ndarray, rgb: np.ndarray,
+    def _blend(self, gray: np.ndarray, rgb: np.ndarray, luma: np.ndarray,
                coverage: np.ndarray | None) -> np.ndarray:
         weight = None if coverage is None else self._feather(coverage)
-        luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
         if self._rule is None:
             fused = laplacian.fuse_luma(gray, luma, weight, self.parameters.laplacian)
         else:

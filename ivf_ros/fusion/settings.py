@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ivf_ros.fusion.background import BackgroundParameters
 from ivf_ros.fusion.classical import RULES
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.parameters import group, parameter
@@ -69,6 +70,7 @@ class FusionParameters:
         minimum=0.0, maximum=128.0)
     network: NetworkParameters = group(NetworkParameters)
     laplacian: LaplacianParameters = group(LaplacianParameters)
+    background: BackgroundParameters = group(BackgroundParameters)
     agc: AgcParameters = group(AgcParameters)
 
     RENAMED: ClassVar = {'learned.': 'network.'}

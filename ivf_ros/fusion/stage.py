@@ -255,7 +255,7 @@ class FusionStage:
         if lost_reason and policy == 'thermal':
             return self._thermal_only(thermal, rgb, registration, lost_reason, rgb_state)
         warped = self._warp(thermal, registration, geometry.size_of(rgb))
-        fused = self.method.fuse_gray(warped.image, rgb, warped.coverage)
+        fused = self.method.fuse_gray(warped.image, rgb, warped.coverage, match_background=True)
         return FusionResult(fused, FusionMode.FUSED, lost_reason, thermal=None if lost_reason else
                             self._input_of_networks(thermal, registration, warped.image))
 

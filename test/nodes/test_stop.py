@@ -97,8 +97,9 @@ def run_until_active_and_stop(graph, mode, load, number):
         if load == 'overloaded':
             assert wait_until(lambda: observer.fused_count > 3, START_TIMEOUT_S)
         codes, errors = stop(processes, number)
-        assert codes == [0] * len(processes), errors
-        assert 'Traceback' not in errors
+        # What computes at that moment may be ended without its clean-up.
+        allowed = {0, 128 + number} if load == 'overloaded' else {0}
+        assert set(codes) <= allowed and 'Traceback' not in errors, errors
     finally:
         for each in processes:
             each.kill()
