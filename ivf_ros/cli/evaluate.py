@@ -19,6 +19,7 @@ from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
 from ivf_ros.evaluation.stages import (
+    AppearanceEvaluation,
     DEFAULT_METRICS,
     DEFAULT_SETS,
     DetectionEvaluation,
@@ -45,10 +46,10 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
     parser.add_argument('--stage', default='fusion',
-                        choices=(*STAGES, 'pipeline', *_VIDEO_STAGES, 'all'),
+                        choices=(*STAGES, 'pipeline', 'appearance', *_VIDEO_STAGES, 'all'),
                         help='stage to measure (default: fusion); pipeline: all stages in '
-                        'sequence, as in the graph; tracking and flicker replay videos; all: the '
-                        'first four')
+                        'sequence, as in the graph; appearance: fused images, as people see them; '
+                        'tracking and flicker replay videos; all: the first four')
     parser.add_argument('--methods', type=_parse_names, metavar='A,B,...',
                         help='methods of the stage, or of any stage with --stage all '
                         '(default: all); a setting may follow a colon, as in '
@@ -204,6 +205,7 @@ def _make_stages(options: argparse.Namespace) -> tuple[Stage, ...]:
                                                          options.machine_labels),
         'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
         'flicker': FlickerEvaluation,
+        'appearance': lambda methods: AppearanceEvaluation(methods, options.machine_labels),
         'pipeline': lambda methods: PipelineEvaluation(methods, options.machine_labels),
     }
     return tuple(make_stage[name](methods) for name, methods in selected.items() if methods)
@@ -249,7 +251,7 @@ def _list_methods(stage: str) -> tuple[str, ...]:
         return (*(name for name in detection.methods() if name != 'onnx'), perception.METHOD)
     if stage == 'segmentation':
         return (*segmentation.methods(), perception.METHOD)
-    modules = {'fusion': fusion, 'flicker': fusion}
+    modules = {'fusion': fusion, 'flicker': fusion, 'appearance': fusion}
     return modules[stage].methods()
 
 

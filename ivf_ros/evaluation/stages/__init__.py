@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ivf_ros.evaluation.stages.appearance import AppearanceEvaluation
 from ivf_ros.evaluation.stages.detection import DetectionEvaluation
 from ivf_ros.evaluation.stages.flicker import FlickerEvaluation
 from ivf_ros.evaluation.stages.fusion import DEFAULT_METRICS, FusionEvaluation
@@ -12,6 +13,6 @@ from ivf_ros.evaluation.stages.registration import DEFAULT_SETS, RegistrationEva
 from ivf_ros.evaluation.stages.segmentation import SegmentationEvaluation
 from ivf_ros.evaluation.stages.tracking import TrackingEvaluation
 
-__all__ = ['DEFAULT_METRICS', 'DEFAULT_SETS', 'DetectionEvaluation', 'FlickerEvaluation',
-           'FusionEvaluation', 'KNOWN_HOMOGRAPHY', 'PipelineEvaluation',
+__all__ = ['AppearanceEvaluation', 'DEFAULT_METRICS', 'DEFAULT_SETS', 'DetectionEvaluation',
+           'FlickerEvaluation', 'FusionEvaluation', 'KNOWN_HOMOGRAPHY', 'PipelineEvaluation',
            'RegistrationEvaluation', 'SegmentationEvaluation', 'SETS', 'TrackingEvaluation']
