@@ -23,9 +23,10 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=read_positive, default=1.0,
                         help='speed factor of the replay')
     parser.add_argument('--aligned', action='store_true',
-                        help='the recording is already registered; use this as ground truth')
-    parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
-                        help='the files of a folder are unrelated scenes; show each for S seconds')
+                        help='both cameras show the same view already: fuse as it is')
+    parser.add_argument('--still-seconds', type=float, metavar='S',
+                        help='show each pair of files for S seconds; 0: the files are a sequence '
+                        '(default: 1.5 for files of unrelated scenes, else 0)')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
     add_bag_options(parser)
     add_camera_options(parser)

@@ -29,6 +29,9 @@ from ivf_ros.types import Event
 __all__ = ['BagOptions', 'open_source', 'Source', 'SourceError']
 
 DEFAULT_RATE_HZ = 10.0  # of image files, which have no clock
+# The scene of 'simulator' without settings, also of the demonstration: two cores can simulate, run
+# all stages and record at 15 Hz.
+DEMO_SCENE = 'condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
 
 
 class Source(Protocol):
@@ -89,7 +92,7 @@ def open_source(spec: str | Path, *, thermal_topic: str | None = None,
     spec:
         One of:
 
-        - ``'simulator'`` or ``'simulator:condition=night,seed=3'``;
+        - ``'simulator'`` (``DEMO_SCENE``) or ``'simulator:condition=night,seed=3'``;
         - a folder with two subfolders of pairs, with pairs that differ in ``_ir`` and ``_vis``,
           or with two videos;
         - a bag: its directory or its ``.mcap``, ``.db3`` or ``.bag`` file, also with ``.zstd``;
@@ -214,5 +217,5 @@ def _open_bag(path: Path, topics: tuple[str | None, ...], stamps: str) -> Source
 
 def _make_simulator(settings: str) -> Source:
     """Create the simulator from ``key=value,key=value``; a list is written ``[1, 2]``."""
-    values = parse_settings(re.split(r',(?![^\[]*\])', settings) if settings else ())
+    values = parse_settings(re.split(r',(?![^\[]*\])', settings or DEMO_SCENE))
     return RigSimulator(build(SimulatorParameters, values))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import NamedTuple, Sequence
 import zlib
 
 import cv2
@@ -17,6 +17,8 @@ _COLORS_BGR = {'person': (90, 230, 240), 'vehicle': (255, 190, 60), 'car': (255,
                'bicycle': (220, 90, 230), 'bike': (220, 90, 230)}
 _OTHER_COLORS_BGR = ((80, 220, 80), (60, 160, 255), (150, 130, 255), (230, 230, 110))
 _BLACK = (0, 0, 0)
+_PADDING_PX = 1
+_LABEL_PART = 12  # a label inside its box covers at most one part in so many
 
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
 
@@ -25,9 +27,7 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     """
     Draw boxes and labels into a copy of the image.
 
-    A label is above its box. Where that place is outside the image or occupied, the label is
-    below, right or left of the box, so that no text covers an object. Where no place is free (a
-    box that fills the image), the label is where it covers least.
+    See ``place_labels`` for the places and texts of the labels.
 
     Parameters
     ----------
@@ -45,39 +45,77 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     drawn = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
     size = geometry.size_of(drawn)
     thickness = _line_thickness_px(size)
-    outlines = [_outline(detection, thickness) for detection in detections]
-    for detection, (left, top, right, bottom) in zip(detections, outlines):
+    for detection in detections:
+        left, top, right, bottom = _outline(detection, thickness)
         cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), thickness)
     for detection, label in zip(detections, place_labels(detections, size)):
-        left, top, right, bottom = label
+        if label is None:
+            continue
+        left, top, right, bottom = label.rectangle
         cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), cv2.FILLED)
-        text, scale = _text(detection), _font_scale(size)
-        height = cv2.getTextSize(text, _FONT, scale, thickness)[0][1]
-        cv2.putText(drawn, text, (left + 2, top + 2 + height), _FONT, scale, _BLACK, thickness,
-                    cv2.LINE_AA)
+        scale = _font_scale(size)
+        height = cv2.getTextSize(label.text, _FONT, scale, 1)[0][1]
+        cv2.putText(drawn, label.text, (left + _PADDING_PX, top + _PADDING_PX + height), _FONT,
+                    scale, _BLACK, 1, cv2.LINE_AA)
     return drawn
 
 
-def place_labels(detections: Sequence[Detection], size: tuple[int, int]) -> list[Rectangle]:
-    """Return the rectangle of the label of each detection in an image of this width and height."""
-    thickness = _line_thickness_px(size)
-    occupied = [_outline(detection, thickness) for detection in detections]
-    labels = []
-    for outline, detection in zip(tuple(occupied), detections):
-        (width, height), baseline = cv2.getTextSize(_text(detection), _FONT, _font_scale(size),
-                                                    thickness)
-        width, height = width + 4, height + baseline + 4
-        left, top, right, bottom = outline
-        corners = ((left, top - height), (left, bottom), (right, top), (left - width, top))
-        candidates = [(max(0, min(x, size[0] - width)), max(0, min(y, size[1] - height)))
-                      for x, y in corners]
-        rectangles = [(x, y, x + width, y + height) for x, y in candidates]
-        # The overlap with the labelled object counts more than that with its neighbours.
-        label = min(rectangles, key=lambda r: (
-            _overlap_px2(r, outline), sum(_overlap_px2(r, other) for other in occupied)))
-        labels.append(label)
-        occupied.append(label)
+class Label(NamedTuple):
+    """A text and the rectangle that it fills."""
+
+    text: str
+    rectangle: Rectangle
+
+
+def place_labels(detections: Sequence[Detection], size: tuple[int, int]) -> list[Label | None]:
+    """
+    Return the label of each detection, or None where no place is free.
+
+    A label is above its box, or else below, right or left of it, and covers no object and no
+    other label. Where the whole text has no place, a shorter one is used; in a crowd objects of
+    lower scores have none. A box without a place around it, as one that fills the image, has its
+    label inside, if the label is small beside it.
+
+    Parameters
+    ----------
+    detections:
+        The detections.
+    size:
+        Width and height of the image in pixels.
+
+    """
+    outlines = [_outline(detection, _line_thickness_px(size)) for detection in detections]
+    occupied = list(outlines)
+    labels: list[Label | None] = [None] * len(detections)
+    for index in sorted(range(len(detections)), key=lambda i: -detections[i].score):
+        others = [other for other in occupied if other is not outlines[index]]
+        label = _find_label(detections[index], outlines[index], others, size)
+        if label is not None:
+            labels[index] = label
+            occupied.append(label.rectangle)
     return labels
+
+
+def _find_label(detection: Detection, outline: Rectangle, others: Sequence[Rectangle],
+                size: tuple[int, int]) -> Label | None:
+    """Return the longest text at the first free place, outside the box if possible."""
+    left, top, right, bottom = outline
+    texts = [(text, *_text_size_px(text, size)) for text in _texts(detection)]
+    for text, width, height in texts:
+        corners = ((left, top - height), (left, bottom), (right, top), (left - width, top))
+        for corner in corners:
+            x = max(0, min(corner[0], size[0] - width))
+            y = max(0, min(corner[1], size[1] - height))
+            rectangle = x, y, x + width, y + height
+            if not any(_overlap_px2(rectangle, other) for other in (outline, *others)):
+                return Label(text, rectangle)
+    for text, width, height in texts:
+        x, y = max(0, left), max(0, top)
+        rectangle = x, y, x + width, y + height
+        if _LABEL_PART * width * height <= (right - left) * (bottom - top) \
+                and not any(_overlap_px2(rectangle, other) for other in others):
+            return Label(text, rectangle)
+    return None
 
 
 def _outline(detection: Detection, thickness: int) -> Rectangle:
@@ -94,11 +132,21 @@ def _overlap_px2(a: Rectangle, b: Rectangle) -> int:
     return max(0, width) * max(0, height)
 
 
-def _text(detection: Detection) -> str:
-    identity = f' #{detection.track_id}' if detection.track_id else ''
+def _texts(detection: Detection) -> tuple[str, ...]:
+    """Return the texts of a label, the longest one first."""
+    identity = f'#{detection.track_id}' if detection.track_id else ''
     temperature = '' if detection.maximum_celsius is None \
-        else f' {detection.maximum_celsius:.0f} C'
-    return f'{detection.class_name}{identity} {detection.score:.2f}{temperature}'
+        else f'{detection.maximum_celsius:.0f} C'
+    name = ' '.join(filter(None, (detection.class_name, identity)))
+    texts = (f'{name} {detection.score:.2f} {temperature}'.rstrip(),
+             f'{name} {temperature}'.rstrip(), identity or detection.class_name[:1])
+    return tuple(dict.fromkeys(texts))
+
+
+def _text_size_px(text: str, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the width and height of a label with this text in an image of this size."""
+    (width, height), baseline = cv2.getTextSize(text, _FONT, _font_scale(size), 1)
+    return width + 2 * _PADDING_PX, height + baseline + 2 * _PADDING_PX
 
 
 def _line_thickness_px(size: tuple[int, int]) -> int:
@@ -106,7 +154,7 @@ def _line_thickness_px(size: tuple[int, int]) -> int:
 
 
 def _font_scale(size: tuple[int, int]) -> float:
-    return float(np.clip(size[1] / 960, 0.35, 1.5))
+    return float(np.clip(size[1] / 1280, 0.33, 1.2))
 
 
 def _color(detection: Detection) -> tuple[int, int, int]:

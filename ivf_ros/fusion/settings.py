@@ -68,6 +68,10 @@ class FusionParameters:
     flat_levels: float = parameter(
         2.0, 'RGB is blind if the standard deviation of its luma is below this.',
         minimum=0.0, maximum=128.0)
+    obscured_levels: float = parameter(
+        6.5, 'While the registration is lost, thermal alone is shown where the local contrast of '
+        'RGB is below this number of gray levels (percentile 75 over the image), as in smoke. '
+        'With lost_policy fuse it is not considered.', minimum=0.0, maximum=128.0)
     network: NetworkParameters = group(NetworkParameters)
     laplacian: LaplacianParameters = group(LaplacianParameters)
     background: BackgroundParameters = group(BackgroundParameters)

@@ -11,6 +11,7 @@ import cv2
 from ivf_ros import geometry, images
 from ivf_ros.fusion.fuser import Fuser, FusionError
 from ivf_ros.fusion.settings import FusionStageParameters
+from ivf_ros.structure import measure_structure, subsample
 from ivf_ros.thermal import (
     AgcParameters,
     check_thermal,
@@ -24,7 +25,6 @@ import numpy as np
 
 _SATURATED_LUMA = 250
 _DARK_FRACTION = 0.99  # of the pixels of a dark image
-_SAMPLE_PX = 160  # approximate shorter side of the subsampled image for ``assess_rgb``
 
 
 class FusionMode(str, Enum):
@@ -42,6 +42,7 @@ class RgbState(str, Enum):
     LIVE = 'LIVE'
     DARK = 'DARK'  # too little light
     BLIND = 'BLIND'  # saturated, or without contrast
+    OBSCURED = 'OBSCURED'  # shows little of the scene, for example in smoke
     MISSING = 'MISSING'
 
 
@@ -104,8 +105,10 @@ class FusionStage:
     2. Thermal is frozen (by the shutter) or blind: RGB, so that no old image is drawn over a
        current one.
     3. RGB is dark or blind: thermal, warped to the RGB grid by the last homography.
-    4. The registration is lost: as ``lost_policy`` defines. The default is RGB, as with a wrong
-       homography every person appears twice, and a robot would brake for the false one.
+    4. The registration is lost, or there is none yet: thermal where RGB is obscured, since people
+       whom only thermal shows would appear nowhere; else as ``lost_policy`` defines. The default
+       is RGB, as with a wrong homography every person appears twice, and a robot would brake for
+       the false one.
     """
 
     def __init__(self, parameters: FusionStageParameters = FusionStageParameters()) -> None:
@@ -144,7 +147,8 @@ class FusionStage:
         Returns
         -------
         FusionResult
-            With stamp and frame of RGB, or of thermal if RGB is missing.
+            With stamp and frame of RGB, or of thermal if RGB is missing or the image is on the
+            grid of thermal.
 
         Raises
         ------
@@ -163,6 +167,8 @@ class FusionStage:
         result = self.fuse(None if thermal is None else thermal.image,
                            None if rgb is None else rgb.image,
                            self._registration(leading.stamp_ns), health)
+        if not result.on_rgb_grid and thermal is not None:
+            leading = thermal
         return replace(result, stamp_ns=leading.stamp_ns,
                        frame_id=self._rgb_frame_id if result.on_rgb_grid else leading.frame_id,
                        thermal_state='MISSING' if health is None else health.state.value)
@@ -250,6 +256,9 @@ class FusionStage:
 
         lost_reason = self._lost_reason(rgb, registration)
         policy = self._parameters.fusion.lost_policy
+        if lost_reason and policy != 'fuse' and self._is_obscured(rgb):
+            return self._thermal_only(thermal, rgb, registration, f'{lost_reason}; RGB OBSCURED',
+                                      RgbState.OBSCURED)
         if registration is None or (lost_reason and policy == 'rgb'):
             return FusionResult(rgb, FusionMode.RGB_ONLY, lost_reason)
         if lost_reason and policy == 'thermal':
@@ -264,10 +273,7 @@ class FusionStage:
         if rgb is None:
             return RgbState.MISSING
         images.check_8bit(rgb, 'rgb', FusionError)
-        stride = max(1, min(rgb.shape[:2]) // _SAMPLE_PX)
-        luma = np.ascontiguousarray(rgb[::stride, ::stride])
-        if luma.ndim == 3:
-            luma = cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY)
+        luma = _to_luma(subsample(rgb))
         dark = np.count_nonzero(luma <= self._parameters.fusion.dark_luma)
         if dark >= _DARK_FRACTION * luma.size:
             return RgbState.DARK
@@ -276,6 +282,10 @@ class FusionStage:
                 or luma.std() < self._parameters.fusion.flat_levels:
             return RgbState.BLIND
         return RgbState.LIVE
+
+    def _is_obscured(self, rgb: np.ndarray) -> bool:
+        """Return whether RGB shows little of the scene."""
+        return measure_structure(_to_luma(rgb)) < self._parameters.fusion.obscured_levels
 
     def _lost_reason(self, rgb: np.ndarray, registration: Registration | None) -> str:
         """Return why the registration cannot be used for fusion, or ''."""
@@ -296,7 +306,8 @@ class FusionStage:
                       rgb_state: RgbState) -> FusionResult:
         if registration is None:
             gray = self._warper.agc(thermal)
-            reason += '; no registration yet, image on the thermal grid'
+            reason += '; image on the thermal grid' if 'no registration yet' in reason \
+                else '; no registration yet, image on the thermal grid'
         else:
             size = registration.rgb_size if rgb is None else geometry.size_of(rgb)
             gray = self._warp(thermal, registration, size).image
@@ -327,6 +338,10 @@ class FusionStage:
             return warped
         size = geometry.size_of(warped)
         return self._warp(thermal, registration, size, self._network_warper).image
+
+
+def _to_luma(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 
 def _thermal_problem(thermal: np.ndarray | None, health: ThermalHealth | None) -> str:

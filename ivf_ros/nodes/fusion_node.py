@@ -17,7 +17,7 @@ from ivf_ros.nodes.graph.node_parameters import FusionNodeParameters
 from ivf_ros.nodes.graph.paired_input import PairedInput
 from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.graph.stage_node import StageNode
-from ivf_ros.nodes.graph.transport import Hub
+from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS
 from ivf_ros.pairing import Pair
 from ivf_ros.types import Frame
 
@@ -28,6 +28,7 @@ class FusionNode(StageNode):
 
     ``thermal_registered/image_8bit`` is the thermal image that was fused, after the gain control
     and on the RGB grid. It is the input of networks for both cameras, and is published first.
+    ``fused/mode`` says which cameras the fused image shows, whenever that changes.
     """
 
     default_name = 'fusion'
@@ -41,11 +42,13 @@ class FusionNode(StageNode):
         self.stage = FusionStage(self.parameters)
         self._cameras = CameraInputs(self, self.parameters.thermal, self.parameters.rgb)
         self._modes: Counter[FusionMode] = Counter()
+        self._mode: FusionMode | None = None
         self._problem = ''
         self._camera_states: dict[str, object] = {}
         self._thermal = ImageOutput(self, 'thermal_registered/image_8bit')
         self._fused = ImageOutput(self, 'fused/image')
         self._fused_info = self.advertise(messages.CAMERA_INFO, 'fused/camera_info')
+        self._mode_output = self.advertise(messages.TEXT, 'fused/mode', LATCHED_QOS)
 
     def activate(self) -> None:
         """Subscribe to the cameras and to the homography."""
@@ -66,6 +69,7 @@ class FusionNode(StageNode):
             **self._cameras.diagnostics(),
             **describe_backend(self.stage.method),
             **self._camera_states,
+            **({} if self._mode is None else {'mode': self._mode.value}),
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
         problem = self._input.find_problem() or self._cameras.find_problem() or self._problem
@@ -74,13 +78,17 @@ class FusionNode(StageNode):
     def _fuse(self, pair: Pair[Frame]) -> None:
         corrected = self._cameras.correct(pair)  # it reports bad images also if nobody listens
         is_needed = self._fused.has_subscribers or self._fused_info.has_subscribers \
-            or self._thermal.has_subscribers
+            or self._thermal.has_subscribers or self._mode_output.has_subscribers
         if corrected is None or not is_needed:
             return
         with self.statistics.measure_latency():
             result = self.stage.step(corrected.thermal, corrected.rgb)
         self._modes[result.mode] += 1
-        self._problem = result.reason
+        self._problem = ': '.join(filter(None, ('' if result.mode is FusionMode.FUSED else
+                                                result.mode.value, result.reason)))
+        if result.mode is not self._mode:
+            self._mode = result.mode
+            self._mode_output.publish(Stamped(result.mode.value, result.stamp_ns, ''))
         self._camera_states = {'rgb_state': result.rgb_state.value,
                                'thermal_state': result.thermal_state}
         if result.image is None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from ivf_ros.nodes.graph import messages
@@ -21,11 +22,13 @@ from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.registration import RegistrationResult, RegistrationStage
 from ivf_ros.registration.stage import MeasurementRequest
-from ivf_ros.types import Frame, RegistrationState
+from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
 
 # A measurement gives way to everything else: the latest homography serves until it ends.
 _NICENESS = 10
+# A first registration usually takes less.
+_ACQUISITION_S = 5.0
 # Period of the lookups in tf and of the comparison of CameraInfo and image.
 _RIG_PERIOD_S = 0.5
 
@@ -52,6 +55,8 @@ class RegistrationNode(StageNode):
                                    self.parameters.rectified)
         self._rig_lock = threading.Lock()
         self._sizes: tuple = ()  # of the latest thermal and RGB image
+        self._state: RegistrationState | None = None  # that was logged last
+        self._first_measured_s: float | None = None
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
         self._homography = self.advertise(messages.HOMOGRAPHY, 'registration/homography')
         self._registered = ImageOutput(self, 'thermal_registered/image')
@@ -89,10 +94,7 @@ class RegistrationNode(StageNode):
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Return a warning about input, rig and registration, and the state of the stage."""
-        latest = self.stage.latest
-        warning = self._input.find_problem() or self._rig.find_problem()
-        if latest is not None and latest.state is RegistrationState.LOST:
-            warning = warning or f'registration lost: {latest.reason}'
+        warning = self._input.find_problem() or self._rig.find_problem() or self._find_loss()
         return warning, {**self._input.diagnostics(), **self._cameras.diagnostics(),
                          **describe_backend(self.stage.method), **self.stage.status()}
 
@@ -121,7 +123,30 @@ class RegistrationNode(StageNode):
 
     def _measure(self, request: MeasurementRequest) -> None:
         with self.statistics.measure_latency():
-            self.stage.measure(request)
+            registration = self.stage.measure(request)
+        self._first_measured_s = self._first_measured_s or time.monotonic()
+        self._log_state(registration)
+
+    def _log_state(self, registration: Registration) -> None:
+        """Log each change of the state once; ``diagnose`` reports a loss."""
+        state, before = registration.state, self._state
+        if state is before or (state is RegistrationState.LOST and before is None):
+            return
+        self._state = state
+        reason = f': {registration.reason}' if registration.reason else ''
+        text = f'{state.value}{reason}, confidence {registration.confidence:.2f}'
+        self.get_logger().info(f'registration {text}')
+
+    def _find_loss(self) -> str:
+        """Return a warning if the registration is lost or takes long to begin, else ''."""
+        latest, first_s = self.stage.latest, self._first_measured_s
+        if latest is None or first_s is None or latest.state is not RegistrationState.LOST:
+            return ''
+        if self._state is None and time.monotonic() - first_s < _ACQUISITION_S:
+            return ''
+        kind = 'not registered' if self._state is None else 'registration lost'
+        return '; '.join(filter(None, (f'{kind}: {latest.reason}',
+                                       self.stage.explain_rejection())))
 
     def _publish_homography(self, result: RegistrationResult) -> None:
         registration = result.registration

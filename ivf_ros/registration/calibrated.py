@@ -24,6 +24,9 @@ class CalibratedParameters:
 
     H_thermal_to_rgb: tuple = parameter(
         (), 'Nine numbers, row by row: the homography. It replaces all other calibration.')
+    aligned: bool = parameter(
+        False, "Method 'calibrated': without another calibration both images show the same view, "
+        'so that the homography is the plain resize of thermal to the RGB size.')
     K_thermal: tuple = parameter(
         (), 'Nine numbers, row by row: pinhole camera matrix of the thermal image.')
     K_rgb: tuple = parameter(
@@ -66,7 +69,7 @@ class CalibratedRegistrar:
         Return the calibrated homography, always in state PRIOR.
 
         Without calibration, return ``prior``. Without both, return the plain resize of thermal to
-        the RGB size, with confidence 0 and a reason.
+        the RGB size: with confidence 0 and a reason, unless ``aligned`` is set.
 
         Raises
         ------
@@ -80,8 +83,10 @@ class CalibratedRegistrar:
             H = check_prior(prior)
         sizes = geometry.size_of(thermal), geometry.size_of(rgb)
         if H is None:
-            return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.PRIOR,
-                                sizes[1], reason='not calibrated')
+            aligned = self.parameters.aligned
+            return Registration(geometry.stretch(*sizes), 0.5 if aligned else 0.0, 0,
+                                RegistrationState.PRIOR, sizes[1],
+                                reason='' if aligned else 'not calibrated')
         reason = geometry.check(H, *sizes)
         return Registration(H, 0.0 if reason else 0.5, 0, RegistrationState.PRIOR, sizes[1],
                             reason=f'implausible: {reason}' if reason else '')

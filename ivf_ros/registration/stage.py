@@ -16,6 +16,7 @@ import threading
 from typing import Any
 
 from ivf_ros.pace import Pace
+from ivf_ros.registration.advice import explain_rejection
 from ivf_ros.registration.calibrated import CalibratedParameters, make_homography
 from ivf_ros.registration.inputs import Registrar
 from ivf_ros.registration.methods import create_from
@@ -88,6 +89,7 @@ class RegistrationStage:
         self._publish = publish
         self.latest: Registration | None = None
         self.thermal_state = ThermalState.LIVE
+        self._latest_request: MeasurementRequest | None = None
         self._measured_header = (0, '')  # stamp_ns and frame_id of the latest measurement
         self._publish_lock = threading.Lock()  # a prior must not be published after a measurement
         self._pace = Pace()
@@ -162,6 +164,7 @@ class RegistrationStage:
 
         """
         thermal, rgb = request.thermal, request.rgb
+        self._latest_request = request
         registration = self.tracker.update(thermal.image, rgb.image, thermal.stamp_ns * 1e-9,
                                            request.thermal_live)
         if registration.age_s == 0 or registration.state is RegistrationState.PRIOR:
@@ -175,6 +178,13 @@ class RegistrationStage:
     def is_registered(self) -> bool:
         """Return whether there is a registration that is not LOST."""
         return self.latest is not None and self.latest.state is not RegistrationState.LOST
+
+    def explain_rejection(self) -> str:
+        """Return the likely cause if the latest measurement was rejected, and what to do."""
+        latest, request = self.latest, self._latest_request
+        if latest is None or request is None:
+            return ''
+        return explain_rejection(latest.reason, request.thermal.image, request.rgb.image)
 
     def warp_counts(self, thermal: np.ndarray, rgb_size: tuple[int, int]) -> ThermalOnRgb | None:
         """Return thermal counts, warped to the RGB grid; None while LOST."""

@@ -182,7 +182,8 @@ def overlap(a, b):
 ])
 def test_a_label_does_not_cover_its_box(box):
     image = noise((240, 320, 3))
-    label, = place_labels([person(*box)], (320, 240))
+    (text, label), = place_labels([person(*box)], (320, 240))
+    assert text == 'person 0.50'
     assert overlap(label, box) == 0
     assert 0 <= label[0] < label[2] <= 320 and 0 <= label[1] < label[3] <= 240
     drawn = detection.draw(image, [person(*box)])
@@ -200,12 +201,30 @@ def test_a_label_does_not_cover_its_box(box):
 def test_no_label_covers_its_own_object_among_many(boxes):
     found = [person(x, y, x + w, y + h, 0.3, str(k)) for k, (x, y, w, h) in enumerate(boxes)]
     labels = place_labels(found, (640, 480))
-    assert all(overlap(label, box.box_xyxy_px) == 0 for label, box in zip(labels, found))
+    placed = [(label.rectangle, box) for label, box in zip(labels, found) if label is not None]
+    for label, own in placed:
+        assert all(overlap(label, box.box_xyxy_px) == 0 for box in found if box is not own)
+    rectangles = [label for label, _ in placed]
+    assert not any(overlap(a, b) for i, a in enumerate(rectangles) for b in rectangles[:i])
+
+
+def test_in_a_crowd_labels_become_shorter_and_those_of_low_scores_are_left_out():
+    crowd = [person(20 + 12 * column, 100, 30 + 12 * column, 140, 0.9 - 0.01 * column, str(column))
+             for column in range(20)]
+    labels = place_labels(crowd, (320, 240))
+    texts = [label.text for label in labels if label is not None]
+    assert labels[0].text == 'person #0 0.90' and 3 <= len(texts) < len(crowd)
+    assert min(map(len, texts)) < len('person #0 0.90')
+
+
+def test_a_box_that_fills_the_image_has_its_label_inside():
+    label, = place_labels([person(0, 0, 320, 240)], (320, 240))
+    assert label.rectangle[:2] == (0, 0)
 
 
 def test_labels_of_neighbours_do_not_cover_each_other():
     found = [person(100, 100, 130, 200), person(110, 100, 140, 200)]
-    first, second = place_labels(found, (640, 480))
+    first, second = (label.rectangle for label in place_labels(found, (640, 480)))
     assert overlap(first, second) == 0
     assert all(overlap(label, box.box_xyxy_px) == 0
                for label in (first, second) for box in found)

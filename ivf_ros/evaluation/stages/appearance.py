@@ -23,8 +23,8 @@ APPEARANCE_METRICS = (
                'of a person minus that of its surroundings, mean over the boxes'),
     MetricInfo('luma change', 'lower', 'levels', 'absolute difference of the mean luma from that '
                'of RGB'),
-    MetricInfo('color shift', 'lower', 'CIEDE2000', 'mean colour difference from RGB where thermal '
-               'is silent: at most its percentile 80 (Luo, Cui and Rigg 2001)'))
+    MetricInfo('color shift', 'lower', 'CIEDE2000', 'mean colour difference from RGB where '
+               'thermal is silent: at most its percentile 80 (Luo, Cui and Rigg 2001)'))
 _SILENT_PERCENT = 80
 _SURROUNDINGS = 0.5  # of the width and of the height of a box, on each side
 _PERSON_NAMES = ('person', 'people', 'pedestrian')
@@ -37,10 +37,9 @@ class AppearanceEvaluation:
 
     Attributes
     ----------
-    methods:
-        Names of ``fusion.methods()``; a setting may follow a colon.
-    machine_labels:
-        Whether the boxes of people were made by a network.
+    methods, machine_labels:
+        Names of ``fusion.methods()``, where a setting may follow a colon; and whether the boxes of
+        people were made by a network.
 
     """
 
@@ -52,7 +51,7 @@ class AppearanceEvaluation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return the limits of the measures."""
+        """Return what the values do not show."""
         return ('A person who is colder than the surroundings has a negative contrast.',
                 *(('The boxes are machine-made.',) if self.machine_labels else ()))
 

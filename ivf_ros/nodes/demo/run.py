@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import json
 import os
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, Callable, IO
 from ivf_ros import dds, geometry
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bag_writer import BagWriter
+from ivf_ros.data.folder import FolderSource
 from ivf_ros.data.sources import BagOptions, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
@@ -33,18 +34,19 @@ from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
 from ivf_ros.thermal_input import ThermalCameraParameters
-from ivf_ros.types import Event, GRAPH_NODES, Truth
+from ivf_ros.types import Event, GRAPH_NODES, RegistrationState, Truth
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
-# Two cores can simulate, run all stages and record at 15 Hz.
-DEFAULT_SOURCE = 'simulator:condition=night,seed=2,thermal.rate_hz=15,rgb.rate_hz=15'
+DEFAULT_SOURCE = 'simulator'
 
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 5.0
 _STOP_TIMEOUT_S = 10.0
+# Registration needs a second for a still, and a person looks at it for as long.
+_STILL_S = 1.5
 # Each node publishes its diagnostics once per second.
 _DIAGNOSTICS_TIMEOUT_S = 2.5
 
@@ -55,6 +57,8 @@ _STILL_PARAMETERS = ('registration:max_rate_hz:=10.0',
                      'registration:tracker.drift_px:=10000.0',
                      'registration:freeze.minimum_duration_s:=10.0',
                      'fusion:freeze.minimum_duration_s:=10.0')
+_ALIGNED_PARAMETERS = ('registration:registration.method:=calibrated',
+                       'registration:registration.calibrated.aligned:=true')
 
 
 class DemoError(RuntimeError):
@@ -90,10 +94,11 @@ class DemoSettings:
     rate:
         Playback speed as a multiple of the recorded speed.
     aligned:
-        Whether the recording is already registered. Its ground truth is then the plain resize of
-        thermal to the RGB size.
+        Whether the recording is already registered. It is then fused as it is: the homography is
+        the plain resize of thermal to the RGB size.
     still_s:
-        Duration of each still of unrelated scenes; 0 for a continuous recording.
+        Duration of each still of unrelated scenes; 0 for a continuous recording. None: files of a
+        folder that show unrelated scenes are stills.
     params_file:
         ROS parameter file of the stages.
     bag_options:
@@ -108,7 +113,7 @@ class DemoSettings:
     out: Path = Path('ivf_demo')
     rate: float = 1.0
     aligned: bool = False
-    still_s: float = 0.0
+    still_s: float | None = None
     params_file: Path | None = None
     bag_options: BagOptions = field(default_factory=BagOptions)
     thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
@@ -132,8 +137,13 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The output folder contains files that would be lost.
 
     """
-    source = open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s,
-                         **settings.bag_options)
+    source = _open_source(settings)
+    if settings.still_s is None and isinstance(source, FolderSource) \
+            and source.shows_unrelated_scenes():
+        progress(f'the files show unrelated scenes: each is played for {_STILL_S} s '
+                 '(--still-seconds 0 plays them as a sequence)')
+        settings = replace(settings, still_s=_STILL_S)
+        source = _open_source(settings)
     open_folder(settings.out, 'demo', [settings.source])
     bag = settings.out / 'bag'
     remove_marked_folder(bag)
@@ -181,6 +191,8 @@ def summary_text(report: dict[str, Any]) -> str:
     error = report['registration'].get('corner_error_px')
     if error:
         lines.append(f"corner error: median {error['median']:.2f} px, p95 {error['p95']:.2f} px")
+    if 'advice' in report['registration']:
+        lines.append(report['registration']['advice'])
     lines += [f'{name}: {path}' for name, path in report['files'].items()]
     return '\n'.join(lines)
 
@@ -204,8 +216,9 @@ class _Graph:
         self._spin_thread = threading.Thread(target=self._spin, daemon=True)
         self._spin_thread.start()
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
-        if settings.still_s > 0:
-            parameters += [word for assignment in _STILL_PARAMETERS for word in ('-p', assignment)]
+        assignments = (_STILL_PARAMETERS if settings.still_s else ()) \
+            + (_ALIGNED_PARAMETERS if settings.aligned else ())
+        parameters += [word for assignment in assignments for word in ('-p', assignment)]
         parameters += _camera_arguments(settings)
         self._stages = start_container(parameters, stdout=log, stderr=subprocess.STDOUT)
 
@@ -286,6 +299,11 @@ class _Graph:
             self._executor.spin()
 
 
+def _open_source(settings: DemoSettings) -> Source:
+    return open_source(settings.source, aligned=settings.aligned, still_s=settings.still_s or 0.0,
+                       **settings.bag_options)
+
+
 def _camera_arguments(settings: DemoSettings) -> list[str]:
     """Return the ROS arguments that set the parameters of the cameras in all nodes."""
     arguments = [word for node in ('registration', 'fusion')
@@ -303,13 +321,22 @@ def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recor
     registration: dict[str, Any] = {
         'states': _select_counts(diagnostics['registration'], 'state_count.')}
     errors_px = _corner_errors_px(played, recorder)
-    if errors_px:
+    if errors_px and not settings.aligned:  # otherwise it is 0 by definition
         registration['corner_error_px'] = _percentiles(errors_px, 'median')
+    if diagnostics['registration'].get('state') == RegistrationState.LOST.value:
+        registration['advice'] = _explain_loss(settings, recorder.problems)
     return {'source': source.name, 'seconds': settings.seconds, 'rate': settings.rate,
             'topics': topics, 'drops': dict(sum(map(Counter, drops_by_node.values()), Counter())),
             'drops_by_node': drops_by_node,
             'latency_ms': _latencies_ms(played, recorder, diagnostics),
             'registration': registration, 'skipped_by_source': dict(source.skipped)}
+
+
+def _explain_loss(settings: DemoSettings, problems: dict[str, str]) -> str:
+    """Return why the registration ended LOST, and the line to try next."""
+    problem = problems.get('registration', 'registration lost')
+    return (f'at the end: {problem}. If both cameras show the same view already, try: ivf demo '
+            f"--source '{settings.source}' --aligned")
 
 
 def _check_result(report: dict[str, Any], problems: dict[str, str], log: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Callable
 import cv2
 from ivf_ros import detection, segmentation
 from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
+from ivf_ros.network_inputs import is_rgb_passthrough
 from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import messages
@@ -81,6 +82,31 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str,
     cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading))
 
 
+def draw_mode(fused: np.ndarray, rgb: np.ndarray | None) -> np.ndarray:
+    """
+    Return the fused image, marked if it shows one camera only.
+
+    It equals RGB, or it is gray where RGB ``(H, W, 3)`` has colours.
+    """
+    if rgb is None or (is_gray(fused) and not is_gray(rgb)):
+        text = 'THERMAL ONLY'
+    elif fused.shape == rgb.shape and is_rgb_passthrough(rgb, fused):
+        text = 'RGB ONLY'
+    else:
+        return fused
+    drawn, scale = fused.copy(), max(fused.shape[1] / 640, 0.4)
+    origin, line_px = (round(8 * scale), round(28 * scale)), max(1, round(2 * scale))
+    for color, width_px in ((0, 0, 0), 3 * line_px), ((0, 200, 255), line_px):
+        cv2.putText(drawn, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width_px,
+                    cv2.LINE_AA)
+    return drawn
+
+
+def is_gray(image: np.ndarray) -> bool:
+    """Return whether an image ``(H, W)`` or ``(H, W, 3)`` has no colours."""
+    return image.ndim == 2 or not np.ptp(image[::4, ::4].astype(np.int16), axis=2).any()
+
+
 def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
     items = {}
     with AnyReader([bag]) as reader:
@@ -127,7 +153,7 @@ def _make_row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns
         rgb,
         None if rgb is None or registered is None else
         registration_overlay(_apply_gain(agc, registered), rgb),
-        fused,
+        None if fused is None else draw_mode(fused, rgb),
         None if fused is None or labels is None else
         segmentation.overlay(fused, Segmentation(labels.value.labels, class_names)),
         None if fused is None or detections is None else detection.draw(fused, detections.value),

@@ -22,7 +22,7 @@ from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 from vision_msgs.msg import (
     Detection2D,
     Detection2DArray,
@@ -349,6 +349,16 @@ def label_info_from_message(message: LabelInfo) -> Stamped[tuple[str, ...]]:
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
+def text_to_message(item: Stamped[str]) -> String:
+    """Convert a text; the message has no header."""
+    return String(data=item.value)
+
+
+def text_from_message(message: String) -> Stamped[str]:
+    """Read a text; its stamp is 0."""
+    return Stamped(message.data, 0, '')
+
+
 IMAGE = TypeAdapter(Image, image_to_message, image_from_message, image_from_cdr,
                     stamps_by_arrival=True)
 COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message,
@@ -359,3 +369,4 @@ TEMPERATURES = TypeAdapter(DiagnosticArray, temperatures_to_message, temperature
 DETECTIONS = TypeAdapter(Detection2DArray, detections_to_message, detections_from_message)
 LABELS = TypeAdapter(Image, labels_to_message, labels_from_message)
 LABEL_INFO = TypeAdapter(LabelInfo, label_info_to_message, label_info_from_message)
+TEXT = TypeAdapter(String, text_to_message, text_from_message)
