@@ -51,13 +51,14 @@ COMMANDS = {
                            'from motion.', 'ivf time-offset recordings/drive.mcap'),
     'replay': Command('graph', 'Publish a recording on the topics of the two cameras.',
                       'ivf replay recordings/night.mcap --rate 0.5 --loop'),
-    'register': Command('stages', 'Register a thermal image onto an RGB image.',
+    'register': Command('pair_commands', 'Register thermal images onto RGB images.',
                         'ivf register thermal.png rgb.jpg --out registered.png'),
-    'fuse': Command('stages', 'Fuse a thermal image, already on the RGB grid, with RGB.',
-                    'ivf fuse registered.png rgb.jpg --out fused.png'),
-    'segment': Command('stages', 'Segment a fused image.',
+    'fuse': Command('pair_commands', 'Fuse thermal images with RGB images.',
+                    'ivf fuse thermal/ rgb/ --register --out fused'),
+    'segment': Command('image_commands', 'Segment fused images, or RGB and thermal.',
                        'ivf segment fused.png --out labels.png'),
-    'detect': Command('stages', 'Detect objects in a fused image.', 'ivf detect fused.png --json'),
+    'detect': Command('image_commands', 'Detect objects in fused images, or in RGB and thermal.',
+                      'ivf detect fused.png --json'),
     'calibrate': Command('calibrate', 'Calibrate a thermal and an RGB camera with a board, or '
                          'without one.',
                          'ivf calibrate views --pattern 4x6 --square 0.05 --out rig.yaml'),
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except _expected_errors() as error:
         sys.stderr.write(f'ivf {argv[0]}: {" ".join(str(error).split())}\n')
-        return 1
+        return getattr(error, 'exit_code', 1)
     except KeyboardInterrupt:
         sys.stderr.write(f'ivf {argv[0]}: interrupted\n')
         return 130
@@ -114,9 +115,8 @@ def _make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _expected_errors() -> tuple[type[BaseException], ...]:
-    """Return the errors that are reported in one line, including OpenCV's if cv2 is imported."""
-    opencv = sys.modules.get('cv2')
-    return (ValueError, RuntimeError, OSError, ImportError, *([opencv.error] if opencv else []))
+    from ivf_ros.cli.output import expected_errors  # only where there is an error
+    return expected_errors()
 
 
 if __name__ == '__main__':
