@@ -114,7 +114,7 @@ def _run_batch(options: argparse.Namespace, inputs: Inputs, make: Maker) -> int:
         print_note(options, note)
     jobs = options.jobs
     if inputs.is_sequence and jobs > 1:
-        print_note(options, 'the frames of a recording depend on those before; one process')
+        print_note(options, 'the frames of a recording are read in order, in one process')
         jobs = 1
     summary = _Summary()
     with Progress(inputs.total, 'image') as progress:

@@ -27,6 +27,7 @@ from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camer
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
+    check_suffix,
     command_line,
     CommandError,
     print_json,
@@ -124,6 +125,7 @@ def _read_fraction(text: str) -> float:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    check_suffix(options.out, ('.yaml', '.yml'))
     if not options.out.parent.is_dir():
         raise CommandError(f"the folder '{options.out.parent}' does not exist; create it, or give "
                            'another --out')

@@ -12,6 +12,7 @@ from typing import Any
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
+    check_suffix,
     CommandError,
     read_size,
     report,
@@ -73,7 +74,8 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raise ``CommandError`` for options that exclude each other."""
+    """Raise ``CommandError`` for a wrong suffix, and for options that exclude each other."""
+    check_suffix(options.out, ('.onnx',))
     if options.weights and options.both:
         raise CommandError('--weights already selects the network; leave out --both')
     is_int8 = options.precision == 'int8'

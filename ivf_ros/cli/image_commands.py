@@ -32,7 +32,7 @@ def add_segment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, help='write the labels: a .png or .tif '
                         'file for one image, a folder for several')
     _add_common_options(parser, 'labels', '--out and --overlay')
-    parser.set_defaults(run=_segment)
+    parser.set_defaults(run=_segment, paths='image')
 
 
 def add_detect_options(parser: argparse.ArgumentParser) -> None:
@@ -42,15 +42,16 @@ def add_detect_options(parser: argparse.ArgumentParser) -> None:
     _add_image_options(parser)
     add_method_options(parser, detection.methods(), 'default')
     _add_common_options(parser, 'boxes', '--overlay')
-    parser.set_defaults(run=_detect)
+    parser.set_defaults(run=_detect, paths='image')
 
 
 def _add_image_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('image', nargs='*', help='images, a folder, a pattern in quotes, or a '
                         'video; or a recording, of which RGB is used, or both cameras with '
                         '--register')
-    parser.add_argument('--thermal', nargs='+', metavar='PATH', help='the registered thermal '
-                        'images, used together with the images, which are RGB then')
+    parser.add_argument('--thermal', nargs=1, metavar='PATH', help='the registered thermal image, '
+                        'or a folder or pattern of them, used together with the images, which are '
+                        'RGB then')
     parser.add_argument('--register', action='store_true',
                         help='register thermal onto RGB first')
 

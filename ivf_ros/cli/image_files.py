@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from ivf_ros.cli.inputs import Inputs, Item
 from ivf_ros.cli.output import check_outputs, check_suffix, CommandError
-from ivf_ros.output import check_file, mark_image, open_folder
+from ivf_ros.data.files import IMAGE_SUFFIXES
+from ivf_ros.data.video import VIDEO_SUFFIXES
+from ivf_ros.output import check_file, check_folder, mark_image, open_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,15 +74,17 @@ class ImageOutputs:
             check_outputs(options, list(paths.values()), files)
         else:
             for name, path in paths.items():
-                if path.suffix and not path.is_dir():
+                if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
                     raise CommandError(f'--{name} is a folder for several images, got '
                                        f"'{path}'; give a name without a suffix")
                 if options.suffix:
-                    check_suffix(Path('name' + options.suffix), suffixes[name])
+                    check_suffix(Path(options.suffix), suffixes[name])
             if len({path.resolve() for path in paths.values()}) < len(paths):
                 raise CommandError('two outputs have the same name')
             for path in paths.values():
-                open_folder(path, options.command, inputs.sources)
+                check_folder(path, options.command, inputs.sources)
+            for path in sorted(paths.values(), key=lambda path: len(path.parts)):
+                open_folder(path, options.command)  # one of them may lie in the other
         return cls(paths, inputs.is_single, options.suffix, options.overwrite)
 
     def write(self, name: str, item: Item, image: np.ndarray) -> Path | None:

@@ -14,8 +14,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+import os
 import sys
 from typing import NoReturn
+
+from ivf_ros import __version__
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,14 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = sys.argv[1:] if arguments is None else list(arguments)
+    if '_ARGCOMPLETE' in os.environ:  # the shell asks what may follow
+        return _complete(os.environ['COMP_LINE'].split()[1:2])
+    parser = make_parser(argv[:1])
+    if not argv:
+        parser.print_help()
+        return 2
     try:
-        options = _make_parser(argv).parse_args(argv)
+        options = _parse(parser, argv)
         options.arguments = argv
         return options.run(options)
     except _expected_errors() as error:
@@ -100,18 +109,43 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def _make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of all commands, with the options of the selected one."""
+def make_parser(command: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the options of the one that ``command`` holds."""
     parser = _Parser(prog='ivf', description='Infrared-visible perception for ROS 2.')
+    parser.add_argument('--version', action='version', version=f'ivf {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='command')
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.summary, description=command.summary,
-                                        epilog=f'example: {command.example}')
-        subparser.add_argument('--json', action='store_true', help='print the result as JSON')
-        if argv[:1] == [name]:
-            module = import_module(f'ivf_ros.cli.{command.module}')
-            getattr(module, f'add_{name.replace("-", "_")}_options')(subparser)
+    for name, entry in COMMANDS.items():
+        subparser = commands.add_parser(name, help=entry.summary, description=entry.summary,
+                                        epilog=f'example: {entry.example}')
+        if [name] == list(command):
+            add_options(name, subparser)
     return parser
+
+
+def add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command; imports its module."""
+    parser.add_argument('--json', action='store_true', help='print the result as JSON')
+    module = import_module(f'ivf_ros.cli.{COMMANDS[name].module}')
+    getattr(module, f'add_{name.replace("-", "_")}_options')(parser)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse; paths may also stand between and behind the options."""
+    options, rest = parser.parse_known_args(argv)
+    paths = getattr(options, getattr(options, 'paths', ''), None)
+    if paths is None or any(text.startswith('-') for text in rest):
+        return parser.parse_args(argv)  # an error, if there is a rest
+    paths += rest  # argparse takes only one block of them
+    return options
+
+
+def _complete(command: Sequence[str]) -> int:
+    try:
+        import argcomplete
+    except ImportError:
+        return 1
+    argcomplete.autocomplete(make_parser(command))
+    return 0
 
 
 def _expected_errors() -> tuple[type[BaseException], ...]:

@@ -35,7 +35,7 @@ def add_register_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, help='write thermal on the RGB grid: a .png or .tif '
                         'file for one pair, a folder for several')
     _add_common_options(parser)
-    parser.set_defaults(run=_register)
+    parser.set_defaults(run=_register, paths='source')
 
 
 def add_fuse_options(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_fuse_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True,
                         help='write the fused image: a file for one pair, a folder for several')
     _add_common_options(parser)
-    parser.set_defaults(run=_fuse)
+    parser.set_defaults(run=_fuse, paths='source')
 
 
 def add_method_options(parser: argparse.ArgumentParser, methods: tuple[str, ...], default: str
@@ -68,9 +68,9 @@ def _add_pair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', nargs='*', help='thermal and RGB: two images, folders, patterns '
                         'in quotes, or videos; or one recording: folder of pairs, bag, '
                         'simulator[:...]')
-    for stream in ('thermal', 'rgb'):
+    for stream, name in (('thermal', 'thermal'), ('rgb', 'RGB')):
         parser.add_argument(f'--{stream}', nargs='+', metavar='PATH',
-                            help=f'the {stream} images instead; pairs are made by order if the '
+                            help=f'the {name} images instead; pairs are made by order if the '
                             'names do not tell')
 
 

@@ -12,7 +12,13 @@ import subprocess
 from typing import Any
 
 from ivf_ros import memory
-from ivf_ros.cli.output import add_overwrite_option, command_line, CommandError, report
+from ivf_ros.cli.output import (
+    add_overwrite_option,
+    check_suffix,
+    command_line,
+    CommandError,
+    report,
+)
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
@@ -93,6 +99,7 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     settings: Any = build(settings_type, parse_settings(options.settings))
     inputs = filter(None, [getattr(settings, 'start_from', '')])
     for path in _weight_files(options):
+        check_suffix(path, ('.safetensors',))
         check_file(path, inputs, options.overwrite)
     open_folder(options.out, 'train', [options.data])
     memory.retain_freed()
