@@ -64,7 +64,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         'segmentation-INPUT.1.safetensors and so on of further trainings')
     parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
                         help='folder for the results; an interrupted evaluation there is '
-                        'continued')
+                        'continued (default: %(default)s)')
     parser.add_argument('--jobs', type=read_count, default=os.cpu_count() or 1, metavar='N',
                         help='number of processes (default: one per core)')
     parser.add_argument('--metrics', type=_parse_names, metavar='EN,SD,...',
@@ -83,7 +83,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=_parse_rate_hz, default=5.0, metavar='HZ',
                         help='for tracking: measurements per second (default: 5)')
     parser.add_argument('--every', type=read_count, default=1, metavar='N',
-                        help='use every Nth pair of each data set or stream')
+                        help='use every Nth pair of each data set or stream (default: 1)')
     parser.add_argument('--limit', type=read_count, metavar='N',
                         help='use at most N pairs of each data set or stream')
     parser.add_argument('--held-back', action='store_true',
