@@ -7,10 +7,7 @@ from __future__ import annotations
 import argparse
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-import multiprocessing
 import os
 import sys
 from typing import Any
@@ -178,7 +175,15 @@ def _work(items: Iterable[Item], make: Maker, jobs: int) -> Iterator[_Outcome]:
         process = make()
         for item in items:
             yield _attempt(process, item)
-        return
+    else:
+        yield from _work_in_processes(items, make, jobs)
+
+
+def _work_in_processes(items: Iterable[Item], make: Maker, jobs: int) -> Iterator[_Outcome]:
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    import multiprocessing
+
     context = multiprocessing.get_context('spawn')  # threads of OpenCV do not survive a fork
     with ProcessPoolExecutor(jobs, context, _start_worker, (make,)) as pool:
         running: deque[Future[_Outcome]] = deque()

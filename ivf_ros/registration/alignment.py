@@ -5,7 +5,7 @@ Whether a thermal image already lies on the RGB image: a cheap check, without a 
 
 The outlines of both images are compared as they lie, and at all shifts and some scales around.
 Where they fit far better elsewhere, thermal was not registered. It is a doubt, and no measurement:
-docs/registration.md has the rates of hits and of false alarms.
+docs/commands.md has the rates of hits and of false alarms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WIDTH_PX = 160  # to which both images are reduced
 _TOLERANCE_PX = 2  # of this width: registered images fit within this distance
 _MAX_SHIFT = 0.2  # of the width
 _SCALES = np.exp(np.linspace(-0.4, 0.4, 11))  # the middle one is 1
-# Of a doubt; chosen on every second pair of those of docs/registration.md.
+# Of a doubt; chosen on every second pair of those of docs/commands.md.
 _MIN_RATIO, _MIN_CORRELATION = 1.2, 0.2
 
 
