@@ -10,11 +10,14 @@ import re
 
 import cv2
 from ivf_ros import cli, fusion
+from ivf_ros.data.bag_writer import BagWriter
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.images import as_bgr8
 from ivf_ros.thermal import Agc
+from ivf_ros.types import Frame
 import numpy as np
 import pytest
+from recorded_bags import write_image
 
 FUSE = ('fuse', '--method', 'average')
 COUNT = 4
@@ -149,6 +152,25 @@ def test_videos_and_other_sources_are_sequences(scene, tmp_path, capsys):
                        tmp_path / 'simulated', '--jobs', 2)
     assert code == 0 and 'in one process' in err
     assert len(names_in(tmp_path / 'simulated')) >= 3
+
+
+def test_a_bag_is_a_sequence_whose_topics_may_be_named(scene, tmp_path, capsys):
+    bag = BagWriter(tmp_path / 'bag')
+    for number in range(COUNT):
+        for topic, image in zip(('/a/image', '/b/image'), scene):
+            write_image(bag, topic, Frame(np.roll(image, 8 * number, axis=1),
+                                          1_700_000_000_000_000_000 + 100_000_000 * number, topic))
+    bag.close()
+    topics = ('--thermal-topic', '/a/image', '--rgb-topic', '/b/image')
+    code, _, err = run(capsys, *FUSE, tmp_path / 'bag', *topics, '--out', tmp_path / 'out')
+    assert code == 0, err
+    assert names_in(tmp_path / 'out') == [f'{number:06d}.png' for number in range(COUNT)]
+    expected = fusion.create('average').fuse(*(np.roll(image, 8, axis=1) for image in scene))
+    np.testing.assert_array_equal(read(tmp_path / 'out' / '000001.png'), expected)
+    before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
+    code, _, err = run(capsys, *FUSE, tmp_path / 'bag', *topics, '--out', tmp_path / 'bag')
+    assert code == 1 and 'lies in the output folder' in err
+    assert before == {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
