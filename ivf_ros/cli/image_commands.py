@@ -15,7 +15,7 @@ from ivf_ros.cli.batch import add_batch_options, Result, run_items
 from ivf_ros.cli.cameras import add_camera_options
 from ivf_ros.cli.image_files import ImageOutputs, PICTURE_SUFFIXES, VALUE_SUFFIXES
 from ivf_ros.cli.inputs import find_image_inputs, Inputs, Item
-from ivf_ros.cli.output import add_overwrite_option, CommandError, print_progress
+from ivf_ros.cli.output import add_overwrite_option, CommandError, print_note, print_progress
 from ivf_ros.cli.pair_commands import add_method_options, add_prior_option
 from ivf_ros.cli.reading import is_examined, PairReader, Registering, ThermalOnto
 from ivf_ros.parameters import parse_settings
@@ -86,7 +86,10 @@ def _takes_both(options: argparse.Namespace, inputs: Inputs) -> bool:
     if options.register and not inputs.has_thermal:
         raise CommandError('--register needs thermal images: --thermal, or a recording of both '
                            'cameras')
-    return bool(options.thermal) or options.register
+    takes_both = bool(options.thermal) or options.register
+    if inputs.has_thermal and not takes_both:
+        print_note(options, 'only the RGB images are used; --register uses thermal, too')
+    return takes_both
 
 
 class _BothCameras:

@@ -15,7 +15,8 @@ from ivf_ros import images
 from ivf_ros.camera_input import CameraGeometry
 from ivf_ros.cli.bag_options import bag_options_of
 from ivf_ros.cli.cameras import rgb_camera_of, thermal_camera_of
-from ivf_ros.cli.output import UsageError
+from ivf_ros.cli.false_colours import explain_colours
+from ivf_ros.cli.output import CommandError, UsageError
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.corrected_source import CorrectedSource
 from ivf_ros.data.files import IMAGE_SUFFIXES
@@ -186,7 +187,10 @@ def _list_file_pairs(options: argparse.Namespace, found: FilePairs,
 
 def _open_source(options: argparse.Namespace, source: Source, sources: tuple[str | Path, ...]
                  ) -> Inputs:
-    corrected = CorrectedSource(source, thermal_camera_of(options), rgb_camera_of(options))
+    thermal_camera = thermal_camera_of(options)
+    if thermal_camera.palette == 'none':
+        _check_colours(source)
+    corrected = CorrectedSource(source, thermal_camera, rgb_camera_of(options))
 
     def read() -> Iterator[Item]:
         for index, pair in enumerate(pair_frames(corrected)):
@@ -195,6 +199,17 @@ def _open_source(options: argparse.Namespace, source: Source, sources: tuple[str
 
     return _select(options, read(), None, sources, is_sequence=True,
                    skipped=lambda: dict(corrected.skipped))
+
+
+def _check_colours(source: Source) -> None:
+    """Raise CommandError if the first thermal image of a source is in colour."""
+    first: dict[str, np.ndarray] = {}
+    for event in source.events():
+        first.setdefault(event.stream, event.frame.image)
+        if len(first) == 2:
+            break
+    if len(first) == 2 and first['thermal'].ndim == 3:
+        raise CommandError(explain_colours(first['thermal'], first['rgb']))
 
 
 def _open_video(options: argparse.Namespace, path: Path) -> Inputs:

@@ -16,20 +16,15 @@ from ivf_ros import geometry
 from ivf_ros.camera_input import CameraGeometry
 from ivf_ros.cli.batch import EXAMINED_PAIRS
 from ivf_ros.cli.cameras import rgb_camera_of, thermal_camera_of
+from ivf_ros.cli.false_colours import explain_colours
 from ivf_ros.cli.inputs import Item
 from ivf_ros.cli.output import CommandError
 from ivf_ros.data.image_file import read_prior, read_thermal, read_visible
 from ivf_ros.data.recording import to_thermal
-from ivf_ros.palettes import is_gray, measure_palette_error
 from ivf_ros.thermal import AgcParameters
 from ivf_ros.thermal_on_rgb import ThermalOnRgb, ThermalWarper
 from ivf_ros.types import Registration
 import numpy as np
-
-# Mean distance in levels of the colours of an image from the nearest palette. Pictures in false
-# colours are below the first limit, or below the second one with marks drawn on them. Of 172 RGB
-# images in colour none was below the first, and few below the second.
-_PALETTE_LEVELS, _MARKED_PALETTE_LEVELS = 5.0, 10.0
 
 
 class PairReader:
@@ -58,7 +53,7 @@ class PairReader:
         assert isinstance(item.rgb, Path)
         image, visible = read_thermal(item.thermal), read_visible(item.rgb)
         if image.ndim == 3 and self._thermal_camera.palette == 'none':
-            raise CommandError(_explain_colours(image, visible))
+            raise CommandError(explain_colours(image, visible))
         rgb = _check_rgb(item.rgb, visible)
         return to_thermal(image, self._thermal_camera), CameraGeometry(self._rgb_camera).apply(rgb)
 
@@ -139,26 +134,6 @@ def _check_rgb(path: Path, image: np.ndarray) -> np.ndarray:
             if image.ndim == 2 else ''
         raise CommandError(f"'{path}' must have 8 bits per channel, got {image.dtype}{hint}")
     return image
-
-
-def _explain_colours(thermal: np.ndarray, visible: np.ndarray) -> str:
-    """Return what to do about a thermal image in colour."""
-    error = _palette_error(thermal)
-    if error > _PALETTE_LEVELS and _is_likely_thermal(visible):
-        text = ('the thermal image is in colour, and the RGB image is like one of a thermal '
-                'camera: exchange the two arguments')
-        return text if error > _MARKED_PALETTE_LEVELS else \
-            f'{text}; or, if thermal is in false colours, --thermal-camera palette=auto'
-    return ('the thermal image is in false colours: record it without a palette, or name the '
-            'palette with --thermal-camera palette=auto')
-
-
-def _is_likely_thermal(image: np.ndarray) -> bool:
-    return image.ndim == 2 or is_gray(image) or _palette_error(image) < _PALETTE_LEVELS
-
-
-def _palette_error(image: np.ndarray) -> float:
-    return measure_palette_error(image) if image.dtype == np.uint8 else float('inf')
 
 
 def _read_rig(path: Path) -> np.ndarray:

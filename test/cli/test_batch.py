@@ -146,6 +146,8 @@ def test_videos_and_other_sources_are_sequences(scene, tmp_path, capsys):
         code, _, err = run(capsys, *FUSE, *source, '--out', out)
         assert code == 0, err
         assert names_in(out) == expected
+    code, _, err = run(capsys, *FUSE, rgb, thermal, '--out', tmp_path / 'exchanged')
+    assert code == 1 and 'exchange the two arguments' in err
     assert run(capsys, 'detect', rgb, '--method', 'hog', '--overlay', tmp_path / 'boxes')[0] == 0
     assert names_in(tmp_path / 'boxes') == expected
     code, _, err = run(capsys, *FUSE, 'simulator:duration_s=0.2', '--register', '--out',
@@ -210,8 +212,9 @@ def test_results_of_each_image_are_printed(pairs, tmp_path, capsys):
     assert all(sum(labels.values()) == 640 * 480
                for labels in json.loads(out)['images'].values())
     assert len(names_in(tmp_path / 'labels')) == len(names_in(tmp_path / 'drawn')) == COUNT
-    code, out, _ = run(capsys, 'detect', pairs, '--register', '--json', '--limit', 1)
-    assert code == 0 and list(json.loads(out)['images']) == ['0']
+    code, out, err = run(capsys, 'detect', pairs, '--register', '--json', '--limit', 1)
+    assert code == 0 and list(json.loads(out)['images']) == ['0'] and not err
+    assert 'only the RGB images are used' in run(capsys, 'detect', pairs, '--limit', 1)[2]
 
 
 def test_float_images_in_folders_become_tiff(scene, tmp_path, capsys):
