@@ -85,12 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if arguments is None else list(arguments)
     if '_ARGCOMPLETE' in os.environ:  # the shell asks what may follow
         return _complete(os.environ['COMP_LINE'].split()[1:2])
-    parser = make_parser(argv[:1])
     if not argv:
-        parser.print_help()
+        make_parser([]).print_help()
         return 2
     try:
-        options = _parse(parser, argv)
+        options = _parse(make_parser(argv[:1]), argv)
         options.arguments = argv
         return options.run(options)
     except _expected_errors() as error:
