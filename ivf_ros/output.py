@@ -45,29 +45,43 @@ def open_folder(folder: Path, command: str, sources: Iterable[str | Path] = ()) 
     Raises
     ------
     OutputError
-        A source is inside the folder, the folder has content from elsewhere, or the folder cannot
-        be created.
+        See ``check_folder``, or the folder cannot be created.
 
     """
-    for source in sources:
-        for path in _existing_paths(source):
-            if path.resolve().is_relative_to(folder.resolve()):
-                raise OutputError(f"the source '{path}' lies in the output folder '{folder}'; "
-                                  'give another --out')
-    mark = folder / MARK
-    if folder.is_dir() and any(folder.iterdir()):
-        creator = _read_mark(mark)
-        if creator != command:
-            content = f'results of ivf {creator}' if creator else 'something else'
-            raise OutputError(f"'{folder}' holds {content}, which ivf {command} does not "
-                              'overwrite; give another --out')
-        return
+    check_folder(folder, command, sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the output folder '{folder}': "
                           f'{error.strerror}') from None
-    write_mark(folder, command)
+    if not _read_mark(folder / MARK):
+        write_mark(folder, command)
+
+
+def check_folder(folder: Path, command: str, sources: Iterable[str | Path] = ()) -> None:
+    """
+    Check that ``open_folder`` may create or reuse a folder, and change nothing.
+
+    Raises
+    ------
+    OutputError
+        A source is inside the folder, the folder has content from elsewhere, or it is a file.
+
+    """
+    resolved = folder.resolve()
+    for source in sources:
+        for path in _existing_paths(source):
+            if path.resolve().is_relative_to(resolved):
+                raise OutputError(f"the source '{path}' lies in the output folder '{folder}'; "
+                                  'give another --out')
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"'{folder}' is a file, and the output is a folder; give another --out")
+    if folder.is_dir() and any(folder.iterdir()):
+        creator = _read_mark(folder / MARK)
+        if creator != command:
+            content = f'results of ivf {creator}' if creator else 'something else'
+            raise OutputError(f"'{folder}' holds {content}, which ivf {command} does not "
+                              'overwrite; give another --out')
 
 
 def write_mark(folder: Path, command: str) -> None:

@@ -150,6 +150,15 @@ def find_palette(image: np.ndarray) -> str:
     return min((*_CAMERA, *_OPENCV), key=lambda name: _measure_error(sample, name))
 
 
+def measure_palette_error(image: np.ndarray) -> float:
+    """
+    Return how far the colours of an image are from the nearest palette, in gray levels.
+
+    ``image`` is ``(H, W, 3)`` uint8 BGR. See ``Decoded.error_levels``.
+    """
+    return _measure_error(_subsample(image).reshape(-1, 3), find_palette(image))
+
+
 def _measure_error(sample: np.ndarray, name: str) -> float:
     """Return the mean distance of colours ``(N, 3)`` from a palette, in gray levels."""
     distances, _ = _make_tree(name).query(_weigh_chroma(sample.astype(np.float64)))

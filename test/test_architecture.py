@@ -20,7 +20,8 @@ STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'stamps',
-              'camera_model', 'camera_input', 'thermal_input', 'palettes')
+              'camera_model', 'camera_input', 'thermal_input', 'palettes', 'progress',
+              'worker_process')
 
 
 def package_of(path: Path) -> str:
@@ -152,7 +153,8 @@ def test_pairing_needs_only_the_standard_library():
 @pytest.mark.parametrize('module', ['ivf_ros', 'ivf_ros.registration', 'ivf_ros.fusion',
                                     'ivf_ros.segmentation', 'ivf_ros.detection',
                                     'ivf_ros.perception', 'ivf_ros.nn.runtime', 'ivf_ros.cli',
-                                    'ivf_ros.cli.stages'])
+                                    'ivf_ros.cli.pair_commands',
+                                    'ivf_ros.cli.image_commands'])
 def test_importing_loads_neither_ros_nor_torch(module):
     code = (f'import sys, {module}; '
             "print([m for m in ('rclpy', 'torch', 'vision_msgs') if m in sys.modules])")

@@ -37,18 +37,6 @@ def read_files(folder: Path) -> dict[str, bytes]:
             for path in sorted(folder.rglob('*')) if path.is_file()}
 
 
-def write_pairs(folder: Path) -> Path:
-    """Write a data set of three aligned pairs."""
-    random = np.random.default_rng(0)
-    for stream in ('ir', 'vi'):
-        (folder / 'test' / stream).mkdir(parents=True)
-        for number in range(3):
-            channels = () if stream == 'ir' else (3,)
-            image = random.integers(0, 256, (48, 64, *channels), dtype=np.uint8)
-            cv2.imwrite(str(folder / 'test' / stream / f'0000{number}D.png'), image)
-    return folder
-
-
 # Folders
 
 
@@ -123,47 +111,7 @@ def test_marked_images_read_as_before_and_are_overwritten(suffix, tmp_path):
         output.check_file(path, [path], overwrite=True)
 
 
-# Every command that writes
-
-
-def file_commands(thermal, rgb, out):
-    """Return each command that writes a file, with its arguments."""
-    return {
-        'register': ['register', thermal, rgb, '--method', 'dense', '--set', 'min_confidence=0',
-                     '--out', out],
-        'fuse': ['fuse', thermal, rgb, '--method', 'average', '--out', out],
-        'segment': ['segment', rgb, '--method', 'thermal_saliency', '--out', out],
-        'segment overlay': ['segment', rgb, '--method', 'thermal_saliency', '--out',
-                            f'{out}.labels.png', '--overlay', out],
-        'detect': ['detect', rgb, '--method', 'hog', '--overlay', out],
-    }
-
-
-COMMANDS = tuple(file_commands('', '', ''))
-
-
-@pytest.mark.parametrize('command', COMMANDS)
-def test_a_user_file_is_kept_and_a_marked_file_is_overwritten(command, pair, tmp_path, capsys):
-    out = tmp_path / 'out.png'
-    out.write_text(USER_TEXT)
-    arguments = file_commands(*pair, str(out))[command]
-    assert cli.main(arguments) == 1
-    assert 'exists and was not made by ivf' in capsys.readouterr().err
-    assert out.read_text() == USER_TEXT
-    cli.main([*arguments, '--overwrite'])
-    first = out.read_bytes()
-    assert first != USER_TEXT.encode()
-    cli.main(arguments)
-    assert out.read_bytes() == first
-
-
-@pytest.mark.parametrize('command', COMMANDS)
-@pytest.mark.parametrize('overwrite', [(), ('--overwrite',)])
-def test_an_input_is_never_overwritten(command, overwrite, pair, tmp_path, capsys):
-    before = read_files(tmp_path)
-    assert cli.main([*file_commands(*pair, pair[1])[command], *overwrite]) == 1
-    assert 'is an input' in capsys.readouterr().err
-    assert read_files(tmp_path) == before
+# Commands; all that write files are in cli/test_nothing_lost.py
 
 
 def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
@@ -171,46 +119,6 @@ def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
     assert cli.main(['segment', pair[1], '--method', 'thermal_saliency', '--out', out,
                      '--overlay', out]) == 1
     assert 'two outputs have the same name' in capsys.readouterr().err
-
-
-@pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='export needs PyTorch')
-def test_export_does_not_overwrite_models_of_the_user(tmp_path, capsys):
-    out = tmp_path / 'model.onnx'
-    out.write_text(USER_TEXT)
-    assert cli.main(['export', 'detection', '--out', str(out)]) == 1
-    assert out.read_text() == USER_TEXT
-    assert 'exists and was not made by ivf' in capsys.readouterr().err
-
-
-def test_evaluate_does_not_touch_foreign_folders(tmp_path, capsys):
-    data, out = write_pairs(tmp_path / 'data'), tmp_path / 'out'
-    arguments = ['evaluate', str(data), '--stage', 'fusion', '--methods', 'average', '--metrics',
-                 'EN', '--jobs', '1', '--out']
-    out.mkdir()
-    (out / 'summary.json').write_text(USER_TEXT)
-    for folder in (out, data, tmp_path):
-        before = read_files(tmp_path)
-        assert cli.main([*arguments, str(folder), '--restart']) == 1
-        assert read_files(tmp_path) == before
-    (out / 'summary.json').unlink()
-    assert cli.main([*arguments, str(out)]) == 0, capsys.readouterr().err
-
-
-@pytest.mark.skipif(importlib.util.find_spec('torch') is None, reason='training needs PyTorch')
-def test_train_does_not_touch_foreign_files(tmp_path, capsys):
-    data, out = write_pairs(tmp_path / 'data'), tmp_path / 'out'
-    weights = tmp_path / 'mine.safetensors'
-    weights.write_text(USER_TEXT)
-    out.mkdir()
-    (out / 'checkpoint.pt').write_text(USER_TEXT)
-    arguments = ['train', 'registration-fast', '--data', str(data), '--set', 'steps=1', '--out']
-    for folder in (out, data, tmp_path):
-        before = read_files(tmp_path)
-        assert cli.main([*arguments, str(folder)]) == 1
-        assert read_files(tmp_path) == before
-    assert cli.main([*arguments, str(tmp_path / 'new'), '--weights', str(weights)]) == 1
-    assert 'exists and was not made by ivf' in capsys.readouterr().err
-    assert weights.read_text() == USER_TEXT
 
 
 @pytest.mark.live

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 from ivf_ros.data.sources import Source
+from ivf_ros.progress import track
 import numpy as np
 
 _CELLS = 12, 9  # of the image, in x and y; coarse, because the views of the cameras differ
@@ -129,7 +130,7 @@ def measure_time_offset(source: Source, *, seconds: float = 60.0, max_offset_s: 
     courses = {'thermal': ChangeCourse(), 'rgb': ChangeCourse()}
     clock_ns: dict[str, int] = {}  # stamp minus time of recording, of the first frame
     start_ns: int | None = None
-    for event in source.events():
+    for event in track(source.events(), None, 'frame'):
         stamp_ns = event.frame.stamp_ns
         recorded_ns = stamp_ns if event.recorded_ns is None else event.recorded_ns
         start_ns = recorded_ns if start_ns is None else start_ns

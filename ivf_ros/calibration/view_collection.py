@@ -21,8 +21,9 @@ from ivf_ros.calibration.rig_calibration import STREAMS, View
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.corrected_source import CorrectedSource
 from ivf_ros.data.folder import FolderSource
+from ivf_ros.data.frame_pairs import pair_frames
 from ivf_ros.data.sources import Source
-from ivf_ros.pairing import Pair, PairingParameters, PairSynchronizer
+from ivf_ros.pairing import PairingParameters
 from ivf_ros.thermal import Agc
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Frame
@@ -233,7 +234,8 @@ def paired_frames(source: Source, parameters: CollectionParameters
     """Yield name, thermal and RGB frame of the pairs of a source that are to be used."""
     every = parameters.every or (1 if isinstance(source, FolderSource) else _EVERY)
     index = 0
-    for pair in _pairs(source, parameters):
+    corrected = CorrectedSource(source, parameters.thermal_camera, parameters.rgb_camera)
+    for pair in pair_frames(corrected, parameters.pairing):
         if pair.thermal is None or pair.rgb is None:
             continue
         if index % every == 0:
@@ -268,17 +270,6 @@ def to_gray8(image: np.ndarray) -> np.ndarray:
     if image.ndim == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return image if image.dtype == np.uint8 else Agc()(image)
-
-
-def _pairs(source: Source, parameters: CollectionParameters) -> Iterator[Pair[Frame]]:
-    synchronizer: PairSynchronizer[Frame] = PairSynchronizer(parameters.pairing,
-                                                             pass_single=False)
-    now_s = 0.0
-    corrected = CorrectedSource(source, parameters.thermal_camera, parameters.rgb_camera)
-    for event in corrected.events():
-        now_s = max(now_s, event.frame.stamp_ns * 1e-9)
-        yield from synchronizer.add(event.stream, event.frame.stamp_ns, event.frame, now_s)
-    yield from synchronizer.poll(now_s + 2 * parameters.pairing.timeout_s)
 
 
 def _name(source: Source, thermal: Frame) -> str:

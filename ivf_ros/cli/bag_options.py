@@ -23,11 +23,12 @@ _TOPICS = {
 
 def add_bag_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--thermal-topic`` and so on, which ``bag_options_of`` reads."""
+    bag = parser.add_argument_group('bags')
     for name, description in _TOPICS.items():
-        parser.add_argument('--' + name.replace('_', '-'), metavar='TOPIC', help=description)
-    parser.add_argument('--stamps', choices=STAMPS, default='auto',
-                        help='stamps of a bag: those of the headers, the time of recording, or '
-                        'auto: the headers as far as their clocks can be used')
+        bag.add_argument('--' + name.replace('_', '-'), metavar='TOPIC', help=description)
+    bag.add_argument('--stamps', choices=STAMPS, default='auto',
+                     help='stamps of a bag: those of the headers, the time of recording, or auto: '
+                     'the headers as far as their clocks can be used (default: auto)')
 
 
 def bag_options_of(options: argparse.Namespace) -> BagOptions:

@@ -27,11 +27,13 @@ from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camer
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
+    check_suffix,
     command_line,
     CommandError,
     print_json,
     print_line,
     print_progress,
+    read_count,
     read_positive,
     read_size,
 )
@@ -87,10 +89,10 @@ def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     targetless.add_argument('--set', dest='settings', action='append', default=[],
                             metavar='KEY=VALUE', help='parameter of the method')
     stream = parser.add_argument_group('source')
-    stream.add_argument('--every', type=_read_count, default=0, metavar='N',
+    stream.add_argument('--every', type=read_count, default=0, metavar='N',
                         help='use every N-th pair (default: each pair of a folder, every tenth of '
                         'a video or bag)')
-    stream.add_argument('--max-views', type=_read_count, default=200, metavar='N',
+    stream.add_argument('--max-views', type=read_count, default=200, metavar='N',
                         help='stop after this number of views (default: 200)')
     stream.add_argument('--tolerance', type=read_positive, metavar='SECONDS',
                         default=PairingParameters.tolerance_s, help='largest difference of the '
@@ -104,18 +106,12 @@ def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
                         help='stamps of a bag, as for ivf replay (default: auto)')
     stream.add_argument('--transport', choices=('raw', 'compressed'), default='raw',
                         help='of the topics of cameras (default: raw)')
-    stream.add_argument('--views', type=_read_count, default=30, metavar='N',
+    stream.add_argument('--views', type=read_count, default=30, metavar='N',
                         help='live: stop after N views of both cameras (default: 30); Ctrl-C '
                         'stops earlier, and calibrates')
     add_camera_options(parser)
     add_overwrite_option(parser)
     parser.set_defaults(run=_calibrate)
-
-
-def _read_count(text: str) -> int:
-    if not (text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got '{text}'")
-    return int(text)
 
 
 def _read_fraction(text: str) -> float:
@@ -129,6 +125,7 @@ def _read_fraction(text: str) -> float:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    check_suffix(options.out, ('.yaml', '.yml'))
     if not options.out.parent.is_dir():
         raise CommandError(f"the folder '{options.out.parent}' does not exist; create it, or give "
                            'another --out')

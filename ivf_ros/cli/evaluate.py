@@ -14,7 +14,7 @@ from typing import Any
 from ivf_ros import detection, fusion, perception, registration, segmentation
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
-from ivf_ros.cli.output import command_line, print_json, print_line
+from ivf_ros.cli.output import command_line, print_json, print_line, read_count
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
@@ -65,8 +65,8 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         'segmentation-INPUT.1.safetensors and so on of further trainings')
     parser.add_argument('--out', type=Path, default=Path('ivf_evaluation'),
                         help='folder for the results; an interrupted evaluation there is '
-                        'continued')
-    parser.add_argument('--jobs', type=_parse_count, default=os.cpu_count() or 1, metavar='N',
+                        'continued (default: %(default)s)')
+    parser.add_argument('--jobs', type=read_count, default=os.cpu_count() or 1, metavar='N',
                         help='number of processes (default: one per core)')
     parser.add_argument('--metrics', type=_parse_names, metavar='EN,SD,...',
                         help=f'for fusion: all, or some of {", ".join(FUSION_METRICS)} '
@@ -83,9 +83,9 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         f'(default: rgb,thermal,{fusion.DEFAULT_METHOD})')
     parser.add_argument('--rate', type=_parse_rate_hz, default=5.0, metavar='HZ',
                         help='for tracking: measurements per second (default: 5)')
-    parser.add_argument('--every', type=_parse_count, default=1, metavar='N',
-                        help='use every Nth pair of each data set or stream')
-    parser.add_argument('--limit', type=_parse_count, metavar='N',
+    parser.add_argument('--every', type=read_count, default=1, metavar='N',
+                        help='use every Nth pair of each data set or stream (default: 1)')
+    parser.add_argument('--limit', type=read_count, metavar='N',
                         help='use at most N pairs of each data set or stream')
     parser.add_argument('--held-back', action='store_true',
                         help='use only the pairs that no training of this package has used: '
@@ -281,12 +281,6 @@ def _parse_names(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError('must be different names separated by commas, '
                                          f"got '{text}'")
     return names
-
-
-def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be an integer above 0, got '{text}'")
-    return int(text)
 
 
 def _parse_pixels(text: str) -> float:

@@ -12,7 +12,9 @@ from typing import Any
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_outputs,
+    check_suffix,
     CommandError,
+    print_progress,
     read_size,
     report,
 )
@@ -25,7 +27,7 @@ _WITH_COMMON_LAYOUT = ('segmentation', 'detection')
 
 def add_export_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf export``."""
-    parser.add_argument('stage', choices=_STAGES)
+    parser.add_argument('stage', choices=_STAGES, help='stage of the network')
     parser.add_argument('--out', type=Path, required=True,
                         help='ONNX file to write; the name of an int8 file ends in .int8.onnx')
     parser.add_argument('--method', default='', help='method of registration or fusion, if not '
@@ -37,7 +39,8 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
                         'image (perception, segmentation, detection)')
     parser.add_argument('--weights', type=Path,
                         help='.safetensors file (default: the one of the package)')
-    parser.add_argument('--precision', choices=('float32', 'int8'), default='float32')
+    parser.add_argument('--precision', choices=('float32', 'int8'), default='float32',
+                        help='number format (default: %(default)s)')
     parser.add_argument('--data', type=Path, help='folder of data sets for the calibration of '
                         'int8; their held-out parts are not used')
     parser.add_argument('--samples', type=int, default=100,
@@ -45,7 +48,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--layout', choices=('ivf', 'common'), default='ivf',
                         help='ivf: for the parameter network.weights, for images of any size; '
                         'common: for other programs, boxes as in YOLOv8 or labels, with a fixed '
-                        'size')
+                        'size (default: %(default)s)')
     parser.add_argument('--size', default='640x480', metavar='WxH',
                         help='size of the images of the common layout (default: 640x480)')
     add_overwrite_option(parser)
@@ -58,6 +61,7 @@ def _export(options: argparse.Namespace) -> int:
         from ivf_ros.nn import export, weights
     path, load_module = _find_network(options)
     check_outputs(options, [options.out], [path])
+    print_progress(f'writing {options.out}')
     if options.layout == 'common':
         _export_common_layout(options, load_module(path))
     else:
@@ -73,7 +77,8 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raise ``CommandError`` for options that exclude each other."""
+    """Raise ``CommandError`` for a wrong suffix, and for options that exclude each other."""
+    check_suffix(options.out, ('.onnx',))
     if options.weights and options.both:
         raise CommandError('--weights already selects the network; leave out --both')
     is_int8 = options.precision == 'int8'

@@ -37,7 +37,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf replay``."""
     parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
     parser.add_argument('--rate', type=read_positive, default=1.0,
-                        help='speed factor of the replay')
+                        help='speed factor of the replay (default: 1)')
     parser.add_argument('--loop', action='store_true', help='start again at the end')
     parser.add_argument('--keep-stamps', action='store_true',
                         help='publish the recorded stamps instead of the current time')
@@ -66,5 +66,8 @@ def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.data.sources import open_source
     from ivf_ros.nodes.demo import replay
     source = open_source(options.source, **bag_options_of(options))
-    return replay.run(source, rate=options.rate, loop=options.loop,
+    code = replay.run(source, rate=options.rate, loop=options.loop,
                       restamp=not options.keep_stamps, clock=options.clock)
+    if options.json:
+        print_json({'source': source.name, 'skipped': source.skipped})
+    return code

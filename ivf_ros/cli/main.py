@@ -14,8 +14,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+import os
 import sys
 from typing import NoReturn
+
+from ivf_ros import __version__
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,14 @@ COMMANDS = {
                            'from motion.', 'ivf time-offset recordings/drive.mcap'),
     'replay': Command('graph', 'Publish a recording on the topics of the two cameras.',
                       'ivf replay recordings/night.mcap --rate 0.5 --loop'),
-    'register': Command('stages', 'Register a thermal image onto an RGB image.',
+    'register': Command('pair_commands', 'Register thermal images onto RGB images.',
                         'ivf register thermal.png rgb.jpg --out registered.png'),
-    'fuse': Command('stages', 'Fuse a thermal image, already on the RGB grid, with RGB.',
-                    'ivf fuse registered.png rgb.jpg --out fused.png'),
-    'segment': Command('stages', 'Segment a fused image.',
+    'fuse': Command('pair_commands', 'Fuse thermal images with RGB images.',
+                    'ivf fuse thermal/ rgb/ --register --out fused'),
+    'segment': Command('image_commands', 'Segment fused images, or RGB and thermal.',
                        'ivf segment fused.png --out labels.png'),
-    'detect': Command('stages', 'Detect objects in a fused image.', 'ivf detect fused.png --json'),
+    'detect': Command('image_commands', 'Detect objects in fused images, or in RGB and thermal.',
+                      'ivf detect fused.png --json'),
     'calibrate': Command('calibrate', 'Calibrate a thermal and an RGB camera with a board, or '
                          'without one.',
                          'ivf calibrate views --pattern 4x6 --square 0.05 --out rig.yaml'),
@@ -79,13 +83,18 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = sys.argv[1:] if arguments is None else list(arguments)
+    if '_ARGCOMPLETE' in os.environ:  # the shell asks what may follow
+        return _complete(os.environ['COMP_LINE'].split()[1:2])
+    if not argv:
+        make_parser([]).print_help()
+        return 2
     try:
-        options = _make_parser(argv).parse_args(argv)
+        options = _parse(make_parser(argv[:1]), argv)
         options.arguments = argv
         return options.run(options)
     except _expected_errors() as error:
         sys.stderr.write(f'ivf {argv[0]}: {" ".join(str(error).split())}\n')
-        return 1
+        return getattr(error, 'exit_code', 1)
     except KeyboardInterrupt:
         sys.stderr.write(f'ivf {argv[0]}: interrupted\n')
         return 130
@@ -99,24 +108,48 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def _make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of all commands, with the options of the selected one."""
+def make_parser(command: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the options of the one that ``command`` holds."""
     parser = _Parser(prog='ivf', description='Infrared-visible perception for ROS 2.')
+    parser.add_argument('--version', action='version', version=f'ivf {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='command')
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.summary, description=command.summary,
-                                        epilog=f'example: {command.example}')
-        subparser.add_argument('--json', action='store_true', help='print the result as JSON')
-        if argv[:1] == [name]:
-            module = import_module(f'ivf_ros.cli.{command.module}')
-            getattr(module, f'add_{name.replace("-", "_")}_options')(subparser)
+    for name, entry in COMMANDS.items():
+        subparser = commands.add_parser(name, help=entry.summary, description=entry.summary,
+                                        epilog=f'example: {entry.example}')
+        if [name] == list(command):
+            add_options(name, subparser)
     return parser
 
 
+def add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command; imports its module."""
+    parser.add_argument('--json', action='store_true', help='print the result as JSON')
+    module = import_module(f'ivf_ros.cli.{COMMANDS[name].module}')
+    getattr(module, f'add_{name.replace("-", "_")}_options')(parser)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse; paths may also stand between and behind the options."""
+    options, rest = parser.parse_known_args(argv)
+    paths = getattr(options, getattr(options, 'paths', ''), None)
+    if paths is None or any(text.startswith('-') for text in rest):
+        return parser.parse_args(argv)  # an error, if there is a rest
+    paths += rest  # argparse takes only one block of them
+    return options
+
+
+def _complete(command: Sequence[str]) -> int:
+    try:
+        import argcomplete
+    except ImportError:
+        return 1
+    argcomplete.autocomplete(make_parser(command))
+    return 0
+
+
 def _expected_errors() -> tuple[type[BaseException], ...]:
-    """Return the errors that are reported in one line, including OpenCV's if cv2 is imported."""
-    opencv = sys.modules.get('cv2')
-    return (ValueError, RuntimeError, OSError, ImportError, *([opencv.error] if opencv else []))
+    from ivf_ros.cli.output import expected_errors  # only where there is an error
+    return expected_errors()
 
 
 if __name__ == '__main__':

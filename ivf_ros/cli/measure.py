@@ -8,9 +8,16 @@ import argparse
 from pathlib import Path
 
 from ivf_ros.cli.cameras import add_thermal_camera_option, thermal_camera_of
-from ivf_ros.cli.output import print_json, print_line, read_positive, read_size
+from ivf_ros.cli.output import (
+    print_json,
+    print_line,
+    print_progress,
+    read_positive,
+    read_size,
+)
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.triples import find_triples, measure_triples
+from ivf_ros.progress import track
 import numpy as np
 
 _SECONDS, _GRAPH_SECONDS = 3.0, 10.0  # default duration of a run
@@ -54,7 +61,8 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
 def _metrics(options: argparse.Namespace) -> int:
     triples = find_triples(options.thermal, options.visible, options.fused)
     names = options.metrics.split(',') if options.metrics else None
-    values = dict(measure_triples(triples, names, thermal_camera_of(options)))
+    values = dict(track(measure_triples(triples, names, thermal_camera_of(options)),
+                        len(triples), 'image'))
     mean = {name: float(np.mean([image_values[name] for image_values in values.values()]))
             for name in next(iter(values.values()))}
     if options.json:
@@ -70,7 +78,9 @@ def _metrics(options: argparse.Namespace) -> int:
 
 def _benchmark(options: argparse.Namespace) -> int:
     sizes = [read_size(text) for text in options.size or ('640x480', '1280x1024')]
+    shown = ' and '.join(f'{width}x{height}' for width, height in sizes)
     if options.graph:
+        print_progress(f'running the graph with images of {shown}')
         from ivf_ros.nodes.demo import graph_benchmark
         rows = [row for size in sizes for row in graph_benchmark.run(
             graph_benchmark.GraphBenchmarkSettings(
@@ -82,6 +92,7 @@ def _benchmark(options: argparse.Namespace) -> int:
         rows = [row for size in sizes for row in time_stages(size, options.seconds or _SECONDS)]
     else:
         from ivf_ros.nodes.demo import transport_benchmark
+        print_progress(f'sending images of {shown}')
         rows = transport_benchmark.run(sizes, options.seconds or _SECONDS)
     if options.json:
         print_json(rows)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Common parts of the commands: error, output, checks of files, parsing of numbers."""
+"""Common parts of the commands: errors, output, checks of files, parsing of numbers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,25 @@ from ivf_ros.output import check_file
 
 class CommandError(RuntimeError):
     """The command failed; the message is all that the user needs."""
+
+    exit_code = 1
+
+
+class UsageError(CommandError):
+    """The arguments do not fit together."""
+
+    exit_code = 2
+
+
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """Return the errors that are reported in one line, including OpenCV's if cv2 is imported."""
+    opencv = sys.modules.get('cv2')
+    return (ValueError, RuntimeError, OSError, ImportError, *([opencv.error] if opencv else []))
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error in one line."""
+    return ' '.join(str(error).split())
 
 
 def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +63,19 @@ def check_outputs(options: argparse.Namespace, outputs: Sequence[Path | None],
         check_file(path, input_paths, options.overwrite)
     if len({path.resolve() for path in output_paths}) < len(output_paths):
         raise CommandError('two outputs have the same name')
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Raise CommandError if the name of an output file has none of the suffixes."""
+    if not path.name.lower().endswith(tuple(suffixes)):
+        raise CommandError(f"cannot write '{path}': the name must end in {', '.join(suffixes)}")
+
+
+def read_count(text: str) -> int:
+    """Parse a whole number above 0, for ``argparse``."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be an integer above 0, got '{text}'")
+    return int(text)
 
 
 def read_positive(text: str) -> float:
@@ -82,6 +114,11 @@ def report(options: argparse.Namespace, values: dict[str, Any]) -> None:
 def print_progress(text: str) -> None:
     """Print a progress message on standard error."""
     sys.stderr.write(text + '\n')
+
+
+def print_note(options: argparse.Namespace, text: str) -> None:
+    """Print a line about the work of a command on standard error."""
+    print_progress(f'ivf {options.command}: {text}')
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,16 @@ import subprocess
 from typing import Any
 
 from ivf_ros import memory
-from ivf_ros.cli.output import add_overwrite_option, command_line, CommandError, report
+from ivf_ros.cli.output import (
+    add_overwrite_option,
+    check_suffix,
+    command_line,
+    CommandError,
+    print_json,
+    print_line,
+    report,
+    UsageError,
+)
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
@@ -41,35 +50,54 @@ _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': Se
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf train``."""
-    parser.add_argument('network', choices=(*_SETTINGS, _FUSION), help='network to train')
+    parser.usage = 'ivf train NETWORK --data DIR --out DIR [options]'
+    networks = (*_SETTINGS, _FUSION)
+    parser.add_argument('network', choices=networks, metavar='NETWORK', help=', '.join(networks))
+    parser.add_argument('--list', action='store_true', help='print the settings and end')
+    parser.add_argument('--data', type=Path, metavar='DIR', help='data sets; their held-out parts '
+                        'are not used')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='checkpoint and log; an '
+                        'interrupted training is continued')
+    parser.add_argument('--weights', type=Path, metavar='FILE', help='.safetensors to write at '
+                        'the end; joint writes *.segmentation.safetensors too')
     parser.add_argument('--method', choices=_FUSION_SETTINGS, default='fast',
-                        help='method, for fusion (default: fast)')
-    parser.add_argument('--data', type=Path, required=True,
-                        help='folder of data sets; their held-out parts are not used')
-    parser.add_argument('--out', type=Path, required=True,
-                        help='folder for checkpoint and log; an interrupted training there is '
-                        'continued')
-    parser.add_argument('--weights', type=Path, help='weight file to write at the end; joint '
-                        'writes the fusion network, and the segmentation network to a file with '
-                        'the suffix .segmentation.safetensors beside it')
-    add_overwrite_option(parser)
-    parser.add_argument('--overfit', action='store_true',
-                        help='train on a single batch, as a test: the loss must fall far')
+                        metavar='METHOD', help=f'of fusion: {", ".join(_FUSION_SETTINGS)} '
+                        '(default: fast)')
     parser.add_argument('--set', dest='settings', action='append', default=[],
-                        metavar='KEY=VALUE', help='; '.join(
-                            f'{network}: {_describe_settings(settings_type)}'
-                            for network, settings_type in {**_SETTINGS, **{
-                                f'{_FUSION} {method}': settings_type
-                                for method, settings_type in _FUSION_SETTINGS.items()}}.items()))
+                        metavar='KEY=VALUE', help='a setting, see --list; may be repeated')
+    parser.add_argument('--overfit', action='store_true',
+                        help='a single batch, as a test: the loss must fall far')
+    add_overwrite_option(parser)
     parser.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.list:
+        return _list_settings(options)
+    if not (options.data and options.out):
+        raise UsageError('give --data and --out; --list prints the settings')
     with explain_missing('train', CommandError):  # the demonstration needs neither of the two
         import safetensors  # noqa: F401
         import torch  # noqa: F401
     report(options, train_network(options, command_line(options)))
     return 0
+
+
+def _list_settings(options: argparse.Namespace) -> int:
+    settings = list(declarations(_settings_type(options)))
+    if options.json:
+        print_json({setting.name: {'default': setting.default, 'description': setting.description}
+                    for setting in settings})
+        return 0
+    width = max(len(f'{setting.name}={setting.default}') for setting in settings)
+    for setting in settings:
+        print_line(f'{f"{setting.name}={setting.default}":{width}}  {setting.description}')
+    return 0
+
+
+def _settings_type(options: argparse.Namespace) -> type:
+    return _FUSION_SETTINGS[options.method] if options.network == _FUSION \
+        else _SETTINGS[options.network]
 
 
 def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
@@ -88,11 +116,10 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     """
     from ivf_ros.nn import weights
 
-    settings_type = _FUSION_SETTINGS[options.method] if options.network == _FUSION \
-        else _SETTINGS[options.network]
-    settings: Any = build(settings_type, parse_settings(options.settings))
+    settings: Any = build(_settings_type(options), parse_settings(options.settings))
     inputs = filter(None, [getattr(settings, 'start_from', '')])
     for path in _weight_files(options):
+        check_suffix(path, ('.safetensors',))
         check_file(path, inputs, options.overwrite)
     open_folder(options.out, 'train', [options.data])
     memory.retain_freed()
@@ -211,11 +238,6 @@ def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dic
                                in confidence.fit_coefficients(comparisons)]}
     (options.out / 'confidence.json').write_text(json.dumps(result, indent=1) + '\n')
     return result
-
-
-def _describe_settings(settings_type: type) -> str:
-    return ', '.join(f'{setting.name}={setting.default} ({setting.description})'
-                     for setting in declarations(settings_type))
 
 
 def _describe_commit() -> str:

@@ -61,6 +61,13 @@ class FolderSource:
     name_tolerance_s:
         Greatest difference in seconds of the time stamps in the names of two partners.
 
+    Attributes
+    ----------
+    pairs:
+        The thermal and the visible file of each pair, in order.
+    file_pairs:
+        The same by name, and the files without a partner.
+
     Raises
     ------
     SourceError
@@ -76,14 +83,14 @@ class FolderSource:
         self.aligned = aligned
         self._repeats = max(1, round(still_s * rate_hz))
         self._skip_count = SkipCount(name)
-        self._files = pair_files(files['thermal'], files['rgb'], name, name_tolerance_s)
-        if not self._files.pairs:
+        self.file_pairs = pair_files(files['thermal'], files['rgb'], name, name_tolerance_s)
+        if not self.file_pairs.pairs:
             raise SourceError(
                 f'{name}: no thermal and visible file have the same stem, or time stamps in their '
                 f'names that agree; found {len(files["thermal"])} thermal '
                 f'({_example_name(files["thermal"])}), {len(files["rgb"])} visible '
                 f'({_example_name(files["rgb"])})')
-        self.pairs = tuple(self._files.pairs.values())
+        self.pairs = tuple(self.file_pairs.pairs.values())
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -152,15 +159,15 @@ class FolderSource:
         return bool(medians) and max(medians) < _MIN_SEQUENCE_CORRELATION
 
     def _count_left_out(self) -> None:
-        unpaired = {name: self._files.unpaired[stream]
+        unpaired = {name: self.file_pairs.unpaired[stream]
                     for stream, name in (('thermal', 'thermal'), ('rgb', 'visible'))
-                    if self._files.unpaired[stream]}
+                    if self.file_pairs.unpaired[stream]}
         if unpaired:
             self._skip_count.add(
                 'no partner', ' and '.join(f'{len(paths)} {name} (such as {paths[0].name})'
                                            for name, paths in unpaired.items()),
                 sum(map(len, unpaired.values())))
-        lenses = self._files.other_lenses
+        lenses = self.file_pairs.other_lenses
         if lenses:
             self._skip_count.add('other lens', f'{len(lenses)} visible (such as {lenses[0].name})',
                                  len(lenses))

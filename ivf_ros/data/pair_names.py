@@ -77,6 +77,26 @@ def pair_files(thermal: list[Path], rgb: list[Path], name: str,
     return FilePairs(pairs, unpaired, [path for path in rgb if path not in chosen])
 
 
+def pair_by_order(thermal: list[Path], rgb: list[Path], name: str) -> FilePairs:
+    """
+    Pair the files of two cameras in the order in which they are given; the key is that of RGB.
+
+    Raises
+    ------
+    SourceError
+        There are more files of one camera than of the other, or two visible files have the same
+        key.
+
+    """
+    if len(thermal) != len(rgb):
+        raise SourceError(f'{name}: no names belong together, and {len(thermal)} thermal and '
+                          f'{len(rgb)} visible files do not pair by order; the numbers must be '
+                          'equal')
+    pairs = {key: (thermal_path, rgb_path) for (key, rgb_path), thermal_path
+             in zip(_map_by_key(rgb, name).items(), thermal, strict=True)}
+    return FilePairs(pairs, {'thermal': [], 'rgb': []}, [])
+
+
 def select_lens(files: list[Path]) -> list[Path]:
     """Return files without those of further visible lenses of a DJI camera, such as the zoom."""
     lenses = [_lens_of(path.stem) for path in files]

@@ -20,7 +20,6 @@ from ivf_ros.data.recording import (
     SourceError,
     THERMAL_NAMES,
 )
-from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
@@ -217,5 +216,6 @@ def _open_bag(path: Path, topics: tuple[str | None, ...], stamps: str) -> Source
 
 def _make_simulator(settings: str) -> Source:
     """Create the simulator from ``key=value,key=value``; a list is written ``[1, 2]``."""
+    from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # takes 0.05 s
     values = parse_settings(re.split(r',(?![^\[]*\])', settings or DEMO_SCENE))
     return RigSimulator(build(SimulatorParameters, values))

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 import json
 from pathlib import Path
-import sys
 from typing import Any
 
 import ivf_ros
@@ -25,8 +24,8 @@ from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stag
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
 from ivf_ros.evaluation.samples import SampleList
 from ivf_ros.evaluation.tasks import list_tasks, run_tasks
-from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import open_folder
+from ivf_ros.progress import Progress
 from ivf_ros.thermal_input import ThermalCameraParameters
 
 
@@ -117,11 +116,12 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     skipped: dict[str, dict[str, int]] = {stage.name: {} for stage in settings.stages}
     tasks = list_tasks(samples, settings.stages, store.done, skipped)
     pictures = settings.out / 'pictures' if settings.pictures else None
-    with _make_progress_bar(samples.total, len(settings.stages)) as bar:
+    total = None if samples.total is None else samples.total * len(settings.stages)
+    with Progress(total, 'case', log_interval_s=30.0) as progress:
         for task, rows in run_tasks(tasks, settings.stages, settings.jobs, pictures):
             if rows:
                 store.add(task.key, rows)
-            bar.update()
+            progress.update()
     results = store.rows()
     summary = write_results(settings.out, settings.stages, samples.names, results, skipped,
                             command)
@@ -147,12 +147,3 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
         'version': ivf_ros.__version__, 'code': fingerprint_code(),
     }
     return json.loads(json_bytes(plan))
-
-
-def _make_progress_bar(total: int | None, stages: int) -> Any:
-    with explain_missing('evaluate', EvaluationError):
-        from tqdm import tqdm
-    is_terminal = sys.stderr.isatty()
-    return tqdm(total=None if total is None else total * stages, unit='case', leave=False,
-                mininterval=0.2 if is_terminal else 30.0, maxinterval=0.2 if is_terminal else 30.0,
-                file=sys.stderr)

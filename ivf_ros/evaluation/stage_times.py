@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 from ivf_ros import detection, fusion, memory, perception, registration, segmentation
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.progress import track
 from ivf_ros.registration.sift import register_by_sift
 from ivf_ros.thermal_on_rgb import ThermalWarper
 import numpy as np
@@ -40,7 +41,7 @@ def time_stages(size: tuple[int, int], seconds: float) -> list[dict[str, Any]]:
     """
     memory.retain_freed()
     return [{'stage': name, 'size': f'{size[0]}x{size[1]}', **_time_calls(call, seconds)}
-            for name, call in _prepare_calls(size)]
+            for name, call in track(_prepare_calls(size), None, 'stage')]
 
 
 def _prepare_calls(size: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Any]]]:

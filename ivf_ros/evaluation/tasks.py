@@ -9,14 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 import multiprocessing
-import os
 from pathlib import Path
-import threading
 
 import cv2
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
 from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult, Stage, write_atomically
+from ivf_ros.worker_process import start_worker_process, use_one_thread
 
 _PICTURE_WIDTH_PX = 480
 _PICTURE_QUALITY = 80
@@ -97,7 +96,7 @@ def run_tasks(tasks: Iterable[Task], stages: Sequence[Stage], jobs: int,
         return
     context = multiprocessing.get_context('spawn')  # threads of OpenCV do not survive a fork
     with ProcessPoolExecutor(jobs, context, _start_worker,
-                             (stages, pictures, os.getpid())) as pool:
+                             (stages, pictures, True)) as pool:
         running: dict[Future, Task] = {}
         try:
             for task in tasks:
@@ -127,22 +126,13 @@ _stages: Sequence[Stage] = ()
 _pictures: Path | None = None
 
 
-def _start_worker(stages: Sequence[Stage], pictures: Path | None,
-                  parent_pid: int | None = None) -> None:
+def _start_worker(stages: Sequence[Stage], pictures: Path | None, in_child: bool = False) -> None:
     global _stages, _pictures  # noqa: PLW0603 -- the only state of a worker
     _stages, _pictures = stages, pictures
-    cv2.setNumThreads(1)  # the processes share the cores
-    os.environ['OMP_NUM_THREADS'] = '1'  # for PyTorch, which is imported later by the methods
-    if parent_pid is not None:
-        threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """Exit when the parent process ends; the pool does not notice if the parent is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    if in_child:
+        start_worker_process()
+    else:
+        use_one_thread()
 
 
 def _run_task(task: Task) -> list[Row]:

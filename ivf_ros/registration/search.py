@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 from ivf_ros import geometry
@@ -44,13 +44,35 @@ def search(features: np.ndarray, search_region: np.ndarray, margin_px: int,
         Homographies from thermal pixels to the warped RGB (in pixels without the margin).
 
     """
-    width, height = size = geometry.size_of(features)
+    scored = [(value, geometry.translation(dx, dy) @ similarity)
+              for similarity, score in correlate_similarities(
+                  features, search_region, margin_px, scales, angles_rad, max_shift_px, oriented)
+              for value, dx, dy in _peaks(score, max_shift_px)]
+    scored.sort(key=lambda item: -item[0])
+    return _distinct([similarity for _, similarity in scored], geometry.size_of(features), count)
+
+
+def correlate_similarities(features: np.ndarray, search_region: np.ndarray, margin_px: int,
+                           scales: Iterable[float], angles_rad: Iterable[float],
+                           max_shift_px: int, oriented: bool = True
+                           ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """
+    Yield each scale and rotation with its normalised correlation at all shifts; see ``search``.
+
+    Yields
+    ------
+    similarity, score
+        ``(3, 3)`` float64, about the centre of the image, and ``(side, side)`` float32: the
+        correlation at shifts from -max_shift_px to max_shift_px along y and x.
+
+    """
+    width, height = geometry.size_of(features)
     grid = geometry.size_of(search_region)
     centre = ((width - 1) / 2, (height - 1) / 2)
     to_centre = geometry.translation(-centre[0], -centre[1])
     spectra = _spectra(search_region)
     energy = np.square(search_region).sum(2)
-    scored = []
+    angles_rad = tuple(angles_rad)
     for scale in scales:
         footprint = cv2.boxFilter(energy, -1, (round(scale * width), round(scale * height)),
                                   normalize=False, borderType=cv2.BORDER_CONSTANT)
@@ -65,11 +87,7 @@ def search(features: np.ndarray, search_region: np.ndarray, margin_px: int,
             if oriented:
                 moved = rotate_features(moved, angle_rad)
             match = _correlation(spectra, _spectra(moved), max_shift_px)
-            score = match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
-            scored += [(value, geometry.translation(dx, dy) @ similarity)
-                       for value, dx, dy in _peaks(score, max_shift_px)]
-    scored.sort(key=lambda item: -item[0])
-    return _distinct([similarity for _, similarity in scored], size, count)
+            yield similarity, match / (np.sqrt(footprint) * (cv2.norm(moved) + 1e-9))
 
 
 def _spectra(features: np.ndarray) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from ivf_ros import fusion
 from ivf_ros.network_inputs import BOTH
 from ivf_ros.nn.inference import InferenceModule
 from ivf_ros.nn.network_selector import resize_longer_side
+from ivf_ros.progress import track
 from ivf_ros.registration.fast import FastParameters
 from ivf_ros.registration.inputs import normalize_contrast
 from ivf_ros.registration.learned_input import normalized_input
@@ -57,7 +58,7 @@ def draw_inputs(stage: str, module: InferenceModule, folder: Path, count: int) -
     scenes, make_inputs = _find_scenes(stage, folder)
     random = np.random.default_rng(_SEED)
     probabilities = sampling_probabilities([scene.dataset for scene in scenes])
-    for index in random.choice(len(scenes), count, p=probabilities):
+    for index in track(random.choice(len(scenes), count, p=probabilities), count, 'image'):
         yield make_inputs(scenes[index], module, random)
 
 

@@ -21,6 +21,7 @@ from ivf_ros import geometry
 from ivf_ros.data.misalignment import misalign, random_homography, WARP_SETS
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
+from ivf_ros.progress import track
 from ivf_ros.registration.coarse_to_fine import Evidence, evidence_features
 from ivf_ros.registration.dense import DenseParameters, DenseRegistrar
 from ivf_ros.registration.fast import FastParameters, FastRegistrar
@@ -53,7 +54,7 @@ def comparisons(method: str, samples: Sequence[Sample]) -> list[Comparison]:
     """
     registrar = DenseRegistrar(DenseParameters(min_confidence=0.0)) if method == 'dense' \
         else FastRegistrar(FastParameters(min_confidence=0.0))
-    compared = list(compare(registrar, samples))
+    compared = list(track(compare(registrar, samples), None, 'comparison'))
     if not compared:
         raise SourceError('no aligned pairs to calibrate with; select data sets with aligned '
                           'pairs')

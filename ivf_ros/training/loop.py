@@ -26,6 +26,7 @@ import time
 from typing import Any, Protocol, TypeVar
 
 from ivf_ros.parameters import flatten
+from ivf_ros.progress import track
 from ivf_ros.training.settings import LoopSettings
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
-    for step in range(first_step, settings.steps):
+    for step in track(range(first_step, settings.steps), settings.steps - first_step, 'step'):
         torch.manual_seed(settings.seed * 1_000_003 + step)  # makes a resumed run reproducible
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(step, settings)

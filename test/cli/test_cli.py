@@ -263,7 +263,6 @@ def test_help_has_an_example(command, capsys):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['register', 'a.png'], 'required: rgb'),
     (['fly'], "invalid choice: 'fly'"),
     (['demo', '--seconds', '0'], "must be a number above 0, got '0'"),
     (['demo', '--rate', 'fast'], "must be a number above 0, got 'fast'"),

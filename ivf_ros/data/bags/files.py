@@ -12,7 +12,6 @@ from typing import Any
 
 from ivf_ros.data.files import is_hidden
 from ivf_ros.data.recording import natural_key, SourceError
-import yaml
 
 BAG_SUFFIXES = ('.mcap', '.db3', '.bag')
 METADATA = 'metadata.yaml'
@@ -112,6 +111,8 @@ def _bag_name(path: Path) -> Path:
 
 def _read_metadata(folder: Path) -> dict[str, str]:
     """Return the names of the files, without ``.zstd``, and the seconds that they hold."""
+    import yaml  # of bags only; most sources are none
+
     file = folder / METADATA
     try:
         text = file.read_text(errors='replace') if file.is_file() else ''
