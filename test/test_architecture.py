@@ -20,7 +20,7 @@ STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'stamps',
-              'camera_model', 'camera_input', 'thermal_input', 'palettes')
+              'camera_model', 'camera_input', 'thermal_input', 'palettes', 'worker')
 
 
 def package_of(path: Path) -> str:
@@ -115,6 +115,22 @@ def test_calibration_imports_only_the_foundation_data_and_registration(path):
     ids=identify)
 def test_only_the_command_line_and_nodes_import_the_calibration(path):
     assert 'calibration' not in packages_imported_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'view'], ids=identify)
+def test_the_view_imports_only_the_foundation_data_and_stages(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, *STAGES, 'view', 'data', 'perception'}
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('view', 'cli', 'nodes')], ids=identify)
+def test_only_the_command_line_and_nodes_import_the_view(path):
+    assert 'view' not in packages_imported_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'view'], ids=identify)
+def test_only_the_view_imports_rerun(path):
+    assert 'rerun' not in {name.split('.')[0] for name in imports_of(path)}
 
 
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'cli'], ids=identify)

@@ -47,10 +47,11 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     thickness = _line_thickness_px(size)
     outlines = [_outline(detection, thickness) for detection in detections]
     for detection, (left, top, right, bottom) in zip(detections, outlines):
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), thickness)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection), thickness)
     for detection, label in zip(detections, place_labels(detections, size)):
         left, top, right, bottom = label
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), cv2.FILLED)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection),
+                      cv2.FILLED)
         text, scale = _text(detection), _font_scale(size)
         height = cv2.getTextSize(text, _FONT, scale, thickness)[0][1]
         cv2.putText(drawn, text, (left + 2, top + 2 + height), _FONT, scale, _BLACK, thickness,
@@ -109,7 +110,7 @@ def _font_scale(size: tuple[int, int]) -> float:
     return float(np.clip(size[1] / 960, 0.35, 1.5))
 
 
-def _color(detection: Detection) -> tuple[int, int, int]:
-    """Return the colour of the class; it is the same in every run."""
+def color_bgr(detection: Detection) -> tuple[int, int, int]:
+    """Return the colour of the class of a detection; it is the same in every run."""
     other = zlib.crc32(detection.class_name.encode()) % len(_OTHER_COLORS_BGR)
     return _COLORS_BGR.get(detection.class_name, _OTHER_COLORS_BGR[other])
