@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 import math
 from pathlib import Path
 import signal
-import sys
 from typing import Any, TYPE_CHECKING
 
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
@@ -23,23 +22,32 @@ from ivf_ros.cli.output import (
     print_progress,
     read_positive,
 )
+from ivf_ros.cli.status_line import StatusLine
 
 if TYPE_CHECKING:
     from ivf_ros.data.sources import Source
+    from ivf_ros.nodes.view_node import ViewNode
     from ivf_ros.view.live_stages import LiveStages, StageParameters
     from ivf_ros.view.playback import Progress
     from ivf_ros.view.viewer import Viewer, ViewerSettings
 
 _DEFAULT_PORT, _DEFAULT_WEB_PORT = 9876, 9090
-_LINES_PERIOD_S = 5.0  # of recorded time, where standard error is no terminal
-_STATE_COLORS = {'TRACKING': 32, 'FUSED': 32, 'PRIOR': 36, 'RGB_ONLY': 36, 'HOLDING': 33,
-                 'THERMAL_ONLY': 33, 'LOST': 31, 'NOTHING': 31}  # of a terminal
+_SILENCE_S = 5.0  # after which a topic without messages is a problem
+# Options that only one of the two kinds of view has.
+_SOURCE_OPTIONS = ('rate', 'still_seconds', 'prior', 'settings', 'thermal_camera', 'rgb_camera',
+                   'thermal_info_topic', 'rgb_info_topic', 'stamps')
+_TOPIC_OPTIONS = ('namespace', 'compressed')
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf view``."""
     parser.add_argument('source', nargs='?',
                         help='folder of pairs, two videos, bag, or simulator[:key=value,...]')
+    parser.add_argument('--topics', action='store_true',
+                        help='show a running graph instead of a source; needs ROS 2')
+    parser.add_argument('--namespace', default='', metavar='NS', help='of the graph of --topics')
+    parser.add_argument('--compressed', action='store_true', help='with --topics: subscribe to '
+                        '.../compressed of all images, for a network')
     parser.add_argument('--seconds', type=read_positive, default=math.inf,
                         help='duration to show, in seconds of the recording (default: all)')
     parser.add_argument('--rate', type=read_positive, default=1.0,
@@ -54,7 +62,7 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     _add_viewer_options(parser)
     add_bag_options(parser)
     add_camera_options(parser)
-    parser.set_defaults(run=_view)
+    parser.set_defaults(run=_view, default_of=parser.get_default)
 
 
 def _add_viewer_options(parser: argparse.ArgumentParser) -> None:
@@ -86,17 +94,59 @@ def viewer_settings_of(options: argparse.Namespace) -> ViewerSettings:
         jpeg_quality=options.jpeg_quality)
 
 
+@contextmanager
+def open_view(where: str, file: Path, name: str) -> Iterator[Viewer]:
+    """
+    Open the viewer of another command.
+
+    Parameters
+    ----------
+    where:
+        ``window``, ``web`` or ``file``.
+    file:
+        The file for ``file``.
+    name:
+        Name of the recording.
+
+    Raises
+    ------
+    ViewError, OutputError
+        See ``viewer.open_viewer``.
+
+    """
+    from ivf_ros.view import viewer
+    ports = (_DEFAULT_PORT, _DEFAULT_WEB_PORT) if where == 'web' else (0, 0)
+    settings = viewer.ViewerSettings(where == 'window', where == 'web',
+                                     file if where == 'file' else None, port=ports[0],
+                                     web_port=ports[1])
+    with _interrupt_on_terminate(), viewer.open_viewer(settings, name) as opened:
+        if opened.url:
+            print_progress(f'open {opened.url}')
+        yield opened
+
+
+def keep_open(opened: Viewer) -> None:
+    """Wait until the window is closed, or for an interrupt; a file alone is not waited for."""
+    if opened.is_interactive and opened.is_open():
+        print_progress('end of the recording; Ctrl-C ends the view')
+        with suppress(KeyboardInterrupt):
+            opened.wait_until_closed()
+
+
 def _view(options: argparse.Namespace) -> int:
-    if not options.source:
-        raise CommandError('name a source to view')
+    _check_options(options)
     from ivf_ros.view import viewer
     settings = viewer_settings_of(options)
-    inputs = [options.source, *options.source.split(',')]
+    inputs = [options.source, *options.source.split(',')] if options.source else []
     viewer.check(settings, inputs)  # before the source is read and the networks are loaded
-    source, parameters = _open_source(options), _stage_parameters(options)
-    with _interrupt_on_terminate(), viewer.open_viewer(settings, source.name, inputs) as opened:
-        _announce(opened, settings)
-        report = _play(options, source, parameters, opened)
+    run = _prepare_topics(options) if options.topics else _prepare_source(options)
+    name = 'running graph' if options.topics else options.source
+    with _interrupt_on_terminate(), viewer.open_viewer(settings, name, inputs) as opened:
+        if opened.url:
+            print_progress(f'open {opened.url}')
+        if options.out:
+            print_progress(f'recording to {options.out}')
+        report = run(opened)
     if options.out:
         report['file'] = {'path': str(options.out), 'bytes': options.out.stat().st_size}
     if options.json:
@@ -104,6 +154,41 @@ def _view(options: argparse.Namespace) -> int:
     else:
         print_line(_format_report(report))
     return 0
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse a command that names nothing to show, or options that would have no effect."""
+    if bool(options.source) == options.topics:
+        raise CommandError('name a source to view, or --topics for a running graph, one of them')
+    for name in _SOURCE_OPTIONS if options.topics else _TOPIC_OPTIONS:
+        if getattr(options, name) != options.default_of(name):
+            raise CommandError(
+                f"--{'set' if name == 'settings' else name.replace('_', '-')} has no effect "
+                + ('with --topics' if options.topics else 'without --topics'))
+
+
+def _prepare_topics(options: argparse.Namespace) -> Callable[[Viewer], dict[str, Any]]:
+    """Return a function that shows the topics of a running graph."""
+    from ivf_ros.nodes.demo.view import show_topics, TopicSettings
+    remaps = tuple((topic, other) for topic, other in (
+        ('thermal/image_raw', options.thermal_topic), ('rgb/image_raw', options.rgb_topic))
+        if other)
+    settings = TopicSettings(options.namespace, 'compressed' if options.compressed else 'raw',
+                             remaps, options.seconds)
+
+    def run(opened: Viewer) -> dict[str, Any]:
+        status = StatusLine()
+
+        def show(node: ViewNode, elapsed_s: float) -> None:
+            late = elapsed_s > _SILENCE_S
+            status.show(elapsed_s, [*node.states.values(), f"fused {node.frames['fused/image']}",
+                                    f"detections {node.frames['detections']}",
+                                    *(node.find_problems()[:1] if late else ())])
+        try:
+            return show_topics(opened.log, settings, opened.is_open, show)
+        finally:
+            status.end()
+    return run
 
 
 def _open_source(options: argparse.Namespace) -> Source:
@@ -138,96 +223,64 @@ def _stage_parameters(options: argparse.Namespace) -> StageParameters:
                               for stage, make in stages.items()})
 
 
-def _play(options: argparse.Namespace, source: Source, parameters: StageParameters,
-          opened: Viewer) -> dict[str, Any]:
-    """Play the source and keep the viewer open until it is closed; return the report."""
+def _prepare_source(options: argparse.Namespace) -> Callable[[Viewer], dict[str, Any]]:
+    """Open the source; return a function that plays it through the stages."""
     from ivf_ros.view.live_stages import LiveStages
     from ivf_ros.view.playback import Playback, PlaybackSettings
-    stages = LiveStages(opened.log, parameters)
-    playback = Playback(source, stages, PlaybackSettings(options.rate, options.seconds))
-    status = _StatusLine(stages)
-    try:
-        playback.run(opened.is_open, status.show)
-        status.end()
-        if opened.is_open() and not options.out:
-            print_progress('end of the recording; Ctrl-C ends the view')
-            opened.wait_until_closed()
-    except KeyboardInterrupt:
-        status.end()
-    finally:
-        stages.stop()
-    return playback.report()
+    source, parameters = _open_source(options), _stage_parameters(options)
+
+    def run(opened: Viewer) -> dict[str, Any]:
+        stages = LiveStages(opened.log, parameters)
+        playback = Playback(source, stages, PlaybackSettings(options.rate, options.seconds))
+        status = StatusLine()
+        try:
+            playback.run(opened.is_open, lambda progress: status.show(
+                progress.position_s, _describe(stages, progress)))
+            status.end()
+            keep_open(opened)
+        except KeyboardInterrupt:
+            status.end()
+        finally:
+            stages.stop()
+        return playback.report()
+    return run
 
 
-def _announce(opened: Viewer, settings: ViewerSettings) -> None:
-    """Say where to look."""
-    if opened.url:
-        print_progress(f'open {opened.url}')
-    if settings.file is not None:
-        print_progress(f'recording to {settings.file}')
-
-
-class _StatusLine:
-    """One line on standard error: rewritten in a terminal, else a new one every few seconds."""
-
-    def __init__(self, stages: LiveStages) -> None:
-        self._stages = stages
-        self._is_terminal = sys.stderr.isatty()
-        self._next_s = 0.0
-        self._is_open = False
-
-    def show(self, progress: Progress) -> None:
-        if self._is_terminal:
-            sys.stderr.write(f'\r\x1b[K{self._format(progress)}')
-            sys.stderr.flush()
-            self._is_open = True
-        elif progress.position_s >= self._next_s:
-            self._next_s = progress.position_s + _LINES_PERIOD_S
-            print_progress(self._format(progress))
-
-    def end(self) -> None:
-        """Let the next output begin on a line of its own."""
-        if self._is_open:
-            sys.stderr.write('\n')
-        self._is_open = False
-
-    def _format(self, progress: Progress) -> str:
-        stages = self._stages
-        parts = [f'{progress.position_s:6.1f} s']
-        registration = stages.latest_registration
-        if registration is None:
-            parts.append('no registration yet')
-        else:
-            state = self._paint(registration.state.value)
-            deviation_px = registration.corner_deviation_px
-            parts.append(f'{state} {registration.confidence:.2f}' + (
-                f' +-{deviation_px:.1f} px' if math.isfinite(deviation_px) else ''))
-        parts.append(self._paint(stages.mode))
-        parts += [f"{name} {ms['p50']:.0f} ms" for name, ms in stages.latencies_ms().items()
-                  if name in ('fusion', 'perception')]
-        parts.append(f'{stages.objects} objects')
-        skipped = stages.skipped['fusion']
-        parts += [f'skipped {skipped}'] * bool(skipped)
-        parts += [f'{progress.behind_s:.1f} s behind'] * (progress.behind_s > 0.5)
-        errors = sum(stages.errors.values())
-        parts += [f'errors {errors}'] * bool(errors)
-        return '  '.join(filter(None, parts))
-
-    def _paint(self, state: str) -> str:
-        if not self._is_terminal or not state:
-            return state
-        return f'\x1b[{_STATE_COLORS.get(state, 0)}m{state}\x1b[0m'
+def _describe(stages: LiveStages, progress: Progress) -> list[str]:
+    """Return the parts of the status line."""
+    registration = stages.latest_registration
+    if registration is None:
+        parts = ['no registration yet']
+    else:
+        deviation_px = registration.corner_deviation_px
+        parts = [f'{registration.state.value} {registration.confidence:.2f}'
+                 + (f' +-{deviation_px:.1f} px' if math.isfinite(deviation_px) else '')]
+    skipped, errors = stages.skipped['fusion'], sum(stages.errors.values())
+    return [*parts, stages.mode,
+            *(f"{name} {ms['p50']:.0f} ms" for name, ms in stages.latencies_ms().items()
+              if name in ('fusion', 'perception')),
+            f'{stages.objects} objects',
+            f'skipped {skipped}' if skipped else '',
+            f'{progress.behind_s:.1f} s behind' if progress.behind_s > 0.5 else '',
+            f'errors {errors}' if errors else '']
 
 
 def _format_report(report: dict[str, Any]) -> str:
     """Return the lines of a report."""
-    lines = [f"{report['source']}: {report['seconds']:g} s, {report['pairs']} pairs, "
-             f"{report['fused']} fused, {report['perceived']} with detections and labels"]
+    if 'frames' in report:
+        lines = [f"{report['seconds']:g} s: " + ', '.join(
+            f'{topic} {n}' for topic, n in report['frames'].items())]
+    else:
+        lines = [f"{report['source']}: {report['seconds']:g} s, {report['pairs']} pairs, "
+                 f"{report['fused']} fused, {report['perceived']} with detections and labels"]
+    counts = {name: report.get(name) for name in ('skipped', 'unpaired', 'skipped_by_source',
+                                                  'errors')}
     lines += [f"{name.replace('_', ' ')}: " + ', '.join(
-                  f'{reason} {n}' for reason, n in report[name].items())
-              for name in ('skipped', 'unpaired', 'skipped_by_source', 'errors') if report[name]]
+        f'{reason} {n}' for reason, n in reasons.items())
+        for name, reasons in counts.items() if reasons]
+    latencies_ms = report.get('latency_ms', {})
     lines += [f"{name.replace('_', ' ')}: median {ms['p50']:.1f} ms, 95 % {ms['p95']:.1f} ms"
-              for name, ms in report['latency_ms'].items()]
+              for name, ms in latencies_ms.items()]
     if 'file' in report:
         lines.append(f"{report['file']['path']}: {report['file']['bytes'] / 1e6:.1f} MB")
     return '\n'.join(lines)

@@ -103,8 +103,9 @@ class ViewLog:
                     state: RegistrationState, stamp_ns: int) -> None:
         """Log where the border of thermal (width, height) lies in RGB, coloured by a state."""
         corners_px = geometry.transform_points(H_thermal_to_rgb, geometry.corners_px(thermal_size))
+        # In Rerun the centre of the first pixel is at 0.5.
         self._log(layout.OUTLINE, stamp_ns, rr.LineStrips2D(
-            [np.vstack([corners_px, corners_px[:1]])], colors=_STATE_COLORS[state],
+            [np.vstack([corners_px, corners_px[:1]]) + 0.5], colors=_STATE_COLORS[state],
             labels=state.value, show_labels=False))
 
     def log_reliability(self, state: RegistrationState, confidence: float,

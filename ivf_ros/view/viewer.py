@@ -82,11 +82,14 @@ class Viewer:
         Sends to it.
     url:
         Address of the page for a browser; empty without one.
+    is_interactive:
+        Whether there is a window or a page, not only a file.
 
     """
 
     def __init__(self, log: ViewLog, process: _RerunProcess | None) -> None:
         self.log, self._process = log, process
+        self.is_interactive = process is not None
         self.url = process.page_url if process is not None else ''
 
     def is_open(self) -> bool:
@@ -102,8 +105,8 @@ class Viewer:
         return self._process is None or self._process.is_running()
 
     def wait_until_closed(self) -> None:
-        """Wait until the window is closed, or for an interrupt; a file alone is not waited for."""
-        while self._process is not None and self.is_open():
+        """Wait until the window is closed; a web viewer is never closed."""
+        while self.is_open():
             time.sleep(0.2)
 
 
@@ -202,7 +205,7 @@ class _RerunProcess:
             else ['--hide-welcome-screen', '--memory-limit', _MEMORY_LIMIT]
         # An interrupt from the terminal ends this process first, which then ends that one.
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'rerun_cli', '--bind', _LOCALHOST, '--port', str(self._port),
+            [sys.executable, '-m', 'rerun', '--bind', _LOCALHOST, '--port', str(self._port),
              '--server-memory-limit', _MEMORY_LIMIT, *shown],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True)

@@ -143,3 +143,15 @@ def test_an_error_is_one_line(needs_rerun, arguments, message, pairs, capsys, tm
     code, _, err = view(capsys, *arguments, '--out', tmp_path / 'v.rrd')
     assert code == 1 and err.count('\n') == 1 and message in err
     assert not (tmp_path / 'v.rrd').exists(), 'nothing was written'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('PAIRS', '--topics'), 'one of them'),
+    (('PAIRS', '--namespace', 'robot'), '--namespace has no effect without --topics'),
+    (('--topics', '--rate', '2'), '--rate has no effect with --topics'),
+    (('--topics', '--set', 'fusion:fusion.method=average'), '--set has no effect with --topics'),
+])
+def test_an_option_without_effect_is_refused(arguments, message, pairs, capsys):
+    arguments = [pairs if argument == 'PAIRS' else argument for argument in arguments]
+    code, _, err = view(capsys, *arguments)
+    assert code == 1 and err.count('\n') == 1 and message in err

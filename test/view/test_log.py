@@ -91,7 +91,7 @@ def test_values_are_those_that_were_logged(tmp_path):
     assert boxes['Boxes2D:half_sizes'] == [[5, 10], [2, 2]]
     assert none['Boxes2D:labels'] == [] and none['Boxes2D:centers'] == []
     outline, = rows['/registration/outline'][0]['LineStrips2D:strips']
-    assert outline == [[3, 4], [10, 4], [10, 9], [3, 9], [3, 4]]
+    assert outline == [[3.5, 4.5], [10.5, 4.5], [10.5, 9.5], [3.5, 9.5], [3.5, 4.5]]
     assert rows['/registration/confidence'][0]['Scalars:scalars'] == [0.75]
     assert rows['/registration/corner_deviation_px'][0]['Scalars:scalars'] == [1.5]
     assert rows['/latency_ms/fusion'][0]['Scalars:scalars'] == [25.0]
