@@ -80,7 +80,8 @@ def test_images_results_and_diagnostics_are_logged_at_their_stamps(live_graph, t
         graph.wait_for_view()
         for index in range(3):
             graph.publish_images(stamp_ns + index)
-            assert wait_until(lambda: all(view.frames[topic] == index + 1 for topic in IMAGES))
+            assert wait_until(lambda count=index + 1: all(view.frames[topic] == count
+                                                          for topic in IMAGES))
         graph.publish('registration/homography', Stamped(
             Homography(geometry.translation(2, 1), (64, 48)), stamp_ns, 'thermal'))
         graph.publish('segmentation/label_info', Stamped(('unlabelled', 'car'), stamp_ns, ''))
@@ -114,8 +115,8 @@ def test_images_results_and_diagnostics_are_logged_at_their_stamps(live_graph, t
     assert len(rows['/latency_ms/camera_to_fused']) == 3
 
 
-def test_a_bad_message_and_a_foreign_status_are_counted_and_the_view_goes_on(live_graph,
-                                                                           tmp_path):
+def test_a_bad_message_and_a_foreign_status_are_counted_and_the_view_goes_on(
+        live_graph, tmp_path):
     with open_viewer(ViewerSettings(file=tmp_path / 'view.rrd'), 'graph') as viewer:
         view = live_graph.add(ViewNode, viewer.log)
         graph = Graph(live_graph.stranger('graph'))
@@ -149,8 +150,8 @@ def test_the_command_shows_the_graph_of_a_namespace(live_graph, tmp_path):
     try:
         graph = Graph(live_graph.node('graph'), 'robot')
         graph._advertise('rgb/image_raw', messages.IMAGE)
-        remapped = live_graph.node('camera').create_publisher(messages.IMAGE.message_type,
-                                                             '/camera/image', 10)
+        remapped = live_graph.node('camera').create_publisher(
+            messages.IMAGE.message_type, '/camera/image', 10)
         assert wait_until(remapped.get_subscription_count, 60.0)
         image = messages.image_to_message(Frame(COLOUR, time.time_ns(), 'rgb'))
         while process.poll() is None:
