@@ -39,9 +39,9 @@ def make_blueprint() -> rrb.Blueprint:
         grid_columns=2)
     fused = _image_view('Fused, with detections', FUSED, DETECTIONS)
     plots = rrb.Horizontal(
-        _plot('Latency in ms', f'/{LATENCY}/**'),
-        _plot('Confidence of the registration', f'/{CONFIDENCE}', rrb.ScalarAxis(range=(0, 1))),
-        _plot('Expected deviation of a corner in px', f'/{CORNER_DEVIATION}'),
+        _plot('Latency in ms', f'/{LATENCY}/**', has_legend=True),
+        _plot('Confidence', f'/{CONFIDENCE}', rrb.ScalarAxis(range=(0.0, 1.0))),
+        _plot('Corner deviation in px', f'/{CORNER_DEVIATION}'),
         rrb.StateTimelineView(name='States', origin='/state'), column_shares=(2, 1, 1, 1))
     return rrb.Blueprint(
         rrb.Vertical(rrb.Horizontal(cameras, fused), plots, row_shares=(3, 1)),
@@ -54,10 +54,12 @@ def _image_view(name: str, *entities: str) -> rrb.Spatial2DView:
                              background=_DARK_GRAY)
 
 
-def _plot(name: str, contents: str, axis_y: rrb.ScalarAxis | None = None) -> rrb.TimeSeriesView:
+def _plot(name: str, contents: str, axis_y: rrb.ScalarAxis | None = None,
+          has_legend: bool = False) -> rrb.TimeSeriesView:
     """Return a plot of the latest half minute before the time cursor."""
     window = rrb.VisibleTimeRange(
         TIMELINE, start=rrb.TimeRangeBoundary.cursor_relative(seconds=-_PLOT_WINDOW_S),
         end=rrb.TimeRangeBoundary.cursor_relative())
+    legend = rrb.PlotLegend(corner='LeftTop', visible=has_legend)
     return rrb.TimeSeriesView(name=name, origin='/', contents=[contents], axis_y=axis_y,
-                              plot_legend=rrb.PlotLegend(corner='LeftTop'), time_ranges=window)
+                              plot_legend=legend, time_ranges=window)

@@ -89,6 +89,29 @@ def test_the_simulator_is_registered_and_the_outline_is_where_it_should_be(needs
     assert modes[0] == 'RGB_ONLY' and 'FUSED' in modes
 
 
+def test_registration_begins_at_the_prior_of_a_parameter_file(needs_rerun, pairs, capsys,
+                                                              tmp_path):
+    rig, path = tmp_path / 'rig.yaml', tmp_path / 'view.rrd'
+    rig.write_text('/**/registration:\n  ros__parameters:\n'
+                   '    registration.calibrated.H_thermal_to_rgb: '
+                   '[2.0, 0.0, 5.0, 0.0, 2.0, 7.0, 0.0, 0.0, 1.0]\n')
+    code, _, _ = view(capsys, pairs, '--out', path, '--prior', rig, '--set',
+                      'registration:registration.method=calibrated')
+    assert code == 0
+    rows = read_rows(path)
+    assert rows['/state/registration'][0]['StateChange:state'] == ['PRIOR']
+    outline, = rows['/registration/outline'][0]['LineStrips2D:strips']
+    assert outline[0] == [5.5, 7.5] and outline[2] == [2 * 159 + 5.5, 2 * 119 + 7.5]
+
+
+def test_stills_are_scenes_of_their_own(needs_rerun, pairs, capsys, tmp_path):
+    code, out, _ = view(capsys, pairs, '--out', tmp_path / 'v.rrd', '--json', '--seconds', 1.9,
+                        '--still-seconds', 1)
+    report = json.loads(out)
+    assert code == 0 and report['seconds'] > 1.5 and report['pairs'] > 15
+    check_file_of_report(tmp_path / 'v.rrd', report)
+
+
 def test_frames_that_come_too_fast_are_skipped_and_counted(needs_rerun, pairs, capsys, tmp_path):
     code, out, _ = view(capsys, pairs, '--out', tmp_path / 'v.rrd', '--json', '--rate', 1000)
     report = json.loads(out)
