@@ -10,9 +10,10 @@ import sys
 
 from conftest import REPOSITORY
 import cv2
-from ivf_ros import cli
+from ivf_ros import cli, geometry
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.parameters import build
+import numpy as np
 import pytest
 from rrd_files import read_rows
 
@@ -87,6 +88,10 @@ def test_the_simulator_is_registered_and_the_outline_is_where_it_should_be(needs
     assert 'TRACKING' in states
     modes = [row['StateChange:state'][0] for row in rows['/state/fusion']]
     assert modes[0] == 'RGB_ONLY' and 'FUSED' in modes
+    _, _, truth = RigSimulator(build(SimulatorParameters, SMALL)).render(0.0)
+    true_px = geometry.transform_points(truth.H_thermal_to_rgb, geometry.corners_px((160, 120)))
+    outline, = rows['/registration/outline'][-1]['LineStrips2D:strips']
+    assert np.linalg.norm(np.array(outline[:4]) - 0.5 - true_px, axis=1).mean() < 4.0
 
 
 def test_registration_begins_at_the_prior_of_a_parameter_file(needs_rerun, pairs, capsys,
