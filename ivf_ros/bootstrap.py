@@ -44,7 +44,7 @@ DEFAULT_DISTRIBUTION = 'kilted'
 OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 14)
 # Disk space that a step needs, with the files that pip downloads for it.
-NEEDED_DISK_BYTES = {'libraries': 1.5e9, 'torch': 1.5e9}
+NEEDED_DISK_BYTES = {'libraries': 1.5e9, 'torch': 1.5e9, 'test': 1.2e9}
 PIP = 'pip>=25.3'
 UV = 'uv>=0.8'  # knows the package indices of the PyTorch builds
 

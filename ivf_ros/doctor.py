@@ -43,6 +43,7 @@ def examine() -> list[Finding]:
             _library('torch', 'torch', required=False),
             _library('av', 'av', required=False),
             _library('flyr', 'flyr', required=False),
+            _library('rerun-sdk', 'rerun', required=False),
             _onnxruntime(),
             _tf(), _weights()]
 

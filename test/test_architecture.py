@@ -21,7 +21,7 @@ STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'stamps',
               'camera_model', 'camera_input', 'thermal_input', 'palettes', 'progress',
-              'worker_process')
+              'structure', 'worker', 'worker_process')
 
 
 def package_of(path: Path) -> str:
@@ -118,6 +118,22 @@ def test_only_the_command_line_and_nodes_import_the_calibration(path):
     assert 'calibration' not in packages_imported_by(path)
 
 
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'view'], ids=identify)
+def test_the_view_imports_only_the_foundation_data_and_stages(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, *STAGES, 'view', 'data', 'perception'}
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('view', 'cli', 'nodes')], ids=identify)
+def test_only_the_command_line_and_nodes_import_the_view(path):
+    assert 'view' not in packages_imported_by(path)
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'view'], ids=identify)
+def test_only_the_view_imports_rerun(path):
+    assert 'rerun' not in {name.split('.')[0] for name in imports_of(path)}
+
+
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'cli'], ids=identify)
 def test_no_subpackage_imports_the_command_line(path):
     assert 'cli' not in packages_imported_by(path)
@@ -141,7 +157,7 @@ def test_node_modules_are_short():
     top = {path.stem: len(path.read_text().splitlines())
            for path in (PACKAGE / 'nodes').glob('*.py')}
     assert set(top) == {'__init__', 'component_container', 'replay_node', 'calibration_node',
-                        'perception_node', *(f'{stage}_node' for stage in STAGES)}
+                        'perception_node', 'view_node', *(f'{stage}_node' for stage in STAGES)}
     assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 
 

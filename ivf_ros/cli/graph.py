@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
+from ivf_ros.cli.view import keep_open, open_view
+
+if TYPE_CHECKING:
+    from ivf_ros.nodes.demo.run import DemoSettings
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +34,9 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
                         help='show each pair of files for S seconds; 0: the files are a sequence '
                         '(default: 1.5 for files of unrelated scenes, else 0)')
     parser.add_argument('--params-file', type=Path, help='ROS parameter file for the nodes')
+    parser.add_argument('--view', nargs='?', const='window', choices=('window', 'web', 'file'),
+                        help='show it live in a window of Rerun, in its web viewer on this '
+                        'machine, or record view.rrd in the folder of the results')
     add_bag_options(parser)
     add_camera_options(parser)
     parser.set_defaults(run=_demo)
@@ -49,17 +58,29 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from ivf_ros.nodes.demo import run as demo
-    report = demo.run(demo.DemoSettings(
+    settings = demo.DemoSettings(
         source=options.source or demo.DEFAULT_SOURCE, seconds=options.seconds, out=options.out,
         rate=options.rate, aligned=options.aligned, still_s=options.still_seconds,
         params_file=options.params_file, bag_options=bag_options_of(options),
-        thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options)),
-        progress=print_progress)
+        thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options))
+    if not options.view:
+        _run_demo(options, settings)
+        return 0
+    from ivf_ros.output import open_folder
+    open_folder(options.out, 'demo', [settings.source])  # before something is written there
+    with open_view(options.view, options.out / 'view.rrd', settings.source) as viewer:
+        _run_demo(options, dataclasses.replace(settings, view_log=viewer.log))
+        keep_open(viewer)
+    return 0
+
+
+def _run_demo(options: argparse.Namespace, settings: DemoSettings) -> None:
+    from ivf_ros.nodes.demo import run as demo
+    report = demo.run(settings, progress=print_progress)
     if options.json:
         print_json(report)
     else:
         print_line(demo.summary_text(report))
-    return 0
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -50,6 +50,8 @@ COMMANDS = {
                     'ivf info recordings/night.mcap'),
     'demo': Command('graph', 'Run the whole graph on simulated or recorded frames.',
                     'ivf demo --source recordings/night.mcap --seconds 20 --out night'),
+    'view': Command('view', 'Show a source live: images, registration, fusion, objects, plots.',
+                    'ivf view recordings/night.mcap --web'),
     'time-offset': Command('time_offset', 'Measure the offset of the stamps of the two cameras '
                            'from motion.', 'ivf time-offset recordings/drive.mcap'),
     'replay': Command('graph', 'Publish a recording on the topics of the two cameras.',

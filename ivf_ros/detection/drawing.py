@@ -47,12 +47,12 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     thickness = _line_thickness_px(size)
     for detection in detections:
         left, top, right, bottom = _outline(detection, thickness)
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), thickness)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection), thickness)
     for detection, label in zip(detections, place_labels(detections, size)):
         if label is None:
             continue
         left, top, right, bottom = label.rectangle
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), cv2.FILLED)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection), cv2.FILLED)
         scale = _font_scale(size)
         height = cv2.getTextSize(label.text, _FONT, scale, 1)[0][1]
         cv2.putText(drawn, label.text, (left + _PADDING_PX, top + _PADDING_PX + height), _FONT,
@@ -157,7 +157,7 @@ def _font_scale(size: tuple[int, int]) -> float:
     return float(np.clip(size[1] / 1280, 0.33, 1.2))
 
 
-def _color(detection: Detection) -> tuple[int, int, int]:
-    """Return the colour of the class; it is the same in every run."""
+def color_bgr(detection: Detection) -> tuple[int, int, int]:
+    """Return the colour of the class of a detection; it is the same in every run."""
     other = zlib.crc32(detection.class_name.encode()) % len(_OTHER_COLORS_BGR)
     return _COLORS_BGR.get(detection.class_name, _OTHER_COLORS_BGR[other])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ivf_ros.segmentation.bilateral import BilateralParameters, BilateralSegmenter
-from ivf_ros.segmentation.drawing import overlay
+from ivf_ros.segmentation.drawing import color_bgr, overlay
 from ivf_ros.segmentation.inputs import check_images, SegmentationError
 from ivf_ros.segmentation.labels import label_pixels
 from ivf_ros.segmentation.methods import create, create_from, methods, Segmenter
@@ -17,7 +17,8 @@ from ivf_ros.segmentation.settings import (
 from ivf_ros.segmentation.stage import SegmentationStage
 from ivf_ros.segmentation.thermal_saliency import ThermalSaliency, ThermalSaliencyParameters
 
-__all__ = ['BilateralParameters', 'BilateralSegmenter', 'check_images', 'create', 'create_from',
-           'DEFAULT_METHOD', 'label_pixels', 'methods', 'overlay', 'SegmentationError',
-           'SegmentationParameters', 'SegmentationStage', 'SegmentationStageParameters',
-           'Segmenter', 'ThermalSaliency', 'ThermalSaliencyParameters']
+__all__ = ['BilateralParameters', 'BilateralSegmenter', 'check_images', 'color_bgr', 'create',
+           'create_from', 'DEFAULT_METHOD', 'label_pixels', 'methods', 'overlay',
+           'SegmentationError', 'SegmentationParameters', 'SegmentationStage',
+           'SegmentationStageParameters', 'Segmenter', 'ThermalSaliency',
+           'ThermalSaliencyParameters']

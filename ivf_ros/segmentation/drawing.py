@@ -15,6 +15,12 @@ _COLORS_BGR = np.array([
     (100, 255, 190), (90, 40, 90), (255, 190, 230), (40, 120, 110), (180, 180, 180)], np.uint8)
 
 
+def color_bgr(label: int) -> tuple[int, int, int]:
+    """Return the colour of a label; the colours repeat after 15 classes."""
+    blue, green, red = _COLORS_BGR[(label - 1) % 15 + 1 if label else 0].tolist()
+    return blue, green, red
+
+
 def overlay(image: np.ndarray, segmentation: Segmentation, opacity: float = 0.5) -> np.ndarray:
     """
     Blend the colours of the classes into a copy of the image; the background is unchanged.

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from recorded_bags import write_image
 from rosbags.highlevel import AnyReader
+from rrd_files import read_rows
 
 pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
 pytestmark = pytest.mark.live
@@ -180,3 +181,13 @@ def test_a_replay_of_nothing_or_a_tenth_is_no_success(played, skipped, message):
     with pytest.raises(ReplayError, match=message):
         check_played(played, skipped)
     check_played({'thermal': 10, 'rgb': 10}, {'unreadable': 20})
+
+
+def test_the_demonstration_records_a_view(tmp_path):
+    pytest.importorskip('rerun', reason='the view needs rerun-sdk')
+    process = run_demo('--seconds', 2, '--out', tmp_path / 'out', '--view', 'file', '--json')
+    assert process.returncode == 0, process.stderr
+    published = json.loads(process.stdout)['topics']['rgb/image_raw']['published']
+    rows = read_rows(tmp_path / 'out' / 'view.rrd')
+    assert 0 < len(rows['/fused/image']) <= published
+    assert rows['/detections'] and rows['/state/registration']

@@ -19,7 +19,7 @@ from pathlib import Path
 import subprocess
 import threading
 import time
-from typing import Any, Callable, IO
+from typing import Any, Callable, IO, TYPE_CHECKING
 
 from ivf_ros import dds, geometry
 from ivf_ros.camera_input import CameraParameters
@@ -32,13 +32,18 @@ from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.demo.replay import check_played, MIN_PART
 from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
 from ivf_ros.nodes.replay_node import ReplayNode
+from ivf_ros.nodes.view_node import ViewNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, GRAPH_NODES, RegistrationState, Truth
+from ivf_ros.view.live_stages import parameters_of_stills
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
+
+if TYPE_CHECKING:
+    from ivf_ros.view.log import ViewLog
 
 DEFAULT_SOURCE = 'simulator'
 
@@ -50,13 +55,8 @@ _STILL_S = 1.5
 # Each node publishes its diagnostics once per second.
 _DIAGNOSTICS_TIMEOUT_S = 2.5
 
-# A repeated still has no sensor noise, and the homography of the next still is unrelated.
-_STILL_PARAMETERS = ('registration:max_rate_hz:=10.0',
-                     'registration:tracker.acquire_count:=1',
-                     'registration:tracker.relock_count:=1',
-                     'registration:tracker.drift_px:=10000.0',
-                     'registration:freeze.minimum_duration_s:=10.0',
-                     'fusion:freeze.minimum_duration_s:=10.0')
+_STILL_PARAMETERS = tuple(f'{node}:{name}:={value}' for node, values
+                           in parameters_of_stills().items() for name, value in values.items())
 _ALIGNED_PARAMETERS = ('registration:registration.method:=calibrated',
                        'registration:registration.calibrated.aligned:=true')
 
@@ -105,6 +105,8 @@ class DemoSettings:
         Arguments of ``open_source`` that are for bags.
     thermal_camera, rgb_camera:
         How the cameras are built in: parameters of the stages.
+    view_log:
+        Shows the graph while it runs; None for no view.
 
     """
 
@@ -118,6 +120,7 @@ class DemoSettings:
     bag_options: BagOptions = field(default_factory=BagOptions)
     thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
     rgb_camera: CameraParameters = field(default_factory=CameraParameters)
+    view_log: ViewLog | None = None
 
 
 def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: None
@@ -213,6 +216,9 @@ class _Graph:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.recorder)
         self._executor.add_node(self._replay)
+        self._view = None if settings.view_log is None else ViewNode(settings.view_log)
+        if self._view is not None:
+            self._executor.add_node(self._view)
         self._spin_thread = threading.Thread(target=self._spin, daemon=True)
         self._spin_thread.start()
         parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
@@ -233,6 +239,8 @@ class _Graph:
         self._spin_thread.join(_STOP_TIMEOUT_S)
         self._replay.destroy_node()
         self.recorder.destroy_node()
+        if self._view is not None:
+            self._view.destroy_node()
         rclpy.try_shutdown()
 
     def wait_until_active(self) -> None:

@@ -18,8 +18,8 @@ from ivf_ros.nodes.graph.transport import (
     Subscription,
     TypeAdapter,
 )
-from ivf_ros.nodes.graph.worker import Worker
 from ivf_ros.parameters import ParameterError
+from ivf_ros.worker import Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn

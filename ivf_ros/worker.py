@@ -26,7 +26,7 @@ class Worker(Generic[T]):
         self._work, self._on_superseded, self._niceness = work, on_superseded, niceness
         self._condition = threading.Condition()
         self._pending: list[T] = []
-        self._stopping = False
+        self._stopping = self._is_working = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -35,16 +35,22 @@ class Worker(Generic[T]):
         with self._condition:
             superseded = bool(self._pending)
             self._pending = [item]
-            self._condition.notify()
+            self._condition.notify_all()
         if superseded:
             self._on_superseded()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait until no item waits or is worked on; return False after the timeout."""
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: not self._pending and not self._is_working, timeout_s)
 
     def request_stop(self) -> None:
         """Discard the waiting item; the thread ends after the current one. Does not block."""
         with self._condition:
             self._stopping = True
             self._pending = []
-            self._condition.notify()
+            self._condition.notify_all()
 
     def stop(self) -> None:
         """Discard the waiting item, wait for the current one and end the thread."""
@@ -61,4 +67,10 @@ class Worker(Generic[T]):
                 if self._stopping:
                     return
                 item = self._pending.pop()
-            self._work(item)
+                self._is_working = True
+            try:
+                self._work(item)
+            finally:
+                with self._condition:
+                    self._is_working = False
+                    self._condition.notify_all()

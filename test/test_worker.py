@@ -9,13 +9,9 @@ import sys
 import threading
 
 from conftest import wait_until
+from ivf_ros.pace import Pace
+from ivf_ros.worker import Worker
 import pytest
-
-pytest.importorskip('rclpy', reason='part of the nodes')
-pytestmark = pytest.mark.live
-
-from ivf_ros.nodes.graph.worker import Worker  # noqa: E402, I100
-from ivf_ros.pace import Pace  # noqa: E402
 
 
 def test_waiting_items_are_replaced_by_the_newest():
@@ -58,6 +54,28 @@ def test_stop_finishes_the_current_item_and_discards_the_waiting_one():
     stopping.join(10)
     assert not stopping.is_alive()
     assert worked == [1]
+
+
+def test_a_worker_is_idle_when_nothing_waits_or_is_worked_on():
+    started, proceed = threading.Event(), threading.Event()
+    worked = []
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+        worked.append(item)
+
+    worker = Worker('test', work)
+    assert worker.wait_until_idle(0.0)
+    worker.put(1)
+    assert not worker.wait_until_idle(0.0)
+    assert started.wait(10)
+    worker.put(2)
+    assert not worker.wait_until_idle(0.01)
+    proceed.set()
+    assert worker.wait_until_idle(10.0)
+    assert worked == [1, 2]
+    worker.stop()
 
 
 @pytest.mark.parametrize('frames_hz, rate_hz, expected', [
