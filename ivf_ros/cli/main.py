@@ -17,6 +17,8 @@ from importlib import import_module
 import sys
 from typing import NoReturn
 
+from ivf_ros.optional_imports import describe_missing_module
+
 
 @dataclass(frozen=True)
 class Command:
@@ -83,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _make_parser(argv).parse_args(argv)
         options.arguments = argv
         return options.run(options)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f'ivf {argv[0]}: {describe_missing_module(error.name or "")}\n')
+        return 1
     except _expected_errors() as error:
         sys.stderr.write(f'ivf {argv[0]}: {" ".join(str(error).split())}\n')
         return 1
