@@ -26,6 +26,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),
         (f'share/{package_name}/launch', sorted(glob('launch/*.py'))),
+        (f'share/{package_name}/launch/examples', sorted(glob('launch/examples/*.*'))),
         (f'share/{package_name}/config', sorted(glob('config/*.*'))),
     ],
     install_requires=['setuptools'],

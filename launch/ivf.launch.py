@@ -8,6 +8,7 @@ Launch the graph: registration, fusion and perception, that is, segmentation and
 """
 
 from ivf_ros.nodes.graph import launching
+from ivf_ros.nodes.graph.launch_arguments import declare_argument
 from launch import LaunchDescription
 from launch.conditions import IfCondition
 from launch.substitutions import (
@@ -22,38 +23,35 @@ def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes in one process or in several."""
     nodes = launching.NODES.values()
     arguments = launching.declare_arguments(nodes, 'ivf.yaml')
-    arguments['source'] = launching.declare_argument(
+    arguments['source'] = declare_argument(
         'source', LaunchConfiguration('bag'), 'Source to replay: folder of pairs, two videos, '
         'bag, or simulator[:key=value,...]. If empty, the nodes wait for the cameras.')
     mode, source = LaunchConfiguration('mode'), LaunchConfiguration('source')
     is_joint, is_separate = (EqualsSubstitution(LaunchConfiguration('perception'), choice)
                              for choice in ('joint', 'separate'))
     # Registration and fusion always start; the replay node starts only if there is a source.
-    start_conditions = {'replay': NotEqualsSubstitution(source, ''), 'perception': is_joint,
-                        'segmentation': is_separate, 'detection': is_separate}
+    is_needed = {'replay': NotEqualsSubstitution(source, ''), 'perception': is_joint,
+                 'segmentation': is_separate, 'detection': is_separate}
     return LaunchDescription([
-        launching.declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
+        declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
         *arguments.values(),
-        launching.declare_argument(
+        declare_argument(
             'mode', 'composed', 'composed: one process, in which frames are passed by reference. '
             'processes: one process per node.', ('composed', 'processes')),
-        launching.declare_argument(
+        declare_argument(
             'perception', 'joint', 'joint: one node segments and detects by one network. '
             'separate: a node for each of the two, with methods of its own.',
             ('joint', 'separate')),
-        launching.declare_argument('rviz', False,
-                                   'Show the images in RViz; requires the package rviz2.'),
-        launching.declare_argument('foxglove', False, 'Start the Foxglove bridge, see '
-                                   'config/ivf.foxglove.json; requires the package '
-                                   'foxglove_bridge.'),
+        declare_argument('rviz', False, 'Show the images in RViz; requires the package rviz2.'),
+        declare_argument('foxglove', False, 'Start the Foxglove bridge, see '
+                         'config/ivf.foxglove.json; requires the package foxglove_bridge.'),
         launching.set_shared_memory_profile(),
         launching.make_container(
-            [node.make_component(IfCondition(start_conditions.get(node.name, 'true')))
-             for node in nodes],
+            {node: IfCondition(is_needed.get(node.name, 'true')) for node in nodes},
             IfCondition(EqualsSubstitution(mode, 'composed'))),
         *(node.make_process(IfCondition(
             AndSubstitution(EqualsSubstitution(mode, 'processes'),
-                            start_conditions.get(node.name, 'true'))))
+                            is_needed.get(node.name, 'true'))))
           for node in nodes),
         *launching.make_viewers(),
     ])

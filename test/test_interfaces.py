@@ -20,6 +20,9 @@ DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
 HEADER = 'std_msgs/Header header'
 # Fields of the upstream packages in upstream order, which defines the serialisation.
 FIELDS = {
+    'bond/msg/Status.msg': [
+        HEADER, 'string id', 'string instance_id', 'bool active', 'float32 heartbeat_timeout',
+        'float32 heartbeat_period'],
     'vision_msgs/msg/Point2D.msg': ['float64 x', 'float64 y'],
     'vision_msgs/msg/Pose2D.msg': ['vision_msgs/Point2D position', 'float64 theta'],
     'vision_msgs/msg/BoundingBox2D.msg': [

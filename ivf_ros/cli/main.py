@@ -19,6 +19,7 @@ import sys
 from typing import NoReturn
 
 from ivf_ros import __version__
+from ivf_ros.optional_imports import describe_missing_module
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(make_parser(argv[:1]), argv)
         options.arguments = argv
         return options.run(options)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f'ivf {argv[0]}: {describe_missing_module(error.name or "")}\n')
+        return 1
     except _expected_errors() as error:
         sys.stderr.write(f'ivf {argv[0]}: {" ".join(str(error).split())}\n')
         return getattr(error, 'exit_code', 1)

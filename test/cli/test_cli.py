@@ -203,7 +203,8 @@ def test_doctor_works_without_any_library():
                             'c'], cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
                            check=False)
     assert other.returncode == 1
-    assert other.stderr.strip() == "ivf fuse: No module named 'cv2'"
+    assert other.stderr.strip() == (
+        "ivf fuse: 'cv2' is not installed; in the checkout: pip install '.[all]'")
 
 
 def test_doctor_reports_an_opencv_that_cannot_be_imported(tmp_path):

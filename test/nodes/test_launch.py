@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from ivf_ros import dds  # noqa: E402
 from ivf_ros.nodes.graph import launching  # noqa: E402
 from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS  # noqa: E402
 from launch import LaunchContext, LaunchDescription  # noqa: E402
-from launch.actions import SetEnvironmentVariable  # noqa: E402
+from launch.actions import LogInfo, OpaqueFunction, SetEnvironmentVariable  # noqa: E402
 from launch.launch_description_sources import (  # noqa: E402
     get_launch_description_from_python_launch_file,
 )
@@ -74,14 +75,22 @@ def make_context(description: LaunchDescription, **arguments: str) -> LaunchCont
     return context
 
 
-def started_executables(name: str, **arguments: str) -> set[str]:
-    """Return the executables that start, and 'load' if a component is loaded."""
+def started_actions(name: str, **arguments: str) -> list:
+    """Return the actions that start something, whose conditions are true."""
     description = load_description(name)
     context = make_context(description, **arguments)
-    actions = [action for action in description.entities
-               if isinstance(action, (Node, LoadComposableNodes))
-               and (action.condition is None or action.condition.evaluate(context))]
-    return {action.node_executable if isinstance(action, Node) else 'load' for action in actions}
+    started = []
+    for action in description.entities:
+        if isinstance(action, (OpaqueFunction, LoadComposableNodes)) \
+                and (action.condition is None or action.condition.evaluate(context)):
+            started += action.execute(context) if isinstance(action, OpaqueFunction) else [action]
+    return started
+
+
+def started_executables(name: str, **arguments: str) -> set[str]:
+    """Return the executables that start, and 'load' if a component is loaded."""
+    return {action.node_executable if isinstance(action, Node) else 'load'
+            for action in started_actions(name, **arguments)}
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
@@ -95,6 +104,7 @@ def test_every_argument_has_a_description_and_a_switch_has_choices(path):
         default = argument.default_value[0].describe().strip("'")
         if default in ('true', 'false'):
             assert argument.choices == ['true', 'false']
+        assert argument.choices or f' Example: {argument.name}:=' in argument.description
         if argument.choices and isinstance(argument.default_value[0], TextSubstitution):
             assert default in argument.choices
 
@@ -105,7 +115,7 @@ def test_the_graph_has_the_arguments_of_its_nodes():
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
                      'clock', 'rviz', 'foxglove', 'perception', 'thermal_topic', 'rgb_topic',
-                     'stamps'}
+                     'stamps', 'respawn', 'respawn_delay', 'bond_heartbeat_period'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 
@@ -141,9 +151,29 @@ def test_a_bag_is_a_source_and_transport_is_the_default_of_both_cameras():
     assert configurations['rgb_transport'] == 'compressed'
 
 
-def test_viewers_are_started_on_request():
+def test_viewers_are_started_on_request(monkeypatch, tmp_path):
+    packages = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
+    packages.mkdir(parents=True)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    for package in ('rviz2', 'foxglove_bridge'):
+        (packages / package).touch()
     assert started_executables('ivf', rviz='true', foxglove='true') == {
         'component_container', 'rviz2', 'foxglove_bridge'}
+
+
+def test_a_viewer_that_is_not_installed_is_one_line_and_the_graph_starts(monkeypatch, tmp_path):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    container, message = started_actions('ivf', foxglove='true')
+    assert container.node_executable == 'component_container'
+    assert isinstance(message, LogInfo)
+    text = ''.join(part.perform(LaunchContext()) for part in message.msg)
+    assert text == ('foxglove:=true has no effect: the package foxglove_bridge is not installed '
+                    '(sudo apt install ros-$ROS_DISTRO-foxglove-bridge)')
+
+
+def test_a_delay_that_is_not_a_number_is_refused():
+    with pytest.raises(RuntimeError, match=r"respawn_delay takes seconds, .* not 'soon'"):
+        started_actions('fusion', respawn_delay='soon')
 
 
 @pytest.mark.parametrize('name', launching.NODES)
@@ -277,6 +307,27 @@ def test_the_graph_runs_in_a_namespace_with_the_parameters_of_the_file(
     assert stop(launched), read_output(launched)
     output = read_output(launched)
     assert 'Traceback' not in output and 'process has died' not in output, output
+
+
+@pytest.mark.parametrize('mode', ['composed', 'processes'])
+def test_a_killed_process_starts_again_with_its_nodes(live_graph, ros2, params_file, mode):
+    observer = Observer(live_graph)
+    fused = observer.listen(Image, 'fused/image')
+    launched = ros2('launch', 'ivf_ros', 'ivf.launch.py', f'mode:={mode}', 'source:=simulator',
+                    'respawn:=true', 'respawn_delay:=0.1', 'rviz:=true',
+                    f'params_file:={params_file}')
+    assert wait_until(lambda: bool(fused), START_TIMEOUT_S), read_output(launched)
+    executable = 'component_container' if mode == 'composed' else 'fusion_node'
+    process_ids = re.compile(rf'\[{executable}-\d+\]: process started with pid \[(\d+)\]')
+
+    os.kill(int(process_ids.findall(read_output(launched))[0]), signal.SIGKILL)
+
+    assert wait_until(lambda: len(process_ids.findall(read_output(launched))) == 2,
+                      START_TIMEOUT_S), read_output(launched)
+    fused.clear()
+    assert wait_until(lambda: bool(fused), START_TIMEOUT_S), read_output(launched)
+    assert observer.parameter('fusion', 'fusion.method') == 'average'
+    assert stop(launched), read_output(launched)
 
 
 def test_one_stage_is_loaded_into_a_running_container(live_graph, ros2, tmp_path):

@@ -10,68 +10,41 @@ parameter dataclass of the node, so ``ros2 launch ... --show-args`` and the node
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Sequence
+import tempfile
+from typing import Any, Callable, Iterable, Mapping
 
+from ament_index_python import PackageNotFoundError
 from ivf_ros import dds
+from ivf_ros.nodes.graph.launch_arguments import (
+    CONTAINER_NAME,
+    declare_argument,
+    find_config_file,
+    LOG_LEVELS,
+    make_remappings,
+    make_use_sim_time,
+    TOPICS,
+)
 from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS, TRANSPORTS
 from ivf_ros.parameters import Declaration, declarations
-from launch import Action, Condition, LaunchContext, LaunchDescription, Substitution
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch import Action, Condition, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EnvironmentVariable,
     EqualsSubstitution,
     LaunchConfiguration,
     NotEqualsSubstitution,
-    PathJoinSubstitution,
 )
-from launch_ros.actions import ComposableNodeContainer, LoadComposableNodes, Node
+from launch_ros.actions import LoadComposableNodes, Node
 from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
-
-CONTAINER_NAME = 'ivf_container'
-
-_LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-
-
-class CameraInfoTopic(Substitution):
-    """The CameraInfo topic in the namespace of an image topic."""
-
-    def __init__(self, image_topic: str) -> None:
-        super().__init__()
-        self._image_topic = LaunchConfiguration(image_topic)
-
-    def describe(self) -> str:
-        """Return the text for ``--show-args``."""
-        return f'camera_info beside {self._image_topic.describe()}'
-
-    def perform(self, context: LaunchContext) -> str:
-        """Replace the last part of the image topic, as image_transport does."""
-        camera, slash, _ = self._image_topic.perform(context).rpartition('/')
-        return f'{camera}{slash}camera_info'
-
-
-@dataclass(frozen=True)
-class _TopicArgument:
-    """A topic that a launch argument remaps."""
-
-    name: str  # in the nodes
-    description: str
-    default: str | Substitution
-    has_images: bool = True  # <topic>/compressed is remapped too
-
-
-_TOPICS = {
-    'thermal': _TopicArgument('thermal/image_raw', 'Topic of the thermal images.',
-                              'thermal/image_raw'),
-    'rgb': _TopicArgument('rgb/image_raw', 'Topic of the RGB images.', 'rgb/image_raw'),
-    'thermal_info': _TopicArgument('thermal/camera_info', 'Topic of the thermal CameraInfo.',
-                                   CameraInfoTopic('thermal'), has_images=False),
-    'rgb_info': _TopicArgument('rgb/camera_info', 'Topic of the RGB CameraInfo.',
-                               CameraInfoTopic('rgb'), has_images=False),
-    'fused': _TopicArgument('fused/image', 'Topic of the fused image.', 'fused/image'),
-}
+from launch_ros.substitutions import FindPackagePrefix
+import yaml
 
 
 @dataclass(frozen=True)
@@ -82,33 +55,35 @@ class GraphNode:
     topics: tuple[str, ...]  # launch arguments that remap its topics
     settings: tuple[str, ...]  # parameters that are launch arguments of the same name
 
-    def make_process(self, condition: Condition | None = None) -> Node:
+    def make_process(self, condition: Condition | None = None) -> OpaqueFunction:
         """Return the action that starts the node in a separate process."""
-        return Node(executable=f'{self.name}_node', condition=condition, **_process_options(),
-                    **self._options([LaunchConfiguration('params_file')]))
+        return _start_process(lambda context: {'executable': f'{self.name}_node',
+                                               **self._options()}, condition)
 
-    def make_component(self, condition: Condition | None = None,
-                       parameter_files: Sequence[Substitution] = ()) -> ComposableNode:
-        """Return the node as a component; it reads ``/**`` and full names of the files only."""
-        return ComposableNode(plugin=f'ivf_ros::{self.name.capitalize()}Node',
-                              condition=condition, **self._options(parameter_files))
+    def make_component(self) -> ComposableNode:
+        """Return the node as a component; it reads ``/**`` and full names of the file only."""
+        return ComposableNode(plugin=f'ivf_ros::{self.name.capitalize()}Node', **self._options())
 
     def declared_settings(self) -> list[Declaration]:
         """Return the declarations of the parameters that are launch arguments."""
         declared = {declaration.name: declaration
                     for declaration in declarations(NODE_PARAMETERS[self.name])}
-        return [declared[name] for name in ('autostart', *self.settings)]
+        return [declared[name] for name in ('autostart', 'bond_heartbeat_period', *self.settings)]
 
-    def _options(self, parameter_files: Sequence[Substitution]) -> dict[str, Any]:
-        values = {setting.name: ParameterValue(LaunchConfiguration(setting.name),
-                                               value_type=type(setting.default))
-                  for setting in self.declared_settings()}
+    def parameter_values(self) -> dict[str, ParameterValue]:
+        """Return the parameters that launch arguments set."""
+        return {**make_use_sim_time(),
+                **{setting.name: ParameterValue(LaunchConfiguration(setting.name),
+                                                value_type=type(setting.default))
+                   for setting in self.declared_settings()}}
+
+    def _options(self) -> dict[str, Any]:
         return {
             'package': 'ivf_ros',
             'name': self.name,
             'namespace': LaunchConfiguration('namespace'),
-            'parameters': [*parameter_files, {**_use_sim_time(), **values}],
-            'remappings': _remappings(self.topics),
+            'parameters': [LaunchConfiguration('params_file'), self.parameter_values()],
+            'remappings': make_remappings(self.topics),
         }
 
 
@@ -124,17 +99,6 @@ NODES = {node.name: node for node in (
               ('source', 'rate', 'loop', 'restamp', 'clock', 'thermal_topic', 'rgb_topic',
                'stamps')),
 )}
-
-
-def declare_argument(name: str, default: Any, description: str,
-                     choices: Iterable[str] = ()) -> DeclareLaunchArgument:
-    """Declare a launch argument; a default of type bool gives the choices true and false."""
-    if isinstance(default, bool):
-        default, choices = str(default).lower(), ('true', 'false')
-    elif not isinstance(default, Substitution):
-        default = str(default)
-    return DeclareLaunchArgument(name, default_value=default, description=description,
-                                 choices=list(choices) or None)
 
 
 def declare_arguments(nodes: Iterable[GraphNode],
@@ -163,8 +127,11 @@ def declare_arguments(nodes: Iterable[GraphNode],
         declare_argument('params_file', find_config_file(params_file),
                          'YAML file with the parameters. Launch arguments override its values.'),
         declare_argument('use_sim_time', False, 'Take the time from /clock.'),
-        declare_argument('log_level', 'info', 'Minimum severity of log messages.', _LOG_LEVELS),
-        *(declare_argument(topic, _TOPICS[topic].default, _TOPICS[topic].description)
+        declare_argument('log_level', 'info', 'Minimum severity of log messages.', LOG_LEVELS),
+        declare_argument('respawn', False, 'Start a process again when it has ended.'),
+        declare_argument('respawn_delay', 2.0, 'Seconds between the end of a process and its next '
+                         'start.'),
+        *(declare_argument(topic, TOPICS[topic].default, TOPICS[topic].description)
           for topic in topics),
         *transport,
         *(declare_argument(setting.name,
@@ -186,35 +153,59 @@ def describe_node_launch(name: str) -> LaunchDescription:
         node.make_process(IfCondition(EqualsSubstitution(target, ''))),
         LoadComposableNodes(
             target_container=target,
-            composable_node_descriptions=[
-                node.make_component(parameter_files=[LaunchConfiguration('params_file')])],
+            composable_node_descriptions=[node.make_component()],
             condition=IfCondition(NotEqualsSubstitution(target, ''))),
     ])
 
 
-def make_container(components: list[ComposableNode],
-                   condition: Condition | None = None) -> ComposableNodeContainer:
-    """Return a container with components; it reads the parameter file for all of them."""
-    return ComposableNodeContainer(
-        package='ivf_ros', executable='component_container', name=CONTAINER_NAME,
-        namespace=LaunchConfiguration('namespace'),
-        # launch_ros reads only '/**' and full names from a parameter file; rcl also reads
-        # '/**/fusion'.
-        parameters=[LaunchConfiguration('params_file')],
-        composable_node_descriptions=components, condition=condition, **_process_options())
+def make_container(start_conditions: Mapping[GraphNode, Condition],
+                   condition: Condition | None = None) -> OpaqueFunction:
+    """
+    Return the action that starts a container with those nodes whose condition is true.
+
+    The nodes are on its command line, so that a container that is started again has them again.
+    """
+    def make_options(context: LaunchContext) -> dict[str, Any]:
+        nodes = [node for node, is_needed in start_conditions.items()
+                 if is_needed.evaluate(context)]
+        return {
+            'package': 'ivf_ros',
+            'executable': 'component_container',
+            'name': CONTAINER_NAME,
+            'namespace': LaunchConfiguration('namespace'),
+            'arguments': [node.name for node in nodes],
+            'parameters': [LaunchConfiguration('params_file'),
+                           _write_parameters(nodes, context)],
+            'remappings': make_remappings(dict.fromkeys(
+                topic for node in nodes for topic in node.topics)),
+        }
+
+    return _start_process(make_options, condition)
 
 
 def make_viewers() -> list[Action]:
-    """Return RViz and the Foxglove bridge; each starts only if its argument is true."""
-    namespace = LaunchConfiguration('namespace')
+    """Return RViz and the Foxglove bridge; each starts if its argument is true."""
     return [
-        Node(package='rviz2', executable='rviz2', name='rviz2', namespace=namespace,
-             arguments=['-d', find_config_file('ivf.rviz')], parameters=[_use_sim_time()],
-             remappings=_remappings(_TOPICS), condition=IfCondition(LaunchConfiguration('rviz'))),
-        Node(package='foxglove_bridge', executable='foxglove_bridge', name='foxglove_bridge',
-             namespace=namespace, parameters=[_use_sim_time()],
-             condition=IfCondition(LaunchConfiguration('foxglove'))),
+        _make_viewer('rviz', 'rviz2', arguments=['-d', find_config_file('ivf.rviz')],
+                     remappings=make_remappings(TOPICS)),
+        _make_viewer('foxglove', 'foxglove_bridge'),
     ]
+
+
+def _make_viewer(argument: str, package: str, **options: Any) -> OpaqueFunction:
+    """Return the action that starts a viewer, or says in one line that it is not installed."""
+    def start(context: LaunchContext) -> list[Action]:
+        try:
+            FindPackagePrefix(package).perform(context)
+        except PackageNotFoundError:
+            debian_name = package.replace('_', '-')
+            return [LogInfo(msg=f'{argument}:=true has no effect: the package {package} is not '
+                                f'installed (sudo apt install ros-$ROS_DISTRO-{debian_name})')]
+        return [Node(package=package, executable=package, name=package,
+                     namespace=LaunchConfiguration('namespace'), parameters=[make_use_sim_time()],
+                     **options)]
+
+    return OpaqueFunction(function=start, condition=IfCondition(LaunchConfiguration(argument)))
 
 
 def set_shared_memory_profile() -> SetEnvironmentVariable:
@@ -224,25 +215,33 @@ def set_shared_memory_profile() -> SetEnvironmentVariable:
         variable, default_value=find_config_file('fastdds.xml')))
 
 
-def find_config_file(name: str) -> Substitution:
-    """Return the path of a file in the installed config directory."""
-    return PathJoinSubstitution([FindPackageShare('ivf_ros'), 'config', name])
+def _start_process(make_options: Callable[[LaunchContext], dict[str, Any]],
+                   condition: Condition | None) -> OpaqueFunction:
+    """Return the action that starts a node; ``respawn_delay`` of launch must be a number."""
+    def start(context: LaunchContext) -> list[Action]:
+        text = LaunchConfiguration('respawn_delay').perform(context)
+        try:
+            delay_s = float(text)
+        except ValueError:
+            raise RuntimeError(f"respawn_delay takes seconds, such as 2.0, not '{text}'") from None
+        return [Node(output='screen', respawn=LaunchConfiguration('respawn'),
+                     respawn_delay=delay_s,
+                     ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+                     **make_options(context))]
+
+    return OpaqueFunction(function=start, condition=condition)
 
 
-def _process_options() -> dict[str, Any]:
-    return {'output': 'screen',
-            'ros_arguments': ['--log-level', LaunchConfiguration('log_level')]}
+def _write_parameters(nodes: Iterable[GraphNode], context: LaunchContext) -> str:
+    """
+    Write the parameters that launch arguments set into a file; return its path.
 
-
-def _use_sim_time() -> dict[str, ParameterValue]:
-    return {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)}
-
-
-def _remappings(topics: Iterable[str]) -> list[tuple[str, list[Any]]]:
-    """Return the remappings of the topics to the names in the launch arguments."""
-    rules = []
-    for topic in topics:
-        suffixes = ('', '/compressed', '/compressedDepth') if _TOPICS[topic].has_images else ('',)
-        rules += [(_TOPICS[topic].name + suffix, [LaunchConfiguration(topic), suffix])
-                  for suffix in suffixes]
-    return rules
+    launch_ros writes such files too, but only with the name of the process as the key.
+    """
+    sections = {f'/**/{node.name}': {'ros__parameters': {
+        name: value.evaluate(context) for name, value in node.parameter_values().items()}}
+        for node in nodes}
+    with tempfile.NamedTemporaryFile('w', prefix='launch_params_', suffix='.yaml',
+                                     delete=False) as file:
+        yaml.safe_dump(sections, file)
+    return file.name

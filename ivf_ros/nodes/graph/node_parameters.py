@@ -27,6 +27,13 @@ def _autostart() -> Any:
     return parameter(True, 'Configure and activate the node at start.', live=False)
 
 
+def _bond_heartbeat_period() -> Any:
+    # The name that the nodes of nav2 have for it.
+    return parameter(0.0, 'Seconds between the heartbeats of the bond that the lifecycle manager '
+                     'of nav2 expects of an active node, such as 0.1; 0 means no bond.',
+                     minimum=0.0, maximum=10.0, live=False)
+
+
 def _image_topic(camera: str, default: str) -> Any:
     return parameter('', f'Topic of the {camera} images in a bag; empty takes {default}, or finds '
                      'the topic by the words in the names.', live=False)
@@ -49,6 +56,7 @@ class RegistrationNodeParameters(RegistrationStageParameters):
     """Parameters of the registration node."""
 
     autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     extrinsics: str = parameter(
@@ -69,6 +77,7 @@ class CalibrationNodeParameters:
     """Parameters of the node that collects the views of a calibration."""
 
     autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     pairing: PairingParameters = group(PairingParameters)
@@ -81,6 +90,7 @@ class FusionNodeParameters(FusionStageParameters):
     """Parameters of the fusion node."""
 
     autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
     thermal_transport: str = _transport('thermal')
     rgb_transport: str = _transport('RGB')
     pairing: PairingParameters = group(PairingParameters)
@@ -93,6 +103,7 @@ class PerceptionInputParameters:
     """Which images a node of segmentation or detection processes, and how often."""
 
     autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
     max_rate_hz: float = parameter(
         15.0, 'Maximum rate of processed images in Hz.', minimum=0.01, maximum=1000.0)
     looks_at: str = parameter(
@@ -125,6 +136,7 @@ class ReplayNodeParameters:
     """Parameters of the replay node."""
 
     autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
     source: str = parameter(
         'simulator', 'Folder of pairs, two videos, bag, or simulator[:key=value,...].', live=False)
     thermal_topic: str = _image_topic('thermal', 'thermal/image_raw')

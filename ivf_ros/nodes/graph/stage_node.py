@@ -9,6 +9,7 @@ from typing import Any, Callable, TypeVar
 import cv2
 from ivf_ros import memory, parameters
 from ivf_ros.nodes.graph import ros_parameters
+from ivf_ros.nodes.graph.bond import Bond
 from ivf_ros.nodes.graph.health import Health, NodeStatus, to_single_line
 from ivf_ros.nodes.graph.transport import (
     Hub,
@@ -78,6 +79,7 @@ class StageNode(LifecycleNode):
         self._failure = ''  # of the last transition
         self.stage: Any = None
         self._prepared: Any = None  # for the parameter change in progress
+        self._bond = Bond(self)
         self._health = Health(self, self._get_status)
         self.statistics, self.report_error = self._health.statistics, self._health.report_error
         try:
@@ -216,6 +218,8 @@ class StageNode(LifecycleNode):
         """Subscribe and start the workers; on failure log the reason and stay inactive."""
         try:
             self.activate()
+            # A node of another package may have no such parameter.
+            self._bond.start(getattr(self.parameters, 'bond_heartbeat_period', 0.0))
         except STAGE_ERRORS as error:
             return self._fail(f'cannot activate: {error}', self._deactivate)
         self._is_active, self._failure = True, ''
@@ -262,6 +266,7 @@ class StageNode(LifecycleNode):
     def _deactivate(self) -> None:
         with self._health.state_lock:
             self._is_active = False
+            self._bond.end()
             for subscription in self._subscriptions_by_topic.values():
                 subscription.destroy()
             for timer in self._timers_while_active:
