@@ -47,11 +47,13 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     thickness = _line_thickness_px(size)
     outlines = [_outline(detection, thickness) for detection in detections]
     for detection, (left, top, right, bottom) in zip(detections, outlines):
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), thickness)
+        color = class_color_bgr(detection.class_name)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color, thickness)
     for detection, label in zip(detections, place_labels(detections, size)):
         left, top, right, bottom = label
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), _color(detection), cv2.FILLED)
-        text, scale = _text(detection), _font_scale(size)
+        color = class_color_bgr(detection.class_name)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color, cv2.FILLED)
+        text, scale = describe(detection), _font_scale(size)
         height = cv2.getTextSize(text, _FONT, scale, thickness)[0][1]
         cv2.putText(drawn, text, (left + 2, top + 2 + height), _FONT, scale, _BLACK, thickness,
                     cv2.LINE_AA)
@@ -64,7 +66,7 @@ def place_labels(detections: Sequence[Detection], size: tuple[int, int]) -> list
     occupied = [_outline(detection, thickness) for detection in detections]
     labels = []
     for outline, detection in zip(tuple(occupied), detections):
-        (width, height), baseline = cv2.getTextSize(_text(detection), _FONT, _font_scale(size),
+        (width, height), baseline = cv2.getTextSize(describe(detection), _FONT, _font_scale(size),
                                                     thickness)
         width, height = width + 4, height + baseline + 4
         left, top, right, bottom = outline
@@ -94,7 +96,14 @@ def _overlap_px2(a: Rectangle, b: Rectangle) -> int:
     return max(0, width) * max(0, height)
 
 
-def _text(detection: Detection) -> str:
+def class_color_bgr(class_name: str) -> tuple[int, int, int]:
+    """Return the colour of a class; it is the same in every run."""
+    other = zlib.crc32(class_name.encode()) % len(_OTHER_COLORS_BGR)
+    return _COLORS_BGR.get(class_name, _OTHER_COLORS_BGR[other])
+
+
+def describe(detection: Detection) -> str:
+    """Return the label of a detection: class, track, score and temperature."""
     identity = f' #{detection.track_id}' if detection.track_id else ''
     temperature = '' if detection.maximum_celsius is None \
         else f' {detection.maximum_celsius:.0f} C'
@@ -107,9 +116,3 @@ def _line_thickness_px(size: tuple[int, int]) -> int:
 
 def _font_scale(size: tuple[int, int]) -> float:
     return float(np.clip(size[1] / 960, 0.35, 1.5))
-
-
-def _color(detection: Detection) -> tuple[int, int, int]:
-    """Return the colour of the class; it is the same in every run."""
-    other = zlib.crc32(detection.class_name.encode()) % len(_OTHER_COLORS_BGR)
-    return _COLORS_BGR.get(detection.class_name, _OTHER_COLORS_BGR[other])
