@@ -30,7 +30,8 @@ def generate_launch_description() -> LaunchDescription:
                              for choice in ('joint', 'separate'))
     # Registration and fusion always start; the replay node starts only if there is a source.
     start_conditions = {'replay': NotEqualsSubstitution(source, ''), 'perception': is_joint,
-                        'segmentation': is_separate, 'detection': is_separate}
+                        'segmentation': is_separate, 'detection': is_separate,
+                        'detection3d': LaunchConfiguration('detection3d')}
     return LaunchDescription([
         launching.declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
         *arguments.values(),
@@ -41,6 +42,8 @@ def generate_launch_description() -> LaunchDescription:
             'perception', 'joint', 'joint: one node segments and detects by one network. '
             'separate: a node for each of the two, with methods of its own.',
             ('joint', 'separate')),
+        launching.declare_argument('detection3d', False, 'Place the detections in space; needs '
+                                   'depth images or point clouds.'),
         launching.declare_argument('rviz', False,
                                    'Show the images in RViz; requires the package rviz2.'),
         launching.declare_argument('foxglove', False, 'Start the Foxglove bridge, see '

@@ -105,7 +105,8 @@ def test_the_graph_has_the_arguments_of_its_nodes():
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
                      'clock', 'rviz', 'foxglove', 'perception', 'thermal_topic', 'rgb_topic',
-                     'stamps'}
+                     'stamps', 'detection3d', 'depth', 'depth_info', 'cloud', 'depth_source',
+                     'depth_extrinsics'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 

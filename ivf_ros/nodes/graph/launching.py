@@ -71,6 +71,11 @@ _TOPICS = {
     'rgb_info': _TopicArgument('rgb/camera_info', 'Topic of the RGB CameraInfo.',
                                CameraInfoTopic('rgb'), has_images=False),
     'fused': _TopicArgument('fused/image', 'Topic of the fused image.', 'fused/image'),
+    'depth': _TopicArgument('depth/image', 'Topic of the depth images.', 'depth/image'),
+    'depth_info': _TopicArgument('depth/camera_info', 'Topic of the CameraInfo of depth.',
+                                 CameraInfoTopic('depth'), has_images=False),
+    'cloud': _TopicArgument('depth/points', 'Topic of the point clouds.', 'depth/points',
+                            has_images=False),
 }
 
 
@@ -120,6 +125,8 @@ NODES = {node.name: node for node in (
     GraphNode('perception', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
     GraphNode('segmentation', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
     GraphNode('detection', ('fused', 'rgb', 'rgb_info'), ('rgb_transport',)),
+    GraphNode('detection3d', ('rgb', 'rgb_info', 'depth', 'depth_info', 'cloud'),
+              ('rgb_transport', 'depth_source', 'depth_extrinsics')),
     GraphNode('replay', ('thermal', 'rgb', 'thermal_info', 'rgb_info'),
               ('source', 'rate', 'loop', 'restamp', 'clock', 'thermal_topic', 'rgb_topic',
                'stamps')),
