@@ -187,6 +187,9 @@ class CameraModel:
         """
         D = self._check_calibration()
         points = np.asarray(points_m, np.float64).reshape(-1, 1, 3)
+        if self.distortion_model != 'equidistant' and not D.any():
+            mapped = points.reshape(-1, 3) @ self.K.T
+            return mapped[:, :2] / mapped[:, 2:]
         if not len(points):
             return np.empty((0, 2))
         project = cv2.fisheye.projectPoints if self.distortion_model == 'equidistant' \

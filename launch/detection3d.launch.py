@@ -4,7 +4,7 @@
 Place the detections in space with depth images or point clouds.
 
     ros2 launch ivf_ros detection3d.launch.py depth:=/camera/aligned_depth/image
-    ros2 launch ivf_ros detection3d.launch.py depth_source:=points cloud:=/lidar depth_extrinsics:=tf
+    ros2 launch ivf_ros detection3d.launch.py depth_source:=points cloud:=/lidar/points
 """
 
 from ivf_ros.nodes.graph import launching

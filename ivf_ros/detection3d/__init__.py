@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ivf_ros.detection3d.camera import RgbCamera
+from ivf_ros.detection3d.camera import CalibratedCamera
 from ivf_ros.detection3d.cloud import ColoredCloud, make_colored_cloud
 from ivf_ros.detection3d.depth import (
     convert_depth,
@@ -22,7 +22,7 @@ from ivf_ros.detection3d.settings import (
 )
 from ivf_ros.detection3d.stage import Detection3dStage
 
-__all__ = ['ColoredCloud', 'convert_depth', 'DepthError', 'DepthParameters', 'Detection3d',
-           'Detection3dStage', 'Detection3dStageParameters', 'Extrinsics', 'locate',
-           'make_colored_cloud', 'make_points', 'PositionParameters', 'render_points',
-           'resize_depth', 'RgbCamera']
+__all__ = ['CalibratedCamera', 'ColoredCloud', 'convert_depth', 'DepthError', 'DepthParameters',
+           'Detection3d', 'Detection3dStage', 'Detection3dStageParameters', 'Extrinsics',
+           'locate', 'make_colored_cloud', 'make_points', 'PositionParameters', 'render_points',
+           'resize_depth']

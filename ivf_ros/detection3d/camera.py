@@ -1,10 +1,11 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The RGB camera as it sees the world: pixels of the RGB grid and its optical frame."""
+"""A calibrated camera: from pixels of its images to rays in its optical frame, and back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ivf_ros.camera_input import CameraGeometry
 from ivf_ros.camera_model import CameraModel, CameraModelError
@@ -12,14 +13,14 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class RgbCamera:
+class CalibratedCamera:
     """
-    Calibration of the RGB grid, seen from the optical frame of the camera as it is built in.
+    The RGB camera or a depth camera, in its optical frame as it is built in.
 
     Attributes
     ----------
     model:
-        Calibration of the images on the RGB grid.
+        Calibration of the images, which have the size of the model.
     M_frame_to_view:
         ``(3, 3)`` orthogonal, from the optical frame of the camera to that of the images. It
         differs from the identity where the images are rotated or mirrored after the camera.
@@ -30,7 +31,7 @@ class RgbCamera:
     M_frame_to_view: np.ndarray = field(default_factory=lambda: np.eye(3))
 
     @classmethod
-    def from_geometry(cls, geometry: CameraGeometry, rectified: bool) -> RgbCamera | None:
+    def from_geometry(cls, geometry: CameraGeometry, rectified: bool) -> CalibratedCamera | None:
         """
         Return the camera of corrected images; None if the camera sent no calibration.
 
@@ -54,11 +55,23 @@ class RgbCamera:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the RGB grid in pixels."""
+        """Width and height of the images in pixels."""
         return self.model.size
 
+    @cached_property
+    def grid_rays(self) -> np.ndarray:
+        """The directions of all pixels, ``(H, W, 3)`` float32, z = 1."""
+        width, height = self.size
+        pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+        return self.rays(pixels.reshape(-1, 2)).reshape(height, width, 3).astype(np.float32)
+
+    def is_same(self, other: CalibratedCamera | None) -> bool:
+        """Return whether another camera has the same calibration."""
+        return other is not None and self.model.is_same(other.model) \
+            and np.array_equal(self.M_frame_to_view, other.M_frame_to_view)
+
     def rays(self, points_px: np.ndarray) -> np.ndarray:
-        """Return the directions ``(N, 3)``, z = 1, of pixels ``(N, 2)`` of the RGB grid."""
+        """Return the directions ``(N, 3)``, z = 1, of pixels ``(N, 2)``."""
         return self.model.rays(points_px) @ self.M_frame_to_view
 
     def project(self, points_m: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ivf_ros.detection3d.camera import RgbCamera
+from ivf_ros.detection3d.camera import CalibratedCamera
 import numpy as np
 
 
@@ -34,7 +34,7 @@ class ColoredCloud:
     labels: np.ndarray
 
 
-def make_colored_cloud(depth_m: np.ndarray, camera: RgbCamera, rgb: np.ndarray,
+def make_colored_cloud(depth_m: np.ndarray, camera: CalibratedCamera, rgb: np.ndarray,
                        celsius: np.ndarray | None = None,
                        labels: np.ndarray | None = None) -> ColoredCloud:
     """
@@ -65,7 +65,7 @@ def make_colored_cloud(depth_m: np.ndarray, camera: RgbCamera, rgb: np.ndarray,
                              f'{depth_m.shape[0]}, {name} {image.shape[1]}x{image.shape[0]}')
     rows, columns = np.nonzero(np.isfinite(depth_m))
     z = depth_m[rows, columns]
-    points_m = (camera.rays(np.column_stack([columns, rows])) * z[:, None]).astype(np.float32)
+    points_m = camera.grid_rays[rows, columns] * z[:, None]
     colors = rgb[rows, columns]
     if colors.ndim == 1:
         colors = np.repeat(colors[:, None], 3, axis=1)

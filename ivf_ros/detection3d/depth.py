@@ -14,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-from ivf_ros.camera_model import CameraModel
-from ivf_ros.detection3d.camera import RgbCamera
+from ivf_ros.detection3d.camera import CalibratedCamera
 from ivf_ros.detection3d.settings import DepthParameters
 from ivf_ros.geometry import size_of
 import numpy as np
@@ -97,35 +96,23 @@ def resize_depth(depth_m: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def make_points(depth_m: np.ndarray, model: CameraModel) -> np.ndarray:
+def make_points(depth_m: np.ndarray, camera: CalibratedCamera) -> np.ndarray:
     """
-    Return the points of a depth image in the optical frame of the depth camera.
+    Return the points of a depth image, ``(N, 3)`` float32 in metres, one for each measurement.
 
     Parameters
     ----------
     depth_m:
-        ``(H, W)`` float32, NaN where there is no measurement.
-    model:
-        Calibration of the depth camera; it may have another resolution.
-
-    Returns
-    -------
-    np.ndarray
-        ``(N, 3)`` float64 in metres, one for each measurement.
-
-    Raises
-    ------
-    CameraModelError
-        The calibration does not fit the image.
+        ``(H, W)`` float32 on the grid of the camera, NaN where there is no measurement.
+    camera:
+        The camera that has measured the depth.
 
     """
-    fitted = model.fit_to_image(size_of(depth_m))
     rows, columns = np.nonzero(np.isfinite(depth_m))
-    rays = fitted.rays(np.column_stack([columns, rows]))
-    return rays * depth_m[rows, columns].astype(np.float64)[:, None]
+    return camera.grid_rays[rows, columns] * depth_m[rows, columns, None]
 
 
-def render_points(points_m: np.ndarray, camera: RgbCamera,
+def render_points(points_m: np.ndarray, camera: CalibratedCamera,
                   parameters: DepthParameters) -> np.ndarray:
     """
     Return the depth on the RGB grid of points in the optical frame of RGB.
@@ -159,18 +146,17 @@ def render_points(points_m: np.ndarray, camera: RgbCamera,
     with np.errstate(invalid='ignore'):
         usable = np.isfinite(points_m).all(axis=1) & (z >= max(parameters.min_m, 1e-3)) \
             & (z <= parameters.max_m)
-    points = points_m[usable].astype(np.float64)
+    points = points_m[usable]
     points = points[_are_in_view(points, camera)]
-    pixels = np.round(camera.project(points)).astype(np.int64)
-    inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
-    pixels, points = pixels[inside], points[inside]
-    far_to_near = np.argsort(-points[:, 2], kind='stable')  # the last assignment stays
-    columns, rows = pixels[far_to_near].T
-    depth_m[rows, columns] = points[far_to_near, 2]
+    columns, rows = np.round(camera.project(points)).astype(np.int64).T
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    columns, rows, z = columns[inside], rows[inside], points[inside, 2]
+    far_to_near = np.argsort(-z, kind='stable')  # the last assignment stays
+    depth_m[rows[far_to_near], columns[far_to_near]] = z[far_to_near]
     return depth_m
 
 
-def _are_in_view(points_m: np.ndarray, camera: RgbCamera) -> np.ndarray:
+def _are_in_view(points_m: np.ndarray, camera: CalibratedCamera) -> np.ndarray:
     """Return which points lie within the outermost rays; beyond, distortion is undefined."""
     width, height = camera.size
     columns, rows = np.arange(-1, width + 1), np.arange(-1, height + 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ivf_ros.detection3d.camera import RgbCamera
+from ivf_ros.detection3d.camera import CalibratedCamera
 from ivf_ros.detection3d.settings import PositionParameters
 from ivf_ros.types import Detection
 import numpy as np
@@ -54,7 +54,7 @@ class Detection3d:
     pixel_count: int
 
 
-def locate(detection: Detection, depth_m: np.ndarray, camera: RgbCamera,
+def locate(detection: Detection, depth_m: np.ndarray, camera: CalibratedCamera,
            parameters: PositionParameters = PositionParameters(),
            of_class: np.ndarray | None = None) -> Detection3d | None:
     """
@@ -84,12 +84,14 @@ def locate(detection: Detection, depth_m: np.ndarray, camera: RgbCamera,
     left, top, right, bottom = (edge - _HALF_PIXEL for edge in detection.box_xyxy_px)
     x, y = (left + right) / 2, (top + bottom) / 2
     ray, *ends = camera.rays(np.array([(x, y), (left, y), (right, y), (x, top), (x, bottom)]))
-    edges_m = np.abs([ends[1] - ends[0], ends[3] - ends[2]]) * z
-    # One edge lies along x and one along y, also where the images are turned by quarter turns.
-    size_m = np.array([*edges_m.max(axis=0)[:2], far - near])
-    variance_z = _depth_variance(depths, z, parameters)
-    covariance = variance_z * np.outer(ray, ray)
-    covariance[[0, 1], [0, 1]] += (parameters.box_error_ratio * size_m[:2]) ** 2
+    width, height = (ends[1] - ends[0])[:2] * z, (ends[3] - ends[2])[:2] * z
+    # One of the two lies along x and the other along y: images may be turned by quarter turns.
+    size_m = np.array([*np.maximum(np.abs(width), np.abs(height)), far - near])
+    covariance = _depth_variance(depths, z, parameters) * np.outer(ray, ray)
+    for edge, length_px in ((width, right - left), (height, bottom - top)):
+        deviation_px = np.hypot(parameters.box_error_ratio * length_px, parameters.box_error_px)
+        deviation_m = edge * deviation_px / max(length_px, 1e-6)
+        covariance[:2, :2] += np.outer(deviation_m, deviation_m)
     return Detection3d(detection, ray * z, covariance, ray * (near + far) / 2, size_m, len(depths))
 
 

@@ -37,10 +37,10 @@ class PositionParameters:
     """How the position of an object follows from the depths in its box."""
 
     min_pixels: int = parameter(
-        8, 'An object with fewer pixels that have a depth is left out.', minimum=1,
+        5, 'An object with fewer pixels that have a depth is left out.', minimum=1,
         maximum=1000000)
     central_fraction: float = parameter(
-        0.5, 'Width and height of the central part of a box in which the depth of the object is '
+        0.6, 'Width and height of the central part of a box in which the depth of the object is '
         'searched, as a fraction of the box. With labels the pixels of the class are taken '
         'instead.', minimum=0.05, maximum=1.0)
     bin_ratio: float = parameter(
@@ -53,8 +53,11 @@ class PositionParameters:
         0.01, 'Standard deviation of the depth sensor as a fraction of the depth. It enters the '
         'covariance.', minimum=0.0, maximum=1.0)
     box_error_ratio: float = parameter(
-        0.05, 'Standard deviation of the centre of a box as a fraction of its width or height. '
+        0.06, 'Standard deviation of the centre of a box as a fraction of its width or height. '
         'It enters the covariance.', minimum=0.0, maximum=1.0)
+    box_error_px: float = parameter(
+        1.0, 'Standard deviation of the centre of a box in pixels, which is added to that as a '
+        'fraction.', minimum=0.0, maximum=1000.0)
 
 
 @dataclass(frozen=True)

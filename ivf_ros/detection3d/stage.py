@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ivf_ros.camera_model import CameraModel
 from ivf_ros.detection3d import depth as depths
-from ivf_ros.detection3d.camera import RgbCamera
+from ivf_ros.detection3d.camera import CalibratedCamera
 from ivf_ros.detection3d.cloud import ColoredCloud, make_colored_cloud
 from ivf_ros.detection3d.position import Detection3d, locate
 from ivf_ros.detection3d.settings import Detection3dStageParameters
@@ -41,7 +40,7 @@ class Detection3dStage:
         """Whether ``color`` uses thermal in counts: only where the radiometry is known."""
         return self._parameters.radiometry.radiometry() is not None
 
-    def depth_from_registered(self, image: np.ndarray, camera: RgbCamera) -> np.ndarray:
+    def depth_from_registered(self, image: np.ndarray, camera: CalibratedCamera) -> np.ndarray:
         """
         Return the depth on the RGB grid from a depth image on that grid.
 
@@ -57,24 +56,30 @@ class Detection3dStage:
         depth_m = depths.convert_depth(image, self._parameters.depth)
         return depths.resize_depth(depth_m, camera.size)
 
-    def depth_from_camera(self, image: np.ndarray, model: CameraModel, camera: RgbCamera,
+    def depth_from_camera(self, image: np.ndarray, depth_camera: CalibratedCamera,
+                          camera: CalibratedCamera,
                           extrinsics: depths.Extrinsics | None = None) -> np.ndarray:
         """
         Return the depth on the RGB grid from the image of a depth camera beside RGB.
 
-        ``model`` is the calibration of the depth camera. ``extrinsics`` replaces that of the
-        parameters. See ``depth_from_registered`` for the image and the result.
+        ``depth_camera`` is that of the image, ``camera`` is RGB. ``extrinsics`` replaces that of
+        the parameters. See ``depth_from_registered`` for the image and the result.
 
         Raises
         ------
-        DepthError, CameraModelError
-            The type is wrong, or the calibration does not fit the image.
+        DepthError
+            The type or the size is wrong.
 
         """
         depth_m = depths.convert_depth(image, self._parameters.depth)
-        return self.depth_from_points(depths.make_points(depth_m, model), camera, extrinsics)
+        if depth_m.shape[::-1] != depth_camera.size:
+            raise depths.DepthError(f'the depth image has {depth_m.shape[1]}x{depth_m.shape[0]} '
+                                    f'pixels, its camera {depth_camera.size[0]}x'
+                                    f'{depth_camera.size[1]}')
+        return self.depth_from_points(depths.make_points(depth_m, depth_camera), camera,
+                                      extrinsics)
 
-    def depth_from_points(self, points_m: np.ndarray, camera: RgbCamera,
+    def depth_from_points(self, points_m: np.ndarray, camera: CalibratedCamera,
                           extrinsics: depths.Extrinsics | None = None) -> np.ndarray:
         """
         Return the depth on the RGB grid from points ``(N, 3)`` in the frame of their sensor.
@@ -85,7 +90,7 @@ class Detection3dStage:
         return depths.render_points((extrinsics or configured).to_rgb(points_m), camera,
                                     self._parameters.depth)
 
-    def step(self, detections: Sequence[Detection], depth_m: np.ndarray, camera: RgbCamera,
+    def step(self, detections: Sequence[Detection], depth_m: np.ndarray, camera: CalibratedCamera,
              segmentation: Segmentation | None = None) -> list[Detection3d]:
         """
         Return the objects in space, without those that have too little depth.
@@ -111,7 +116,7 @@ class Detection3dStage:
         self.left_out += len(located) - len(found)
         return found
 
-    def color(self, depth_m: np.ndarray, camera: RgbCamera, rgb: np.ndarray,
+    def color(self, depth_m: np.ndarray, camera: CalibratedCamera, rgb: np.ndarray,
               counts: ThermalOnRgb | None = None,
               segmentation: Segmentation | None = None) -> ColoredCloud:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ivf_ros.camera_input import CameraGeometry
-from ivf_ros.detection3d import Detection3dStage, RgbCamera
+from ivf_ros.detection3d import CalibratedCamera, Detection3dStage
 from ivf_ros.images import as_bgr8
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.depth_input import DepthSubscriber
@@ -119,7 +119,8 @@ class Detection3dNode(StageNode):
                                  self._find_segmentation(stamp_ns))
         self._cloud.publish(Stamped(cloud, stamp_ns, frame.frame_id))
 
-    def _find_depth(self, stamp_ns: int, frame_id: str) -> tuple[np.ndarray, RgbCamera] | None:
+    def _find_depth(self, stamp_ns: int, frame_id: str
+                    ) -> tuple[np.ndarray, CalibratedCamera] | None:
         """Return the depth on the RGB grid, and the RGB camera."""
         camera = self._depth.camera()
         depth_m = None if camera is None else self._depth.find(stamp_ns, frame_id, camera)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ivf_ros.camera_input import CameraGeometry, CameraParameters
 from ivf_ros.camera_model import CameraModel, CameraModelError
 from ivf_ros.detection3d import (
+    CalibratedCamera,
     convert_depth,
     DepthError,
     DepthParameters,
@@ -19,7 +20,6 @@ from ivf_ros.detection3d import (
     PositionParameters,
     render_points,
     resize_depth,
-    RgbCamera,
 )
 from ivf_ros.parameters import ParameterError
 from ivf_ros.thermal import RadiometryParameters
@@ -30,7 +30,7 @@ import pytest
 
 SIZE = (320, 240)
 K = np.array([[300.0, 0.0, 159.5], [0.0, 310.0, 119.5], [0.0, 0.0, 1.0]])
-CAMERA = RgbCamera(CameraModel(SIZE, K))
+CAMERA = CalibratedCamera(CameraModel(SIZE, K))
 NAN = np.float32(np.nan)
 # From a lidar (x forward, y left, z up) to an optical frame (x right, y down, z forward).
 R_LIDAR_TO_RGB = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
@@ -72,7 +72,7 @@ def test_an_object_on_a_plane_has_the_exact_position_and_size():
     np.testing.assert_allclose(found.center_m, found.position_m, atol=1e-6)
     np.testing.assert_allclose(found.size_m, (60 / 300 * 6, 120 / 310 * 6, 0.0), atol=1e-6)
     assert found.detection.track_id == '7'
-    assert found.pixel_count == 30 * 60  # the central half of the box
+    assert found.pixel_count == 36 * 72  # the central part of the box
 
 
 @pytest.mark.parametrize('center_m', [(0.0, 0.0, 8.0), (1.2, -0.6, 5.0), (-2.0, 1.0, 9.0)])
@@ -140,11 +140,11 @@ def test_boxes_may_be_smaller_than_a_pixel_or_reach_over_the_border():
 
 def test_the_covariance_covers_the_errors_of_the_sensor_and_of_the_box():
     random = np.random.default_rng(0)
-    parameters = {'depth_error_ratio': 0.02, 'box_error_ratio': 0.05}
+    parameters = {'depth_error_ratio': 0.02, 'box_error_ratio': 0.05, 'box_error_px': 2.0}
     true_m = np.array([-30 / 300 * 8, 0.0, 8.0])
     distances = []
     for _ in range(300):
-        shift = random.normal(0, 0.05, 2) * (60, 120)
+        shift = random.normal(0, 0.05, 2) * (60, 120) + random.normal(0, 2.0, 2)
         box = np.array([100.0, 60.0, 160.0, 180.0]) + np.tile(shift, 2)
         [found] = step([detect(tuple(box))], fill(8.0 * (1 + random.normal(0, 0.02))),
                        **parameters)
@@ -159,7 +159,7 @@ def test_an_uneven_surface_increases_the_variance_of_depth():
     box = detect((10.0, 60.0, 310.0, 180.0))
     [even], [uneven] = step([box], fill(8.0)), step([box], depth_m)
     assert uneven.covariance_m2[2, 2] > 2 * even.covariance_m2[2, 2]
-    assert uneven.size_m[2] == pytest.approx(0.45, abs=0.03)  # 90 % of the central half
+    assert uneven.size_m[2] == pytest.approx(300 / 320 * 0.6 * 0.9, abs=0.01)  # 90 % of the centre
 
 
 def test_millimetres_and_metres_are_the_same_depth_and_no_measurement_is_nan():
@@ -196,7 +196,7 @@ def test_a_depth_camera_beside_rgb_gives_the_depth_on_the_rgb_grid():
                                                     [0, 0, 1.0]]))
     image = np.full((120, 160), 4000, np.uint16)
     image[40:80, 60:100] = 2000  # X from -0.26 to 0.273 m, Y alike
-    depth_m = stage.depth_from_camera(image, depth_model, CAMERA)
+    depth_m = stage.depth_from_camera(image, CalibratedCamera(depth_model), CAMERA)
     columns = np.nonzero(depth_m == 2.0)[1]
     x_m = (columns - K[0, 2]) / 300 * 2.0
     assert x_m.min() == pytest.approx((60 - 79.5) / 150 * 2 + 0.1, abs=0.004)
@@ -204,13 +204,15 @@ def test_a_depth_camera_beside_rgb_gives_the_depth_on_the_rgb_grid():
     assert 0.2 < np.isfinite(depth_m).mean() < 0.3  # a pixel of four has a point
     [found] = stage.step([detect((146.0, 78.0, 206.0, 160.0))], depth_m, CAMERA)
     assert found.position_m[2] == pytest.approx(2.0)
+    with pytest.raises(DepthError, match='10x20 pixels, its camera 160x120'):
+        stage.depth_from_camera(image[:20, :10], CalibratedCamera(depth_model), CAMERA)
 
 
 def test_a_point_cloud_of_a_lidar_gives_the_same_position_as_the_depth_image():
     depth_m, box = draw_sphere(np.array([1.2, -0.6, 5.0]), 0.5, 30.0)
     [expected] = step([detect(box)], depth_m)
     t_m = np.array([0.1, -0.2, 0.05])
-    points = (make_points(depth_m, CAMERA.model) - t_m) @ R_LIDAR_TO_RGB
+    points = (make_points(depth_m, CAMERA) - t_m) @ R_LIDAR_TO_RGB
     points = np.vstack([points, [(np.nan, 0, 0), (-5.0, 0, 0), (np.inf, 1, 1)]])
     stage = Detection3dStage()
     seen = stage.depth_from_points(points, CAMERA, Extrinsics(R_LIDAR_TO_RGB, t_m))
@@ -232,7 +234,7 @@ def test_the_nearest_of_several_points_in_a_pixel_counts():
 
 def test_strong_distortion_does_not_fold_points_from_outside_into_the_view():
     model = CameraModel(SIZE, K, 'plumb_bob', (-0.3, 0.0, 0.0, 0.0, 0.0))
-    camera = RgbCamera(model)
+    camera = CalibratedCamera(model)
     outside = np.column_stack([np.linspace(1.2, 1.8, 50), np.zeros(50), np.ones(50)])
     folded = model.project(outside)[:, 0]
     assert ((folded >= 0) & (folded < SIZE[0])).any()
@@ -249,7 +251,7 @@ def test_positions_of_a_camera_that_is_built_in_upside_down_are_in_its_optical_f
     found = []
     for geometry, box in zip((plain, turned), boxes):
         geometry.set_model(model)
-        camera = RgbCamera.from_geometry(geometry, rectified=False)
+        camera = CalibratedCamera.from_geometry(geometry, rectified=False)
         found += step([detect(box)], fill(5.0), camera=camera)
     np.testing.assert_allclose(found[0].position_m, found[1].position_m, atol=1e-6)
     np.testing.assert_allclose(found[0].size_m, found[1].size_m, atol=1e-6)
@@ -258,7 +260,7 @@ def test_positions_of_a_camera_that_is_built_in_upside_down_are_in_its_optical_f
 def test_quarter_turns_exchange_width_and_height():
     geometry = CameraGeometry(CameraParameters(rotate=90))
     geometry.set_model(CameraModel(SIZE, K))
-    camera = RgbCamera.from_geometry(geometry, rectified=False)
+    camera = CalibratedCamera.from_geometry(geometry, rectified=False)
     assert camera.size == (240, 320)
     [found] = step([detect((100.0, 60.0, 130.0, 160.0))], np.full((320, 240), 6.0, np.float32),
                    camera=camera)
@@ -271,12 +273,12 @@ def test_rectified_images_use_p_without_distortion():
     P = np.hstack([np.diag([200.0, 200.0, 1.0]), np.zeros((3, 1))])
     P[:2, 2] = 100.0
     geometry.set_model(CameraModel(SIZE, K, 'plumb_bob', (-0.3, 0.1, 0.0, 0.0, 0.0), P=P))
-    camera = RgbCamera.from_geometry(geometry, rectified=True)
+    camera = CalibratedCamera.from_geometry(geometry, rectified=True)
     np.testing.assert_allclose(camera.rays(np.array([(300.0, 0.0)])), [(1.0, -0.5, 1.0)])
     geometry.set_model(CameraModel(SIZE, np.zeros((3, 3))))
     with pytest.raises(CameraModelError, match='focal length is 0'):
-        RgbCamera.from_geometry(geometry, rectified=False)
-    assert RgbCamera.from_geometry(CameraGeometry(CameraParameters()), False) is None
+        CalibratedCamera.from_geometry(geometry, rectified=False)
+    assert CalibratedCamera.from_geometry(CameraGeometry(CameraParameters()), False) is None
 
 
 def test_a_coloured_cloud_has_a_point_for_each_depth():

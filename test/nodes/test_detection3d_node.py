@@ -15,12 +15,16 @@ pytest.importorskip('rclpy', reason='live tests need rclpy')
 pytestmark = pytest.mark.live
 
 from ivf_ros.camera_model import CameraModel  # noqa: E402, I100
-from ivf_ros.detection3d import make_points  # noqa: E402
+from ivf_ros.data.simulator import RigSimulator, SimulatorParameters  # noqa: E402
+from ivf_ros.detection3d import CalibratedCamera, make_points  # noqa: E402
 from ivf_ros.nodes.detection3d_node import Detection3dNode  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.graph.detections3d import DETECTIONS_3D  # noqa: E402
 from ivf_ros.nodes.graph.messages import Stamped  # noqa: E402
 from ivf_ros.nodes.graph.point_clouds import COLORED_CLOUD, POINTS  # noqa: E402
+from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
+from ivf_ros.nodes.perception_node import PerceptionNode  # noqa: E402
+from ivf_ros.thermal_on_rgb import ThermalWarper  # noqa: E402
 from ivf_ros.types import Detection, Frame, MFNET_CLASSES, Segmentation  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -89,8 +93,8 @@ class Scene:
         return self.received[topic][-1]
 
 
-def start(graph, **overrides):
-    node = graph.add(Detection3dNode, parameter_overrides=[
+def start(graph, hub=None, **overrides):
+    node = graph.add(Detection3dNode, hub, parameter_overrides=[
         Parameter(name, value=value) for name, value in overrides.items()])
     assert node.autostart()
     return node
@@ -154,7 +158,8 @@ def test_a_lidar_cloud_gives_the_same_objects(live_graph):
     scene = make_scene(live_graph)
     depth_m = draw_depth_mm().astype(np.float32) / 1000
     depth_m[depth_m == 0] = np.nan
-    points = make_points(depth_m, MODEL)[::5] @ np.reshape(R_LIDAR_TO_RGB, (3, 3))
+    points = make_points(depth_m, CalibratedCamera(MODEL))[::5]
+    points = points @ np.reshape(R_LIDAR_TO_RGB, (3, 3))
     scene.add('depth/points', POINTS, points)
     scene.listen('detections_3d', DETECTIONS_3D.message_type)
     start(live_graph, depth_source='points', **{'depth.R_depth_to_rgb': R_LIDAR_TO_RGB})
@@ -242,6 +247,37 @@ def test_a_coloured_cloud_has_colours_temperatures_and_class_ids(live_graph):
     assert message.header.frame_id == FRAME_ID
     assert [field.name for field in message.fields] == ['x', 'y', 'z', 'rgb', 'temperature',
                                                         'class_id']
+
+
+def test_objects_of_the_perception_node_are_where_the_simulator_has_them(live_graph):
+    simulator = RigSimulator(SimulatorParameters(seed=505, condition='night'))
+    thermal, rgb, truth = simulator.render(0.5)
+    size = (640, 480)
+    registered = ThermalWarper().warp_gray(thermal, simulator.H_thermal_to_rgb, size).image
+    scene = Scene(live_graph)
+    scene.add('rgb/camera_info', messages.CAMERA_INFO,
+              messages.camera_info_of(CameraModel(size, simulator.rig.K_rgb)))
+    scene.add('depth/image', messages.IMAGE, simulator.render_depth(0.5))
+    for topic, image in (('fused/image', rgb), ('rgb/image_raw', rgb),
+                         ('thermal_registered/image_8bit', registered)):
+        scene.add(topic, messages.IMAGE, image)
+    scene.listen('detections_3d', DETECTIONS_3D.message_type)
+    hub = Hub()
+    start(live_graph, hub=hub)
+    perception = live_graph.add(PerceptionNode, hub)
+    assert perception.autostart()
+
+    def latest():
+        received = scene.received['detections_3d']
+        return DETECTIONS_3D.from_message(received[-1]).value if received else []
+
+    assert scene.publish_until(lambda: len(latest()) >= 3, 60.0)
+    depths_m = simulator.visible_depths_m(0.5)
+    true_m = [depths_m[box.track_id] for box in truth.detections
+              if box.class_name in ('person', 'car', 'bike')]
+    errors = [min(abs(found.position_m[2] - depth_m) / depth_m for depth_m in true_m)
+              for found in latest()]
+    assert np.median(errors) < 0.02 and np.mean(np.array(errors) < 0.1) > 0.7
 
 
 @pytest.mark.parametrize(('missing', 'problem'), [

@@ -10,7 +10,7 @@ import time
 
 from ivf_ros.camera_input import CameraGeometry
 from ivf_ros.camera_model import CameraModel, CameraModelError
-from ivf_ros.detection3d import DepthError, Detection3dStage, Extrinsics, RgbCamera
+from ivf_ros.detection3d import CalibratedCamera, DepthError, Detection3dStage, Extrinsics
 from ivf_ros.nodes.graph import messages, topic_checks
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.messages import Stamped
@@ -47,8 +47,9 @@ class DepthSubscriber:
         self._node, self._is_needed, self._rgb, self._tf = node, is_needed, rgb, tf
         self._depth: StampedBuffer[Frame | Stamped[np.ndarray]] = StampedBuffer()
         self._depth_model: CameraModel | None = None
+        self._cameras: dict[str, CalibratedCamera] = {}  # they keep the rays of their pixels
         self._lock = threading.Lock()
-        self._latest: tuple[object, RgbCamera, np.ndarray] | None = None
+        self._latest: tuple[object, CalibratedCamera, np.ndarray] | None = None
         self._last_arrival_s = time.monotonic()
         p = node.parameters
         self.problem = ''
@@ -61,19 +62,20 @@ class DepthSubscriber:
         self._topic = node.resolve_topic_name(topic)
         node.subscribe_while(is_needed, adapter, topic, self._on_depth)
 
-    def camera(self) -> RgbCamera | None:
+    def camera(self) -> CalibratedCamera | None:
         """Return the RGB camera, or None while its calibration is unknown or does not fit."""
         try:
-            camera = RgbCamera.from_geometry(self._rgb, self._node.parameters.rectified)
+            camera = CalibratedCamera.from_geometry(self._rgb, self._node.parameters.rectified)
         except CameraModelError as error:
             self.problem = f"'{self._info_topic}' is not used: {error}"
             return None
         if camera is None:
             self.problem = f"nothing received on '{self._info_topic}', which gives the rays of " \
                 f'the pixels ({topic_checks.explain_silence(self._node, self._info_topic)})'
-        return camera
+            return None
+        return self._reuse('rgb', camera)
 
-    def find(self, stamp_ns: int, frame_id: str, camera: RgbCamera) -> np.ndarray | None:
+    def find(self, stamp_ns: int, frame_id: str, camera: CalibratedCamera) -> np.ndarray | None:
         """
         Return the depth ``(H, W)`` on the RGB grid at a moment; see ``Detection3dStage``.
 
@@ -89,7 +91,7 @@ class DepthSubscriber:
             return None
         with self._lock:  # detections and point clouds often use the same depth
             if self._latest is None or self._latest[0] is not item \
-                    or not camera.model.is_same(self._latest[1].model):
+                    or self._latest[1] is not camera:
                 depth_m = self._place(item, frame_id, camera)
                 if depth_m is None:
                     return None
@@ -108,7 +110,7 @@ class DepthSubscriber:
                     f'({topic_checks.explain_silence(self._node, self._topic)})')
         return self.problem
 
-    def _place(self, item: Frame | Stamped[np.ndarray], frame_id: str, camera: RgbCamera
+    def _place(self, item: Frame | Stamped[np.ndarray], frame_id: str, camera: CalibratedCamera
                ) -> np.ndarray | None:
         stage: Detection3dStage = self._node.stage
         source, extrinsics = self._node.parameters.depth_source, None
@@ -127,10 +129,18 @@ class DepthSubscriber:
             if self._depth_model is None:
                 self.problem = "nothing received on 'depth/camera_info'"
                 return None
-            return stage.depth_from_camera(item.image, self._depth_model, camera, extrinsics)
+            depth_camera = self._reuse('depth', CalibratedCamera(
+                self._depth_model.fit_to_image(item.size)))
+            return stage.depth_from_camera(item.image, depth_camera, camera, extrinsics)
         except (DepthError, CameraModelError) as error:
             self.problem = f"'{self._topic}' is not used: {error}"
             return None
+
+    def _reuse(self, name: str, camera: CalibratedCamera) -> CalibratedCamera:
+        """Return the earlier object of the same calibration, which knows its rays."""
+        if not camera.is_same(self._cameras.get(name)):
+            self._cameras[name] = camera
+        return self._cameras[name]
 
     def _on_depth(self, item: Frame | Stamped[np.ndarray]) -> None:
         self._last_arrival_s = time.monotonic()
