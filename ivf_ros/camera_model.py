@@ -188,8 +188,10 @@ class CameraModel:
         D = self._check_calibration()
         points = np.asarray(points_m, np.float64).reshape(-1, 1, 3)
         if self.distortion_model != 'equidistant' and not D.any():
-            mapped = points.reshape(-1, 3) @ self.K.T
-            return mapped[:, :2] / mapped[:, 2:]
+            x, y = points[:, 0, 0] / points[:, 0, 2], points[:, 0, 1] / points[:, 0, 2]
+            K = self.K
+            return np.column_stack([K[0, 0] * x + K[0, 1] * y + K[0, 2],
+                                    K[1, 0] * x + K[1, 1] * y + K[1, 2]])
         if not len(points):
             return np.empty((0, 2))
         project = cv2.fisheye.projectPoints if self.distortion_model == 'equidistant' \

@@ -76,4 +76,6 @@ class CalibratedCamera:
 
     def project(self, points_m: np.ndarray) -> np.ndarray:
         """Return the pixels ``(N, 2)`` of points ``(N, 3)`` in front of the camera."""
-        return self.model.project(points_m @ self.M_frame_to_view.T)
+        if not np.array_equal(self.M_frame_to_view, np.eye(3)):
+            points_m = points_m @ self.M_frame_to_view.T
+        return self.model.project(points_m)

@@ -41,7 +41,12 @@ class Extrinsics:
 
     def to_rgb(self, points_m: np.ndarray) -> np.ndarray:
         """Return points ``(N, 3)`` of the depth sensor in the optical frame of RGB."""
-        return points_m @ self.R_depth_to_rgb.T + self.t_depth_to_rgb_m
+        if not len(points_m):
+            return points_m
+        # cv2.transform, because a product of matrices starts threads, which cost more than these
+        # three columns.
+        matrix = np.column_stack([self.R_depth_to_rgb, self.t_depth_to_rgb_m])
+        return cv2.transform(points_m[:, None], matrix)[:, 0]
 
 
 def convert_depth(image: np.ndarray, parameters: DepthParameters) -> np.ndarray:
@@ -141,28 +146,26 @@ def render_points(points_m: np.ndarray, camera: CalibratedCamera,
 
     """
     width, height = camera.size
-    depth_m = np.full((height, width), np.nan, np.float32)
-    z = points_m[:, 2]
-    with np.errstate(invalid='ignore'):
-        usable = np.isfinite(points_m).all(axis=1) & (z >= max(parameters.min_m, 1e-3)) \
-            & (z <= parameters.max_m)
-    points = points_m[usable]
-    points = points[_are_in_view(points, camera)]
+    points = points_m[_are_in_view(points_m, camera, parameters)]
     columns, rows = np.round(camera.project(points)).astype(np.int64).T
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    columns, rows, z = columns[inside], rows[inside], points[inside, 2]
-    far_to_near = np.argsort(-z, kind='stable')  # the last assignment stays
-    depth_m[rows[far_to_near], columns[far_to_near]] = z[far_to_near]
-    return depth_m
+    depth_m = np.full(height * width, np.inf, np.float32)
+    np.minimum.at(depth_m, (rows * width + columns)[inside], points[inside, 2].astype(np.float32))
+    depth_m[np.isinf(depth_m)] = np.nan
+    return depth_m.reshape(height, width)
 
 
-def _are_in_view(points_m: np.ndarray, camera: CalibratedCamera) -> np.ndarray:
-    """Return which points lie within the outermost rays; beyond, distortion is undefined."""
+def _are_in_view(points_m: np.ndarray, camera: CalibratedCamera,
+                 parameters: DepthParameters) -> np.ndarray:
+    """Return which points lie within the limits and the outermost rays; others project wrongly."""
     width, height = camera.size
     columns, rows = np.arange(-1, width + 1), np.arange(-1, height + 1)
     border = np.concatenate([
         *(np.column_stack([columns, np.full_like(columns, row)]) for row in (-1, height)),
         *(np.column_stack([np.full_like(rows, column), rows]) for column in (-1, width))])
-    rays = camera.rays(border)[:, :2]
-    directions = points_m[:, :2] / points_m[:, 2:]
-    return ((directions >= rays.min(axis=0)) & (directions <= rays.max(axis=0))).all(axis=1)
+    rays = camera.rays(border)
+    (left, top), (right, bottom) = rays[:, :2].min(axis=0), rays[:, :2].max(axis=0)
+    x, y, z = points_m.T
+    with np.errstate(invalid='ignore'):  # comparisons with NaN are false
+        return (z >= max(parameters.min_m, 1e-3)) & (z <= parameters.max_m) \
+            & (x >= left * z) & (x <= right * z) & (y >= top * z) & (y <= bottom * z)

@@ -8,6 +8,7 @@ import importlib.util
 import time
 
 from conftest import wait_until
+import cv2
 import numpy as np
 import pytest
 
@@ -28,7 +29,7 @@ from ivf_ros.thermal_on_rgb import ThermalWarper  # noqa: E402
 from ivf_ros.types import Detection, Frame, MFNET_CLASSES, Segmentation  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 SIZE = (320, 240)
@@ -141,6 +142,23 @@ def test_metres_with_nan_and_inf_at_half_the_resolution(live_graph):
     scene.listen('detections_3d', DETECTIONS_3D.message_type)
     start(live_graph)
     assert_is_the_person(scene.wait_for('detections_3d'))
+
+
+def test_depth_images_may_be_compressed_without_loss(live_graph):
+    scene = make_scene(live_graph)
+    scene.listen('detections_3d', DETECTIONS_3D.message_type)
+    depth = scene.node.create_publisher(CompressedImage, 'depth/image/compressedDepth', 10)
+    start(live_graph, depth_transport='compressedDepth')
+    data = bytes(12) + cv2.imencode('.png', draw_depth_mm())[1].tobytes()
+
+    def publish():
+        message = CompressedImage(format='16UC1; compressedDepth png', data=data)
+        message.header = messages.make_header(time.time_ns(), FRAME_ID)
+        depth.publish(message)
+        return scene.received['detections_3d']
+
+    assert scene.publish_until(publish)
+    assert_is_the_person(scene.received['detections_3d'][-1])
 
 
 def test_a_depth_camera_with_its_own_calibration(live_graph):

@@ -130,6 +130,8 @@ def test_mode_processes_starts_a_process_per_stage_and_replays_a_source():
         {*nodes, 'replay_node'}
     assert started_executables('ivf', mode='processes', perception='separate') == \
         {f'{stage}_node' for stage in SEPARATE}
+    assert started_executables('ivf', mode='processes', detection3d='true') == \
+        {*nodes, 'detection3d_node'}
 
 
 def test_a_bag_is_a_source_and_transport_is_the_default_of_both_cameras():
