@@ -27,6 +27,7 @@ from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
 from ivf_ros.nodes.perception_node import PerceptionNode  # noqa: E402
 from ivf_ros.thermal_on_rgb import ThermalWarper  # noqa: E402
 from ivf_ros.types import Detection, Frame, MFNET_CLASSES, Segmentation  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2  # noqa: E402
@@ -41,6 +42,7 @@ POSITION_M = (0.0, 0.0, 4.0)
 PERSON_LABEL = MFNET_CLASSES.index('person')
 # From a lidar (x forward, y left, z up) to an optical frame.
 R_LIDAR_TO_RGB = [0.0, -1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0]
+SUCCESS = TransitionCallbackReturn.SUCCESS
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -336,6 +338,56 @@ def test_depth_of_another_time_is_not_used(live_graph):
 
     assert scene.publish_until(publish_old_depth), node.diagnose()
     assert not scene.received['detections_3d']
+
+
+def test_the_transform_between_cloud_and_detections_is_used(live_graph, monkeypatch):
+    """Stands in for tf2_ros, which is not among the wheels; with ROS 2 see test_rig.py."""
+    known: dict = {}
+
+    class FixedTransforms:
+
+        def __init__(self, node, selector, alternative):
+            self.is_destroyed = False
+
+        def look_up(self, from_frame_id, to_frame_id):
+            return known.get((from_frame_id, to_frame_id))
+
+        def destroy(self):
+            self.is_destroyed = True
+
+    monkeypatch.setattr('ivf_ros.nodes.detection3d_node.TfLookup', FixedTransforms)
+    scene = make_scene(live_graph)
+    depth_m = draw_depth_mm().astype(np.float32) / 1000
+    points = make_points(np.where(depth_m > 0, depth_m, np.nan), CalibratedCamera(MODEL))[::5]
+    scene.add('depth/points', POINTS, points @ np.reshape(R_LIDAR_TO_RGB, (3, 3)))
+    scene.listen('detections_3d', DETECTIONS_3D.message_type)
+    node = start(live_graph, depth_source='points', depth_extrinsics='tf')
+    unknown = f"tf does not know the transform from '{FRAME_ID}' to '{FRAME_ID}'"
+    assert scene.publish_until(lambda: node.diagnose()[0] == unknown)
+    assert not scene.received['detections_3d']
+    known[FRAME_ID, FRAME_ID] = tuple(R_LIDAR_TO_RGB), (0.0, 0.0, 0.5)
+    [found] = DETECTIONS_3D.from_message(scene.wait_for('detections_3d')).value
+    assert found.position_m[2] == pytest.approx(4.5, abs=0.02)
+    transforms = node._tf
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert transforms.is_destroyed
+
+
+def test_the_node_can_be_cleaned_up_and_started_again(live_graph):
+    scene = make_scene(live_graph)
+    scene.add('depth/image', messages.IMAGE, draw_depth_mm())
+    scene.listen('detections_3d', DETECTIONS_3D.message_type)
+    node = start(live_graph)
+    for _ in range(2):
+        assert_is_the_person(scene.wait_for('detections_3d'))
+        assert node.trigger_deactivate() == node.trigger_cleanup() == SUCCESS
+        assert wait_until(lambda: not any(
+            scene.node.count_subscribers(topic) for topic in (
+                'segmentation/label_info', 'detections', 'depth/image', 'rgb/camera_info')))
+        assert scene.node.count_publishers('detections_3d') == 0
+        scene.received['detections_3d'].clear()
+        assert node.autostart()
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tf2_ros') is not None, reason='tf2_ros is installed')
