@@ -10,7 +10,8 @@ from setuptools import find_packages, setup
 manifest = ElementTree.parse('package.xml').getroot()
 package_name = manifest.findtext('name')
 maintainer = manifest.find('maintainer')
-nodes = ('registration', 'fusion', 'perception', 'segmentation', 'detection', 'replay')
+nodes = ('registration', 'fusion', 'perception', 'segmentation', 'detection', 'detection3d',
+         'replay')
 
 setup(
     name=package_name,

@@ -19,6 +19,9 @@ Size = tuple[int, int]  # width and height in pixels
 # Distortion models (REP 104 and later), with the numbers of coefficients that they may have.
 DISTORTION_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
 
+# The undistortion of single points is iterative.
+_UNDISTORTION_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
+
 
 class CameraModelError(ValueError):
     """A calibration does not fit the image, or its distortion model is unknown."""
@@ -129,13 +132,78 @@ class CameraModel:
             The camera is not calibrated, or the distortion model is unknown.
 
         """
-        if not self.is_calibrated:
-            raise CameraModelError('the camera is not calibrated: its focal length is 0')
-        D = self._check_distortion()
+        D = self._check_calibration()
         if self.distortion_model == 'equidistant':
             return cv2.fisheye.initUndistortRectifyMap(self.K, D, np.eye(3), self.K, self.size,
                                                        cv2.CV_16SC2)
         return cv2.initUndistortRectifyMap(self.K, D, np.eye(3), self.K, self.size, cv2.CV_16SC2)
+
+    def rays(self, points_px: np.ndarray) -> np.ndarray:
+        """
+        Return the directions in which the camera sees pixels.
+
+        Parameters
+        ----------
+        points_px:
+            ``(N, 2)`` pixels of an image of ``size``.
+
+        Returns
+        -------
+        np.ndarray
+            ``(N, 3)`` float64 in the optical frame, with z = 1.
+
+        Raises
+        ------
+        CameraModelError
+            The camera is not calibrated, or the distortion model is unknown.
+
+        """
+        D = self._check_calibration()
+        points = np.asarray(points_px, np.float64).reshape(-1, 1, 2)
+        if self.distortion_model != 'equidistant' and not D.any():
+            pixels = np.column_stack([points.reshape(-1, 2), np.ones(len(points))])
+            return pixels @ np.linalg.inv(self.K).T
+        if not len(points):
+            return np.empty((0, 3))
+        if self.distortion_model == 'equidistant':
+            normalized = cv2.fisheye.undistortPoints(points, self.K, D)
+        else:
+            normalized = cv2.undistortPointsIter(points, self.K, D, np.eye(3), np.eye(3),
+                                                 _UNDISTORTION_STOP)
+        return np.hstack([normalized.reshape(-1, 2), np.ones((len(points), 1))])
+
+    def project(self, points_m: np.ndarray) -> np.ndarray:
+        """
+        Return the pixels ``(N, 2)`` float64 of points ``(N, 3)`` in front of the camera.
+
+        The distortion models hold within the image only; a point far outside the view may be
+        mapped into it.
+
+        Raises
+        ------
+        CameraModelError
+            The camera is not calibrated, or the distortion model is unknown.
+
+        """
+        D = self._check_calibration()
+        points = np.asarray(points_m, np.float64).reshape(-1, 1, 3)
+        if self.distortion_model != 'equidistant' and not D.any():
+            x, y = points[:, 0, 0] / points[:, 0, 2], points[:, 0, 1] / points[:, 0, 2]
+            K = self.K
+            return np.column_stack([K[0, 0] * x + K[0, 1] * y + K[0, 2],
+                                    K[1, 0] * x + K[1, 1] * y + K[1, 2]])
+        if not len(points):
+            return np.empty((0, 2))
+        project = cv2.fisheye.projectPoints if self.distortion_model == 'equidistant' \
+            else cv2.projectPoints
+        pixels, _ = project(points, np.zeros(3), np.zeros(3), self.K, D)
+        return pixels.reshape(-1, 2)
+
+    def _check_calibration(self) -> np.ndarray:
+        """Return the distortion coefficients of a calibrated camera."""
+        if not self.is_calibrated:
+            raise CameraModelError('the camera is not calibrated: its focal length is 0')
+        return self._check_distortion()
 
     def _check_distortion(self) -> np.ndarray:
         if not any(self.D):

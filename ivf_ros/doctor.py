@@ -91,8 +91,8 @@ def _message_packages() -> list[Finding]:
     return [Finding(name, 'found') if util.find_spec(name) else
             Finding(name, 'none', f'{name} is missing: sudo apt install '
                                   f'ros-$ROS_DISTRO-{name.replace("_", "-")}')
-            for name in ('vision_msgs', 'composition_interfaces', 'diagnostic_msgs',
-                         'sensor_msgs')]
+            for name in ('vision_msgs', 'visualization_msgs', 'composition_interfaces',
+                         'diagnostic_msgs', 'sensor_msgs')]
 
 
 def _cpu() -> Finding:

@@ -31,7 +31,8 @@ def generate_launch_description() -> LaunchDescription:
                              for choice in ('joint', 'separate'))
     # Registration and fusion always start; the replay node starts only if there is a source.
     is_needed = {'replay': NotEqualsSubstitution(source, ''), 'perception': is_joint,
-                 'segmentation': is_separate, 'detection': is_separate}
+                 'segmentation': is_separate, 'detection': is_separate,
+                 'detection3d': LaunchConfiguration('detection3d')}
     return LaunchDescription([
         declare_argument('bag', '', 'Bag to replay; source also takes other sources.'),
         *arguments.values(),
@@ -42,6 +43,8 @@ def generate_launch_description() -> LaunchDescription:
             'perception', 'joint', 'joint: one node segments and detects by one network. '
             'separate: a node for each of the two, with methods of its own.',
             ('joint', 'separate')),
+        declare_argument('detection3d', False, 'Place the detections in space; needs depth images '
+                         'or point clouds.'),
         declare_argument('rviz', False, 'Show the images in RViz; requires the package rviz2.'),
         declare_argument('foxglove', False, 'Start the Foxglove bridge, see '
                          'config/ivf.foxglove.json; requires the package foxglove_bridge.'),

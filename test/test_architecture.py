@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'ivf_ros'
 MODULES = sorted(PACKAGE.rglob('*.py'))
 ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs',
        'rcl_interfaces', 'builtin_interfaces', 'vision_msgs', 'composition_interfaces', 'tf2_ros',
-       'cv_bridge', 'rosgraph_msgs')
+       'cv_bridge', 'rosgraph_msgs', 'visualization_msgs', 'foxglove_msgs')
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
@@ -76,6 +76,12 @@ def test_stages_import_neither_each_other_nor_higher_layers(path):
 def test_perception_imports_only_the_stages_that_it_joins(path):
     allowed = {*FOUNDATION, 'nn', 'perception', 'segmentation', 'detection'}
     assert packages_imported_by(path) <= allowed
+
+
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'detection3d'],
+                         ids=identify)
+def test_positions_of_detections_import_only_the_foundation(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, 'detection3d'}
 
 
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) in FOUNDATION], ids=identify)
@@ -157,7 +163,8 @@ def test_node_modules_are_short():
     top = {path.stem: len(path.read_text().splitlines())
            for path in (PACKAGE / 'nodes').glob('*.py')}
     assert set(top) == {'__init__', 'component_container', 'replay_node', 'calibration_node',
-                        'perception_node', 'view_node', *(f'{stage}_node' for stage in STAGES)}
+                        'perception_node', 'detection3d_node', 'view_node',
+                        *(f'{stage}_node' for stage in STAGES)}
     assert all(lines <= 200 for name, lines in top.items() if name != 'component_container')
 
 
@@ -168,7 +175,8 @@ def test_pairing_needs_only_the_standard_library():
 
 @pytest.mark.parametrize('module', ['ivf_ros', 'ivf_ros.registration', 'ivf_ros.fusion',
                                     'ivf_ros.segmentation', 'ivf_ros.detection',
-                                    'ivf_ros.perception', 'ivf_ros.nn.runtime', 'ivf_ros.cli',
+                                    'ivf_ros.perception', 'ivf_ros.detection3d',
+                                    'ivf_ros.nn.runtime', 'ivf_ros.cli',
                                     'ivf_ros.cli.pair_commands',
                                     'ivf_ros.cli.image_commands'])
 def test_importing_loads_neither_ros_nor_torch(module):

@@ -162,3 +162,26 @@ def test_a_crop_of_another_kind_is_refused(crop):
 def test_a_crop_of_the_whole_image_is_refused():
     with pytest.raises(CameraInputError, match='leaves nothing of an image of 320x240'):
         make_geometry(crop=(0, 240, 0, 0))
+
+
+@pytest.mark.parametrize(('distortion_model', 'D'), [
+    ('', ()), ('plumb_bob', (-0.3, 0.1, 0.001, -0.002, 0.0)),
+    ('rational_polynomial', (0.4, -0.1, 0.001, 0.0, 0.01, 0.6, -0.05, 0.02)),
+    ('equidistant', (-0.01, 0.002, 0.0, 0.0)), ('equidistant', (0.0,) * 4)])
+def test_rays_and_project_are_inverse(distortion_model, D):
+    model = CameraModel((640, 480), np.array([[500.0, 0, 320], [0, 510.0, 240], [0, 0, 1]]),
+                        distortion_model, D)
+    pixels = np.stack(np.meshgrid(np.linspace(0, 639, 9), np.linspace(0, 479, 7)), -1)
+    pixels = pixels.reshape(-1, 2)
+    rays = model.rays(pixels)
+    assert rays.shape == (63, 3) and (rays[:, 2] == 1).all()
+    np.testing.assert_allclose(model.project(rays * 7.0), pixels, atol=1e-3)
+    assert model.rays(np.empty((0, 2))).shape == (0, 3)
+    assert model.project(np.empty((0, 3))).shape == (0, 2)
+
+
+def test_a_camera_without_calibration_has_no_rays():
+    model = CameraModel((640, 480), np.zeros((3, 3)))
+    for use in (model.rays, model.project):
+        with pytest.raises(CameraModelError, match='focal length is 0'):
+            use(np.zeros((1, 3)))

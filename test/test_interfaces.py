@@ -18,6 +18,7 @@ pytestmark = pytest.mark.live
 
 DEFINITIONS = Path(__file__).resolve().parent.parent / 'resource' / 'interfaces'
 HEADER = 'std_msgs/Header header'
+STAMP = 'builtin_interfaces/Time timestamp'
 # Fields of the upstream packages in upstream order, which defines the serialisation.
 FIELDS = {
     'bond/msg/Status.msg': [
@@ -34,9 +35,30 @@ FIELDS = {
     'vision_msgs/msg/Detection2D.msg': [
         HEADER, 'ObjectHypothesisWithPose[] results', 'BoundingBox2D bbox', 'string id'],
     'vision_msgs/msg/Detection2DArray.msg': [HEADER, 'Detection2D[] detections'],
+    'vision_msgs/msg/BoundingBox3D.msg': [
+        'geometry_msgs/Pose center', 'geometry_msgs/Vector3 size'],
+    'vision_msgs/msg/Detection3D.msg': [
+        HEADER, 'ObjectHypothesisWithPose[] results', 'BoundingBox3D bbox', 'string id'],
+    'vision_msgs/msg/Detection3DArray.msg': [HEADER, 'Detection3D[] detections'],
     'vision_msgs/msg/VisionClass.msg': ['uint16 class_id', 'string class_name'],
     'vision_msgs/msg/LabelInfo.msg': [
         HEADER, 'vision_msgs/VisionClass[] class_map', 'float32 threshold'],
+    'foxglove_msgs/msg/Point2.msg': ['float64 x', 'float64 y'],
+    'foxglove_msgs/msg/Color.msg': ['float64 r', 'float64 g', 'float64 b', 'float64 a'],
+    'foxglove_msgs/msg/CircleAnnotation.msg': [
+        STAMP, 'foxglove_msgs/Point2 position', 'float64 diameter', 'float64 thickness',
+        'foxglove_msgs/Color fill_color', 'foxglove_msgs/Color outline_color'],
+    'foxglove_msgs/msg/PointsAnnotation.msg': [
+        STAMP, 'uint8 UNKNOWN=0', 'uint8 POINTS=1', 'uint8 LINE_LOOP=2', 'uint8 LINE_STRIP=3',
+        'uint8 LINE_LIST=4', 'uint8 type', 'foxglove_msgs/Point2[] points',
+        'foxglove_msgs/Color outline_color', 'foxglove_msgs/Color[] outline_colors',
+        'foxglove_msgs/Color fill_color', 'float64 thickness'],
+    'foxglove_msgs/msg/TextAnnotation.msg': [
+        STAMP, 'foxglove_msgs/Point2 position', 'string text', 'float64 font_size',
+        'foxglove_msgs/Color text_color', 'foxglove_msgs/Color background_color'],
+    'foxglove_msgs/msg/ImageAnnotations.msg': [
+        'foxglove_msgs/CircleAnnotation[] circles', 'foxglove_msgs/PointsAnnotation[] points',
+        'foxglove_msgs/TextAnnotation[] texts'],
     'composition_interfaces/srv/LoadNode.srv': [
         'string package_name', 'string plugin_name', 'string node_name', 'string node_namespace',
         'uint8 log_level', 'string[] remap_rules', 'rcl_interfaces/Parameter[] parameters',

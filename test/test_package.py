@@ -27,6 +27,7 @@ SOURCES = [*MODULES, *sorted((REPOSITORY / 'test').glob('*.py')),
 # ROS packages that may be imported without a depend entry, because rclpy depends on them. tf2_ros
 # and cv_bridge are used only if they are installed.
 INDIRECT_DEPENDENCIES = {'builtin_interfaces', 'rosgraph_msgs'}
+OPTIONAL_DEPENDENCIES = {'foxglove_msgs'}
 ROS_MODULES = re.compile(r'rclpy|launch|launch_ros|\w+_msgs|\w+_interfaces')
 
 
@@ -80,7 +81,8 @@ def test_every_ros_package_that_is_imported_is_declared():
                 imported.update(alias.name.split('.')[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split('.')[0])
-    used = {name for name in imported if ROS_MODULES.fullmatch(name)} - INDIRECT_DEPENDENCIES
+    used = {name for name in imported if ROS_MODULES.fullmatch(name)} \
+        - INDIRECT_DEPENDENCIES - OPTIONAL_DEPENDENCIES
     assert used <= depends('exec_depend')
 
 

@@ -78,8 +78,9 @@ COMMANDS = {
                      '--weights f.safetensors'),
     'export': Command('export', 'Write a trained network as an ONNX file.',
                       'ivf export detection --both --out anchor_free.onnx'),
-    'benchmark': Command('measure', 'Measure the transport of images, the time of the stages, or '
-                         'the whole graph.', 'ivf benchmark --graph --size 640x480'),
+    'benchmark': Command('measure', 'Measure the transport of images, the time of the stages, the '
+                         'whole graph, or the accuracy of positions.',
+                         'ivf benchmark --graph --size 640x480'),
 }
 
 

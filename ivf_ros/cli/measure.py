@@ -43,6 +43,8 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
                          help='measure the time of each stage instead of the transport')
     subject.add_argument('--graph', action='store_true',
                          help='measure the whole graph while two cameras send images')
+    subject.add_argument('--positions', action='store_true',
+                         help='measure the accuracy of detections_3d on simulated streets')
     parser.add_argument('--mode', choices=('composed', 'processes', 'naive'), default='composed',
                         help='for --graph: all nodes in one process, a process for each node, or '
                         'the chain that a user would write without this package: plain callbacks, '
@@ -55,6 +57,8 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
                         help='image rate of the cameras of --graph (default: 30)')
     parser.add_argument('--params-file', type=Path, metavar='YAML',
                         help='ROS parameters of the stages of --graph')
+    parser.add_argument('--streets', type=int, default=20, metavar='N',
+                        help='number of streets of --positions (default: 20)')
     parser.set_defaults(run=_benchmark)
 
 
@@ -87,6 +91,9 @@ def _benchmark(options: argparse.Namespace) -> int:
                 size=size, rate_hz=options.rate, warm_up_s=options.warm_up,
                 seconds=options.seconds or _GRAPH_SECONDS,
                 params_file=options.params_file, mode=options.mode))]
+    elif options.positions:
+        from ivf_ros.evaluation.position_accuracy import measure_positions
+        rows = measure_positions(options.streets)
     elif options.stages:
         from ivf_ros.evaluation.stage_times import time_stages
         rows = [row for size in sizes for row in time_stages(size, options.seconds or _SECONDS)]

@@ -10,7 +10,7 @@ from ivf_ros.detection.anchor_free import (
     select_boxes,
 )
 from ivf_ros.detection.classes import CLASS_NAMES
-from ivf_ros.detection.drawing import color_bgr, draw
+from ivf_ros.detection.drawing import class_color_bgr, describe, draw
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.hog import HogDetector, HogParameters
 from ivf_ros.detection.methods import create, create_from, Detector, methods
@@ -26,7 +26,7 @@ from ivf_ros.detection.temperature import add_temperatures
 from ivf_ros.detection.tracking import Tracker, TrackingParameters
 
 __all__ = ['add_temperatures', 'AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES',
-           'color_bgr', 'create', 'create_from', 'DEFAULT_METHOD', 'DetectionError',
-           'DetectionParameters', 'DetectionStage', 'DetectionStageParameters', 'Detector', 'draw',
-           'HogDetector', 'HogParameters', 'methods', 'ObjectTracking', 'OnnxDetector',
-           'OnnxParameters', 'select_boxes', 'Tracker', 'TrackingParameters']
+           'class_color_bgr', 'create', 'create_from', 'DEFAULT_METHOD', 'describe',
+           'DetectionError', 'DetectionParameters', 'DetectionStage', 'DetectionStageParameters',
+           'Detector', 'draw', 'HogDetector', 'HogParameters', 'methods', 'ObjectTracking',
+           'OnnxDetector', 'OnnxParameters', 'select_boxes', 'Tracker', 'TrackingParameters']

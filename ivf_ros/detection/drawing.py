@@ -47,12 +47,14 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     thickness = _line_thickness_px(size)
     for detection in detections:
         left, top, right, bottom = _outline(detection, thickness)
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection), thickness)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1),
+                      class_color_bgr(detection.class_name), thickness)
     for detection, label in zip(detections, place_labels(detections, size)):
         if label is None:
             continue
         left, top, right, bottom = label.rectangle
-        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), color_bgr(detection), cv2.FILLED)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1),
+                      class_color_bgr(detection.class_name), cv2.FILLED)
         scale = _font_scale(size)
         height = cv2.getTextSize(label.text, _FONT, scale, 1)[0][1]
         cv2.putText(drawn, label.text, (left + _PADDING_PX, top + _PADDING_PX + height), _FONT,
@@ -132,6 +134,17 @@ def _overlap_px2(a: Rectangle, b: Rectangle) -> int:
     return max(0, width) * max(0, height)
 
 
+def class_color_bgr(class_name: str) -> tuple[int, int, int]:
+    """Return the colour of a class; it is the same in every run."""
+    other = zlib.crc32(class_name.encode()) % len(_OTHER_COLORS_BGR)
+    return _COLORS_BGR.get(class_name, _OTHER_COLORS_BGR[other])
+
+
+def describe(detection: Detection) -> str:
+    """Return the label of a detection: class, track, score and temperature."""
+    return _texts(detection)[0]
+
+
 def _texts(detection: Detection) -> tuple[str, ...]:
     """Return the texts of a label, the longest one first."""
     identity = f'#{detection.track_id}' if detection.track_id else ''
@@ -155,9 +168,3 @@ def _line_thickness_px(size: tuple[int, int]) -> int:
 
 def _font_scale(size: tuple[int, int]) -> float:
     return float(np.clip(size[1] / 1280, 0.33, 1.2))
-
-
-def color_bgr(detection: Detection) -> tuple[int, int, int]:
-    """Return the colour of the class of a detection; it is the same in every run."""
-    other = zlib.crc32(detection.class_name.encode()) % len(_OTHER_COLORS_BGR)
-    return _COLORS_BGR.get(detection.class_name, _OTHER_COLORS_BGR[other])

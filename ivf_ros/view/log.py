@@ -122,7 +122,7 @@ class ViewLog:
         self._log(layout.DETECTIONS, stamp_ns, rr.Boxes2D(
             mins=boxes[:, :2], sizes=boxes[:, 2:] - boxes[:, :2],
             labels=[_short_label(box) for box in detections], show_labels=True,
-            colors=[detection.color_bgr(box)[::-1] for box in detections]))
+            colors=[detection.class_color_bgr(box.class_name)[::-1] for box in detections]))
 
     def log_class_names(self, class_names: Sequence[str]) -> None:
         """Log names and colours of the labels, once; label 0 is transparent."""

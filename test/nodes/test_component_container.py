@@ -115,7 +115,7 @@ def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
 
 
 @pytest.mark.parametrize('plugin, request_, message', [
-    ('ivf_ros::Fusion', {}, "no component 'ivf_ros::Fusion'; known: ivf_ros::DetectionNode, "),
+    ('ivf_ros::Fusion', {}, "no component 'ivf_ros::Fusion'; known: ivf_ros::Detection3dNode, "),
     (FUSION, {'parameters': {'fusion.methud': 'average'}}, "unknown parameter 'fusion.methud'"),
     (FUSION, {'parameters': {'fusion.method': 3}}, "parameter 'fusion.method'"),
     (FUSION, {'extra': {'use_intra_process_coms': True}},

@@ -115,7 +115,8 @@ def test_the_graph_has_the_arguments_of_its_nodes():
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
                      'clock', 'rviz', 'foxglove', 'perception', 'thermal_topic', 'rgb_topic',
-                     'stamps', 'respawn', 'respawn_delay', 'bond_heartbeat_period'}
+                     'stamps', 'respawn', 'respawn_delay', 'bond_heartbeat_period', 'detection3d',
+                     'depth', 'depth_info', 'cloud', 'depth_source', 'depth_extrinsics'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 
@@ -139,6 +140,8 @@ def test_mode_processes_starts_a_process_per_stage_and_replays_a_source():
         {*nodes, 'replay_node'}
     assert started_executables('ivf', mode='processes', perception='separate') == \
         {f'{stage}_node' for stage in SEPARATE}
+    assert started_executables('ivf', mode='processes', detection3d='true') == \
+        {*nodes, 'detection3d_node'}
 
 
 def test_a_bag_is_a_source_and_transport_is_the_default_of_both_cameras():

@@ -18,7 +18,7 @@ from ivf_ros.data.simulator.rig import Camera
 import numpy as np
 
 NEAR_M = 0.25  # near clipping distance
-_SUBPIXEL_BITS = 4
+SUBPIXEL_BITS = 4  # of the corners of polygons in cv2.fillPoly
 _FINE_FACTOR, _COARSE_FACTOR = 4, 2  # supersampling of small and of large patches
 _LARGE_PATCH_PX, _SMALL_WIDTH_PX = 40000, 400
 
@@ -133,7 +133,7 @@ def render(mesh: Mesh, values: np.ndarray, camera: Camera) -> Patch | None:
 
     ``values`` ``(M, C)`` are the values of the polygons: uint8 colours or float32 temperatures.
     """
-    polygons = _visible_polygons(mesh, camera)
+    polygons = visible_polygons(mesh, camera)
     if not polygons:
         return None
     outline = np.concatenate([points for _, points in polygons])
@@ -150,12 +150,12 @@ def render(mesh: Mesh, values: np.ndarray, camera: Camera) -> Patch | None:
     full = 255 if values.dtype == np.uint8 else 1.0
     pixels = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine, values.shape[1] + 1), values.dtype)
     colours = values.tolist()
-    fixed = _to_fixed_point((outline - (x0, y0) + 0.5) * fine - 0.5)
+    fixed = to_fixed_point((outline - (x0, y0) + 0.5) * fine - 0.5)
     start = 0
     for index, points in polygons:
         end = start + len(points)
         cv2.fillPoly(pixels, [fixed[start:end]], (*colours[index], full), cv2.LINE_8,
-                     _SUBPIXEL_BITS)
+                     SUBPIXEL_BITS)
         start = end
     while fine > 1:
         fine //= 2
@@ -243,11 +243,11 @@ class Canvas:
 
     def fill(self, mesh: Mesh, values: dict[str, np.ndarray]) -> None:
         """Paint the polygons into each layer in ``values``, ``(M, C)`` or ``(M,)`` each."""
-        for index, points in _visible_polygons(mesh, self.camera):
-            fixed = _to_fixed_point(points)
+        for index, points in visible_polygons(mesh, self.camera):
+            fixed = to_fixed_point(points)
             for name, rows in values.items():
                 cv2.fillPoly(self.layers[name], [fixed], np.atleast_1d(rows[index]).tolist(),
-                             cv2.LINE_8, _SUBPIXEL_BITS)
+                             cv2.LINE_8, SUBPIXEL_BITS)
 
     def apply_texture(self, texture: Texture) -> None:
         """Apply a texture to its layer; do nothing if the canvas lacks this layer."""
@@ -261,7 +261,7 @@ class Canvas:
         if x1 <= x0 or y1 <= y0:
             return
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [_to_fixed_point(outline - (x0, y0))], 1, cv2.LINE_8, _SUBPIXEL_BITS)
+        cv2.fillPoly(mask, [to_fixed_point(outline - (x0, y0))], 1, cv2.LINE_8, SUBPIXEL_BITS)
         to_canvas = self.camera.projection @ np.vstack([texture.frame_m, [0.0, 0.0, 1.0]])
         to_part = geometry.translation(-x0, -y0) @ to_canvas
         layer_pixels = cv2.warpPerspective(texture.raster, to_part, (int(x1 - x0), int(y1 - y0)),
@@ -282,11 +282,12 @@ class Canvas:
                           interpolation=cv2.INTER_AREA)
 
 
-def _to_fixed_point(points_px: np.ndarray) -> np.ndarray:
-    return np.round(np.clip(points_px, -1e6, 1e6) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+def to_fixed_point(points_px: np.ndarray) -> np.ndarray:
+    """Return pixels as ``cv2.fillPoly`` takes them with ``SUBPIXEL_BITS``."""
+    return np.round(np.clip(points_px, -1e6, 1e6) * (1 << SUBPIXEL_BITS)).astype(np.int32)
 
 
-def _visible_polygons(mesh: Mesh, camera: Camera) -> list[tuple[int, np.ndarray]]:
+def visible_polygons(mesh: Mesh, camera: Camera) -> list[tuple[int, np.ndarray]]:
     """Return index and pixels ``(N, 2)`` of each visible polygon."""
     depth = camera.depth_m(mesh.points_m)
     starts = np.concatenate([[0], mesh.ends[:-1]])

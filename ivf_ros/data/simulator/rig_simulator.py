@@ -20,6 +20,8 @@ from ivf_ros.data.bags.camera_info import RecordedCameraInfo
 from ivf_ros.data.recording import every_frame, FRAME_IDS, FrameFilter
 from ivf_ros.data.simulator.atmosphere import Atmosphere
 from ivf_ros.data.simulator.climate import CONDITIONS
+from ivf_ros.data.simulator.depth import render_depth
+from ivf_ros.data.simulator.raster import Mesh
 from ivf_ros.data.simulator.rig import build_rig, Rig, RigParameters, SimulatorError
 from ivf_ros.data.simulator.sensors import (
     RADIOMETRIES,
@@ -210,6 +212,24 @@ class RigSimulator:
         """
         rgb, truth = self._render_rgb(time_s, noise)
         return self._render_thermal(time_s, noise), rgb, truth
+
+    def render_depth(self, time_s: float) -> np.ndarray:
+        """
+        Return the exact depth of the RGB camera at a time.
+
+        The result is ``(H, W)`` float32: z of the optical frame in metres, +Inf for the sky
+        (REP 117). It is that of a perfect depth camera: of the solid scene, without smoke.
+        """
+        meshes = [part for part in self._street.surfaces if isinstance(part, Mesh)]
+        objects = [*self._street.objects, *self._moving_objects(time_s)]
+        return render_depth([*meshes, *(item.mesh for item in objects)], self.rig.rgb)
+
+    def visible_depths_m(self, time_s: float) -> dict[str, float]:
+        """Return the median depth of the visible pixels of each object, by the id of its box."""
+        identities = self._rgb_view.render_frame(self._moving_objects(time_s)).identities
+        depth_m = self.render_depth(time_s)
+        return {str(identity): float(np.median(depth_m[identities == identity]))
+                for identity in np.unique(identities) if identity}
 
     def _schedule(self, stream: int) -> Iterator[tuple[int, int, int]]:
         """Yield stamp, stream and index of each frame that is not lost."""

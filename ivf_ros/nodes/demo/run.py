@@ -55,8 +55,9 @@ _STILL_S = 1.5
 # Each node publishes its diagnostics once per second.
 _DIAGNOSTICS_TIMEOUT_S = 2.5
 
-_STILL_PARAMETERS = tuple(f'{node}:{name}:={value}' for node, values
-                           in parameters_of_stills().items() for name, value in values.items())
+_STILL_PARAMETERS = tuple(f'{node}:{name}:={value}'
+                          for node, values in parameters_of_stills().items()
+                          for name, value in values.items())
 _ALIGNED_PARAMETERS = ('registration:registration.method:=calibrated',
                        'registration:registration.calibrated.aligned:=true')
 

@@ -27,6 +27,9 @@ _EXAMPLES = {
     'thermal_info': '/flir/camera_info',
     'rgb_info': '/camera/camera_info',
     'fused': '/front/fused',
+    'depth': '/camera/depth/image_raw',
+    'depth_info': '/camera/depth/camera_info',
+    'cloud': '/lidar/points',
     'bond_heartbeat_period': '0.1',
     'source': 'simulator:condition=night',
     'bag': 'recordings/night.mcap',
@@ -73,6 +76,11 @@ TOPICS = {
     'rgb_info': TopicArgument('rgb/camera_info', 'Topic of the RGB CameraInfo.',
                               CameraInfoTopic('rgb'), has_images=False),
     'fused': TopicArgument('fused/image', 'Topic of the fused image.', 'fused/image'),
+    'depth': TopicArgument('depth/image', 'Topic of the depth images.', 'depth/image'),
+    'depth_info': TopicArgument('depth/camera_info', 'Topic of the CameraInfo of depth.',
+                                CameraInfoTopic('depth'), has_images=False),
+    'cloud': TopicArgument('depth/points', 'Topic of the point clouds.', 'depth/points',
+                           has_images=False),
 }
 
 

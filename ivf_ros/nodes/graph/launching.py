@@ -98,6 +98,8 @@ NODES = {node.name: node for node in (
     GraphNode('replay', ('thermal', 'rgb', 'thermal_info', 'rgb_info'),
               ('source', 'rate', 'loop', 'restamp', 'clock', 'thermal_topic', 'rgb_topic',
                'stamps')),
+    GraphNode('detection3d', ('rgb', 'rgb_info', 'depth', 'depth_info', 'cloud'),
+              ('rgb_transport', 'depth_source', 'depth_extrinsics')),
 )}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -22,7 +22,7 @@ from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header, String
+from std_msgs.msg import ColorRGBA, Header, String
 from vision_msgs.msg import (
     Detection2D,
     Detection2DArray,
@@ -76,6 +76,18 @@ def make_header(stamp_ns: int, frame_id: str) -> Header:
 def stamp_ns_of(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
     return header.stamp.sec * _NS_PER_S + header.stamp.nanosec
+
+
+def refuse_drawing(message: object) -> NoReturn:
+    """Raise MessageError: markers and annotations are for viewers and contain no results."""
+    raise MessageError(f'{type(message).__name__} is drawn by viewers and contains no results; '
+                       'subscribe to the topic of the results')
+
+
+def color_message(color_bgr: tuple[int, int, int]) -> ColorRGBA:
+    """Return an opaque colour of three values 0 to 255 as a message."""
+    blue, green, red = (value / 255 for value in color_bgr)
+    return ColorRGBA(r=red, g=green, b=blue, a=1.0)
 
 
 def image_to_message(frame: Frame) -> Image:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.detection import DetectionStageParameters
+from ivf_ros.detection3d import Detection3dStageParameters
 from ivf_ros.fusion import FusionStageParameters
 from ivf_ros.pairing import PairingParameters
 from ivf_ros.parameters import group, parameter
@@ -21,6 +22,7 @@ from ivf_ros.thermal_input import ThermalCameraParameters
 TRANSPORTS = ('raw', 'compressed')
 # compressedDepth is the transport of 16-bit images beside colour ones: PNG or RVL.
 INPUT_TRANSPORTS = (*TRANSPORTS, 'compressedDepth')
+DEPTH_SOURCES = ('registered', 'camera', 'points')
 
 
 def _autostart() -> Any:
@@ -132,6 +134,40 @@ class DetectionNodeParameters(DetectionStageParameters, PerceptionInputParameter
 
 
 @dataclass(frozen=True)
+class Detection3dNodeParameters(Detection3dStageParameters):
+    """Parameters of the node that places detections in space."""
+
+    autostart: bool = _autostart()
+    bond_heartbeat_period: float = _bond_heartbeat_period()
+    max_rate_hz: float = parameter(
+        15.0, 'Maximum rate of point clouds in Hz.', minimum=0.01, maximum=1000.0)
+    depth_source: str = parameter(
+        'registered', 'Source of depth. registered: depth/image on the RGB grid, at any '
+        'resolution. camera: depth/image of a depth camera with depth/camera_info. points: the '
+        'point cloud depth/points.', choices=DEPTH_SOURCES, live=False)
+    depth_tolerance_s: float = parameter(
+        0.06, 'Maximum difference between the stamps of depth and RGB.', minimum=0.0,
+        maximum=10.0)
+    depth_transport: str = parameter(
+        'raw', 'Transport of the depth images; compressedDepth subscribes to '
+        'depth/image/compressedDepth.', choices=('raw', 'compressedDepth'), live=False)
+    rgb_transport: str = _transport('RGB')
+    thermal_transport: str = _transport('registered thermal')
+    depth_extrinsics: str = parameter(
+        'parameters', 'Source of the pose of the depth sensor: parameters reads '
+        'depth.R_depth_to_rgb and depth.t_depth_to_rgb_m; tf looks up the transform between the '
+        'frames of depth and RGB. Not used for registered depth.', choices=('parameters', 'tf'),
+        live=False)
+    rectified: bool = parameter(
+        False, 'The RGB images are rectified: their pinhole matrix is P of CameraInfo, not K.',
+        live=False)
+    use_labels: bool = parameter(
+        True, 'Use segmentation/labels of the same stamp, if there are any: they show which '
+        'pixels in a box are the object.')
+    rgb: CameraParameters = group(CameraParameters)
+
+
+@dataclass(frozen=True)
 class ReplayNodeParameters:
     """Parameters of the replay node."""
 
@@ -175,5 +211,6 @@ NODE_PARAMETERS = {
     'perception': PerceptionNodeParameters,
     'segmentation': SegmentationNodeParameters,
     'detection': DetectionNodeParameters,
+    'detection3d': Detection3dNodeParameters,
     'replay': ReplayNodeParameters,
 }

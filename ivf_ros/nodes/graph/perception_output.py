@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ivf_ros import detection, segmentation
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.annotations import advertise_annotations
 from ivf_ros.nodes.graph.image_transport import ImageOutput
 from ivf_ros.nodes.graph.messages import Stamped
 from ivf_ros.nodes.graph.stage_node import StageNode
@@ -43,7 +44,7 @@ class LabelOutput:
 
 class DetectionOutput:
     """
-    Publishes ``detections`` and an overlay.
+    Publishes ``detections``, an overlay, and annotations for viewers.
 
     If the thermal camera is radiometric, ``detections/temperatures`` contains the temperatures.
     """
@@ -51,19 +52,23 @@ class DetectionOutput:
     def __init__(self, node: StageNode) -> None:
         self._detections = node.advertise(messages.DETECTIONS, 'detections')
         self._temperatures = node.advertise(messages.TEMPERATURES, 'detections/temperatures')
+        self._annotations = advertise_annotations(node, 'detections')
         self._overlay = ImageOutput(node, 'detections/overlay')
 
     @property
     def has_subscribers(self) -> bool:
         """Whether any result has a subscriber."""
-        return self._detections.has_subscribers or self._overlay.has_subscribers \
-            or self._temperatures.has_subscribers
+        return self._overlay.has_subscribers or any(
+            publisher.has_subscribers
+            for publisher in (self._detections, self._temperatures, *self._annotations))
 
     def publish(self, detections: Sequence[Detection], frame: Frame) -> None:
         """Publish the detections of an image with its header."""
         stamped = Stamped(list(detections), frame.stamp_ns, frame.frame_id)
         self._temperatures.publish(stamped)
         self._detections.publish(stamped)
+        for publisher in self._annotations:
+            publisher.publish(stamped)
         if self._overlay.has_subscribers:
             self._overlay.publish(Frame(detection.draw(frame.image, detections), frame.stamp_ns,
                                         frame.frame_id))

@@ -47,7 +47,8 @@ class RigCalibration:
                  ) -> None:
         self._cameras = cameras
         self._rectified = rectified
-        self._tf = _TfLookup(node) if extrinsics == 'tf' else None
+        self._tf = TfLookup(node, 'extrinsics', 'registration.calibrated.R_thermal_to_rgb') \
+            if extrinsics == 'tf' else None
         self._extrinsics: _Extrinsics | None = None
         self._intrinsics: dict[str, tuple[float, ...]] = {}
 
@@ -109,32 +110,46 @@ class RigCalibration:
         return [info.frame_id for info in infos if info is not None]
 
 
-class _TfLookup:
-    """Looks up the transform between two optical frames (REP 103: z forward, x right, y down)."""
+class TfLookup:
+    """
+    Looks up the transform between two frames that are fixed to one body.
 
-    def __init__(self, node: Node) -> None:
+    Parameters
+    ----------
+    node:
+        The node that subscribes to tf.
+    selector, alternative:
+        The parameter that selects tf and that of the rotation without tf, for the error message.
+
+    Raises
+    ------
+    TransformError
+        tf2_ros is missing.
+
+    """
+
+    def __init__(self, node: Node, selector: str, alternative: str) -> None:
         try:
             import tf2_ros
         except ModuleNotFoundError as error:
             raise TransformError(
-                f"extrinsics 'tf' needs {error.name}: apt install ros-$ROS_DISTRO-tf2-ros-py; "
-                "or set registration.calibrated.R_thermal_to_rgb and extrinsics 'parameters'"
-            ) from None
+                f"{selector} 'tf' needs {error.name}: apt install ros-$ROS_DISTRO-tf2-ros-py; "
+                f"or set {alternative} and {selector} 'parameters'") from None
         self._lookup_error: type[Exception] = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def look_up(self, thermal_frame_id: str, rgb_frame_id: str) -> _Extrinsics | None:
-        """Return rotation and translation from thermal to RGB; None if tf has no transform."""
+    def look_up(self, from_frame_id: str, to_frame_id: str) -> _Extrinsics | None:
+        """Return rotation and translation between two frames; None if tf has no transform."""
         try:
-            transform = self._buffer.lookup_transform(rgb_frame_id, thermal_frame_id,
+            transform = self._buffer.lookup_transform(to_frame_id, from_frame_id,
                                                       Time()).transform
         except self._lookup_error:
             return None
         q, t = transform.rotation, transform.translation
         from scipy.spatial.transform import Rotation  # takes 0.2 s and 20 MB, only tf needs it
-        R_thermal_to_rgb = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
-        return tuple(R_thermal_to_rgb.ravel().tolist()), (t.x, t.y, t.z)
+        R = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+        return tuple(R.ravel().tolist()), (t.x, t.y, t.z)
 
     def destroy(self) -> None:
         self._listener.unregister()
