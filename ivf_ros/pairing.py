@@ -19,6 +19,7 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ivf_ros.parameters import parameter
@@ -41,13 +42,21 @@ DROP_REASONS = (
 )
 
 
+# Of the tolerance that follows the rates. Half a period is the greatest distance to the nearest
+# frame of a camera without jitter.
+_TOLERANCE_PERIODS = 0.55
+_MIN_TOLERANCE_S, _MAX_TOLERANCE_S = 0.03, 0.1
+_MIN_INTERVALS = 4  # of each camera, for its rate
+
+
 @dataclass(frozen=True)
 class PairingParameters:
     """Parameters of the pairing of thermal and RGB frames."""
 
     tolerance_s: float = parameter(
-        0.03, 'Maximum difference between the corrected stamps of a pair.',
-        minimum=0.0, maximum=10.0)
+        0.0, 'Maximum difference between the corrected stamps of a pair. 0: follows the rates, '
+        '0.55 periods of the faster camera, from 0.03 to 0.1 s, so that each frame of the slower '
+        'camera has a partner.', minimum=0.0, maximum=10.0)
     timeout_s: float = parameter(
         0.5, 'Waiting time after which a frame is output without a partner. It must exceed the '
         'period of the slower camera plus the difference of the delays.',
@@ -161,10 +170,15 @@ class PairSynchronizer(Generic[T]):
         self.drops = dict.fromkeys(DROP_REASONS, 0)
         self._streams = {'thermal': _Stream(self.parameters.thermal_offset_s),
                          'rgb': _Stream(self.parameters.rgb_offset_s)}
-        self._tolerance_ns = round(self.parameters.tolerance_s * 1e9)
+        self._tolerance_ns = round((self.parameters.tolerance_s or _MIN_TOLERANCE_S) * 1e9)
         self._slack_ns = round(self.parameters.slack_s * 1e9)
         self._last_output_ns: int | None = None  # time of the last output
         self._now_s: float | None = None
+
+    @property
+    def tolerance_s(self) -> float:
+        """Return the present maximum difference of the stamps of a pair."""
+        return self._tolerance_ns / 1e9
 
     @property
     def waiting(self) -> int:
@@ -208,6 +222,7 @@ class PairSynchronizer(Generic[T]):
         elif time_ns > state.newest_ns:
             state.intervals_ns.append(time_ns - state.newest_ns)
             state.newest_ns = time_ns
+            self._follow_rates()
         insort(state.queue, _QueuedFrame(time_ns, now_s, item))
         decided = self.poll(now_s)
         while len(state.queue) > self.parameters.queue_size:
@@ -237,6 +252,15 @@ class PairSynchronizer(Generic[T]):
         for stream, other in ((thermal, rgb), (rgb, thermal)):
             decided += self._decide_singles(stream, other, now_s)
         return decided
+
+    def _follow_rates(self) -> None:
+        """Adapt the tolerance to the rates, unless it is set."""
+        intervals_ns = [stream.intervals_ns for stream in self._streams.values()]
+        if self.parameters.tolerance_s or min(map(len, intervals_ns)) < _MIN_INTERVALS:
+            return
+        period_s = min(map(median, intervals_ns)) / 1e9
+        tolerance_s = min(max(_TOLERANCE_PERIODS * period_s, _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
+        self._tolerance_ns = round(tolerance_s * 1e9)
 
     def _output_pair(self) -> Pair[T]:
         thermal, rgb = self._streams['thermal'].pop_oldest(), self._streams['rgb'].pop_oldest()

@@ -137,6 +137,21 @@ def test_a_frame_lost_on_one_side_costs_one_frame_on_the_other():
     assert synchronizer.pairs == 59 and _nonzero_drops(synchronizer) == {'unmatched': 1}
 
 
+@pytest.mark.parametrize('thermal_hz, rgb_hz, tolerance_s', [
+    (9, 15, 0.55 / 15), (15, 9, 0.55 / 15), (30, 30, 0.03), (9, 9, 0.55 / 9), (2, 5, 0.1)])
+def test_the_tolerance_follows_the_rates(thermal_hz, rgb_hz, tolerance_s):
+    synchronizer, _ = _run(_regular('thermal', thermal_hz, 8) + _regular('rgb', rgb_hz, 8, 7))
+    assert synchronizer.tolerance_s == pytest.approx(tolerance_s, rel=0.01)
+
+
+def test_each_frame_of_a_slower_camera_has_a_partner_at_any_phase():
+    for shift_ms in range(0, 111, 10):
+        frames = _regular('thermal', 9, 10, shift_ms) + _regular('rgb', 15, 10)
+        pairs = _complete_pairs(_run(frames, until_s=12)[1])
+        assert len(pairs) >= 85, shift_ms  # of 90; the first ones come before the rates are known
+        assert len(_complete_pairs(_run(frames, until_s=12, tolerance_s=0.03)[1])) <= len(pairs)
+
+
 def test_beyond_the_tolerance_nothing_pairs():
     frames = _regular('thermal', 10, 2) + _regular('rgb', 10, 2, 40)
     synchronizer, out = _run(frames, tolerance_s=0.0399)
@@ -320,7 +335,7 @@ STREAMS = st.sampled_from(['thermal', 'rgb'])
 @given(st.data())
 def test_every_frame_is_accounted_for(data):
     parameters = PairingParameters(
-        tolerance_s=data.draw(st.sampled_from([0.0, 0.01, 0.03, 0.2])),
+        tolerance_s=data.draw(st.sampled_from([0.0, 1e-9, 0.01, 0.03, 0.2])),
         timeout_s=data.draw(st.sampled_from([0.05, 0.5])),
         queue_size=data.draw(st.integers(1, 6)),
         slack_s=data.draw(st.sampled_from([0.0, 0.002])),
@@ -378,7 +393,7 @@ def _check_pair(pair: Pair, parameters, used, last) -> None:
     last['time'] = time_ns
     if _is_complete(pair):
         difference_ns = pair.thermal[2] - pair.rgb[2]
-        assert abs(difference_ns) <= parameters.tolerance_s * 1e9
+        assert abs(difference_ns) <= (parameters.tolerance_s or 0.1) * 1e9
         assert pair.thermal_minus_rgb_s == pytest.approx(difference_ns / 1e9)
     else:
         assert (pair.thermal is None) != (pair.rgb is None)
@@ -407,7 +422,7 @@ def test_online_pairs_are_those_of_closest_first(data):
     tolerance = data.draw(st.sampled_from([0, 11, 61, 301]))
     frames = [('thermal', t * MS) for t in thermal] + [('rgb', r * MS) for r in rgb]
     delays_s = {'rgb': data.draw(st.sampled_from([0.0, 0.05, 0.3]))}
-    synchronizer, out = _run(frames, tolerance_s=tolerance / 1e3, timeout_s=50.0, slack_s=0.0,
+    synchronizer, out = _run(frames, tolerance_s=tolerance / 1e3 or 1e-9, timeout_s=50.0, slack_s=0.0,
                              delays_s=delays_s, until_s=70)
     pairs = [(t // MS, r // MS) for t, r in _complete_pairs(out)]
     assert pairs == _closest_first(thermal, rgb, tolerance)

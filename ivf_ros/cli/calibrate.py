@@ -96,7 +96,8 @@ def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
                         help='stop after this number of views (default: 200)')
     stream.add_argument('--tolerance', type=read_positive, metavar='SECONDS',
                         default=PairingParameters.tolerance_s, help='largest difference of the '
-                        f'stamps of a pair (default: {PairingParameters.tolerance_s:g})')
+                        f'stamps of a pair (default: {PairingParameters.tolerance_s:g}, which '
+                        'follows the rates of the cameras)')
     stream.add_argument('--thermal-topic', metavar='TOPIC',
                         help='thermal images of a bag or camera (default: thermal/image_raw, or '
                         'in a bag the one that its name shows)')

@@ -76,7 +76,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _run_demo(options: argparse.Namespace, settings: DemoSettings) -> None:
     from ivf_ros.nodes.demo import run as demo
-    report = demo.run(settings, progress=print_progress)
+    from ivf_ros.nodes.graph.process import interrupt_on_sigterm
+    with interrupt_on_sigterm():
+        report = demo.run(settings, progress=print_progress)
     if options.json:
         print_json(report)
     else:

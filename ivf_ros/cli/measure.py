@@ -86,11 +86,13 @@ def _benchmark(options: argparse.Namespace) -> int:
     if options.graph:
         print_progress(f'running the graph with images of {shown}')
         from ivf_ros.nodes.demo import graph_benchmark
-        rows = [row for size in sizes for row in graph_benchmark.run(
-            graph_benchmark.GraphBenchmarkSettings(
-                size=size, rate_hz=options.rate, warm_up_s=options.warm_up,
-                seconds=options.seconds or _GRAPH_SECONDS,
-                params_file=options.params_file, mode=options.mode))]
+        from ivf_ros.nodes.graph.process import interrupt_on_sigterm
+        with interrupt_on_sigterm():
+            rows = [row for size in sizes for row in graph_benchmark.run(
+                graph_benchmark.GraphBenchmarkSettings(
+                    size=size, rate_hz=options.rate, warm_up_s=options.warm_up,
+                    seconds=options.seconds or _GRAPH_SECONDS,
+                    params_file=options.params_file, mode=options.mode))]
     elif options.positions:
         from ivf_ros.evaluation.position_accuracy import measure_positions
         rows = measure_positions(options.streets)

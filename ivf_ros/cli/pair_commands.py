@@ -129,14 +129,17 @@ class _FusePairs:
         self._method, self._registers = options.method, options.register
         self._outputs = outputs
         self._reader = PairReader(options)
-        self._fuser = fusion.create(options.method, **parse_settings(options.settings))
+        # Pairs of files need not be of one scene.
+        stills = {} if is_sequence else {'background.smoothing': 0.0}
+        self._fuser = fusion.create(options.method,
+                                    **{**stills, **parse_settings(options.settings)})
         registering = Registering(self._reader, options.prior) if options.register else None
         self._thermal_onto = ThermalOnto(registering, is_sequence, self._fuser.parameters.agc)
 
     def __call__(self, item: Item) -> Result:
         thermal, rgb = self._reader.read_pair(item)
         on_rgb = self._thermal_onto.put(item, thermal, rgb)
-        fused = self._fuser.fuse_gray(on_rgb.image, rgb, on_rgb.coverage)
+        fused = self._fuser.fuse_gray(on_rgb.image, rgb, on_rgb.coverage, match_background=True)
         values = {'fused': str(self._outputs.write('out', item, fused)),
                   'size': geometry.size_of(rgb), 'method': self._method}
         lines = tuple(f'{name}: {value}' for name, value in values.items()) \

@@ -144,6 +144,26 @@ def test_a_process_that_is_stuck_ends_without_clean_up(monkeypatch):
                       'without clean-up\n')
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_demonstration_ends_with_its_child_processes(live_graph, tmp_path, number):
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(live_graph.context.get_domain_id())}
+    observer = Observer(live_graph)
+    with subprocess.Popen(
+            [sys.executable, '-m', 'ivf_ros.cli', 'demo', '--seconds', '60', '--out',
+             str(tmp_path / 'out')], cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE,
+            text=True, start_new_session=True) as command:
+        try:
+            assert wait_until(lambda: observer.fused_count > 3, START_TIMEOUT_S)
+            command.send_signal(number)
+            errors = command.communicate(timeout=3 * LIMIT_S)[1]
+        finally:
+            command.kill()
+    assert command.returncode == 130 and 'Traceback' not in errors
+    assert errors.splitlines()[-1] == 'ivf demo: interrupted'
+    with pytest.raises(ProcessLookupError):  # nobody is left in its process group
+        os.killpg(command.pid, 0)
+
+
 def test_handlers_and_watchdog_are_gone_after_the_block():
     import rclpy
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)

@@ -57,6 +57,7 @@ class PairedInput:
         self._differences_s: deque[float] = deque(maxlen=_MAX_DIFFERENCES)
         self._times = {stream: deque[MessageTimes](maxlen=_EXAMINED_FRAMES)
                        for stream in STREAMS}
+        self._image_bytes = dict.fromkeys(STREAMS, 0)  # of the latest frames
         start_s = time.monotonic()
         self._last_arrival_s = {'thermal': start_s, 'rgb': start_s}
         self._last_pair_s = start_s
@@ -77,6 +78,7 @@ class PairedInput:
         with self._lock:
             values: dict[str, object] = {
                 f'drops.{reason}': n for reason, n in self._synchronizer.drops.items() if n}
+            values['tolerance_s'] = self._synchronizer.tolerance_s
             differences_ms = np.array(self._differences_s) * 1e3
         if differences_ms.size:
             values['thermal_minus_rgb_ms.p50'] = float(np.median(differences_ms))
@@ -99,7 +101,17 @@ class PairedInput:
             return f'nothing received for {limit_s:g} s on ' + ' and '.join(silent)
         if now_s - self._last_pair_s > limit_s:
             return f'no pair for {limit_s:g} s: {self._explain_missing_pairs()}'
-        return ''
+        return '; '.join(filter(None, map(self._explain_loss, STREAMS)))
+
+    def _explain_loss(self, stream: str) -> str:
+        """Explain why many images of a camera are lost on the way; '' if they are not."""
+        with self._lock:
+            times, image_bytes = list(self._times[stream]), self._image_bytes[stream]
+        clock = self._examine_clock(stream)
+        if clock is None:
+            return ''
+        times_s = [(each.recorded_ns if clock.fault else each.stamp_ns) / 1e9 for each in times]
+        return topic_checks.explain_loss(self._topics[stream], times_s, image_bytes)
 
     def _explain_missing_pairs(self) -> str:
         """Explain why no frames of the two cameras make a pair."""
@@ -110,7 +122,7 @@ class PairedInput:
             return ' and '.join(faults) + "; set pairing.match to 'arrival'"
         compared = 'stamps' if self._parameters.match == 'stamps' else 'times of arrival'
         text = (f'{compared} of the two cameras differ by more than '
-                f'pairing.tolerance_s = {self._parameters.tolerance_s:g}')
+                f'pairing.tolerance_s = {self._synchronizer.tolerance_s:.2g}')
         thermal, rgb = clocks['thermal'], clocks['rgb']
         if thermal is None or rgb is None or faults or self._parameters.match == 'arrival':
             return text
@@ -129,6 +141,7 @@ class PairedInput:
         now_s = time.monotonic()
         self._last_arrival_s[stream] = now_s
         with self._lock:
+            self._image_bytes[stream] = frame.image.nbytes
             self._times[stream].append(MessageTimes(stream, frame.stamp_ns, round(now_s * 1e9)))
             self._dispatch(self._synchronizer.add(stream, frame.stamp_ns, frame, now_s), now_s)
 

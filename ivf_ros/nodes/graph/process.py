@@ -142,6 +142,19 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, signal.SIG_IGN if signals else handler)
 
 
+@contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGTERM, so that a command ends its child processes, too."""
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def report_failure(error: Exception) -> int:
     """Write the error to stderr in one line; return the exit code 1."""
     sys.stderr.write(f'error: {to_single_line(str(error))}\n')

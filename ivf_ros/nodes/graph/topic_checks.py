@@ -4,15 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
+from ivf_ros import dds
+import numpy as np
 from rclpy.duration import Infinite
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 
 # A needed topic without messages for this long causes a warning.
 SILENCE_TIMEOUT_S = 5.0
+
+# Less is usual where a machine is busy.
+_NOTABLE_LOSS = 0.3
+_MIN_INTERVALS = 5
 
 # DDS does not connect two endpoints if one of these policies is incompatible.
 _POLICIES = ('reliability', 'durability')
@@ -89,7 +96,47 @@ def explain_refusal(node: Node, topic: str, message_type: type, error: Exception
 def explain_silence(node: Node, topic: str) -> str:
     """Explain why no message arrives on a topic, as far as the ROS graph shows it."""
     publishers = node.count_publishers(topic)
-    return 'nobody publishes it' if not publishers else f'publishers: {publishers}'
+    if not publishers:
+        return 'nobody publishes it'
+    return f'publishers: {publishers}; if its images have more than 0.5 MB, {_propose_profile()}'
+
+
+def explain_loss(topic: str, times_s: Sequence[float], image_bytes: int) -> str:
+    """
+    Explain why many images of a topic are lost on the way, as far as their times show it.
+
+    Parameters
+    ----------
+    topic:
+        Fully qualified name.
+    times_s:
+        Times of the latest images in seconds, in any order.
+    image_bytes:
+        Size of an image.
+
+    Returns
+    -------
+    str
+        '' if less than 30 % are lost, or if the images fit into the shared memory of a publisher
+        without the profile.
+
+    """
+    intervals_s = np.diff(np.sort(times_s))
+    if image_bytes <= dds.DEFAULT_SEGMENT_BYTES or intervals_s.size < _MIN_INTERVALS:
+        return ''
+    # The shortest intervals are those without a lost image between.
+    period_s = float(np.percentile(intervals_s, 10))
+    lost = 1 - period_s / float(intervals_s.mean())
+    if lost < _NOTABLE_LOSS:
+        return ''
+    return (f"about {lost:.0%} of the images on '{topic}' are lost on the way: they have "
+            f'{image_bytes / 1e6:.1f} MB, more than the shared memory of a publisher without the '
+            f'DDS profile; {_propose_profile()}')
+
+
+def _propose_profile() -> str:
+    return ('start the driver of the camera with: export '
+            f'{dds.profile_variable()}={dds.profile_path()}')
 
 
 def _with_infinite_limits(qos: QoSProfile) -> QoSProfile:
