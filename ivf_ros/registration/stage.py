@@ -28,6 +28,10 @@ from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
 
 
+# The first registration should not wait for the period of the others.
+_FIRST_MEASUREMENTS, _FIRST_RATE_HZ = 6, 10.0
+
+
 @dataclass(frozen=True, eq=False)
 class RegistrationResult:
     """
@@ -149,9 +153,15 @@ class RegistrationStage:
             self.answer_by_prior(rgb.size, thermal.stamp_ns, thermal.frame_id)
         health = self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         self.thermal_state = health.state
-        if not self._pace.is_due(self._parameters.max_rate_hz):
+        if not self._pace.is_due(self._rate_hz()):
             return None
         return MeasurementRequest(thermal, rgb, health.state is ThermalState.LIVE)
+
+    def _rate_hz(self) -> float:
+        """Return the rate of measurements: a higher one for the first few, until they agree."""
+        is_new = sum(self.tracker.states.values()) < _FIRST_MEASUREMENTS \
+            and not self.is_registered()
+        return max(self._parameters.max_rate_hz, _FIRST_RATE_HZ if is_new else 0.0)
 
     def measure(self, request: MeasurementRequest) -> Registration:
         """

@@ -349,6 +349,7 @@ RGB = scene()
 DARK_RGB = np.full_like(RGB, 4)
 WHITE_RGB = np.full_like(RGB, 255)
 FLAT_RGB = np.full_like(RGB, 120)
+SMOKE_RGB = 130 + noise((240, 320, 3), 7, 0, 12)
 THERMAL = cv2.resize(noise((15, 20), 7), (160, 120))
 FROZEN = ThermalHealth(ThermalState.FROZEN, 'the same frame for 0.40 s', 0.4)
 BLIND = ThermalHealth(ThermalState.BLIND, 'no scene')
@@ -398,6 +399,13 @@ PRIOR = registration(RegistrationState.PRIOR, 0.1)
     (THERMAL, RGB, LOST, LIVE, {}, RGB_ONLY, 'registration LOST: too few matches'),
     (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'fuse'}, FUSED, 'registration LOST'),
     (THERMAL, RGB, LOST, LIVE, {'lost_policy': 'thermal'}, THERMAL_ONLY, 'registration LOST'),
+    # lost, and RGB shows nothing: people whom only thermal shows must appear
+    (THERMAL, SMOKE_RGB, LOST, LIVE, {}, THERMAL_ONLY, 'too few matches; RGB OBSCURED'),
+    (THERMAL, SMOKE_RGB, None, LIVE, {}, THERMAL_ONLY,
+     'no registration yet; RGB OBSCURED; image on the thermal grid'),
+    (THERMAL, SMOKE_RGB, LOST, LIVE, {'lost_policy': 'fuse'}, FUSED, 'registration LOST'),
+    (THERMAL, SMOKE_RGB, LOST, LIVE, {'obscured_levels': 0.0}, RGB_ONLY, 'registration LOST'),
+    (THERMAL, SMOKE_RGB, TRACKING, LIVE, {}, FUSED, ''),
     (THERMAL, RGB, None, LIVE, {}, RGB_ONLY, 'no registration yet'),
     (THERMAL, RGB, None, LIVE, {'lost_policy': 'fuse'}, RGB_ONLY, 'no registration yet'),
     (THERMAL, RGB, HOLDING, LIVE, {'min_confidence': 0.5}, RGB_ONLY, '0.30 is below 0.50'),

@@ -335,6 +335,9 @@ def test_unknown_names_are_errors_that_list_the_allowed_names():
     # without calibration: the prior of the caller, or the plain resize
     ({}, geometry.translation(1, 2), geometry.translation(1, 2), True),
     ({}, None, EYE, False),
+    # the images are known to show the same view
+    ({'aligned': True}, None, EYE, True),
+    ({'aligned': True}, geometry.translation(1, 2), geometry.translation(1, 2), True),
 ])
 def test_calibrated_returns_its_calibration(parameters, prior, expected, confident):
     images = np.zeros((480, 640), np.uint16), np.zeros((480, 640, 3), np.uint8)

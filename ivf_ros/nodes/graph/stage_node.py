@@ -223,6 +223,7 @@ class StageNode(LifecycleNode):
         except STAGE_ERRORS as error:
             return self._fail(f'cannot activate: {error}', self._deactivate)
         self._is_active, self._failure = True, ''
+        self._health.publish_status()  # who waits for the node need not wait for the next period
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
