@@ -51,9 +51,10 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=read_positive, default=math.inf,
                         help='duration to show, in seconds of the recording (default: all)')
     parser.add_argument('--rate', type=read_positive, default=1.0,
-                        help='speed factor of the playback')
+                        help='speed factor of the playback (default: 1)')
     parser.add_argument('--still-seconds', type=read_positive, default=0.0, metavar='S',
-                        help='the files of a folder are unrelated scenes; show each for S seconds')
+                        help='the files of a folder are unrelated scenes; show each for S seconds '
+                        '(default: they are a sequence)')
     parser.add_argument('--prior', type=Path, metavar='YAML', help='rig.yaml of ivf calibrate, or '
                         'another parameter file with a calibration: where registration begins')
     parser.add_argument('--set', dest='settings', action='append', default=[],

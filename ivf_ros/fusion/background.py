@@ -20,6 +20,7 @@ import numpy as np
 
 _SAMPLE_PX = 160  # approximate shorter side of the subsampled images
 _HOTTEST_PERCENT = 99.8
+_NIGHT_LEVELS = (64.0, 128.0)  # of the background in RGB: night up to the first, then dusk, day
 _JUMP_LEVELS = 32.0  # a greater change is another scene, which the average must not delay
 
 
@@ -28,8 +29,8 @@ class BackgroundParameters:
     """How the background of thermal is matched to RGB before fusion."""
 
     match: bool = parameter(
-        True, 'Give the background of thermal the brightness that it has in RGB, where it is '
-        'brighter, and stretch what is warmer. A night image stays dark then.')
+        True, 'Give the background of thermal the brightness that it has in RGB, where RGB is dark '
+        'and thermal brighter, and stretch what is warmer. A night image stays dark then.')
     percent: float = parameter(
         80.0, 'Percentage of the pixels that are background: the coldest ones.',
         minimum=50.0, maximum=99.0)
@@ -48,15 +49,16 @@ class BackgroundMatcher:
     """
     Applies a tone curve to 8-bit thermal, of which the background is the reference.
 
-    With the background level b of thermal (its percentile), that of RGB, v (the same percentile of
-    its luma, but at least ``darkest_level``), b' = min(b, v), and the level h of the hottest
-    pixels::
+    With the background levels b of thermal and v of RGB (the same percentile of both), the darkest
+    level d, and the level h of the hottest pixels::
 
+        b' = b + g (min(b, max(v, d)) - b)            g = 1 for v <= 64, 0 for v >= 128, linear
         t' = t b' / b                                 for t <= b
         t' = b' + (t - b) (255 - b') / (h - b)        for t > b
 
-    The curve is monotone. It is the identity where thermal is not brighter than RGB and uses all
-    levels. Its three levels are averaged over time, so a matcher serves one pair of cameras only.
+    So by day (g = 0) the background keeps its brightness, and people who are colder than a road in
+    the sun keep their contrast. The curve is monotone. It is the identity where thermal is not
+    brighter than RGB and uses all levels. Its three levels are averaged over time, so a matcher serves one pair of cameras only.
     """
 
     def __init__(self, parameters: BackgroundParameters = BackgroundParameters()) -> None:
@@ -99,7 +101,9 @@ class BackgroundMatcher:
         p = self.parameters
         background, hottest = _find_percentiles(gray, mask, p.percent, _HOTTEST_PERCENT)
         rgb_background, = _find_percentiles(luma, mask, p.percent)
-        levels = np.array([background, min(background, max(rgb_background, p.darkest_level)),
+        night = np.interp(rgb_background, _NIGHT_LEVELS, (1.0, 0.0))
+        darker = min(background, max(rgb_background, p.darkest_level))
+        levels = np.array([background, background + night * (darker - background),
                            max(hottest, background + p.minimum_span)])
         if self._levels is None or np.abs(levels - self._levels).max() > _JUMP_LEVELS:
             self._levels = levels

@@ -144,9 +144,9 @@ class RegistrationNode(StageNode):
             return ''
         if self._state is None and time.monotonic() - first_s < _ACQUISITION_S:
             return ''
-        kind = 'not registered' if self._state is None else 'registration lost'
-        return '; '.join(filter(None, (f'{kind}: {latest.reason}',
-                                       self.stage.explain_rejection())))
+        loss = f'not registered: {latest.reason}' if self._state is None \
+            else f'registration lost: {latest.reason}'
+        return '; '.join(filter(None, (loss, self.stage.explain_rejection())))
 
     def _publish_homography(self, result: RegistrationResult) -> None:
         registration = result.registration

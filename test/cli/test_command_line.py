@@ -39,9 +39,10 @@ JSON_COMMANDS = {
     'evaluate': 'evaluate {d} --aligned --methods average --metrics EN --jobs 1 --out {d}/results',
     'train': 'train fusion --list',
     'export': 'export fusion --out {d}/fusion.onnx',
+    'view': f'view simulator:duration_s=1,{SMALL} --out {{d}}/view.rrd',
     'benchmark': 'benchmark --stages --size 160x120 --seconds 0.01',
 }
-NEEDS = {'replay': 'rclpy', 'export': 'torch'}
+NEEDS = {'replay': 'rclpy', 'export': 'torch', 'view': 'rerun'}
 
 
 def run_process(*arguments, **environment) -> subprocess.CompletedProcess:

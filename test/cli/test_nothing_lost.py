@@ -22,7 +22,7 @@ WITHOUT_CASES = {'demo'}  # see test_output.py; it needs ROS
 # Options that take a path and are only read.
 READ = {'register': {'prior'}, 'fuse': {'prior'}, 'segment': {'prior'}, 'detect': {'prior'},
         'metrics': {'thermal', 'visible', 'fused'}, 'evaluate': {'networks'}, 'train': {'data'},
-        'export': {'weights', 'data'}, 'benchmark': {'params_file'}}
+        'export': {'weights', 'data'}, 'benchmark': {'params_file'}, 'view': {'prior'}}
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ CASES = {
     'train weights': Case(split(TRAIN + ' --out {data}/run'), 'weights', '.safetensors', (),
                           'torch'),
     'export': Case(split('export fusion'), 'out', '.onnx', (), 'torch'),
+    'view': Case(split('view {data} --seconds 0.2'), 'out', '.rrd', (), 'rerun'),
 }
 REFUSALS = re.compile('exists and was not made by ivf|is an input|is a file, and the output is a '
                       'folder|holds something else|lies in the output folder')

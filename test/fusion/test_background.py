@@ -91,10 +91,15 @@ def test_a_warmer_pixel_is_never_darker(thermal, luma):
 
 def test_the_curve_follows_slow_changes_slowly_and_a_new_scene_at_once():
     matcher = BackgroundMatcher()
+    matcher.parameters = BackgroundParameters(smoothing=0.75)
     matcher(warm_street(180, 255), plain(60))
-    assert matcher(warm_street(180, 255), plain(80))[0, 0] == 62  # 0.9 * 60 + 0.1 * 80
-    assert matcher(warm_street(180, 255), plain(160))[0, 0] == 160
+    assert matcher(warm_street(180, 255), plain(64))[0, 0] == 61  # 0.75 * 60 + 0.25 * 64
+    assert matcher(warm_street(180, 255), plain(160))[0, 0] == 180
 
+
+@pytest.mark.parametrize('rgb, background', [(64, 64), (96, 138), (128, 180), (150, 180)])
+def test_by_day_the_background_keeps_its_brightness(rgb, background):
+    assert BackgroundMatcher()(warm_street(180, 255), plain(rgb))[0, 0] == background
 
 @pytest.mark.parametrize('bits', [8, 16])
 @pytest.mark.parametrize('method', ['fast', 'laplacian', 'max'])

@@ -90,8 +90,8 @@ def test_the_exported_segmenter_gives_the_same_labels(street, tmp_path, both):
 ])
 def test_errors_of_the_export_are_one_line(tmp_path, capsys, arguments, message):
     assert main(['export', *arguments, '--out', str(tmp_path / 'x.onnx')]) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1
+    *progress, error = capsys.readouterr().err.splitlines()
+    assert message in error and len(progress) <= 1
     assert not (tmp_path / 'x.onnx').exists()
 
 
