@@ -10,8 +10,8 @@ Set up the checkout on a machine without ROS 2, then run it.
 
 All commands create ``.venv/`` in the checkout. It contains the ROS 2 wheels, the message
 packages that are missing in the wheels, the libraries and the command ``.venv/bin/ivf``. ``test``
-and ``check`` add PyTorch for the CPU, which only the training of networks needs. Finished steps
-are not repeated. An interrupted set-up is repaired by the next one. The versions are those of the
+and ``check`` add PyTorch for the CPU, which only the training of networks needs, and the packages
+of ``ivf evaluate``. Finished steps are not repeated. An interrupted set-up is repaired by the next one. The versions are those of the
 extras in ``setup.cfg``. The default wheels are those of ROS 2 Kilted. With ``--distribution
 jazzy`` before the command they are those of Jazzy, in ``.venv-jazzy/``.
 """
@@ -190,7 +190,7 @@ class Environment:
     def _steps(self, tests: bool) -> List[Step]:
         pins = read_pins()
         wheels = pins['wheels_' + self.distribution]
-        libraries = pins['libraries'] + pins['evaluation']
+        libraries, tools = pins['libraries'], pins['evaluation'] + pins['test']
         interfaces = ROOT / 'resource' / 'interfaces'
         definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
         table = [
@@ -210,8 +210,8 @@ class Environment:
         if tests:
             table += [('torch', 'installing PyTorch for the CPU', pins['torch'],
                        lambda: self._install_torch(pins['torch'])),
-                      ('test', 'installing the test tools', pins['test'],
-                       lambda: self._pip(pins['test'], 'the test tools'))]
+                      ('test', 'installing the test tools', tools,
+                       lambda: self._pip(tools, 'the test tools'))]
         steps = []  # type: List[Step]
         key = str(ROOT)
         for name, title, inputs, action in table:

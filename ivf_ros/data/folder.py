@@ -156,7 +156,7 @@ class FolderSource:
                 thumbnails[stream].append(_make_thumbnail(image))
         medians = [np.median([float((a * b).mean()) for a, b in pairwise(images)])
                    for images in thumbnails.values() if len(images) > 1]
-        return bool(medians) and max(medians) < _MIN_SEQUENCE_CORRELATION
+        return bool(medians) and bool(max(medians) < _MIN_SEQUENCE_CORRELATION)
 
     def _count_left_out(self) -> None:
         unpaired = {name: self.file_pairs.unpaired[stream]

@@ -12,7 +12,7 @@ import numpy as np
 # Images with less structure, in gray levels, have too few edges for a registration.
 _MIN_STRUCTURE = 6.5
 # Rejections of a measurement that say nothing about their cause.
-_UNEXPLAINED = ('low confidence', 'implausible:', 'textureless', 'too few')
+_UNEXPLAINED = ('low confidence', 'implausible:', 'textureless', 'too few', 'acquiring')
 
 
 def explain_rejection(reason: str, thermal: np.ndarray, rgb: np.ndarray) -> str:

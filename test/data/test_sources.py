@@ -651,3 +651,46 @@ def test_a_real_folder_of_pairs_of_changing_size_is_read_completely(shared_data)
     assert len(source.pairs) == 168
     assert len(sizes) > 5
     assert source.skipped == {}
+
+
+@pytest.mark.parametrize('moves, unrelated', [(False, False), (True, True)])
+def test_unrelated_scenes_are_told_from_a_sequence(tmp_path, moves, unrelated):
+    random = np.random.default_rng(1)
+    scene = random.integers(0, 256, (24, 32, 3), np.uint8)
+    for number in range(4):
+        if moves:
+            scene = random.integers(0, 256, (24, 32, 3), np.uint8)
+        save(tmp_path / 'thermal' / f'{number}.png', scene[..., 0])
+        save(tmp_path / 'visible' / f'{number}.png', scene)
+    assert open_source(tmp_path).shows_unrelated_scenes() is unrelated
+
+
+@pytest.mark.parametrize('folder, unrelated', [
+    ('msrs/officialtest_dev', True), ('roadscene/train', True), ('tno42/train', True),
+    ('tno_sequences/nato_camp', False), ('tno_sequences/duine', False)])
+def test_real_stills_and_sequences_are_told_apart(shared_data, folder, unrelated):
+    assert open_source(shared_data / folder).shows_unrelated_scenes() is unrelated
+
+
+def test_the_plain_simulator_is_the_scene_of_the_demonstration():
+    source = open_source('simulator')
+    assert source.name == 'simulator night seed 2' and source.rate_hz == 15
+    assert open_source('simulator:seed=3').name == 'simulator day seed 3'
+
+
+def test_refused_frames_are_not_read(tmp_path):
+    save_pairs(tmp_path, 5)
+    asked = []
+
+    def is_wanted(stream, stamp_ns):
+        asked.append((stream, stamp_ns))
+        return len(asked) % 2 == 1
+
+    events = list(open_source(tmp_path).events(is_wanted))
+    assert len(asked) == 5  # a pair of files is asked about once
+    assert [event.stream for event in events] == ['thermal', 'rgb'] * 3
+    simulated = open_source('simulator:duration_s=0.2')
+    every = [event.frame.stamp_ns for event in simulated.events() if event.stream == 'rgb']
+    some = [(event.stream, event.frame.stamp_ns) for event in simulated.events(
+        lambda stream, stamp_ns: stream == 'rgb' and stamp_ns > every[2])]
+    assert some == [('rgb', stamp_ns) for stamp_ns in every[3:]]

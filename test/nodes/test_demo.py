@@ -29,6 +29,7 @@ pytest.importorskip('rclpy', reason='the demonstration needs rclpy')
 pytestmark = pytest.mark.live
 
 from ivf_ros.nodes.demo.replay import check_played, ReplayError  # noqa: E402, I100
+from ivf_ros.nodes.graph import messages  # noqa: E402
 
 
 def run_demo(*arguments, timeout_s=150) -> subprocess.CompletedProcess:
@@ -129,6 +130,60 @@ def test_registered_thermal_keeps_its_contrast_on_the_sheet(dtype, outside):
     gray = _apply_gain(Agc(AgcParameters(mode='minmax')), registered)
     assert np.ptp(gray[5:35, 10:50]) == 255
     assert not gray[:5].any()
+
+
+def test_tiles_say_which_camera_they_show():
+    from ivf_ros.nodes.demo.sheet import draw_mode
+
+    random = np.random.default_rng(0)
+    rgb = random.integers(0, 256, (120, 160, 3), np.uint8)
+    gray = np.repeat(random.integers(0, 256, (120, 160, 1), np.uint8), 3, 2)
+    fused = np.clip(rgb.astype(int) + 20, 0, 255).astype(np.uint8)
+    marked = {name: draw_mode(image, rgb) for name, image in
+              {'fused': fused, 'rgb': rgb.copy(), 'thermal': gray}.items()}
+    assert marked['fused'] is fused
+    changed = [int((after != before).any(2).sum()) for after, before in
+               ((marked['rgb'], rgb), (marked['thermal'], gray))]
+    assert changed[1] > changed[0] > 20  # THERMAL ONLY is longer
+    assert draw_mode(gray, None) is not gray
+
+
+def test_stills_are_recognised_and_a_pair_that_is_aligned_is_fused_as_it_is(tmp_path):
+    random = np.random.default_rng(0)
+    for stream, channels in (('ir', 1), ('vis', 3)):
+        (tmp_path / 'stills' / stream).mkdir(parents=True)
+        for number in range(3):
+            image = random.integers(0, 256, (12, 16, channels), np.uint8)
+            cv2.imwrite(str(tmp_path / 'stills' / stream / f'{number}.png'),
+                        cv2.resize(image, (320, 240), interpolation=cv2.INTER_NEAREST))
+    out = tmp_path / 'out'
+    process = run_demo('--source', tmp_path / 'stills', '--aligned', '--seconds', 4, '--out', out)
+    assert process.returncode == 0, process.stderr
+    assert 'the files show unrelated scenes: each is played for 1.5 s' in process.stderr
+    summary = json.loads((out / 'summary.json').read_text())
+    states = summary['registration']['states']
+    assert states['PRIOR'] > 0 == states['TRACKING'] == states['LOST']
+    assert 'corner_error_px' not in summary['registration']
+    homography, = {tuple(message.value.H_thermal_to_rgb.ravel()) for message in [
+        messages.HOMOGRAPHY.from_serialized(bytes(cdr)) for cdr in read_topic(
+            out / 'bag', 'registration/homography')]}
+    np.testing.assert_allclose(np.reshape(homography, (3, 3)), np.eye(3), atol=1e-9)
+    assert summary['topics']['fused/image']['frames'] > 20
+
+
+def read_topic(bag, topic):
+    with AnyReader([bag]) as reader:
+        return [cdr for connection, _, cdr in reader.messages()
+                if connection.topic.lstrip('/') == topic]
+
+
+def test_a_demonstration_that_ends_lost_says_why_and_what_to_try(tmp_path):
+    process = run_demo('--source', 'simulator:condition=smoke,seed=4,smoke_density=2',
+                       '--seconds', 7, '--out', tmp_path / 'out')
+    assert process.returncode == 0, process.stderr
+    advice = json.loads((tmp_path / 'out' / 'summary.json').read_text())['registration']['advice']
+    assert advice.startswith('at the end: not registered: ') and 'RGB shows little' in advice
+    assert advice.endswith('--aligned') and advice in process.stdout
 
 
 def write_bag(path, thermal_delay_ns=0, false_colours=False):

@@ -26,7 +26,7 @@ from ivf_ros.network_inputs import is_rgb_passthrough  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
-from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
+from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS  # noqa: E402
 from ivf_ros.nodes.perception_node import PerceptionNode  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
@@ -703,3 +703,54 @@ def test_cameras_that_are_built_in_turned_give_upright_images_to_all_nodes(live_
     assert fused.shape == upright_rgb.shape
     luma = cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY).ravel()
     assert np.corrcoef(luma, upright_rgb[..., 1].ravel())[0, 1] > 0.5
+
+
+def test_each_change_of_the_registration_is_told_once_and_a_healthy_start_is_no_loss(live_graph,
+                                                                                     capfd):
+    cameras = Cameras(live_graph)
+    node = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{'tracker.fresh_s': 0.2})
+    cameras.wait_for_subscribers()
+    assert cameras.publish_until(lambda: node.stage.is_registered())
+    assert cameras.publish_until(lambda: node.stage.tracker.states['TRACKING'] >= 5)
+    thermal, cameras.thermal = cameras.thermal, np.full_like(cameras.thermal, 7000)
+    assert cameras.publish_until(lambda: node.stage.tracker.states['HOLDING'] >= 3)
+    cameras.thermal = thermal
+    before = node.stage.tracker.states['TRACKING']
+    assert cameras.publish_until(lambda: node.stage.tracker.states['TRACKING'] > before + 2)
+    log = [line.split(']: ')[-1] for line in capfd.readouterr().err.splitlines()
+           if 'registration ' in line]
+    states = [line.split()[1].rstrip(':,') for line in log if line.startswith('registration ')]
+    assert states == ['TRACKING', 'HOLDING', 'TRACKING'], log
+    assert not any('lost' in line for line in log)
+
+
+def test_the_mode_of_fusion_is_a_latched_topic_and_a_viewer_may_close_and_open_again(live_graph):
+    cameras, hub = Cameras(live_graph), Hub()
+    start(live_graph, RegistrationNode, hub=hub, max_rate_hz=20.0)
+    fusion = start(live_graph, FusionNode, hub=hub)
+    cameras.wait_for_subscribers(2)
+    fused = []
+
+    def open_viewer():
+        return cameras.node.create_subscription(messages.IMAGE.message_type, 'fused/image',
+                                                fused.append, 5)
+
+    viewer = open_viewer()
+    assert cameras.publish_until(lambda: fusion.diagnose()[1].get('mode') == 'FUSED')
+    cameras.node.destroy_subscription(viewer)
+    assert cameras.publish_until(lambda: not fusion._fused.has_subscribers)
+    modes_before = dict(fusion._modes)
+    assert not cameras.publish_until(lambda: dict(fusion._modes) != modes_before, 1.0)
+    fused.clear()
+    open_viewer()
+    assert cameras.publish_until(lambda: len(fused) > 3)
+    assert fusion.diagnose()[1]['mode'] == 'FUSED'
+    assert {mode.value for mode in fusion._modes} <= {'FUSED', 'RGB_ONLY'}
+    # A subscriber that comes later gets the present mode at once.
+    modes = []
+    cameras.node.create_subscription(messages.TEXT.message_type, 'fused/mode',
+                                     lambda message: modes.append(message.data), LATCHED_QOS)
+    assert wait_until(lambda: modes == ['FUSED'])
+    cameras.rgb = np.full_like(cameras.rgb, 2)
+    assert cameras.publish_until(lambda: modes == ['FUSED', 'THERMAL_ONLY'])
+    assert fusion.diagnose()[0].startswith('THERMAL_ONLY: RGB DARK')
