@@ -11,9 +11,10 @@ Set up the checkout on a machine without ROS 2, then run it.
 All commands create ``.venv/`` in the checkout. It contains the ROS 2 wheels, the message
 packages that are missing in the wheels, the libraries and the command ``.venv/bin/ivf``. ``test``
 and ``check`` add PyTorch for the CPU, which only the training of networks needs, and the packages
-of ``ivf evaluate``. Finished steps are not repeated. An interrupted set-up is repaired by the next one. The versions are those of the
-extras in ``setup.cfg``. The default wheels are those of ROS 2 Kilted. With ``--distribution
-jazzy`` before the command they are those of Jazzy, in ``.venv-jazzy/``.
+of ``ivf evaluate``. Finished steps are not repeated. An interrupted set-up is repaired by the next
+one. The versions are those of the extras in ``setup.cfg``. The default wheels are those of ROS 2
+Kilted. With ``--distribution jazzy`` before the command they are those of Jazzy, in
+``.venv-jazzy/``.
 """
 
 # This file must run under an old Python in order to report the required version. It uses only the

@@ -422,8 +422,8 @@ def test_online_pairs_are_those_of_closest_first(data):
     tolerance = data.draw(st.sampled_from([0, 11, 61, 301]))
     frames = [('thermal', t * MS) for t in thermal] + [('rgb', r * MS) for r in rgb]
     delays_s = {'rgb': data.draw(st.sampled_from([0.0, 0.05, 0.3]))}
-    synchronizer, out = _run(frames, tolerance_s=tolerance / 1e3 or 1e-9, timeout_s=50.0, slack_s=0.0,
-                             delays_s=delays_s, until_s=70)
+    synchronizer, out = _run(frames, tolerance_s=tolerance / 1e3 or 1e-9, timeout_s=50.0,
+                             slack_s=0.0, delays_s=delays_s, until_s=70)
     pairs = [(t // MS, r // MS) for t, r in _complete_pairs(out)]
     assert pairs == _closest_first(thermal, rgb, tolerance)
     assert synchronizer.waiting == 0

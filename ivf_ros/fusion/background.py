@@ -29,8 +29,8 @@ class BackgroundParameters:
     """How the background of thermal is matched to RGB before fusion."""
 
     match: bool = parameter(
-        True, 'Give the background of thermal the brightness that it has in RGB, where RGB is dark '
-        'and thermal brighter, and stretch what is warmer. A night image stays dark then.')
+        True, 'Give the background of thermal the brightness that it has in RGB, where RGB is '
+        'dark and thermal brighter, and stretch what is warmer. A night image stays dark then.')
     percent: float = parameter(
         80.0, 'Percentage of the pixels that are background: the coldest ones.',
         minimum=50.0, maximum=99.0)
@@ -58,7 +58,8 @@ class BackgroundMatcher:
 
     So by day (g = 0) the background keeps its brightness, and people who are colder than a road in
     the sun keep their contrast. The curve is monotone. It is the identity where thermal is not
-    brighter than RGB and uses all levels. Its three levels are averaged over time, so a matcher serves one pair of cameras only.
+    brighter than RGB and uses all levels. Its three levels are averaged over time, so a matcher
+    serves one pair of cameras only.
     """
 
     def __init__(self, parameters: BackgroundParameters = BackgroundParameters()) -> None:

@@ -101,6 +101,7 @@ def test_the_curve_follows_slow_changes_slowly_and_a_new_scene_at_once():
 def test_by_day_the_background_keeps_its_brightness(rgb, background):
     assert BackgroundMatcher()(warm_street(180, 255), plain(rgb))[0, 0] == background
 
+
 @pytest.mark.parametrize('bits', [8, 16])
 @pytest.mark.parametrize('method', ['fast', 'laplacian', 'max'])
 def test_a_simulated_night_stays_dark_and_its_people_stand_out(method, bits):

@@ -182,7 +182,7 @@ def test_a_demonstration_that_ends_lost_says_why_and_what_to_try(tmp_path):
                        '--seconds', 7, '--out', tmp_path / 'out')
     assert process.returncode == 0, process.stderr
     advice = json.loads((tmp_path / 'out' / 'summary.json').read_text())['registration']['advice']
-    assert advice.startswith('at the end: not registered: ') and 'RGB shows little' in advice
+    assert advice.startswith('at the end: not registered: ') and 'ivf calibrate' in advice
     assert advice.endswith('--aligned') and advice in process.stdout
 
 

@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 # Two cameras of 640x480 at 15 Hz; the colour images are larger than the default segment.
-DRIVERS = '''
+DRIVERS = """
 import array, time
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
@@ -42,7 +42,7 @@ while True:
         image.data[index % 1000] = index % 256
         publisher.publish(image)
     time.sleep(1 / 15)
-'''
+"""
 
 
 @pytest.mark.parametrize('times_s, image_bytes, words', [

@@ -710,7 +710,7 @@ def test_each_change_of_the_registration_is_told_once_and_a_healthy_start_is_no_
     cameras = Cameras(live_graph)
     node = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{'tracker.fresh_s': 0.2})
     cameras.wait_for_subscribers()
-    assert cameras.publish_until(lambda: node.stage.is_registered())
+    assert cameras.publish_until(node.stage.is_registered)
     assert cameras.publish_until(lambda: node.stage.tracker.states['TRACKING'] >= 5)
     thermal, cameras.thermal = cameras.thermal, np.full_like(cameras.thermal, 7000)
     assert cameras.publish_until(lambda: node.stage.tracker.states['HOLDING'] >= 3)
