@@ -258,7 +258,7 @@ class PairSynchronizer(Generic[T]):
         intervals_ns = [stream.intervals_ns for stream in self._streams.values()]
         if self.parameters.tolerance_s or min(map(len, intervals_ns)) < _MIN_INTERVALS:
             return
-        period_s = min(map(median, intervals_ns)) / 1e9
+        period_s = min(median(each) for each in intervals_ns) / 1e9
         tolerance_s = min(max(_TOLERANCE_PERIODS * period_s, _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
         self._tolerance_ns = round(tolerance_s * 1e9)
 
