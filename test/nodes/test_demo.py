@@ -178,8 +178,15 @@ def read_topic(bag, topic):
 
 
 def test_a_demonstration_that_ends_lost_says_why_and_what_to_try(tmp_path):
-    process = run_demo('--source', 'simulator:condition=smoke,seed=4,smoke_density=2',
-                       '--seconds', 7, '--out', tmp_path / 'out')
+    random = np.random.default_rng(0)
+    for stream in ('ir', 'vis'):  # two cameras that look elsewhere
+        (tmp_path / 'pairs' / stream).mkdir(parents=True)
+        for number in range(80):
+            image = random.integers(0, 256, (24, 32), np.uint8)
+            cv2.imwrite(str(tmp_path / 'pairs' / stream / f'{number}.png'),
+                        cv2.resize(image, (320, 240)))
+    process = run_demo('--source', tmp_path / 'pairs', '--still-seconds', 0, '--seconds', 8,
+                       '--out', tmp_path / 'out')
     assert process.returncode == 0, process.stderr
     advice = json.loads((tmp_path / 'out' / 'summary.json').read_text())['registration']['advice']
     assert advice.startswith('at the end: not registered: ') and 'ivf calibrate' in advice
@@ -220,8 +227,12 @@ def test_false_colours_are_refused_and_a_palette_converts_them(tmp_path):
 
 
 def test_a_demonstration_of_clocks_that_differ_is_no_success(tmp_path):
+    # A tolerance that follows the rates pairs cameras of one rate at any offset.
+    (tmp_path / 'set.yaml').write_text('/**/fusion:\n  ros__parameters:\n'
+                                       '    pairing.tolerance_s: 0.03\n')
     bag = write_bag(tmp_path / 'late', thermal_delay_ns=160_000_000)
-    process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'out')
+    process = run_demo('--source', bag, '--seconds', 2, '--out', tmp_path / 'out',
+                       '--params-file', tmp_path / 'set.yaml')
     assert process.returncode == 1
     assert 'pairs were fused; ' in process.stderr.strip().splitlines()[-1]
 

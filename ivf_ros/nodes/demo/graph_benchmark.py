@@ -28,6 +28,7 @@ from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.nodes.demo.container_process import start_container, start_modules, stop_process
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
+from ivf_ros.nodes.graph.process import init
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.parameters import build
 from ivf_ros.types import GRAPH_NODES
@@ -148,7 +149,7 @@ class _Receiver:
         # By topic: stamp and arrival in nanoseconds.
         self.arrivals_ns: dict[str, list[tuple[int, int]]] = {topic: [] for topic in topics}
         self.failures: dict[str, str] = {}  # by node
-        rclpy.init(args=[])
+        init([])
         self._node = Node('receiver', namespace=_NAMESPACE)
         for topic in topics:
             self._node.create_subscription(_OUTPUTS[topic].message_type, topic,
@@ -296,7 +297,7 @@ def _play_cameras(size: tuple[int, int], rate_hz: float) -> list[int]:
            for name, value in (('width', width), ('height', height), ('rate_hz', rate_hz))}}))
     pairs = [simulator.pair(index)[:2] for index in range(round(_SCENE_S * rate_hz))]
     pairs += pairs[-2:0:-1]
-    rclpy.init()
+    init([])
     node = Node('cameras', namespace=_NAMESPACE)
     publishers: list[Any] = [
         node.create_publisher(messages.IMAGE.message_type, f'{stream}/image_raw', _QOS)

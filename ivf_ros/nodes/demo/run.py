@@ -30,6 +30,7 @@ from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.demo.replay import check_played, MIN_PART
+from ivf_ros.nodes.graph import process
 from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.nodes.view_node import ViewNode
@@ -207,7 +208,7 @@ class _Graph:
     def __init__(self, settings: DemoSettings, source: Source, writer: BagWriter,
                  on_published: Callable[[Event], None], log: IO[str]) -> None:
         self._settings, self._log = settings, log
-        rclpy.init(args=[])
+        process.init([])
         self.recorder = Recorder(writer)
         overrides = [Parameter(name, value=value) for name, value in {
             'source': settings.source, 'rate': settings.rate, 'autostart': False,

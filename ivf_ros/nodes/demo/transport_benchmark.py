@@ -22,7 +22,7 @@ from typing import Any, Sequence
 
 from ivf_ros import dds
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.process import make_executor
+from ivf_ros.nodes.graph.process import init, make_executor
 from ivf_ros.nodes.graph.transport import Hub, Publisher, Subscription
 from ivf_ros.types import Frame
 import numpy as np
@@ -87,7 +87,7 @@ def _measure_two_processes(size: tuple[int, int], seconds: float,
 
 def _measure_one_process(size: tuple[int, int], by_reference: bool, frames: int = 60
                          ) -> dict[str, Any]:
-    rclpy.init()
+    init([])
     sender_hub = Hub()
     sender = Node('ivf_benchmark_sender')
     receiver = Node('ivf_benchmark_receiver')
@@ -183,7 +183,7 @@ def main() -> int:
     parser.add_argument('frames', type=int)
     parser.add_argument('role', choices=('send', 'receive'))
     options = parser.parse_args()
-    rclpy.init()
+    init([])
     if options.role == 'send':
         _send((options.width, options.height), options.frames)
     else:

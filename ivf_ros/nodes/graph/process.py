@@ -83,7 +83,12 @@ def make_executor() -> Executor:
 
 
 def init(arguments: Sequence[str] | None) -> None:
-    """Initialise rclpy without its signal handlers; ``stop_on_signals`` replaces them."""
+    """
+    Initialise rclpy without its signal handlers.
+
+    They shut down the context while its nodes still publish. ``stop_on_signals`` replaces them in
+    the processes of nodes; in a command, SIGINT raises KeyboardInterrupt as usual.
+    """
     rclpy.init(args=None if arguments is None else list(arguments),
                signal_handler_options=SignalHandlerOptions.NO)
 
