@@ -50,7 +50,7 @@ DEFAULT_SOURCE = 'simulator'
 
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 5.0
-_STOP_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 1.5
 # Registration needs a second for a still, and a person looks at it for as long.
 _STILL_S = 1.5
 # Each node publishes its diagnostics once per second.
@@ -237,7 +237,7 @@ class _Graph:
         stop_process(self._stages)
         # The executor must still spin during the transition; it ends afterwards.
         self._replay.trigger_shutdown()
-        self._executor.shutdown()
+        self._executor.shutdown(_STOP_TIMEOUT_S)
         self._spin_thread.join(_STOP_TIMEOUT_S)
         self._replay.destroy_node()
         self.recorder.destroy_node()
