@@ -76,8 +76,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _run_demo(options: argparse.Namespace, settings: DemoSettings) -> None:
     from ivf_ros.nodes.demo import run as demo
-    from ivf_ros.nodes.graph.process import interrupt_on_sigterm
-    with interrupt_on_sigterm():
+    from ivf_ros.nodes.graph.process import interrupt_on_signals
+    with interrupt_on_signals():
         report = demo.run(settings, progress=print_progress)
     if options.json:
         print_json(report)

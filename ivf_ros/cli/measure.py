@@ -86,8 +86,8 @@ def _benchmark(options: argparse.Namespace) -> int:
     if options.graph:
         print_progress(f'running the graph with images of {shown}')
         from ivf_ros.nodes.demo import graph_benchmark
-        from ivf_ros.nodes.graph.process import interrupt_on_sigterm
-        with interrupt_on_sigterm():
+        from ivf_ros.nodes.graph.process import interrupt_on_signals
+        with interrupt_on_signals():
             rows = [row for size in sizes for row in graph_benchmark.run(
                 graph_benchmark.GraphBenchmarkSettings(
                     size=size, rate_hz=options.rate, warm_up_s=options.warm_up,

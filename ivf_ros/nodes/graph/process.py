@@ -148,16 +148,22 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def interrupt_on_sigterm() -> Iterator[None]:
-    """Raise KeyboardInterrupt at SIGTERM, so that a command ends its child processes, too."""
+def interrupt_on_signals() -> Iterator[None]:
+    """
+    Raise KeyboardInterrupt at SIGTERM and SIGINT, so that a command ends its child processes, too.
+
+    A shell starts background commands with SIGINT ignored, and Python then leaves it so.
+    """
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    numbers = signal.SIGINT, signal.SIGTERM
+    previous = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(numbers, previous):
+            signal.signal(number, handler)
 
 
 def report_failure(error: Exception) -> int:
