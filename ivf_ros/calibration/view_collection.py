@@ -21,7 +21,7 @@ from ivf_ros.calibration.rig_calibration import STREAMS, View
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.corrected_source import CorrectedSource
 from ivf_ros.data.folder import FolderSource
-from ivf_ros.data.frame_pairs import pair_frames
+from ivf_ros.data.frame_pairs import pair_events
 from ivf_ros.data.sources import Source
 from ivf_ros.pairing import PairingParameters
 from ivf_ros.thermal import Agc
@@ -233,14 +233,10 @@ def paired_frames(source: Source, parameters: CollectionParameters
                   ) -> Iterator[tuple[str, Frame, Frame]]:
     """Yield name, thermal and RGB frame of the pairs of a source that are to be used."""
     every = parameters.every or (1 if isinstance(source, FolderSource) else _EVERY)
-    index = 0
     corrected = CorrectedSource(source, parameters.thermal_camera, parameters.rgb_camera)
-    for pair in pair_frames(corrected, parameters.pairing):
-        if pair.thermal is None or pair.rgb is None:
-            continue
+    for index, (thermal, rgb) in enumerate(pair_events(corrected, parameters.pairing)):
         if index % every == 0:
-            yield _name(source, pair.thermal), pair.thermal, pair.rgb
-        index += 1
+            yield _name(source, thermal.frame), thermal.frame, rgb.frame
 
 
 def measure_coverage(views: Sequence[View], stream: str, size: tuple[int, int]) -> np.ndarray:

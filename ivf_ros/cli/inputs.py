@@ -21,7 +21,7 @@ from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.corrected_source import CorrectedSource
 from ivf_ros.data.files import IMAGE_SUFFIXES
 from ivf_ros.data.folder import find_pairs, FolderSource, stream_files
-from ivf_ros.data.frame_pairs import pair_frames
+from ivf_ros.data.frame_pairs import pair_events
 from ivf_ros.data.pair_names import FilePairs, pair_by_order, pair_files
 from ivf_ros.data.radiometric import has_visible_image, HEADER_BYTES
 from ivf_ros.data.recording import natural_key, SourceError
@@ -193,9 +193,8 @@ def _open_source(options: argparse.Namespace, source: Source, sources: tuple[str
     corrected = CorrectedSource(source, thermal_camera, rgb_camera_of(options))
 
     def read() -> Iterator[Item]:
-        for index, pair in enumerate(pair_frames(corrected)):
-            assert pair.thermal is not None and pair.rgb is not None
-            yield Item(index, f'{index:06d}', pair.rgb.image, pair.thermal.image)
+        for index, (thermal, rgb) in enumerate(pair_events(corrected)):
+            yield Item(index, f'{index:06d}', rgb.frame.image, thermal.frame.image)
 
     return _select(options, read(), None, sources, is_sequence=True,
                    skipped=lambda: dict(corrected.skipped))

@@ -15,9 +15,9 @@ from typing import TypeVar
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.frame_pairs import pair_events
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BagOptions, open_source, Source, SourceError
-from ivf_ros.pairing import Pair, PairSynchronizer
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, Truth
 
@@ -154,20 +154,8 @@ def _is_stream(spec: str) -> bool:
 
 def _read_stream(source: Source) -> Iterator[Sample]:
     light = 'night' if 'night' in source.name else 'day' if ' day ' in source.name else ''
-    pairs = ((pair.thermal, pair.rgb) for pair in _pair_frames(source))
-    complete = ((thermal, rgb) for thermal, rgb in pairs if thermal and rgb)
-    for index, (thermal, rgb) in enumerate(complete):
+    for index, (thermal, rgb) in enumerate(pair_events(source)):
         yield _make_sample(source.name, index, thermal, rgb, light)
-
-
-def _pair_frames(source: Source) -> Iterator[Pair[Event]]:
-    """Pair the frames of a stream by time, as the nodes do. The stamps replace the clock."""
-    synchronizer: PairSynchronizer[Event] = PairSynchronizer()
-    now_s = 0.0
-    for event in source.events():
-        now_s = event.frame.stamp_ns / 1e9
-        yield from synchronizer.add(event.stream, event.frame.stamp_ns, event, now_s)
-    yield from synchronizer.poll(now_s + synchronizer.parameters.timeout_s)
 
 
 def _make_sample(dataset: str, index: int, thermal: Event, rgb: Event, light: str) -> Sample:
