@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
+from ivf_ros.cli.interrupts import interrupt_on_signals
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive
 from ivf_ros.cli.view import keep_open, open_view
 
@@ -64,7 +65,8 @@ def _demo(options: argparse.Namespace) -> int:
         params_file=options.params_file, bag_options=bag_options_of(options),
         thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options))
     if not options.view:
-        _run_demo(options, settings)
+        with interrupt_on_signals():
+            _run_demo(options, settings)
         return 0
     from ivf_ros.output import open_folder
     open_folder(options.out, 'demo', [settings.source])  # before something is written there
@@ -76,9 +78,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _run_demo(options: argparse.Namespace, settings: DemoSettings) -> None:
     from ivf_ros.nodes.demo import run as demo
-    from ivf_ros.nodes.graph.process import interrupt_on_signals
-    with interrupt_on_signals():
-        report = demo.run(settings, progress=print_progress)
+    report = demo.run(settings, progress=print_progress)
     if options.json:
         print_json(report)
     else:

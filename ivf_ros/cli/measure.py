@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from ivf_ros.cli.cameras import add_thermal_camera_option, thermal_camera_of
+from ivf_ros.cli.interrupts import interrupt_on_signals
 from ivf_ros.cli.output import (
     print_json,
     print_line,
@@ -86,7 +87,6 @@ def _benchmark(options: argparse.Namespace) -> int:
     if options.graph:
         print_progress(f'running the graph with images of {shown}')
         from ivf_ros.nodes.demo import graph_benchmark
-        from ivf_ros.nodes.graph.process import interrupt_on_signals
         with interrupt_on_signals():
             rows = [row for size in sizes for row in graph_benchmark.run(
                 graph_benchmark.GraphBenchmarkSettings(

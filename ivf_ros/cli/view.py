@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 import math
 from pathlib import Path
-import signal
 from typing import Any, TYPE_CHECKING
 
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
+from ivf_ros.cli.interrupts import interrupt_on_signals
 from ivf_ros.cli.output import (
     add_overwrite_option,
     CommandError,
@@ -120,7 +120,7 @@ def open_view(where: str, file: Path, name: str) -> Iterator[Viewer]:
     settings = viewer.ViewerSettings(where == 'window', where == 'web',
                                      file if where == 'file' else None, port=ports[0],
                                      web_port=ports[1])
-    with _interrupt_on_terminate(), viewer.open_viewer(settings, name) as opened:
+    with interrupt_on_signals(), viewer.open_viewer(settings, name) as opened:
         if opened.url:
             print_progress(f'open {opened.url}')
         yield opened
@@ -142,7 +142,7 @@ def _view(options: argparse.Namespace) -> int:
     viewer.check(settings, inputs)  # before the source is read and the networks are loaded
     run = _prepare_topics(options) if options.topics else _prepare_source(options)
     name = 'running graph' if options.topics else options.source
-    with _interrupt_on_terminate(), viewer.open_viewer(settings, name, inputs) as opened:
+    with interrupt_on_signals(), viewer.open_viewer(settings, name, inputs) as opened:
         if opened.url:
             print_progress(f'open {opened.url}')
         if options.out:
@@ -285,18 +285,6 @@ def _format_report(report: dict[str, Any]) -> str:
     if 'file' in report:
         lines.append(f"{report['file']['path']}: {report['file']['bytes'] / 1e6:.1f} MB")
     return '\n'.join(lines)
-
-
-@contextmanager
-def _interrupt_on_terminate() -> Iterator[None]:
-    """Treat SIGTERM as an interrupt, so that the viewer is ended and the file is completed."""
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _read_port(text: str) -> int:

@@ -147,25 +147,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, signal.SIG_IGN if signals else handler)
 
 
-@contextmanager
-def interrupt_on_signals() -> Iterator[None]:
-    """
-    Raise KeyboardInterrupt at SIGTERM and SIGINT, so that a command ends its child processes, too.
-
-    A shell starts background commands with SIGINT ignored, and Python then leaves it so.
-    """
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = signal.SIGINT, signal.SIGTERM
-    previous = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous):
-            signal.signal(number, handler)
-
-
 def report_failure(error: Exception) -> int:
     """Write the error to stderr in one line; return the exit code 1."""
     sys.stderr.write(f'error: {to_single_line(str(error))}\n')
