@@ -13,7 +13,7 @@ _PERCENT = 75
 
 
 def subsample(image: np.ndarray) -> np.ndarray:
-    """Return every n-th pixel of an image ``(H, W)`` or ``(H, W, C)``; the sides are >= 160 px."""
+    """Return every n-th pixel of ``(H, W)`` or ``(H, W, C)``; the shorter side keeps >= 160 px."""
     stride = max(1, min(image.shape[:2]) // _SAMPLE_PX)
     return np.ascontiguousarray(image[::stride, ::stride])
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros.parameters import parameter
+from ivf_ros.structure import subsample
 import numpy as np
 
-_SAMPLE_PX = 160  # approximate shorter side of the subsampled images
 _HOTTEST_PERCENT = 99.8
 _NIGHT_LEVELS = (64.0, 128.0)  # of the background in RGB: night up to the first, then dusk, day
 _JUMP_LEVELS = 32.0  # a greater change is another scene, which the average must not delay
@@ -89,13 +89,10 @@ class BackgroundMatcher:
         """
         if not self.parameters.match:
             return gray
-        stride = max(1, min(gray.shape) // _SAMPLE_PX)
-        sample = np.s_[::stride, ::stride]
-        mask = None if coverage is None else \
-            np.ascontiguousarray(coverage[sample]).view(np.uint8)
+        mask = None if coverage is None else subsample(coverage).view(np.uint8)
         if mask is not None and not mask.any():
             return gray
-        self._update(np.ascontiguousarray(gray[sample]), np.ascontiguousarray(luma[sample]), mask)
+        self._update(subsample(gray), subsample(luma), mask)
         return cv2.LUT(gray, self._make_curve())
 
     def _update(self, gray: np.ndarray, luma: np.ndarray, mask: np.ndarray | None) -> None:

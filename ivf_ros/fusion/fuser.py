@@ -101,11 +101,12 @@ class Fuser:
         if thermal.dtype.kind == 'f' and not np.isfinite(thermal).all():
             finite = np.isfinite(thermal)
             coverage = finite if coverage is None else coverage & finite
-        if coverage is not None and not coverage.all():
-            if not coverage.any():
-                return rgb.copy()
+        if coverage is not None and not coverage.any():
+            return rgb.copy()
+        coverage = None if coverage is None or coverage.all() else coverage
+        if coverage is not None:
             thermal = fill_uncovered(thermal, coverage)
-        return self.fuse_gray(self._agc(thermal), rgb, coverage, match_background=True)
+        return self._blend(self._agc(thermal), rgb, coverage, match_background=True)
 
     def fuse_gray(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None = None,
                   match_background: bool = False) -> np.ndarray:
@@ -126,19 +127,18 @@ class Fuser:
             raise FusionError('gray must be (H, W) uint8, the output of the gain control, '
                               f'got {gray.shape} {gray.dtype}')
         _check_grid(gray, rgb, coverage)
-        if coverage is not None and coverage.all():
-            coverage = None
+        if coverage is not None and not coverage.any():
+            return rgb.copy()
+        coverage = None if coverage is None or coverage.all() else coverage
         if coverage is not None:
-            if not coverage.any():
-                return rgb.copy()
             gray = fill_uncovered(gray, coverage)
+        return self._blend(gray, rgb, coverage, match_background)
+
+    def _blend(self, gray: np.ndarray, rgb: np.ndarray, coverage: np.ndarray | None,
+               match_background: bool) -> np.ndarray:
         luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
         if match_background:
             gray = self._match_background(gray, luma, coverage)
-        return self._blend(gray, rgb, luma, coverage)
-
-    def _blend(self, gray: np.ndarray, rgb: np.ndarray, luma: np.ndarray,
-               coverage: np.ndarray | None) -> np.ndarray:
         weight = None if coverage is None else self._feather(coverage)
         if self._rule is None:
             fused = laplacian.fuse_luma(gray, luma, weight, self.parameters.laplacian)

@@ -285,7 +285,8 @@ class FusionStage:
 
     def _is_obscured(self, rgb: np.ndarray) -> bool:
         """Return whether RGB shows little of the scene."""
-        return measure_structure(_to_luma(rgb)) < self._parameters.fusion.obscured_levels
+        luma = _to_luma(subsample(rgb))
+        return measure_structure(luma) < self._parameters.fusion.obscured_levels
 
     def _lost_reason(self, rgb: np.ndarray, registration: Registration | None) -> str:
         """Return why the registration cannot be used for fusion, or ''."""
