@@ -160,7 +160,7 @@ class CameraModel:
         """
         D = self._check_calibration()
         points = np.asarray(points_px, np.float64).reshape(-1, 1, 2)
-        if self.distortion_model != 'equidistant' and not D.any():
+        if self._is_pinhole(D):
             pixels = np.column_stack([points.reshape(-1, 2), np.ones(len(points))])
             return pixels @ np.linalg.inv(self.K).T
         if not len(points):
@@ -187,7 +187,7 @@ class CameraModel:
         """
         D = self._check_calibration()
         points = np.asarray(points_m, np.float64).reshape(-1, 1, 3)
-        if self.distortion_model != 'equidistant' and not D.any():
+        if self._is_pinhole(D):
             x, y = points[:, 0, 0] / points[:, 0, 2], points[:, 0, 1] / points[:, 0, 2]
             K = self.K
             return np.column_stack([K[0, 0] * x + K[0, 1] * y + K[0, 2],
@@ -198,6 +198,10 @@ class CameraModel:
             else cv2.projectPoints
         pixels, _ = project(points, np.zeros(3), np.zeros(3), self.K, D)
         return pixels.reshape(-1, 2)
+
+    def _is_pinhole(self, D: np.ndarray) -> bool:
+        """Return whether the camera with these coefficients has no distortion."""
+        return self.distortion_model != 'equidistant' and not D.any()
 
     def _check_calibration(self) -> np.ndarray:
         """Return the distortion coefficients of a calibrated camera."""

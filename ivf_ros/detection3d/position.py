@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ivf_ros.detection3d.camera import CalibratedCamera
 from ivf_ros.detection3d.settings import PositionParameters
+from ivf_ros.thermal import SIGMA_PER_MAD
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -21,7 +22,6 @@ _HALF_PIXEL = 0.5  # from the edges of a box to pixel coordinates with centres a
 # Bins that continue the most frequent depth have at least this fraction of its count.
 _MIN_COUNT_RATIO = 0.1
 _NEAR_PERCENTILE, _FAR_PERCENTILE = 5.0, 95.0
-_DEVIATION_PER_MAD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def _depth_variance(depths_m: np.ndarray, z: float, parameters: PositionParamete
     """Return the variance of the depth: that of the surface and that of the sensor."""
     # Not divided by the number of pixels: neighbours err together, and the extent of the surface
     # is an uncertainty of the position of the object.
-    spread = _DEVIATION_PER_MAD * float(np.median(np.abs(depths_m - z)))
+    spread = SIGMA_PER_MAD * float(np.median(np.abs(depths_m - z)))
     return spread ** 2 + (parameters.depth_error_ratio * z) ** 2
 
 
