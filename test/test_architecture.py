@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'ivf_ros'
 MODULES = sorted(PACKAGE.rglob('*.py'))
 ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs',
        'rcl_interfaces', 'builtin_interfaces', 'vision_msgs', 'composition_interfaces', 'tf2_ros',
-       'cv_bridge', 'rosgraph_msgs', 'visualization_msgs', 'foxglove_msgs')
+       'tf2_msgs', 'cv_bridge', 'rosgraph_msgs', 'visualization_msgs', 'foxglove_msgs')
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',

@@ -59,6 +59,7 @@ FIELDS = {
     'foxglove_msgs/msg/ImageAnnotations.msg': [
         'foxglove_msgs/CircleAnnotation[] circles', 'foxglove_msgs/PointsAnnotation[] points',
         'foxglove_msgs/TextAnnotation[] texts'],
+    'tf2_msgs/msg/TFMessage.msg': ['geometry_msgs/TransformStamped[] transforms'],
     'composition_interfaces/srv/LoadNode.srv': [
         'string package_name', 'string plugin_name', 'string node_name', 'string node_namespace',
         'uint8 log_level', 'string[] remap_rules', 'rcl_interfaces/Parameter[] parameters',
@@ -75,6 +76,8 @@ UPSTREAM_HASHES = {
         '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
     'vision_msgs/msg/LabelInfo':
         '3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783',
+    'tf2_msgs/msg/TFMessage':
+        'e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087',
     'composition_interfaces/srv/LoadNode':
         '2e521ef6066fba6d7fc3a3b175d486709f01b4d738d9a59188858546fc8e5acd',
 }

@@ -24,7 +24,6 @@ from ivf_ros.types import Event
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-
 _CLOCK_PERIOD_S = 0.02
 _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -33,10 +32,10 @@ class ReplayNode(StageNode):
     """
     Publishes ``thermal/image_raw`` and ``rgb/image_raw`` from a source, at the recorded intervals.
 
-    It also publishes the CameraInfos of a bag or the simulator.
-    ``rate`` and ``paused`` can be changed during playback. With ``clock`` the node also publishes
-    the recorded time on ``/clock`` for nodes with ``use_sim_time``. ``/clock`` does not advance in
-    a pause and jumps back with each loop. Where the node cannot keep pace it skips frames.
+    It also publishes the CameraInfos and ``/tf_static`` of a bag or the simulator. ``rate`` and
+    ``paused`` can be changed during playback. With ``clock`` the recorded time is ``/clock``, for
+    nodes with ``use_sim_time``; it stops in a pause and jumps back with each loop. Where the node
+    cannot keep pace it skips frames.
 
     Parameters
     ----------
@@ -95,8 +94,9 @@ class ReplayNode(StageNode):
             self.create_publisher(Clock, '/clock', _CLOCK_QOS) if p.clock else None
 
     def cleanup(self) -> None:
-        """Release the source and the clock publisher."""
+        """Release the source and the publishers of the clock and of tf."""
         del self._source
+        self._calibration.destroy()
         if self._clock_publisher is not None:
             self.destroy_publisher(self._clock_publisher)
 

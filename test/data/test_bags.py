@@ -424,6 +424,32 @@ def test_the_calibration_beside_the_images_is_read(tmp_path):
         open_source(file, rgb_info_topic='nowhere')
 
 
+def make_transforms(**x_m_of_children):
+    """Return a serialised ``TFMessage`` with transforms from ``base`` to child frames."""
+    types = STORE.types
+    transforms = [types['geometry_msgs/msg/TransformStamped'](
+        header=header(1, 'base'), child_frame_id=child,
+        transform=types['geometry_msgs/msg/Transform'](
+            translation=types['geometry_msgs/msg/Vector3'](x=x_m, y=0.5, z=0.0),
+            rotation=types['geometry_msgs/msg/Quaternion'](x=0.0, y=0.6, z=0.0, w=0.8)))
+        for child, x_m in x_m_of_children.items()]
+    return serialize('tf2_msgs/msg/TFMessage', transforms=transforms)
+
+
+def test_the_latest_static_transform_of_each_frame_is_read(tmp_path):
+    channels = [*CAMERAS, *(Channel(name, 'tf2_msgs/msg/TFMessage')
+                            for name in ('/tf_static', '/robot/tf_static', '/tf'))]
+    file = write_mcap(tmp_path / 'a.mcap', channels, [
+        *pairs(2), (2, 5, make_transforms(lepton=1.0, eye=2.0)), (3, 6, make_transforms(lidar=4)),
+        (4, 7, make_transforms(wheel=9.0)), (2, 8, b'cut'), (2, 9, make_transforms(eye=3.0))])
+    transforms = open_source(file).static_transforms
+    assert {item.child_frame_id: item.translation_m for item in transforms} == {
+        'lepton': (1.0, 0.5, 0.0), 'eye': (3.0, 0.5, 0.0), 'lidar': (4.0, 0.5, 0.0)}
+    assert {item.parent_frame_id for item in transforms} == {'base'}
+    assert transforms[0].rotation_xyzw == (0.0, 0.6, 0.0, 0.8)
+    assert open_source(write_bag(tmp_path / 'bag')).static_transforms == []
+
+
 @pytest.fixture(scope='module')
 def small_databases(tmp_path_factory):
     """Return a folder and the contents of a small database, plain and compressed."""

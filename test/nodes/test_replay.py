@@ -11,6 +11,7 @@ from mcap_files import Channel, header, image, serialize, STORE, write_mcap
 import numpy as np
 import pytest
 from recorded_bags import write_image
+from scipy.spatial.transform import Rotation
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
 pytestmark = pytest.mark.live
@@ -21,7 +22,7 @@ from ivf_ros.nodes.component_container import ComponentManager  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.graph.playhead import LateFrames, Playhead  # noqa: E402
-from ivf_ros.nodes.graph.transport import Hub  # noqa: E402
+from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from ivf_ros.nodes.replay_node import ReplayNode  # noqa: E402
 from ivf_ros.parameters import build  # noqa: E402
@@ -30,6 +31,7 @@ from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
 
 PAIRS, PERIOD_NS, FIRST_NS = 30, 50_000_000, 1_700_000_000_000_000_000
 LENGTH_S = (PAIRS - 1) * PERIOD_NS * 1e-9
@@ -149,10 +151,12 @@ def test_a_replay_that_cannot_keep_pace_skips_pairs_and_its_stamps_stay_present(
 
 
 def test_the_simulator_publishes_the_calibration_of_its_rig(live_graph):
-    received = {'thermal': [], 'rgb': []}
+    received = {'thermal': [], 'rgb': [], 'tf': []}
     listener = live_graph.node('listener')
-    for stream, messages_ in received.items():
-        listener.create_subscription(CameraInfo, f'{stream}/camera_info', messages_.append, 50)
+    for stream in ('thermal', 'rgb'):
+        listener.create_subscription(CameraInfo, f'{stream}/camera_info', received[stream].append,
+                                     50)
+    listener.create_subscription(TFMessage, '/tf_static', received['tf'].append, LATCHED_QOS)
     node = replay(live_graph, 'simulator:rig.mode=rig,rgb.width=320,rgb.height=240')
     assert wait_until(lambda: all(received.values()))
     rig = node._source.rig
@@ -161,6 +165,15 @@ def test_the_simulator_publishes_the_calibration_of_its_rig(live_graph):
         np.testing.assert_allclose(np.reshape(info.k, (3, 3)), K)
         np.testing.assert_allclose(np.reshape(info.p, (3, 4))[:, :3], K)
     assert (received['rgb'][0].width, received['rgb'][0].height) == (320, 240)
+    [transform] = received['tf'][0].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == (
+        received['rgb'][0].header.frame_id, received['thermal'][0].header.frame_id)
+    q, t = transform.transform.rotation, transform.transform.translation
+    np.testing.assert_allclose(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(),
+                               rig.R_thermal_to_rgb, atol=1e-12)
+    assert (t.x, t.y, t.z) == tuple(rig.t_thermal_to_rgb_m)
+    assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
+    assert wait_until(lambda: not listener.count_publishers('/tf_static'))
     node.destroy_node()
     live_graph.nodes.remove(node)
 

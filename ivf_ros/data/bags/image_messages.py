@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Images and camera infos from the messages of a bag."""
+"""Images, camera infos and transforms from the messages of a bag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 from typing import Any, NamedTuple
 
 from ivf_ros import images
-from ivf_ros.data.bags.camera_info import RecordedCameraInfo
+from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
 from ivf_ros.data.bags.protobuf import read_fields
 from ivf_ros.data.bags.storage import Message, Topic
 from ivf_ros.data.recording import SourceError
@@ -22,6 +22,7 @@ from rosbags.typesys.store import Typestore
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+TRANSFORMS = 'tf2_msgs/msg/TFMessage'
 
 _FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
 _NOT_SUPPORTED = {'theora_image_transport/msg/Packet': 'theora'}
@@ -221,6 +222,26 @@ def read_camera_info(message: Message) -> RecordedCameraInfo:
         info.header.frame_id, info.width, info.height, info.distortion_model, d, k, r, p,
         info.binning_x, info.binning_y,
         (roi.x_offset, roi.y_offset, roi.height, roi.width, bool(roi.do_rectify)))
+
+
+def read_transforms(message: Message) -> list[RecordedTransform]:
+    """
+    Return the transforms of a ``TFMessage``.
+
+    Raises
+    ------
+    MessageError
+        The message is cut short.
+
+    """
+    return [RecordedTransform(
+        item.header.frame_id, item.child_frame_id, _read_numbers(item.transform.rotation, 'xyzw'),
+        _read_numbers(item.transform.translation, 'xyz'))
+        for item in _deserialize(message).transforms]
+
+
+def _read_numbers(item: Any, names: str) -> Any:
+    return tuple(float(getattr(item, name)) for name in names)
 
 
 def _find_kind(topic: Topic) -> str | None:

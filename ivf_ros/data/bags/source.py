@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from ivf_ros import images
 from ivf_ros.data.bags.bag import Bag
-from ivf_ros.data.bags.camera_info import RecordedCameraInfo
+from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
 from ivf_ros.data.bags.image_messages import (
     ImageDecoder,
     MessageError,
     read_camera_info,
+    read_transforms,
     RecordedImage,
+    TRANSFORMS,
 )
 from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.bags.summary import summarize_topic, TopicSummary
@@ -89,6 +91,20 @@ class BagSource:
             MessageTimes(stream, *times_ns) for stream, topic in self._choice.topics.items()
             for times_ns in (summaries.get(topic) or summarize_topic(self._bag, topic)).times_ns]
         self.rate_hz = self._measure_rate_hz()
+
+    @property
+    def static_transforms(self) -> list[RecordedTransform]:
+        """Return the transforms of ``/tf_static``; the latest one of each child frame."""
+        topics = [topic for topic in self._bag.counts if topic.msgtype == TRANSFORMS
+                  and topic.name.endswith('/tf_static') and topic.serialization in ('cdr', 'ros1')]
+        transforms: dict[str, RecordedTransform] = {}
+        for message in self._bag.messages(topics, lambda problem: None) if topics else ():
+            try:
+                found = read_transforms(message)
+            except MessageError:
+                continue
+            transforms.update({transform.child_frame_id: transform for transform in found})
+        return list(transforms.values())
 
     @property
     def skipped(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import heapq
 
 import cv2
-from ivf_ros.data.bags.camera_info import RecordedCameraInfo
+from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
 from ivf_ros.data.recording import every_frame, FRAME_IDS, FrameFilter
 from ivf_ros.data.simulator.atmosphere import Atmosphere
 from ivf_ros.data.simulator.climate import CONDITIONS
@@ -152,6 +152,18 @@ class RigSimulator:
         cameras = {'thermal': self.rig.thermal, 'rgb': self.rig.rgb}
         return {stream: _make_camera_info(FRAME_IDS[stream], cameras[stream].size, K)
                 for stream, K in matrices.items() if K is not None}
+
+    @property
+    def static_transforms(self) -> list[RecordedTransform]:
+        """Return the pose of the thermal camera relative to RGB; empty in mode 'homography'."""
+        R, t_m = self.rig.R_thermal_to_rgb, self.rig.t_thermal_to_rgb_m
+        if R is None or t_m is None:
+            return []
+        from scipy.spatial.transform import Rotation  # takes 0.2 s, only the rig needs it
+        x, y, z, w = Rotation.from_matrix(R).as_quat().tolist()
+        t_x_m, t_y_m, t_z_m = t_m.tolist()
+        return [RecordedTransform(FRAME_IDS['rgb'], FRAME_IDS['thermal'], (x, y, z, w),
+                                  (t_x_m, t_y_m, t_z_m))]
 
     @property
     def skipped(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration of a camera, as a recording or the simulator has it."""
+"""The calibration of a camera rig, as a recording or the simulator has it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,23 @@ class RecordedCameraInfo:
     binning_x: int
     binning_y: int
     roi: tuple[int, int, int, int, bool]
+
+
+@dataclass(frozen=True)
+class RecordedTransform:
+    """
+    A ``geometry_msgs/TransformStamped`` between frames that are fixed to one body.
+
+    A point of the child frame is rotated, then translated, into the parent frame.
+
+    Attributes
+    ----------
+    rotation_xyzw:
+        Unit quaternion.
+
+    """
+
+    parent_frame_id: str
+    child_frame_id: str
+    rotation_xyzw: tuple[float, float, float, float]
+    translation_m: tuple[float, float, float]
