@@ -191,7 +191,8 @@ class Environment:
     def _steps(self, tests: bool) -> List[Step]:
         pins = read_pins()
         wheels = pins['wheels_' + self.distribution]
-        libraries, tools = pins['libraries'], pins['evaluation'] + pins['test']
+        libraries = pins['libraries']
+        tools = pins['evaluation'] + pins['docs'] + pins['test']
         interfaces = ROOT / 'resource' / 'interfaces'
         definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
         table = [

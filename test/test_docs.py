@@ -8,6 +8,8 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 import re
+import subprocess
+import sys
 
 from conftest import REPOSITORY
 import pytest
@@ -74,6 +76,16 @@ def test_every_page_is_linked_from_another():
     linked = {(page.parent / link.partition('#')[0]).resolve()
               for page in PAGES for link in _LINK.findall(prose_of(page))}
     assert [identify(page) for page in PAGES[2:] if page not in linked] == []
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    for module in ('sphinx', 'myst_parser', 'sphinx_rtd_theme'):
+        pytest.importorskip(module, reason=f"{module} of '.[docs]' is not installed")
+    build = subprocess.run(
+        [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-d', tmp_path / 'doctrees',
+         REPOSITORY / 'docs', tmp_path / 'site'], capture_output=True, text=True, timeout=120)
+    assert (build.returncode, build.stderr) == (0, '')
+    assert (tmp_path / 'site' / 'your_cameras.html').is_file()
 
 
 @lru_cache(None)
