@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from typing import Callable, Generic, TypeVar
 
 T = TypeVar('T')
@@ -17,16 +18,21 @@ class Worker(Generic[T]):
     Calls ``work(item)`` in a separate thread, always with the newest item.
 
     A new item replaces an item that still waits: a robot needs the present, not a queue of the
-    past. ``on_superseded`` is called for each replaced item. ``niceness`` is that of the operating
-    system: threads with a higher one give way where the cores do not suffice (Linux).
+    past. ``on_superseded`` is called for each replaced item. An exception of ``work`` is handed to
+    ``on_error``, and the thread goes on. ``niceness`` is that of the operating system: threads
+    with a higher one give way where the cores do not suffice (Linux).
     """
 
     def __init__(self, name: str, work: Callable[[T], None],
+                 on_error: Callable[[Exception], None],
                  on_superseded: Callable[[], None] = lambda: None, niceness: int = 0) -> None:
-        self._work, self._on_superseded, self._niceness = work, on_superseded, niceness
+        self.name = name
+        self._work, self._on_error = work, on_error
+        self._on_superseded, self._niceness = on_superseded, niceness
+        self._started_s: float | None = None  # of the present item
         self._condition = threading.Condition()
         self._pending: list[T] = []
-        self._stopping = self._is_working = False
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -43,7 +49,12 @@ class Worker(Generic[T]):
         """Wait until no item waits or is worked on; return False after the timeout."""
         with self._condition:
             return self._condition.wait_for(
-                lambda: not self._pending and not self._is_working, timeout_s)
+                lambda: not self._pending and self._started_s is None, timeout_s)
+
+    def measure_busy_s(self) -> float:
+        """Return for how long the present item has been worked on; 0 if there is none."""
+        started_s = self._started_s
+        return 0.0 if started_s is None else time.monotonic() - started_s
 
     def request_stop(self) -> None:
         """Discard the waiting item; the thread ends after the current one. Does not block."""
@@ -52,11 +63,17 @@ class Worker(Generic[T]):
             self._pending = []
             self._condition.notify_all()
 
-    def stop(self) -> None:
-        """Discard the waiting item, wait for the current one and end the thread."""
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """
+        Discard the waiting item, wait for the current one and end the thread.
+
+        Returns False if the current item takes longer than the time-out. Its thread, which is a
+        daemon, is then left to end by itself.
+        """
         self.request_stop()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(timeout_s)
+        return threading.current_thread() is self._thread or not self._thread.is_alive()
 
     def _run(self) -> None:
         if self._niceness and sys.platform == 'linux':  # there, threads have their own
@@ -67,10 +84,13 @@ class Worker(Generic[T]):
                 if self._stopping:
                     return
                 item = self._pending.pop()
-                self._is_working = True
+                self._started_s = time.monotonic()
             try:
                 self._work(item)
+            except Exception as error:
+                self._on_error(error)
             finally:
+                del item  # not kept until the next one comes
                 with self._condition:
-                    self._is_working = False
+                    self._started_s = None
                     self._condition.notify_all()

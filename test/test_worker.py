@@ -14,6 +14,11 @@ from ivf_ros.worker import Worker
 import pytest
 
 
+def fail(error):
+    """Fail the test: its work raises nothing."""
+    raise AssertionError(error)
+
+
 def test_waiting_items_are_replaced_by_the_newest():
     started, proceed = threading.Event(), threading.Event()
     worked, superseded = [], []
@@ -23,7 +28,7 @@ def test_waiting_items_are_replaced_by_the_newest():
         assert proceed.wait(10)
         worked.append(item)
 
-    worker = Worker('test', work, lambda: superseded.append(1))
+    worker = Worker('test', work, fail, lambda: superseded.append(1))
     worker.put(1)
     assert started.wait(10)
     for item in (2, 3, 4):
@@ -32,6 +37,40 @@ def test_waiting_items_are_replaced_by_the_newest():
     assert wait_until(lambda: len(worked) == 2)
     worker.stop()
     assert worked == [1, 4] and len(superseded) == 2
+
+
+def test_an_exception_is_handed_on_and_the_next_item_is_processed():
+    worked, errors = [], []
+
+    def work(item):
+        worked.append(1 / item)
+
+    worker = Worker('test', work, errors.append)
+    for item in (0, 1, 0, 2):
+        worker.put(item)
+        assert worker.wait_until_idle(10.0)
+    assert worker.stop()
+    assert worked == [1.0, 0.5]
+    assert [type(error) for error in errors] == [ZeroDivisionError] * 2
+
+
+def test_a_stuck_worker_shows_how_long_and_does_not_hold_up_the_end():
+    started, proceed = threading.Event(), threading.Event()
+
+    def work(item):
+        started.set()
+        proceed.wait(10)
+
+    worker = Worker('test', work, fail)
+    assert worker.measure_busy_s() == 0.0
+    worker.put(1)
+    assert started.wait(10)
+    first_s = worker.measure_busy_s()
+    assert wait_until(lambda: worker.measure_busy_s() > first_s + 0.05)
+    assert not worker.stop(0.05)
+    proceed.set()
+    assert worker.stop(10.0)
+    assert worker.measure_busy_s() == 0.0
 
 
 def test_stop_finishes_the_current_item_and_discards_the_waiting_one():
@@ -43,7 +82,7 @@ def test_stop_finishes_the_current_item_and_discards_the_waiting_one():
         assert proceed.wait(10)
         worked.append(item)
 
-    worker = Worker('test', work)
+    worker = Worker('test', work, fail)
     worker.put(1)
     assert started.wait(10)
     worker.put(2)
@@ -65,7 +104,7 @@ def test_a_worker_is_idle_when_nothing_waits_or_is_worked_on():
         assert proceed.wait(10)
         worked.append(item)
 
-    worker = Worker('test', work)
+    worker = Worker('test', work, fail)
     assert worker.wait_until_idle(0.0)
     worker.put(1)
     assert not worker.wait_until_idle(0.0)
@@ -107,7 +146,7 @@ def test_the_pace_does_not_catch_up_after_a_pause(monkeypatch):
 def test_the_niceness_is_that_of_the_thread():
     found = []
     worker = Worker('nice', lambda item: found.append(
-        os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), niceness=3)
+        os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), fail, niceness=3)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     worker.put(None)
     assert wait_until(lambda: bool(found), 5.0)

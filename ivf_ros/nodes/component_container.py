@@ -20,55 +20,91 @@ command line are loaded at start::
 from __future__ import annotations
 
 import argparse
-from importlib import metadata
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 import sys
-import threading
+import time
 from typing import Any, Sequence
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from ivf_ros import memory
-from ivf_ros.nodes.graph import process
-from ivf_ros.nodes.graph.health import to_single_line
-from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
+from ivf_ros.nodes.graph import process, ros_parameters
+from ivf_ros.nodes.graph.components import (
+    ComponentError,
+    load_component_class,
+    read_request,
+    remove_node_name,
+)
+from ivf_ros.nodes.graph.faults import (
+    describe_error,
+    FaultLimit,
+    guard,
+    GuardedCallbacks,
+    locate_error,
+)
+from ivf_ros.nodes.graph.health import Health, NodeStatus
+from ivf_ros.nodes.graph.node_parameters import ContainerParameters, NODE_PARAMETERS
+from ivf_ros.nodes.graph.spinner import CHECK_PERIOD_S, spin_turn, Spinner
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
 import rclpy
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
-_ENTRY_POINTS = 'rclpy_components'
 _STAGES = tuple(NODE_PARAMETERS)
+_UNLOAD_TIMEOUT_S = 20.0  # longer than a stage waits for its workers
 
 
-class ComponentError(RuntimeError):
-    """A node cannot be loaded or unloaded; the message contains the reason."""
+@dataclass
+class _Component:
+    """A loaded node, and what is needed to load it again and to unload it."""
+
+    node: Node
+    spinner: Spinner
+    plugin: str
+    options: dict[str, Any]
 
 
-class ComponentManager(Node):
+class ComponentManager(GuardedCallbacks, Node):
     """
     Loads, lists and unloads the nodes of this process through services.
 
-    The services need a separate executor, so that loading a network does not block the loaded
-    nodes.
+    The stages of this package share one thread and one executor. Their callbacks raise nothing.
+    Each other component has a thread and an executor of its own: an exception in one of its
+    callbacks unloads that component only. The services run in the executor of this node, so that
+    loading a network does not block the loaded nodes.
 
     Parameters
     ----------
-    executor:
-        Spins the loaded nodes, not this node.
     node_options:
         Options of ``rclpy.node.Node``.
 
+    Attributes
+    ----------
+    failure:
+        The exception that ended the thread of the stages, or None.
+
     """
 
-    def __init__(self, executor: Executor, **node_options: Any) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__('component_container', **node_options)
-        self._nodes_executor = executor
         self._hub = Hub()
-        self._loaded: dict[int, Node] = {}
+        self._components: dict[int, _Component] = {}
         self._last_id = 0
+        self.failure: BaseException | None = None
+        self._limit = FaultLimit()
+        self._failed: SimpleQueue[tuple[int, BaseException]] = SimpleQueue()
+        self._reloads: list[tuple[float, _Component]] = []  # with the time when they are due
+        self._lost = ''  # components that are not there any more
+        self._spinner = Spinner(process.make_executor(self.context), self._survives, 'stages')
+        self._health = Health(self, self._get_status)
+        self._settings = ros_parameters.declare(self, ContainerParameters)
+        self.create_timer(CHECK_PERIOD_S, self._replace_failed,
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
         for service, name, callback in ((LoadNode, 'load_node', self._on_load),
                                         (UnloadNode, 'unload_node', self._on_unload),
                                         (ListNodes, 'list_nodes', self._on_list)):
@@ -78,7 +114,7 @@ class ComponentManager(Node):
              remap_rules: Sequence[str] = (), by_reference: bool = True, log_level: int = 0,
              use_global_arguments: bool = True, **node_options: Any) -> int:
         """
-        Create a node, add it to the executor and, if its ``autostart`` is set, activate it.
+        Create a node, spin it and, if its ``autostart`` is set, activate it.
 
         Parameters
         ----------
@@ -110,6 +146,9 @@ class ComponentManager(Node):
             The component is unknown, cannot be created, or its name is already used.
 
         """
+        options = {'name': name, 'namespace': namespace, 'remap_rules': remap_rules,
+                   'by_reference': by_reference, 'log_level': log_level,
+                   'use_global_arguments': use_global_arguments, **node_options}
         cls = load_component_class(plugin)
         if issubclass(cls, StageNode):
             node_options['hub'] = self._hub if by_reference else Hub()
@@ -119,26 +158,28 @@ class ComponentManager(Node):
         # Checked before creation: a second node of the same name removes the first one from the
         # ROS graph.
         full_name = f'{namespace.rstrip("/")}/{name}'
-        for id_, other in self._loaded.items():
-            if other.get_fully_qualified_name() == full_name:
+        for id_, other in self._components.items():
+            if other.node.get_fully_qualified_name() == full_name:
                 raise ComponentError(f'a node {full_name} runs here already, with id {id_}')
         rules = [*remap_rules, f'__ns:={namespace}', *([f'__node:={name}'] if name else [])]
         try:
             node = cls(context=self.context, use_global_arguments=use_global_arguments,
                        cli_args=['--ros-args', *(word for rule in rules for word in ('-r', rule))],
                        **node_options)
-        except Exception as error:  # any error must reach the caller of the service
-            raise ComponentError(f'{plugin}: {error}') from error
+        except (Exception, SystemExit) as error:  # any error must reach the caller of the service
+            raise ComponentError(f'{plugin}: {describe_error(error)}') from error
         if log_level:
             node.get_logger().set_level(LoggingSeverity(log_level))
         self._last_id += 1
-        self._loaded[self._last_id] = node
-        self._nodes_executor.add_node(node)
+        id_ = self._last_id
+        spinner = self._spinner if isinstance(node, StageNode) else Spinner(
+            process.make_executor(self.context), partial(self._on_failed, id_), node.get_name())
+        self._components[id_] = _Component(node, spinner, plugin, options)
+        spinner.add(node)
         if isinstance(node, StageNode):
             node.autostart()
-        self.get_logger().info(
-            f'loaded {plugin} as {node.get_fully_qualified_name()}, id {self._last_id}')
-        return self._last_id
+        self.get_logger().info(f'loaded {plugin} as {node.get_fully_qualified_name()}, id {id_}')
+        return id_
 
     def unload(self, id_: int) -> None:
         """
@@ -147,41 +188,106 @@ class ComponentManager(Node):
         Raises
         ------
         ComponentError
-            No node has this id.
+            No node has this id, or the node is busy in a callback.
 
         """
-        if id_ not in self._loaded:
-            loaded = ', '.join(map(str, self._loaded)) or 'none'
+        if id_ not in self._components:
+            loaded = ', '.join(map(str, self._components)) or 'none'
             raise ComponentError(f'no node has the id {id_}; loaded: {loaded}')
-        node = self._loaded.pop(id_)
+        component = self._components[id_]
+        node, spinner = component.node, component.spinner
         name = node.get_fully_qualified_name()
-        self._nodes_executor.remove_node(node)
-        node.destroy_node()
+        try:
+            with spinner.pause(_UNLOAD_TIMEOUT_S) as executor:
+                executor.remove_node(node)
+                guard(node.destroy_node, self.on_fault)()
+        except TimeoutError as error:
+            raise ComponentError(f'{name} cannot be unloaded: {error}') from None
+        del self._components[id_]
+        if spinner is not self._spinner:
+            spinner.stop(_UNLOAD_TIMEOUT_S)
         self.get_logger().info(f'unloaded {name}')
 
     def unload_all(self) -> None:
         """Destroy all nodes in reverse order."""
         # All workers are stopped first; otherwise they slow down the node that is being joined.
-        for node in self._loaded.values():
-            if isinstance(node, StageNode):
-                node.request_stop()
-        for id_ in reversed(list(self._loaded)):
-            self.unload(id_)
+        for component in self._components.values():
+            if isinstance(component.node, StageNode):
+                component.node.request_stop()
+        for id_ in reversed(list(self._components)):
+            try:
+                self.unload(id_)
+            except ComponentError as error:
+                self.get_logger().error(str(error))
 
     def node(self, id_: int) -> Node:
         """Return a loaded node by its id."""
-        return self._loaded[id_]
+        return self._components[id_].node
+
+    def on_fault(self, error: Exception) -> None:
+        """Report an exception of the container itself, or of the destruction of a node."""
+        self._health.report_error(f'{describe_error(error)}; this is a defect, please report it')
+
+    def destroy_node(self) -> None:
+        """Destroy all nodes, then the container."""
+        self._spinner.request_stop()
+        self.unload_all()
+        self._spinner.stop(_UNLOAD_TIMEOUT_S)
+        self._health.stop()
+        super().destroy_node()
+
+    def _survives(self, error: BaseException) -> bool:
+        """Report an exception of rclpy in the thread of the stages; return whether to go on."""
+        self._health.report_error(describe_error(error))
+        if self._limit.is_exceeded_by_another():
+            self.failure = error
+        return self.failure is None
+
+    def _on_failed(self, id_: int, error: BaseException) -> bool:
+        """Note that a component of another package raised an exception; end its thread."""
+        self._failed.put((id_, error))
+        return False
+
+    def _replace_failed(self) -> None:
+        """Unload the components that failed, and load again those for which it is time."""
+        while not self._failed.empty():
+            id_, error = self._failed.get()
+            component = self._components[id_]
+            name, delay_s = component.node.get_fully_qualified_name(), \
+                self._settings.reload_delay_s
+            follows = f'; loading it again in {delay_s:g} s' if delay_s else ''
+            self._lost = f'{name} ({component.plugin}) raised {locate_error(error)}: ' \
+                         f'unloaded{follows}'
+            self.get_logger().error(self._lost)
+            self.unload(id_)
+            if delay_s:
+                self._reloads.append((time.monotonic() + delay_s, component))
+        for due in [due for due in self._reloads if due[0] <= time.monotonic()]:
+            self._reloads.remove(due)
+            component = due[1]
+            try:
+                self.load(component.plugin, **component.options)
+                self._lost = ''
+            except ComponentError as error:
+                self._lost = f'cannot be loaded again: {error}'
+                self.get_logger().error(self._lost)
+
+    def _get_status(self) -> NodeStatus:
+        names = [component.node.get_fully_qualified_name()
+                 for component in self._components.values()]
+        return NodeStatus('active', self._lost, values={
+            'nodes': ' '.join(names), 'node_count': len(names)})
 
     def _on_load(self, request: LoadNode.Request, response: LoadNode.Response
                  ) -> LoadNode.Response:
         try:
-            response.unique_id = self.load(request.plugin_name, **_read_request(request))
-        except ComponentError as error:
-            response.error_message = to_single_line(str(error))
+            response.unique_id = self.load(request.plugin_name, **read_request(request))
+        except Exception as error:  # any error must reach the caller
+            response.error_message = describe_error(error)
             self.get_logger().error(response.error_message)
             return response
         response.success = True
-        response.full_node_name = self._loaded[response.unique_id].get_fully_qualified_name()
+        response.full_node_name = self.node(response.unique_id).get_fully_qualified_name()
         return response
 
     def _on_unload(self, request: UnloadNode.Request, response: UnloadNode.Response
@@ -189,74 +295,17 @@ class ComponentManager(Node):
         try:
             self.unload(request.unique_id)
             memory.release_unused()
-        except ComponentError as error:
-            response.error_message = str(error)
+        except Exception as error:  # any error must reach the caller
+            response.error_message = describe_error(error)
         response.success = not response.error_message
         return response
 
     def _on_list(self, _request: ListNodes.Request, response: ListNodes.Response
                  ) -> ListNodes.Response:
-        response.unique_ids = list(self._loaded)
-        response.full_node_names = [node.get_fully_qualified_name()
-                                    for node in self._loaded.values()]
+        response.unique_ids = list(self._components)
+        response.full_node_names = [component.node.get_fully_qualified_name()
+                                    for component in self._components.values()]
         return response
-
-    def destroy_node(self) -> None:
-        """Destroy all nodes, then the container."""
-        self.unload_all()
-        super().destroy_node()
-
-
-def load_component_class(plugin: str) -> type[Node]:
-    """
-    Import the class of a component.
-
-    Raises
-    ------
-    ComponentError
-        No installed package provides the component, or it cannot be imported.
-
-    """
-    entry_points = {entry_point.name: entry_point
-                    for entry_point in metadata.entry_points(group=_ENTRY_POINTS)}
-    if plugin not in entry_points:
-        raise ComponentError(f"no component '{plugin}'; "
-                             f"known: {', '.join(sorted(entry_points))}")
-    try:
-        return entry_points[plugin].load()
-    except (ImportError, AttributeError) as error:
-        raise ComponentError(f'{plugin} cannot be imported: {error}') from error
-
-
-def _read_request(request: LoadNode.Request) -> dict[str, Any]:
-    """Return the keyword arguments of ``load`` for a request."""
-    extra = {'use_intra_process_comms': True, 'forward_global_arguments': True}
-    for argument in map(Parameter.from_parameter_msg, request.extra_arguments):
-        if argument.name not in extra or not isinstance(argument.value, bool):
-            raise ComponentError(
-                f"extra argument '{argument.name}' = {argument.value!r} is not supported; allowed "
-                f'are true or false for {" and ".join(extra)}')
-        extra[argument.name] = argument.value
-    return {
-        'name': request.node_name,
-        'namespace': request.node_namespace,
-        'remap_rules': request.remap_rules,
-        'log_level': request.log_level,
-        'by_reference': extra['use_intra_process_comms'],
-        'use_global_arguments': extra['forward_global_arguments'],
-        'parameter_overrides': [Parameter.from_parameter_msg(message)
-                                for message in request.parameters],
-    }
-
-
-def _remove_node_name(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments that also apply to the loaded nodes: without the container name."""
-    kept = list(arguments)
-    for index in range(len(kept) - 1, 0, -1):
-        if kept[index].startswith(('__node:=', '__name:=')) \
-                and kept[index - 1] in ('-r', '--remap'):
-            del kept[index - 1:index + 1]
-    return kept
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -266,9 +315,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 1 if a stage on the command line cannot be created, else 0. A stage that
-        cannot be configured, for example without its weight file, stays loaded and can be
-        configured again.
+        The exit code: 0 after a signal or a shutdown; 1 if a stage on the command line cannot be
+        created, or the executor of the stages fails again and again. A stage that cannot be
+        configured, for example without its weight file, stays loaded and can be configured again.
 
     """
     arguments = list(sys.argv) if arguments is None else ['component_container', *arguments]
@@ -281,43 +330,35 @@ def main(arguments: list[str] | None = None) -> int:
         unknown = [name for name in stages if name not in _STAGES]
         if unknown:
             parser.error(f"unknown stage '{unknown[0]}'; known: {', '.join(_STAGES)}")
-        process.init(_remove_node_name(arguments))
+        process.init(remove_node_name(arguments))
     except process.RCL_ERRORS as error:
         return process.report_failure(error)
     process.configure_process(n_stages=len(_STAGES))
     with process.stop_on_signals() as stop_requested:
-        nodes_executor, service_executor = process.make_executor(), SingleThreadedExecutor()
-        manager = ComponentManager(nodes_executor, cli_args=arguments)
-        service_executor.add_node(manager)
-        spin_thread = threading.Thread(target=_spin, args=(nodes_executor, stop_requested),
-                                       name='nodes')
-        spin_thread.start()
+        manager, executor = None, SingleThreadedExecutor()
         try:
+            manager = ComponentManager(cli_args=arguments)
+            executor.add_node(manager)
             for name in stages:
                 if stop_requested.is_set():
                     break
                 manager.load(f'ivf_ros::{name.capitalize()}Node')
             while rclpy.ok() and not stop_requested.is_set():
-                service_executor.spin_once(timeout_sec=process.CHECK_PERIOD_S)
-        except ComponentError as error:
+                if manager.failure is not None or not spin_turn(executor, _ends_container):
+                    return int(rclpy.ok())  # 0 after a shutdown
+        except (ComponentError, *process.NODE_ERRORS) as error:
             return process.report_failure(error)
         finally:
-            stop_requested.set()
-            spin_thread.join()
-            manager.destroy_node()
-            service_executor.shutdown()
-            nodes_executor.shutdown()
+            if manager is not None:
+                manager.destroy_node()
+            executor.shutdown()
     return 0
 
 
-def _spin(executor: Executor, stop_requested: threading.Event) -> None:
-    try:
-        while not stop_requested.is_set():
-            executor.spin_once(timeout_sec=process.CHECK_PERIOD_S)
-    except ExternalShutdownException:
-        pass
-    finally:
-        stop_requested.set()
+def _ends_container(error: BaseException) -> bool:
+    """Report an exception of rclpy: without its services a container cannot be used."""
+    process.report_failure(error)
+    return False
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import images
 from ivf_ros.fusion import FusionMode
 from ivf_ros.nodes.graph import messages, topic_checks
+from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.graph.image_transport import resolve_transport
 from ivf_ros.nodes.graph.messages import Homography, Stamped
 from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS, Subscription, TypeAdapter
@@ -106,16 +107,16 @@ class ViewNode(Node):
                    **options: Any) -> None:
         """Log the newest item of a topic in a thread; the callback only enqueues."""
         def log_item(item: Any) -> None:
-            try:
-                on_item(item)
-            except ValueError as error:  # an image that cannot be encoded
-                self._on_bad_message(topic, error)
             self.frames[topic] += 1
+            on_item(item)
+
+        def count_error(error: Exception) -> None:
+            self.errors[f'{topic}: {describe_error(error)}'] += 1
 
         def count_skipped() -> None:
             self.skipped[topic] += 1
 
-        worker = Worker(topic, log_item, count_skipped)
+        worker = Worker(topic, log_item, count_error, count_skipped)
         self._workers.append(worker)
         self._inputs.append(Subscription(self, self._hub, adapter, topic, worker.put,
                                          self._on_bad_message, **options))

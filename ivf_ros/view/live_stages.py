@@ -11,7 +11,6 @@ import threading
 import time
 from typing import Any, NamedTuple, TYPE_CHECKING
 
-import cv2
 from ivf_ros.fusion import FusionResult, FusionStage, FusionStageParameters
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.pairing import Pair
@@ -25,8 +24,6 @@ import numpy as np
 if TYPE_CHECKING:
     from ivf_ros.view.log import ViewLog
 
-# Errors that a stage may raise because of its images.
-_STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
 _LATENCY_WINDOW = 3000  # samples for the percentiles
 # As in the nodes: fusion goes first.
 _PERCEPTION_NICENESS, _MEASUREMENT_NICENESS = 5, 10
@@ -131,16 +128,13 @@ class LiveStages:
                 for name, ms in samples_ms.items()}
 
     def _start(self, stage: str, work: Callable[[Any], None], niceness: int = 0) -> Worker:
-        def work_or_count(item: Any) -> None:
-            try:
-                work(item)
-            except _STAGE_ERRORS as error:
-                self.errors[f'{stage}: {" ".join(str(error).split())}'] += 1
+        def count_error(error: Exception) -> None:
+            self.errors[f'{stage}: {type(error).__name__}: {" ".join(str(error).split())}'] += 1
 
         def count_skipped() -> None:
             self.skipped[stage] += 1
 
-        return Worker(stage, work_or_count, count_skipped, niceness)
+        return Worker(stage, work, count_error, count_skipped, niceness)
 
     def _fuse(self, pair: Pair[Delivery]) -> None:
         thermal, rgb = (None if item is None else item.frame for item in (pair.thermal, pair.rgb))

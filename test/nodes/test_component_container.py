@@ -20,8 +20,10 @@ pytest.importorskip('rclpy', reason='live tests need rclpy')
 pytestmark = pytest.mark.live
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode  # noqa: E402, I100
-from ivf_ros.nodes.component_container import ComponentError, ComponentManager  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from ivf_ros.nodes.component_container import ComponentManager  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
+from ivf_ros.nodes.graph.components import ComponentError, load_component_class  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
@@ -67,15 +69,9 @@ class ContainerClient:
 
 @pytest.fixture
 def container(live_graph):
-    """Run a container in this process, with two executors as in ``main``, and a client."""
-    nodes_executor = SingleThreadedExecutor(context=live_graph.context)
-    manager = live_graph.add(ComponentManager, nodes_executor)
-    spin_thread = threading.Thread(target=nodes_executor.spin, daemon=True)
-    spin_thread.start()
-    yield ContainerClient(live_graph.node('client')), manager
-    manager.unload_all()
-    nodes_executor.shutdown()
-    spin_thread.join(10.0)
+    """Run a container in this process, and a client."""
+    manager = live_graph.add(ComponentManager)
+    return ContainerClient(live_graph.node('client')), manager
 
 
 @contextmanager
@@ -246,7 +242,7 @@ def test_a_component_of_another_package_that_fails_is_reported_with_the_reason(
     _, manager = container
     monkeypatch.setattr('ivf_ros.nodes.component_container.load_component_class',
                         lambda name: Broken)
-    with pytest.raises(ComponentError, match="other::Broken: 'camera'"):
+    with pytest.raises(ComponentError, match="other::Broken: KeyError: 'camera' in test"):
         manager.load('other::Broken')
 
 
@@ -279,3 +275,151 @@ def test_frames_keep_flowing_through_a_container_while_another_node_is_loaded(co
         proceed.set()
         loading.join(20.0)
     assert client.names() == {1: '/fusion', 2: '/slow'}
+
+
+class Failing(Node):
+    """A component of another package that raises an exception in a callback."""
+
+    def __init__(self, **options):
+        super().__init__('failing', **options)
+        self.create_timer(0.02, self._fail)
+
+    def _fail(self):
+        raise KeyError('no such camera')
+
+
+class Exiting(Failing):
+    """A component that ends its process, as a node does that once was a program of its own."""
+
+    def _fail(self):
+        sys.exit(3)
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """Let a container find components that no installed package has."""
+    def register(**classes):
+        components = {f'other::{name}': cls for name, cls in classes.items()}
+        monkeypatch.setattr(
+            'ivf_ros.nodes.component_container.load_component_class',
+            lambda plugin: components.get(plugin) or load_component_class(plugin))
+
+    return register
+
+
+@pytest.mark.parametrize('cls, said', [
+    (Failing, "KeyError: 'no such camera' in test_component_container.py"),
+    (Exiting, 'SystemExit: 3')])
+def test_an_exception_in_a_component_of_another_package_unloads_only_that_one(
+        live_graph, foreign, cls, said):
+    foreign(Failing=cls)
+    statuses = {}
+    live_graph.node('observer').create_subscription(
+        DiagnosticArray, '/diagnostics',
+        lambda message: statuses.update({item.name: item for item in message.status}), 20)
+    manager = live_graph.add(ComponentManager)
+    client = ContainerClient(live_graph.node('client'))
+    assert client.load(FUSION, {'fusion.method': 'average'}).success
+    assert client.load('other::Failing').success
+    assert wait_until(lambda: client.names() == {1: '/fusion'})
+    container = '/component_container'
+    assert wait_until(lambda: container in statuses and statuses[container].level == b'\x02')
+    message = statuses[container].message
+    assert message.startswith('/failing (other::Failing) raised ') and said in message
+    assert message.endswith('unloaded')
+    assert '/failing' not in live_graph.nodes[0].get_node_names()
+    assert client.call(GetState, '/fusion/get_state').current_state.id == ACTIVE
+    assert manager.failure is None
+
+
+def test_a_failed_component_is_loaded_again_if_the_container_is_to(live_graph, foreign):
+    made = []
+
+    class FailingOnce(Node):
+
+        def __init__(self, **options):
+            super().__init__('failing', **options)
+            made.append(self.get_parameter_or('camera', Parameter('camera', value='none')).value)
+            if len(made) == 1:
+                self.create_timer(0.02, lambda: 1 / 0)
+
+    foreign(Failing=FailingOnce)
+    live_graph.add(ComponentManager,
+                   parameter_overrides=[Parameter('reload_delay_s', value=0.2)])
+    client = ContainerClient(live_graph.node('client'))
+    assert client.load('other::Failing').success
+    assert wait_until(lambda: client.names() == {2: '/failing'})
+    assert len(made) == 2
+
+
+def test_a_component_that_is_busy_in_a_callback_does_not_hold_up_the_others(
+        live_graph, foreign, monkeypatch):
+    monkeypatch.setattr('ivf_ros.nodes.component_container._UNLOAD_TIMEOUT_S', 0.3)
+    busy, proceed = threading.Event(), threading.Event()
+
+    class Busy(Node):
+
+        def __init__(self, **options):
+            super().__init__('busy', **options)
+            self.create_timer(0.02, self._wait)
+
+        def _wait(self):
+            busy.set()
+            proceed.wait(30.0)
+
+    foreign(Busy=Busy)
+    live_graph.add(ComponentManager)
+    client = ContainerClient(live_graph.node('client'))
+    assert client.load('other::Busy').success and busy.wait(10.0)
+    refused = client.container(UnloadNode, unique_id=1)
+    assert refused.error_message == \
+        '/busy cannot be unloaded: a callback did not end within 0.3 s'
+    assert client.load(FUSION, {'fusion.method': 'average'}).success
+    assert client.call(GetState, '/fusion/get_state').current_state.id == ACTIVE
+    proceed.set()
+    monkeypatch.setattr('ivf_ros.nodes.component_container._UNLOAD_TIMEOUT_S', 10.0)
+    assert client.container(UnloadNode, unique_id=1).success
+
+
+def test_stages_are_unloaded_while_frames_flow(container):
+    client, manager = container
+    cameras = client._node.context
+    driver = Node('driver', context=cameras)
+    publishers = [driver.create_publisher(messages.IMAGE.message_type, topic, 10)
+                  for topic in ('thermal/image_raw', 'rgb/image_raw')]
+    frames = [np.zeros((48, 64), np.uint8), np.zeros((48, 64, 3), np.uint8)]
+    stamps_ns = iter(range(10 ** 18, 2 * 10 ** 18, 2_000_000))
+
+    def publish():
+        stamp_ns = next(stamps_ns)
+        for publisher, image in zip(publishers, frames):
+            publisher.publish(messages.image_to_message(Frame(image, stamp_ns, 'camera')))
+
+    driver.create_timer(0.002, publish)
+    executor = SingleThreadedExecutor(context=cameras)
+    executor.add_node(driver)
+    stopping = threading.Event()
+
+    def spin():
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=0.1)
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    try:
+        for _ in range(12):
+            loaded = [client.load(plugin, parameters) for plugin, parameters in (
+                (FUSION, {'fusion.method': 'average'}),
+                (REGISTRATION, {'registration.method': 'dense'}))]
+            assert all(item.success for item in loaded)
+            node = manager.node(loaded[0].unique_id)
+            assert wait_until(lambda: any(
+                subscription.count for subscription in node._subscriptions_by_topic.values()))
+            for item in loaded:
+                assert client.container(UnloadNode, unique_id=item.unique_id).success
+    finally:
+        stopping.set()
+        thread.join(10.0)
+        executor.shutdown()
+        driver.destroy_node()
+    assert manager.failure is None and not manager._health.statistics.error_counts()

@@ -99,7 +99,7 @@ class Health:
         """
         Log an error of one frame in one line, and publish it with the next status.
 
-        Errors that differ only in numbers are logged once.
+        Errors that differ only in numbers are logged once; see ``Statistics.record_error``.
         """
         text = to_single_line(text)
         if self.statistics.record_error(text):
@@ -129,6 +129,7 @@ class Health:
             **{f'frames_{name}': count for name, count in counts.items()},
             **{f'rate_hz_{name}': rate_hz for name, rate_hz in rates_hz.items()},
             **{f'drops.{reason}': n for reason, n in self.statistics.drops().items()},
+            **self.statistics.error_counts(),
             **{f'latency_ms.{p}': ms for p, ms in self.statistics.latency_ms().items()},
             **status.values,
         }

@@ -19,6 +19,8 @@ from ivf_ros.segmentation import SegmentationStageParameters
 from ivf_ros.stamps import STAMPS
 from ivf_ros.thermal_input import ThermalCameraParameters
 
+# Name of the container in the launch files.
+CONTAINER_NAME = 'ivf_container'
 TRANSPORTS = ('raw', 'compressed')
 # compressedDepth is the transport of 16-bit images beside colour ones: PNG or RVL.
 INPUT_TRANSPORTS = (*TRANSPORTS, 'compressedDepth')
@@ -165,6 +167,15 @@ class Detection3dNodeParameters(Detection3dStageParameters):
         True, 'Use segmentation/labels of the same stamp, if there are any: they show which '
         'pixels in a box are the object.')
     rgb: CameraParameters = group(CameraParameters)
+
+
+@dataclass(frozen=True)
+class ContainerParameters:
+    """Parameters of the component container."""
+
+    reload_delay_s: float = parameter(
+        0.0, 'A component of another package that raised an exception is unloaded, and loaded '
+        'again after this time; 0 leaves it unloaded.', minimum=0.0, maximum=3600.0, live=False)
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,22 @@ from typing import Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros import memory
-from ivf_ros.nodes.graph.health import to_single_line
+from ivf_ros.nodes.graph.faults import describe_error, FaultLimit
+from ivf_ros.nodes.graph.spinner import spin_turn
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 # rclpy raises RCLError and similar subclasses for invalid ROS arguments.
 RCL_ERRORS = (RuntimeError,)
+# What the constructor of a node raises for its parameters, name, namespace and remappings.
+NODE_ERRORS = (ParameterError, ValueError, *RCL_ERRORS)
 
 # A process ends within two seconds of a signal, of which this time is for its clean-up.
 STOP_LIMIT_S = 1.2
-# How often a main loop looks whether it is to end.
-CHECK_PERIOD_S = 0.1
 
 
 def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None = None,
@@ -39,8 +41,9 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
     Returns
     -------
     int
-        The exit code: 1 if the node cannot be created, else 0. A node that cannot be configured,
-        for example without its weight file, keeps running and can be configured again.
+        The exit code: 0 after ``until()``, a signal or a shutdown; 1 if the node cannot be created
+        or its executor fails again and again. A node that cannot be configured, for example
+        without its weight file, keeps running and can be configured again.
 
     """
     configure_process(n_stages=1)
@@ -50,14 +53,20 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         return report_failure(error)
     with stop_on_signals() as stop_requested:
         node = None
-        executor = make_executor()
+        executor, limit = make_executor(), FaultLimit()
+
+        def survives(error: BaseException) -> bool:  # of rclpy: the callbacks are guarded
+            report_failure(error)
+            return not limit.is_exceeded_by_another()
+
         try:
             node = make_node()
             executor.add_node(node)
             node.autostart()
             while rclpy.ok() and not stop_requested.is_set() and not until():
-                executor.spin_once(timeout_sec=CHECK_PERIOD_S)
-        except ParameterError as error:
+                if not spin_turn(executor, survives):
+                    return int(rclpy.ok())  # 0 after a shutdown
+        except NODE_ERRORS as error:
             return report_failure(error)
         finally:
             if node is not None:
@@ -66,9 +75,9 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
     return 0
 
 
-def make_executor() -> Executor:
+def make_executor(context: Context | None = None) -> Executor:
     """
-    Return an executor with one thread.
+    Return an executor with one thread, for the default or another context.
 
     Callbacks only enqueue, so one thread is enough; it causes the least contention for the global
     interpreter lock. The events executor, which Kilted and later distributions have, does not
@@ -78,8 +87,8 @@ def make_executor() -> Executor:
     try:
         from rclpy.experimental import EventsExecutor
     except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)
 
 
 def init(arguments: Sequence[str] | None) -> None:
@@ -147,9 +156,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, signal.SIG_IGN if signals else handler)
 
 
-def report_failure(error: Exception) -> int:
+def report_failure(error: BaseException) -> int:
     """Write the error to stderr in one line; return the exit code 1."""
-    sys.stderr.write(f'error: {to_single_line(str(error))}\n')
+    sys.stderr.write(f'error: {describe_error(error)}\n')
     return 1
 
 

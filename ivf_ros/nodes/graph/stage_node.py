@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, Callable, TypeVar
 
-import cv2
 from ivf_ros import memory, parameters
 from ivf_ros.nodes.graph import ros_parameters
 from ivf_ros.nodes.graph.bond import Bond
+from ivf_ros.nodes.graph.faults import (
+    describe_error,
+    FaultLimit,
+    guard,
+    GuardedCallbacks,
+    MAX_FAULTS_PER_MINUTE,
+    STAGE_ERRORS,
+)
 from ivf_ros.nodes.graph.health import Health, NodeStatus, to_single_line
 from ivf_ros.nodes.graph.transport import (
     Hub,
@@ -30,14 +38,17 @@ from rclpy.qos import QoSProfile
 T = TypeVar('T', bound=Item)
 Work = TypeVar('Work')
 
-# Errors that a stage may raise because of its images or its parameters.
-STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
-
 # Period of the check for subscribers in ``subscribe_while``.
 _CHECK_PERIOD_S = 0.2
 
+# A worker that has been busy with one item for longer is an error. The slowest methods on the
+# largest images take a few seconds.
+_STALL_S = 10.0
+# A deactivation waits for the present items of the workers no longer than this.
+_STOP_TIMEOUT_S = 15.0
 
-class StageNode(LifecycleNode):
+
+class StageNode(GuardedCallbacks, LifecycleNode):
     """
     A lifecycle node that runs one stage.
 
@@ -57,6 +68,8 @@ class StageNode(LifecycleNode):
         Connects the node to the other nodes of the process.
     statistics:
         Counters and latencies for the diagnostics.
+    optional_topics:
+        Full names of the topics to which the active node subscribes while they are needed.
 
     Raises
     ------
@@ -69,10 +82,12 @@ class StageNode(LifecycleNode):
 
     def __init__(self, parameters_class: type, hub: Hub | None = None,
                  **node_options: Any) -> None:
+        self._fault_limit = FaultLimit()  # used by the callbacks that rclpy creates below
         super().__init__(self.default_name, **node_options)
         self.hub = hub or Hub()
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
+        self.optional_topics: set[str] = set()
         self._workers: list[Worker] = []
         self._timers_while_active: list[Any] = []
         self._is_configured = self._is_active = False
@@ -142,9 +157,11 @@ class StageNode(LifecycleNode):
         Items that arrive before ``activate`` has returned are ignored: they come in another
         thread, and the attributes that the callback uses need not exist yet.
         """
+        guarded = guard(callback, self.on_fault)  # also against a publisher of this process
+
         def deliver(item: T) -> None:
             if self._is_active:
-                callback(item)
+                guarded(item)
 
         subscription = Subscription(self, self.hub, adapter, topic, deliver, self._on_bad_message)
         self._subscriptions_by_topic[topic] = subscription
@@ -160,6 +177,7 @@ class StageNode(LifecycleNode):
             elif subscribed and not is_needed():
                 self._subscriptions_by_topic.pop(topic).destroy()
 
+        self.optional_topics.add(self.resolve_topic_name(topic))
         update()
         self.call_every(_CHECK_PERIOD_S, update)
 
@@ -167,18 +185,18 @@ class StageNode(LifecycleNode):
                      on_superseded: Callable[[], None] = lambda: None, niceness: int = 0
                      ) -> Worker[Work]:
         """
-        Start a worker that exists until the node is deactivated; it reports stage errors.
+        Start a worker that exists until the node is deactivated; its errors are reported.
 
         See ``Worker`` for the parameters.
         """
-        def work_and_report(item: Work) -> None:
-            try:
-                work(item)
-            except STAGE_ERRORS as error:
+        def report(error: Exception) -> None:
+            if isinstance(error, STAGE_ERRORS):
                 self.statistics.count_drop('stage_error')
                 self.report_error(f'{type(error).__name__}: {error}')
+            else:
+                self.on_fault(error)
 
-        worker = Worker(self.get_name(), work_and_report, on_superseded, niceness)
+        worker = Worker(work.__name__.lstrip('_'), work, report, on_superseded, niceness)
         self._workers.append(worker)
         return worker
 
@@ -187,7 +205,30 @@ class StageNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
 
+    def on_fault(self, error: Exception) -> None:
+        """Report an exception that is a defect of the node; deactivate if there are many."""
+        self.statistics.count_drop('defect')
+        text = describe_error(error)
+        self.report_error(f'{text}; this is a defect, please report it')
+        self.get_logger().debug(''.join(traceback.format_exception(error)))
+        if not self._fault_limit.is_exceeded_by_another():
+            return
+        # The transition destroys entities, so it belongs into the thread of the executor.
+        reason = f'deactivated after {MAX_FAULTS_PER_MINUTE} defects in a minute, the last: {text}'
+        self._give_up_timer = self.create_timer(0.0, lambda: self._give_up(reason))
+
+    def _give_up(self, reason: str) -> None:
+        self.destroy_timer(self._give_up_timer)
+        if self._is_active:
+            self.trigger_deactivate()
+            self._fail(reason)
+
     # Lifecycle.
+
+    @property
+    def failure_reason(self) -> str:
+        """Return why the latest transition failed; an empty string if it did not."""
+        return self._failure
 
     def autostart(self) -> bool:
         """Configure and activate if the parameter ``autostart`` is set; return the success."""
@@ -200,8 +241,8 @@ class StageNode(LifecycleNode):
         """Build the stage; on failure log the reason and stay unconfigured, for a retry."""
         try:
             self.configure()
-        except STAGE_ERRORS as error:
-            return self._fail(f'cannot configure: {error}', self._release)
+        except Exception as error:
+            return self._fail(f'cannot configure: {describe_error(error)}', self._release)
         self._is_configured, self._failure = True, ''
         self._log_networks()
         return super().on_configure(state)
@@ -220,8 +261,8 @@ class StageNode(LifecycleNode):
             self.activate()
             # A node of another package may have no such parameter.
             self._bond.start(getattr(self.parameters, 'bond_heartbeat_period', 0.0))
-        except STAGE_ERRORS as error:
-            return self._fail(f'cannot activate: {error}', self._deactivate)
+        except Exception as error:
+            return self._fail(f'cannot activate: {describe_error(error)}', self._deactivate)
         self._is_active, self._failure = True, ''
         self._health.publish_status()  # who waits for the node need not wait for the next period
         return super().on_activate(state)
@@ -246,7 +287,7 @@ class StageNode(LifecycleNode):
     def request_stop(self) -> None:
         """Let the workers end after their current item; ``destroy_node`` must follow."""
         if self._workers:
-            self.interrupt_workers()
+            guard(self.interrupt_workers, self.on_fault)()
         for worker in self._workers:
             worker.request_stop()
 
@@ -258,7 +299,8 @@ class StageNode(LifecycleNode):
             self._health.stop()
             super().destroy_node()
 
-    def _fail(self, reason: str, undo: Callable[[], None]) -> TransitionCallbackReturn:
+    def _fail(self, reason: str, undo: Callable[[], None] = lambda: None
+              ) -> TransitionCallbackReturn:
         self._failure = to_single_line(reason)
         self.get_logger().error(self._failure)
         undo()
@@ -273,10 +315,12 @@ class StageNode(LifecycleNode):
             for timer in self._timers_while_active:
                 self.destroy_timer(timer)
             if self._workers:
-                self.interrupt_workers()
+                guard(self.interrupt_workers, self.on_fault)()
             for worker in self._workers:
-                worker.stop()
+                if not worker.stop(_STOP_TIMEOUT_S):
+                    self.report_error(f"worker '{worker.name}' does not end; it is left behind")
             self._subscriptions_by_topic.clear()
+            self.optional_topics.clear()
             self._timers_while_active.clear()
             self._workers.clear()
 
@@ -287,7 +331,7 @@ class StageNode(LifecycleNode):
             self._publishers_by_topic.clear()
             if self._is_configured:
                 self._is_configured = False
-                self.cleanup()
+                guard(self.cleanup, self.on_fault)()
             self.stage = None
 
     # Parameters.
@@ -305,8 +349,8 @@ class StageNode(LifecycleNode):
         try:
             changed = ros_parameters.merge(self.parameters, requested)
             self._prepared = None if self.stage is None else self.stage.prepare(changed)
-        except STAGE_ERRORS as error:
-            return SetParametersResult(successful=False, reason=to_single_line(str(error)))
+        except Exception as error:
+            return SetParametersResult(successful=False, reason=describe_error(error))
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, requested: list[Parameter]) -> None:
@@ -321,17 +365,27 @@ class StageNode(LifecycleNode):
         self.statistics.count_drop('bad_message')
         self.report_error(f"bad message on '{topic}': {error}")
 
+    def _find_stall(self) -> str:
+        """Return an error about the workers that have not come back for too long, else ''."""
+        stalls_s = {worker.name: worker.measure_busy_s() for worker in self._workers}
+        return '; '.join(f"worker '{name}' has been busy with one item for {busy_s:.0f} s"
+                         for name, busy_s in stalls_s.items() if busy_s > _STALL_S)
+
     def _get_status(self) -> NodeStatus:
         with self._health.state_lock:
             if not self._is_active:
                 state = 'inactive' if self._is_configured else 'unconfigured'
                 return NodeStatus(state, self._failure, values={'failure': self._failure})
-            warning, values = self.diagnose()
+            try:
+                warning, values = self.diagnose()
+            except Exception as error:  # the status still says what it can
+                self.on_fault(error)
+                warning, values = '', {}
             inputs, outputs = self._subscriptions_by_topic, self._publishers_by_topic
             endpoints: list[Publisher | Subscription] = [*inputs.values(), *outputs.values()]
             problems = [problem for endpoint in endpoints for problem in endpoint.find_problems()]
             return NodeStatus(
-                'active', warnings=[*filter(None, [warning]), *problems],
+                'active', self._find_stall(), [*filter(None, [warning]), *problems],
                 received={topic: subscription.count for topic, subscription in inputs.items()},
                 published={topic: publisher.count for topic, publisher in outputs.items()},
                 values=values)

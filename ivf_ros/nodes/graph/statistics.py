@@ -19,6 +19,8 @@ from std_msgs.msg import Header
 _LATENCY_WINDOW = 3000
 
 _ERROR_KINDS = 100  # kinds of errors that are remembered as known
+# Errors of more kinds are not logged: a stranger can send messages that differ in any text.
+_MAX_LOGGED_ERRORS, _LOG_PERIOD_S = 5, 30.0
 
 # What differs between two reports of one problem: bytes (b'\\x00'), hexadecimal numbers, sizes and
 # other numbers, but not those in names such as camera2.
@@ -41,6 +43,8 @@ class Statistics:
         self._last_error = ''
         self._last_error_is_new = False
         self._known_errors: deque[str] = deque(maxlen=_ERROR_KINDS)  # without their numbers
+        self._logged_s: deque[float] = deque(maxlen=_MAX_LOGGED_ERRORS)
+        self._counts: Counter[str] = Counter()
 
     def count_drop(self, reason: str) -> None:
         """Count a dropped frame."""
@@ -49,17 +53,29 @@ class Statistics:
 
     def record_error(self, text: str) -> bool:
         """
-        Store an error message; return whether it is the first one of its kind.
+        Store an error message; return whether to log it: the first one of its kind.
 
-        Errors that differ only in numbers are of one kind.
+        Errors that differ only in numbers are of one kind. Where errors of many kinds come in
+        quick succession, only the first ones are logged.
         """
-        kind = mask_numbers(text)
+        kind, now_s = mask_numbers(text), time.monotonic()
         with self._lock:
             self._last_error, self._last_error_is_new = text, True
-            is_new = kind not in self._known_errors
-            if is_new:
-                self._known_errors.append(kind)
-            return is_new
+            self._counts['errors'] += 1
+            if kind in self._known_errors:
+                return False
+            self._known_errors.append(kind)
+            if len(self._logged_s) == _MAX_LOGGED_ERRORS \
+                    and now_s - self._logged_s[0] < _LOG_PERIOD_S:
+                self._counts['errors_not_logged'] += 1
+                return False
+            self._logged_s.append(now_s)
+            return True
+
+    def error_counts(self) -> dict[str, int]:
+        """Return the number of errors, and of the new kinds that were not logged."""
+        with self._lock:
+            return dict(self._counts)
 
     @contextmanager
     def measure_latency(self) -> Iterator[None]:
