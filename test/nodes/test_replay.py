@@ -285,7 +285,7 @@ def test_a_bag_with_other_topics_is_played_with_its_calibration(live_graph, tmp_
 
 
 def test_a_replay_is_a_component(live_graph, bag):
-    manager = live_graph.add(ComponentManager, live_graph.executor)
+    manager = live_graph.add(ComponentManager)
     id_ = manager.load('ivf_ros::ReplayNode', parameter_overrides=[
         Parameter('source', value=str(bag)), Parameter('wait_for_subscribers_s', value=0.0),
         Parameter('rate', value=10.0)])
