@@ -233,7 +233,7 @@ def test_a_depth_image_of_floats_is_quantised_by_its_inverse(codec):
     ('16UC1; compressedDepth rvl', depth_message(encode_rvl(CENTIKELVIN)[:-40]), 'truncated'),
     ('16UC1; compressedDepth rvl', depth_message(struct.pack('<II', 0, 5) + bytes(8)), '0x5'),
     ('16UC1; compressedDepth rvl', depth_message(struct.pack('<II', 2 ** 31, 9) + bytes(8)),
-     'states 2147483648x9'),
+     'image of 2147483648x9 pixels is too large'),
     ('16UC1; compressedDepth rvl', depth_message(struct.pack('<II', 4, 4) + b'\xff' * 400),
      'truncated'),
     ('16UC1; compressedDepth rvl', depth_message(struct.pack('<III', 1, 1, 0x70000000)),

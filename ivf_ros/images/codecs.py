@@ -18,8 +18,16 @@ from ivf_ros.images.arrays import (
     TruncatedFileError,
 )
 from ivf_ros.images.depth_codec import decode_depth, has_header
-from ivf_ros.images.encodings import as_bytes, BAYER_CODES, decode, encodings_of
+from ivf_ros.images.encodings import (
+    as_bytes,
+    BAYER_CODES,
+    count_bytes,
+    decode,
+    encodings_of,
+)
 from ivf_ros.images.file_ends import find_end
+from ivf_ros.images.file_headers import check_header
+from ivf_ros.images.limits import check_bytes
 from ivf_ros.images.tiff import call_signed
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
@@ -36,7 +44,6 @@ CODECS = ('jpeg', 'png', 'tiff', 'webp', 'jpeg2000', 'bmp', 'compressedDepth', '
 
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _ZSTD_START = b'\x28\xb5\x2f\xfd'
-_MAX_BYTES = 1 << 30  # of decompressed pixels
 
 
 def decode_compressed(message_format: str, data: Any) -> np.ndarray:
@@ -56,7 +63,8 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
     Raises
     ------
     ImageError
-        The data is empty, truncated, damaged, or of none of these codecs.
+        The data is empty, truncated, damaged, or of none of these codecs, or the image is larger
+        than ``limits`` allows.
 
     """
     buffer = as_bytes(data)
@@ -76,17 +84,19 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
 
 def decode_file(data: Any, *, ignore_orientation: bool = False) -> np.ndarray:
     """
-    Decode an image file: JPEG, PNG, TIFF, WebP, JPEG 2000, BMP and others that OpenCV reads.
+    Decode an image file: JPEG, PNG, TIFF, WebP, JPEG 2000, BMP, PGM or PPM.
 
     What follows the end of a JPEG or PNG file is ignored. ``ignore_orientation`` leaves the pixels
-    as they are stored, also if EXIF says that the camera was turned.
+    as they are stored, also if EXIF says that the camera was turned. The size of the image is read
+    and checked before anything is decoded.
 
     Returns ``(H, W)`` or ``(H, W, 3)`` BGR of uint8, uint16, float32 or float64, without alpha.
 
     Raises
     ------
     ImageError
-        The data is empty, truncated or damaged, or not a file that OpenCV reads.
+        The data is empty, truncated or damaged, or of none of these formats, or the image is
+        larger than ``limits`` allows.
 
     """
     buffer = as_bytes(data)
@@ -95,6 +105,7 @@ def decode_file(data: Any, *, ignore_orientation: bool = False) -> np.ndarray:
     end = find_end(buffer)
     if end is None:
         raise TruncatedFileError('truncated image file: its end marker is missing')
+    check_header(buffer)
     flags = _AS_STORED | (cv2.IMREAD_IGNORE_ORIENTATION if ignore_orientation else 0)
     image = _decode_by_opencv(buffer[:end], flags)
     if image is None and (signed := call_signed(buffer)):
@@ -102,8 +113,7 @@ def decode_file(data: Any, *, ignore_orientation: bool = False) -> np.ndarray:
         if image is not None and image.dtype == np.int32:
             image = image.view(np.uint32)
     if image is None:
-        raise ImageError('cannot decode the image file: it is damaged, truncated or of an unknown '
-                         f'format; it begins with {bytes(buffer[:8])!r}')
+        raise ImageError('cannot decode the image file: it is damaged or truncated')
     return to_sample_type(image)
 
 
@@ -155,8 +165,9 @@ def _decode_zstd(data: memoryview) -> np.ndarray:
     height, width, is_bigendian, step, length = header.unpack(data[:header.size])
     start = header.size + length
     encoding = bytes(data[header.size:start]).decode('ascii', 'replace')
-    # The greatest image of a known encoding has three planes.
-    pixels = _decompress(data[start:], min(3 * height * step, _MAX_BYTES) + 1)
+    n_bytes = count_bytes(encoding, width, height, step)
+    check_bytes(n_bytes, f'{encoding} image of {width}x{height} pixels with a step of {step}')
+    pixels = _decompress(data[start:], n_bytes + 1)
     return decode(encoding, pixels, width, height, step, is_bigendian)
 
 

@@ -18,11 +18,14 @@ from typing import NamedTuple
 
 from ivf_ros.images.arrays import ImageError
 from ivf_ros.images.file_ends import PNG_START
+from ivf_ros.images.limits import check_size
 import numpy as np
 
 HEADER_BYTES = 12
-_MAX_PIXELS = 1 << 26  # of RVL data, in which few bytes can stand for many pixels
 _MAX_DIGITS = 10  # of a number in RVL data, three bits each
+_TOO_GREAT = 1 << 30  # a number of as many digits, which no count has
+# A pixel takes a difference of six digits at most, and half of two counts, four bits each.
+_MAX_PIXEL_BYTES = 8
 
 
 class _Runs(NamedTuple):
@@ -80,10 +83,9 @@ def decode_rvl(data: memoryview) -> np.ndarray:
     if len(data) < 8:
         raise ImageError('truncated RVL image: its header is incomplete')
     width, height = struct.unpack('<II', data[:8])
+    check_size(width, height, 'RVL image')
     count = width * height
-    if not 0 < count <= _MAX_PIXELS:
-        raise ImageError(f'damaged RVL image: its header states {width}x{height} pixels')
-    numbers = _read_numbers(data[8:])
+    numbers = _read_numbers(data[8:][:4 + _MAX_PIXEL_BYTES * count])
     runs, end = _find_runs(numbers, count)
     is_delta = np.ones(end, bool)
     is_delta[runs.starts - 2] = is_delta[runs.starts - 1] = False
@@ -118,18 +120,22 @@ def _read_numbers(data: memoryview) -> np.ndarray:
     for place in range(1, min(int(last_places.max()) + 1, _MAX_DIGITS)):
         longer = np.flatnonzero(last_places >= place)
         numbers[longer] |= nibbles.take(starts[longer] + place).astype(np.int32) << (3 * place)
-    numbers[last_places == _MAX_DIGITS] = _MAX_PIXELS + 1  # too great for a count
+    numbers[last_places == _MAX_DIGITS] = _TOO_GREAT
     return numbers
 
 
 def _find_runs(numbers: np.ndarray, count: int) -> tuple[_Runs, int]:
     """Return the runs that fill ``count`` pixels, and the number of numbers that they use."""
-    runs = []
+    runs: list[tuple[int, int, int]] = []
     position = filled = 0
     while filled < count:
         if position + 2 > len(numbers):
             raise ImageError('truncated RVL image')
         zeros, values = int(numbers[position]), int(numbers[position + 1])
+        # Only the first run may have no zeros, and only the last one no values. Otherwise data
+        # without pixels would be searched run by run.
+        if (not zeros and runs) or (not values and filled + zeros < count):
+            raise ImageError('damaged RVL image: a run of length 0')
         runs.append((zeros, values, position + 2))
         position += 2 + values
         filled += zeros + values

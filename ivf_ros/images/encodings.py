@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import cv2
 from ivf_ros.images.arrays import convert_color, describe, ImageError, to_sample_type
+from ivf_ros.images.limits import check_size
 import numpy as np
 
 
@@ -114,16 +115,11 @@ def decode(encoding: str, data: Any, width: int, height: int, step: int = 0,
     Raises
     ------
     ImageError
-        The encoding is unknown or has two channels, or width, height, step and data length are
-        inconsistent.
+        The encoding is unknown or has two channels, width, height, step and data length are
+        inconsistent, or the image is larger than ``limits`` allows.
 
     """
-    if encoding in _TWO_CHANNELS:
-        raise ImageError(f"'{encoding}' has two channels; an image has one (gray), or three or "
-                         'four (colour)')
-    if encoding not in ENCODINGS:
-        raise ImageError(f"unknown image encoding {encoding[:40]!r}; known: {', '.join(_KNOWN)}")
-    _check_size(encoding, width, height)
+    _check_encoding(encoding, width, height)
     if encoding not in _PLAIN:
         return _decode_yuv(encoding, data, width, height, step)
     sample, channels, code = _PLAIN[encoding]
@@ -135,6 +131,17 @@ def decode(encoding: str, data: Any, width: int, height: int, step: int = 0,
     if code is not None:
         return convert_color(image, code)
     return _without_alpha(image) if channels == 4 else image
+
+
+def count_bytes(encoding: str, width: int, height: int, step: int = 0) -> int:
+    """Return the length of the data of an ``Image`` message; raise ImageError as ``decode``."""
+    _check_encoding(encoding, width, height)
+    if encoding in _PLAIN:
+        sample, channels, _ = _PLAIN[encoding]
+        pixel_bytes = channels * np.dtype(sample).itemsize
+    else:
+        pixel_bytes = 2 if encoding in _YUV422 else 1
+    return _count_rows(encoding, height) * (step or width * pixel_bytes)
 
 
 def encode(image: np.ndarray, encoding: str | None = None) -> Encoded:
@@ -190,8 +197,7 @@ def _decode_yuv(encoding: str, data: Any, width: int, height: int, step: int) ->
     if encoding in _YUV422:
         pixels = _view(encoding, data, (height, width, 2), np.dtype(np.uint8), step)
         return convert_color(pixels, _YUV422[encoding])
-    rows = {'nv12': height * 3 // 2, 'nv21': height * 3 // 2, 'nv24': height * 3}
-    planes = _view(encoding, data, (rows.get(encoding, height * 2), width, 1),
+    planes = _view(encoding, data, (_count_rows(encoding, height), width, 1),
                    np.dtype(np.uint8), step)
     if encoding in _YUV420_PLANES:
         return convert_color(planes, _YUV420_PLANES[encoding])
@@ -211,10 +217,20 @@ def _without_alpha(image: np.ndarray) -> np.ndarray:
     return convert_color(image, cv2.COLOR_BGRA2BGR)
 
 
-def _check_size(encoding: str, width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f'{encoding} image of {width}x{height} pixels; '
-                         'width and height must be at least 1')
+def _count_rows(encoding: str, height: int) -> int:
+    """Return the number of rows of an image with those of its planes of chroma."""
+    if encoding in _YUV420_PLANES:
+        return height * 3 // 2
+    return height * (2 if encoding in _YUV422_PLANES else 3 if encoding in _YUV444_PLANES else 1)
+
+
+def _check_encoding(encoding: str, width: int, height: int) -> None:
+    if encoding in _TWO_CHANNELS:
+        raise ImageError(f"'{encoding}' has two channels; an image has one (gray), or three or "
+                         'four (colour)')
+    if encoding not in ENCODINGS:
+        raise ImageError(f"unknown image encoding {encoding[:40]!r}; known: {', '.join(_KNOWN)}")
+    check_size(width, height, f'{encoding} image')
     if encoding in {*_YUV422, *_YUV420_PLANES, *_YUV422_PLANES} and width % 2:
         raise ImageError(f'{encoding} image of {width}x{height} pixels; the width must be even')
     if encoding in _YUV420_PLANES and height % 2:

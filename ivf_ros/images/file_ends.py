@@ -13,13 +13,17 @@ from collections.abc import Iterator
 import re
 from typing import NamedTuple
 
+from ivf_ros.images.arrays import ImageError
+
 JPEG_START = b'\xff\xd8'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 _PNG_END = bytes(4) + b'IEND\xaeB`\x82'  # the last chunk: its length, name and checksum
 
-# A marker of JPEG. In the coded pixels FF 00 stands for FF, and FF D0 to FF D7 for a restart.
-_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
-_START_OF_IMAGE, _END_OF_IMAGE = 0xD8, 0xD9
+# A marker of JPEG with content. In the coded pixels FF 00 stands for FF, and FF D0 to FF D7 for a
+# restart. FF 01 has no content either.
+_MARKER = re.compile(rb'\xff[\x02-\xcf\xd8-\xfe]')
+_START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
+_MAX_SCANS = 100  # of a JPEG file; each takes time for the whole image, also if it is empty
 
 
 class Segment(NamedTuple):
@@ -35,10 +39,15 @@ def find_end(data: memoryview) -> int | None:
     Return the length of the JPEG or PNG file at the start of the data, without what follows it.
 
     Returns None if the file is truncated, and the length of the data if it is of another kind.
+
+    Raises
+    ------
+    ImageError
+        A JPEG file has more than ``_MAX_SCANS`` scans; usual are 10.
+
     """
     if data[:2] == JPEG_START:
-        return next((segment.end for segment in jpeg_segments(data)
-                     if segment.marker == _END_OF_IMAGE), None)
+        return _find_jpeg_end(data)
     if data[:8] == PNG_START:
         return _find_png_end(data)
     return len(data)
@@ -64,6 +73,17 @@ def jpeg_segments(data: memoryview) -> Iterator[Segment]:
             return
         yield Segment(marker, position + 2, position + length)
         position += length
+
+
+def _find_jpeg_end(data: memoryview) -> int | None:
+    n_scans = 0
+    for segment in jpeg_segments(data):
+        n_scans += segment.marker == _START_OF_SCAN
+        if n_scans > _MAX_SCANS:
+            raise ImageError(f'a JPEG file of more than {_MAX_SCANS} scans')
+        if segment.marker == _END_OF_IMAGE:
+            return segment.end
+    return None
 
 
 def _find_png_end(data: memoryview) -> int | None:
