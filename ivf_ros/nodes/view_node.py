@@ -64,7 +64,6 @@ class ViewNode(Node):
         self._latest_ns = 0  # stamp of the latest image
         self._thermal_size: tuple[int, int] | None = None
         self._state = RegistrationState.TRACKING
-        self._mode_counts: dict[FusionMode, int] = {}
         self._workers: list[Worker] = []
         self._inputs: list[Subscription] = []
         for topic, on_frame in (('thermal/image_raw', self._on_thermal),
@@ -173,13 +172,9 @@ class ViewNode(Node):
             self.states['registration'] = self._state.value
             self._log.log_reliability(self._state, float(values['confidence']),
                                       float(values['corner_deviation_px']), self._latest_ns)
-        if node == 'fusion':
-            counts = {mode: int(values.get(f'mode_count.{mode.value}', 0)) for mode in FusionMode}
-            mode = max(FusionMode, key=lambda mode: counts[mode] - self._mode_counts.get(mode, 0))
-            if self._mode_counts and counts[mode] > self._mode_counts[mode]:
-                self.states['fusion'] = mode.value
-                self._log.log_mode(mode, self._latest_ns)
-            self._mode_counts = counts
+        if node == 'fusion' and 'mode' in values:
+            self.states['fusion'] = values['mode']
+            self._log.log_mode(FusionMode(values['mode']), self._latest_ns)
 
     def _log_age(self, name: str, stamp_ns: int) -> None:
         age_s = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9

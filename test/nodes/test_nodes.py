@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from ivf_ros.network_inputs import is_rgb_passthrough  # noqa: E402
 from ivf_ros.nodes.detection_node import DetectionNode  # noqa: E402
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
 from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
+from ivf_ros.nodes.graph.messages import Homography, Stamped  # noqa: E402
 from ivf_ros.nodes.graph.transport import Hub, LATCHED_QOS  # noqa: E402
 from ivf_ros.nodes.perception_node import PerceptionNode  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
@@ -739,6 +741,7 @@ def test_the_mode_of_fusion_is_a_latched_topic_and_a_viewer_may_close_and_open_a
     assert cameras.publish_until(lambda: fusion.diagnose()[1].get('mode') == 'FUSED')
     cameras.node.destroy_subscription(viewer)
     assert cameras.publish_until(lambda: not fusion._fused.has_subscribers)
+    assert fusion._worker.wait_until_idle(10.0)
     modes_before = dict(fusion._modes)
     assert not cameras.publish_until(lambda: dict(fusion._modes) != modes_before, 1.0)
     fused.clear()
@@ -754,3 +757,43 @@ def test_the_mode_of_fusion_is_a_latched_topic_and_a_viewer_may_close_and_open_a
     cameras.rgb = np.full_like(cameras.rgb, 2)
     assert cameras.publish_until(lambda: modes == ['FUSED', 'THERMAL_ONLY'])
     assert fusion.diagnose()[0].startswith('THERMAL_ONLY: RGB DARK')
+
+
+def test_the_status_says_what_is_shown_since_when_and_why_not_better(live_graph):
+    fusion = start(live_graph, FusionNode, **{'fusion.method': 'average'})
+    cameras = Cameras(live_graph)
+    statuses, modes = [], []
+    for topic, received in (('fusion/status', statuses), ('fused/mode', modes)):
+        cameras.node.create_subscription(
+            messages.TEXT.message_type, topic,
+            lambda message, received=received: received.append(message.data), LATCHED_QOS)
+    registration = cameras.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    homography = cameras.node.create_publisher(
+        messages.HOMOGRAPHY.message_type, 'registration/homography', 5)
+    cameras.wait_for_subscribers()
+
+    def say(message, level):
+        registration.publish(DiagnosticArray(status=[
+            DiagnosticStatus(name='/registration', level=level, message=message)]))
+
+    cause = 'not registered: low confidence'
+    say(cause, DiagnosticStatus.WARN)
+    assert wait_until(lambda: fusion._status._registration[1] == cause)
+    assert cameras.publish_until(lambda: statuses)
+    assert re.fullmatch(rf'RGB_ONLY since \d\d:\d\d:\d\d: no registration yet: {cause}',
+                        statuses[0])
+    homography.publish(messages.homography_to_message(
+        Stamped(Homography(H_TRUE, SIZE), time.time_ns(), 'thermal')))
+    assert cameras.publish_until(lambda: len(statuses) > 1)
+    assert re.fullmatch(r'FUSED since \d\d:\d\d:\d\d', statuses[1])
+    # The numbers of the same problem are no news.
+    assert cameras.publish_until(lambda: statuses[-1].startswith('RGB_ONLY'), streams=['rgb'])
+    assert not cameras.publish_until(lambda: len(statuses) > 3, 0.5, streams=['rgb'])
+    assert statuses[-1].endswith(': thermal MISSING')
+    # Without any image nothing is shown, although the latest image is still on the screen.
+    assert wait_until(lambda: modes[-1] == 'NOTHING', 5.0)
+    assert 'NOTHING since' in statuses[-1] and 'no image for 1.' in statuses[-1]
+    assert fusion.diagnose()[1]['mode'] == 'NOTHING'
+    assert fusion.diagnose()[0].startswith('NOTHING: no image for ')
+    assert cameras.publish_until(lambda: modes[-1] == 'FUSED')
+    assert modes == ['RGB_ONLY', 'FUSED', 'RGB_ONLY', 'NOTHING', 'FUSED']

@@ -91,8 +91,7 @@ def test_images_results_and_diagnostics_are_logged_at_their_stamps(live_graph, t
                                             stamp_ns, 'rgb'))
         graph.diagnose('registration', state='HOLDING', confidence=0.5, corner_deviation_px=2.5,
                        latency_ms__p50=80.0)
-        for fused in (1, 5):
-            graph.diagnose('fusion', mode_count__FUSED=fused, mode_count__RGB_ONLY=3)
+        graph.diagnose('fusion', mode='FUSED', mode_count__RGB_ONLY=3)
         assert wait_until(lambda: view.states == {'registration': 'HOLDING', 'fusion': 'FUSED'}
                           and view.frames['detections'] and view.frames['segmentation/labels']
                           and view.frames['registration/homography']

@@ -88,6 +88,7 @@ class StageNode(GuardedCallbacks, LifecycleNode):
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
         self.optional_topics: set[str] = set()
+        self._plain_subscriptions: list[Any] = []
         self._workers: list[Worker] = []
         self._timers_while_active: list[Any] = []
         self._is_configured = self._is_active = False
@@ -180,6 +181,12 @@ class StageNode(GuardedCallbacks, LifecycleNode):
         self.optional_topics.add(self.resolve_topic_name(topic))
         update()
         self.call_every(_CHECK_PERIOD_S, update)
+
+    def subscribe_to_messages(self, message_type: type, topic: str,
+                              callback: Callable[[Any], None], depth: int) -> None:
+        """Create a plain subscription that exists until the node is deactivated."""
+        self._plain_subscriptions.append(
+            self.create_subscription(message_type, topic, callback, depth))
 
     def start_worker(self, work: Callable[[Work], None],
                      on_superseded: Callable[[], None] = lambda: None, niceness: int = 0
@@ -312,6 +319,8 @@ class StageNode(GuardedCallbacks, LifecycleNode):
             self._bond.end()
             for subscription in self._subscriptions_by_topic.values():
                 subscription.destroy()
+            for plain in self._plain_subscriptions:
+                self.destroy_subscription(plain)
             for timer in self._timers_while_active:
                 self.destroy_timer(timer)
             if self._workers:
@@ -320,6 +329,7 @@ class StageNode(GuardedCallbacks, LifecycleNode):
                 if not worker.stop(_STOP_TIMEOUT_S):
                     self.report_error(f"worker '{worker.name}' does not end; it is left behind")
             self._subscriptions_by_topic.clear()
+            self._plain_subscriptions.clear()
             self.optional_topics.clear()
             self._timers_while_active.clear()
             self._workers.clear()
