@@ -52,18 +52,24 @@ def points_from_message(message: PointCloud2) -> Stamped[np.ndarray]:
         if fields[name].datatype not in _FLOATS:
             raise MessageError(f"the field '{name}' of a point cloud must be FLOAT32 or FLOAT64, "
                                f'got datatype {fields[name].datatype}')
+    size = f'a point cloud of {message.width}x{message.height} points has row_step ' \
+           f'{message.row_step}, point_step {message.point_step} and {len(message.data)} bytes'
+    row_bytes = message.width * message.point_step
+    # The step of a single row is not used, and often not set.
+    row_step = message.row_step if message.height > 1 else row_bytes
+    # NumPy reads beyond the data where the steps do not fit.
+    if row_step < row_bytes or message.height * row_step > len(message.data):
+        raise MessageError(f'{size}: the data must have height * row_step bytes, and a row '
+                           'width * point_step')
     try:
         layout = np.dtype({'names': list('xyz'),
                            'formats': [order + _FLOATS[fields[name].datatype] for name in 'xyz'],
                            'offsets': [fields[name].offset for name in 'xyz'],
                            'itemsize': message.point_step})
         points = np.ndarray((message.height, message.width), layout, message.data,
-                            strides=(message.row_step, message.point_step))
+                            strides=(row_step, message.point_step))
     except (TypeError, ValueError) as error:
-        raise MessageError(
-            f'a point cloud of {message.width}x{message.height} points has row_step '
-            f'{message.row_step}, point_step {message.point_step} and {len(message.data)} bytes: '
-            f'{error}') from None
+        raise MessageError(f'{size}: {error}') from None
     positions = np.column_stack([points[name].ravel() for name in 'xyz'])
     return Stamped(positions, stamp_ns_of(message.header), message.header.frame_id)
 
@@ -86,13 +92,16 @@ def colored_cloud_from_message(message: PointCloud2) -> Stamped[ColoredCloud]:
     Raises
     ------
     MessageError
-        The fields are others.
+        The fields are others, or the size of the data is wrong.
 
     """
     if message.fields != _COLORED_FIELDS or message.point_step != _COLORED.itemsize:
         raise MessageError(f'a coloured cloud has the fields {list(_COLORED.names or ())}, got '
                            f'{[field.name for field in message.fields]}')
-    points = np.frombuffer(message.data, _COLORED)
+    try:
+        points = np.frombuffer(message.data, _COLORED)
+    except ValueError as error:  # an incomplete point at the end
+        raise MessageError(f'{len(message.data)} bytes of a coloured cloud: {error}') from None
     cloud = ColoredCloud(np.column_stack([points[name] for name in 'xyz']), points['rgb'][:, :3],
                          points['temperature'], points['class_id'].astype(np.uint8))
     return Stamped(cloud, stamp_ns_of(message.header), message.header.frame_id)
