@@ -216,7 +216,10 @@ def test_a_damaged_protobuf_message_is_skipped(tmp_path):
     whole = STAMP + field(2, cv2.imencode('.png', COLOUR)[1].tobytes()) + field(3, 'png')
     channels = [Channel('/thermal/image_raw'), Channel(
         '/rgb/image_raw', 'foxglove.CompressedImage', 'protobuf', b'', 'protobuf')]
-    broken = (whole[:50], b'\xff' * 20, field(1, 3), b'\x0b')
+    broken = (whole[:50], b'\xff' * 20, field(1, 3), b'\x0b',
+              STAMP + field(2, 3, True),  # a number where the image should be
+              whole + field(3, 10 ** 12), whole + field(4, 3, True),  # and the texts
+              whole + field(1, field(1, 'a')), whole + field(1, 3, True))
     file = write_mcap(tmp_path / 'a.mcap', channels, [
         *pairs(1)[:1], *((1, 10 + index, data) for index, data in enumerate(broken)),
         (1, 20, whole)])

@@ -42,6 +42,7 @@ _PROTOBUF_FIELDS = {
                           'data': 6},
     'foxglove.CompressedImage': {'frame_id': 4, 'encoding': 3, 'data': 2},
     'foxglove.CompressedVideo': {'frame_id': 2, 'encoding': 4, 'data': 3}}
+_NUMBERS = ('width', 'height', 'step')  # of these fields; the others are bytes
 
 
 class MessageError(ValueError):
@@ -258,20 +259,30 @@ def _find_kind(topic: Topic) -> str | None:
 def _read_protobuf(kind: str, message: Message) -> Packet:
     try:
         fields = read_fields(message.data)
-        timestamp = fields.get(1, b'')
-        if isinstance(timestamp, int):
-            raise ValueError('the timestamp is a number')
-        stamp = read_fields(timestamp)
-        values: dict[str, Any] = {name: fields[number] for name, number
-                                  in _PROTOBUF_FIELDS[message.topic.msgtype].items()
-                                  if number in fields}
+        values: dict[str, Any] = {
+            name: _take_protobuf_field(fields, name, number, int if name in _NUMBERS
+                                       else memoryview)
+            for name, number in _PROTOBUF_FIELDS[message.topic.msgtype].items()
+            if number in fields}
         for name in ('frame_id', 'encoding'):
             values[name] = bytes(values.get(name, b'')).decode()
         # google.protobuf.Timestamp: seconds, nanoseconds
-        stamp_ns = int(stamp.get(1, 0)) * 1_000_000_000 + int(stamp.get(2, 0))
-    except (ValueError, TypeError, struct.error) as error:
+        stamp = read_fields(_take_protobuf_field(fields, 'timestamp', 1, memoryview)) \
+            if 1 in fields else {}
+        stamp_ns = sum(_take_protobuf_field(stamp, name, number, int) * factor
+                       for name, number, factor in (('seconds', 1, 1_000_000_000),
+                                                    ('nanos', 2, 1)) if number in stamp)
+    except (ValueError, struct.error) as error:
         raise MessageError(f'{error}') from None
     return _check(Packet(kind, stamp_ns, **{'data': b'', **values}))
+
+
+def _take_protobuf_field(fields: dict[int, int | memoryview], name: str, number: int,
+                         kind: type) -> Any:
+    """Return a field; raise ValueError if it is a number instead of bytes, or the reverse."""
+    if not isinstance(fields[number], kind):
+        raise ValueError(f"the field '{name}' is of another type")
+    return fields[number]
 
 
 def _check(packet: Packet) -> Packet:
