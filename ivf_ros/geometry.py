@@ -45,9 +45,12 @@ def normalize_homography(H: np.ndarray) -> np.ndarray:
         raise GeometryError('a homography must be finite, got NaN or infinity')
     if abs(matrix[2, 2]) <= 1e-12 * np.abs(matrix[2]).max():
         raise GeometryError('a homography must not map the origin to infinity, got H[2, 2] = 0')
-    matrix /= matrix[2, 2]
-    scale = np.linalg.norm(matrix, axis=0).prod()
-    if abs(np.linalg.det(matrix)) <= 1e-14 * scale:
+    with np.errstate(over='ignore', invalid='ignore'):
+        matrix /= matrix[2, 2]
+        scale = np.linalg.norm(matrix, axis=0).prod()
+        determinant = np.linalg.det(matrix)
+    # What is too large for a float is not compared, it is infinite or NaN.
+    if not (np.isfinite(matrix).all() and abs(determinant) > 1e-14 * scale):
         raise GeometryError('a homography must be invertible, got a singular matrix')
     return matrix
 

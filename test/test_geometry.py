@@ -77,6 +77,9 @@ def test_normalization_removes_the_scale(H, factor):
     (np.diag([1, 1, 0]), 'origin'),
     (np.diag([1, 0, 1]), 'singular'),
     (np.ones((3, 3)), 'singular'),
+    # divided by H[2, 2], an entry or the determinant is too large for a float
+    (np.array([[1, 0, 0], [0, 1, 1e300], [0, 0, 1e-100]]), 'singular'),
+    (np.diag([1e200, 1e200, 1]), 'singular'),
 ])
 def test_invalid_homographies_are_rejected(matrix, message):
     with pytest.raises(GeometryError, match=message):
