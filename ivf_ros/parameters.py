@@ -24,9 +24,15 @@ import difflib
 import json
 import logging
 import math
+import reprlib
+import sys
 from typing import Any, Iterator, Mapping, Sequence, TypeVar
 
 T = TypeVar('T')
+
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxother = 100
+_SHORTENED.maxlist = _SHORTENED.maxtuple = 12
 
 
 class ParameterError(ValueError):
@@ -176,7 +182,7 @@ def _literal(text: str) -> Any:
         return math.inf
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also numbers of thousands of digits, deep nesting
         return text
     return tuple(value) if isinstance(value, list) else value
 
@@ -201,26 +207,42 @@ def _check_value(declaration: Declaration, value: Any) -> Any:
     name, default = declaration.name, declaration.default
     # An int is accepted for a float. A list is accepted for a tuple, which always holds floats.
     if isinstance(default, float) and type(value) is int:
-        value = float(value)
+        value = _to_float(name, value)
     if isinstance(default, tuple):
         return _check_tuple(name, value)
     if type(value) is not type(default):
         raise ParameterError(f"parameter '{name}' must be {type(default).__name__}, "
-                             f'got {type(value).__name__} {value!r}')
+                             f'got {type(value).__name__} {_show(value)}')
     if declaration.choices and value not in declaration.choices:
         raise ParameterError(f"parameter '{name}' must be one of "
-                             f"{', '.join(map(str, declaration.choices))}, got '{value}'")
+                             f"{', '.join(map(str, declaration.choices))}, got {_show(value)}")
     if declaration.minimum is not None and not value >= declaration.minimum:
         raise ParameterError(f"parameter '{name}' must be at least {declaration.minimum}, "
-                             f'got {value}')
+                             f'got {_show(value)}')
     if declaration.maximum is not None and not value <= declaration.maximum:
         raise ParameterError(f"parameter '{name}' must be at most {declaration.maximum}, "
-                             f'got {value}')
+                             f'got {_show(value)}')
     return value
 
 
 def _check_tuple(name: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)) \
             or any(type(item) not in (int, float) for item in value):
-        raise ParameterError(f"parameter '{name}' must be a list of numbers, got {value!r}")
-    return tuple(float(item) for item in value)
+        raise ParameterError(f"parameter '{name}' must be a list of numbers, got {_show(value)}")
+    return tuple(_to_float(name, item) for item in value)
+
+
+def _to_float(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ParameterError(f"parameter '{name}' must be at most {sys.float_info.max:.0e}, got "
+                             f'{_show(value)}') from None
+
+
+def _show(value: Any) -> str:
+    """Return a value for an error message, shortened; a file may hold one of any size."""
+    try:
+        return _SHORTENED.repr(value)
+    except ValueError:  # Python does not write integers of thousands of digits
+        return 'an integer that is too long to be shown'

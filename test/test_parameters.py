@@ -65,11 +65,16 @@ def test_replace_keeps_everything_else():
     ({'enabled': 'yes'}, "'enabled' must be bool, got str 'yes'"),
     ({'corners_px': ('a',)}, "'corners_px' must be a list of numbers, got ('a',)"),
     ({'corners_px': 3.0}, "'corners_px' must be a list of numbers, got 3.0"),
+    # values of any size, as a file may have them
+    ({'inner.gain': 10 ** 400}, "'inner.gain' must be at most 2e+308, got 1000"),
+    ({'corners_px': [10 ** 5000]}, "'corners_px' must be at most 2e+308, got an integer that is"),
+    ({'count': -10 ** 5000}, "'count' must be at least 1, got an integer that is too long"),
+    ({'enabled': 'yes' * 10 ** 6}, "'enabled' must be bool, got str 'yesyes"),
 ])
 def test_invalid_values_are_rejected_with_the_reason(values, message):
     with pytest.raises(ParameterError) as error:
         parameters.build(Outer, values)
-    assert message in str(error.value)
+    assert message in str(error.value) and len(str(error.value)) < 300
 
 
 @pytest.mark.parametrize('text, value', [
@@ -82,6 +87,8 @@ def test_invalid_values_are_rejected_with_the_reason(values, message):
     ('key=.inf', float('inf')),  # as YAML has it
     ('key=a=b', 'a=b'),  # only the first equals sign counts
     ('key=', ''),
+    pytest.param('key=' + '[' * 10 ** 5, '[' * 10 ** 5, id='deep'),
+    pytest.param('key=' + '7' * 5000, '7' * 5000, id='more digits than Python converts'),
 ])
 def test_settings_of_a_command_line(text, value):
     assert parameters.parse_settings([text]) == {'key': value}
