@@ -18,14 +18,16 @@ from ivf_ros.calibration.cameras import Camera
 from ivf_ros.calibration.errors import CalibrationError
 from ivf_ros.data.recording import FRAME_IDS
 from ivf_ros.output import FILE_MARK
-from ivf_ros.parameters import build
-from ivf_ros.registration import CalibratedParameters
+from ivf_ros.parameters import build, ParameterError
+from ivf_ros.registration import CalibratedParameters, RegistrationError
 from ivf_ros.registration.calibrated import make_homography
 import numpy as np
 from scipy.spatial.transform import Rotation
 import yaml
 
 _CALIBRATED = 'registration.calibrated.'
+# Exceptions of PyYAML for a file that is none, and for values that are not what their tags say.
+_YAML_ERRORS = (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def read_prior(path: Path) -> np.ndarray:
@@ -42,34 +44,36 @@ def read_prior(path: Path) -> np.ndarray:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        calibrated: dict[str, Any] = {}
+        for node in content.values() if isinstance(content, dict) else ():
+            if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict):
+                calibrated.update(_find_calibrated(node['ros__parameters']))
     except OSError as error:
         raise CalibrationError(f"cannot read '{path}': {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _YAML_ERRORS as error:
         raise CalibrationError(f"'{path}' is no YAML file: {' '.join(str(error).split())}"
                                ) from None
-    calibrated: dict[str, Any] = {}
-    for node in content.values() if isinstance(content, dict) else ():
-        if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict):
-            calibrated.update(
-                (name.removeprefix(_CALIBRATED), value)
-                for name, value in _flatten(node['ros__parameters']).items()
-                if name.startswith(_CALIBRATED))
-    H_thermal_to_rgb = make_homography(build(CalibratedParameters, calibrated))
+    try:
+        H_thermal_to_rgb = make_homography(build(CalibratedParameters, calibrated))
+    except (ParameterError, RegistrationError) as error:
+        raise CalibrationError(f"'{path}': {error}") from None
     if H_thermal_to_rgb is None:
         raise CalibrationError(f"'{path}' holds no calibration: need {_CALIBRATED}"
                                'H_thermal_to_rgb, or K_thermal and K_rgb')
     return H_thermal_to_rgb
 
 
-def _flatten(parameters: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Return parameters by dotted name; a file may nest them."""
-    flat: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f'{prefix}{name}.'))
-        else:
-            flat[f'{prefix}{name}'] = value
-    return flat
+def _find_calibrated(parameters: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Return the values below ``registration.calibrated`` by name; a file may nest them."""
+    # What is beside the way is not followed: aliases make YAML endless, or of any size.
+    found: dict[str, Any] = {}
+    for key, value in parameters.items():
+        name = f'{prefix}{key}'
+        if isinstance(value, dict) and _CALIBRATED.startswith(f'{name}.'):
+            found.update(_find_calibrated(value, f'{name}.'))
+        elif name.startswith(_CALIBRATED):
+            found[name.removeprefix(_CALIBRATED)] = value
+    return found
 
 
 def format_rig(comments: Sequence[str], H_thermal_to_rgb: np.ndarray,

@@ -133,6 +133,21 @@ def test_the_prior_is_read_back_from_the_file(tmp_path):
 
 @pytest.mark.parametrize('text, message', [
     (None, 'cannot read'), ('a: [', 'is no YAML file'), ('[1, 2]', 'holds no calibration'),
+    ('a: !!timestamp x', 'is no YAML file'), ('a: !!bool x', 'is no YAML file'),
+    ('a: !!int ""', 'is no YAML file'), ('a: 2001-99-99', 'is no YAML file'),
+    ('[' * 10 ** 4, 'is no YAML file'),
+    ('/**: {ros__parameters: {registration.calibrated.K_thermal: [1.0], '
+     'registration.calibrated.K_rgb: [1.0]}}', 'K_thermal must have 9 numbers'),
+    ('/**: {ros__parameters: {registration: {calibrated: {K_rbg: [1.0]}}}}',
+     "unknown parameter 'K_rbg'; did you mean K_rgb"),
+    # an alias may refer to what contains it, or multiply what it refers to
+    ('/**: &a {ros__parameters: *a}', 'holds no calibration'),
+    ('/**: {ros__parameters: &a {registration: *a}}', 'holds no calibration'),
+    ('/**: {ros__parameters: {registration: {calibrated: &a {K_rgb: *a}}}}',
+     "'K_rgb' must be a list of numbers"),
+    ('/**:\n  ros__parameters:\n    n0: &n0 {x: 1}\n' + ''.join(
+        f'    n{i}: &n{i} {{x: *n{i - 1}, y: *n{i - 1}}}\n' for i in range(1, 60)),
+     'holds no calibration'),
     ('/**: {ros__parameters: {max_rate_hz: 3.0}}', 'holds no calibration')])
 def test_a_file_without_a_calibration_is_no_prior(tmp_path, text, message):
     path = tmp_path / 'rig.yaml'
