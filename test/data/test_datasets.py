@@ -502,7 +502,9 @@ def test_malformed_bbgt_files_are_named(tmp_path, text, reason):
 @pytest.mark.parametrize('text', [
     '', json.dumps(COCO)[:100], '[]', '{"images": []}',
     json.dumps({**COCO, 'images': COCO['images'][1:]}),  # a box of a missing image
-    json.dumps({**COCO, 'annotations': [{'image_id': 7, 'category_id': 0, 'bbox': [1, 2, 3]}]}),
+    *(json.dumps({**COCO, 'annotations': [{'image_id': 7, 'category_id': 0, 'bbox': box}]})
+      for box in ([1, 2, 3], [1, 2, 3, float('nan')], [1, 2, 3, 10 ** 400])),
+    pytest.param('[' * 10 ** 5, id='deep'),
 ])
 def test_malformed_coco_files_are_named(tmp_path, text):
     path = write(tmp_path / 'a.json', text)
@@ -541,6 +543,8 @@ def test_labels_without_a_class_or_of_several_channels_are_named(tmp_path):
     ('[]', 'expected an object'),
     ('{"landmarks_mov": [[1, 2, 3]], "landmarks_fix": [[1, 2]]}', 'holds points'),
     ('{"landmarks_fix": [[1, 2]]}', 'landmarks_mov'),
+    pytest.param('{"landmarks_mov": [[1, 1%s]]}' % ('0' * 400), 'landmarks_mov', id='large'),
+    pytest.param('[' * 10 ** 5, 'no complete JSON', id='deep'),
 ])
 def test_malformed_landmarks_are_named(tmp_path, content, reason):
     with pytest.raises(SourceError, match=reason) as error:
@@ -592,6 +596,21 @@ def test_a_truncated_flow_is_named(tmp_path, fraction):
     path.write_bytes(path.read_bytes()[:int(fraction * path.stat().st_size)])
     with pytest.raises(SourceError, match=r'a\.npz'):
         landmarks.read_flow(path, save(tmp_path / 'a.png'))
+
+
+def test_a_flow_with_any_damaged_byte_is_read_or_named(tmp_path):
+    path, rgb = tmp_path / 'a.npz', save(tmp_path / 'a.png')
+    np.savez_compressed(path, dq=np.arange(162).reshape(2, 9, 9), scale=np.float32(32))
+    whole, outcomes = path.read_bytes(), set()
+    for position in range(0, len(whole), 3):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1:])
+        try:
+            landmarks.read_flow(path, rgb)
+            outcomes.add('read')
+        except SourceError as error:
+            assert 'a.npz' in str(error)
+            outcomes.add('named')
+    assert outcomes == {'read', 'named'}
 
 
 @pytest.mark.parametrize('name, scene', [

@@ -165,9 +165,9 @@ def _load_coco(path: Path, _modified_ns: int) -> dict[str, Boxes]:
         for annotation in content['annotations']:
             boxes_of[stems[annotation['image_id']]].append(
                 _make_detection(names[annotation['category_id']],
-                                tuple(map(float, annotation['bbox'])),
+                                tuple(_parse_numbers(str(path), annotation['bbox'])),
                                 ignored=bool(annotation.get('iscrowd', 0))))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError(f'{path} is no complete COCO file: {error!r}') from None
     return {stem: tuple(boxes) for stem, boxes in boxes_of.items()}
 
@@ -178,13 +178,13 @@ def _read_rows(path: Path) -> list[tuple[str, list[str]]]:
             for number, line in enumerate(_read_text(path).splitlines(), start=1) if line.strip()]
 
 
-def _parse_numbers(location: str, fields: list[str]) -> list[float]:
+def _parse_numbers(location: str, fields: list[str] | list[float]) -> list[float]:
     try:
         values = [float(field) for field in fields]
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise SourceError(f'{location}: {error}') from None
     if not all(map(math.isfinite, values)):
-        raise SourceError(f"{location}: not finite: {' '.join(fields)}")
+        raise SourceError(f"{location}: not finite: {' '.join(map(str, fields))}")
     return values
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+import struct
 from typing import Any
 import zipfile
+import zlib
 
 from ivf_ros import geometry
 from ivf_ros.data.recording import SourceError
@@ -20,6 +22,10 @@ from ivf_ros.data.video_frame import VideoFrame
 import numpy as np
 
 GRID_PX = 16  # distance of the landmarks that are sampled from a dense displacement field
+
+# Exceptions of zipfile and NumPy for a damaged file.
+_NPZ_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, TypeError, ValueError,
+               RuntimeError, OverflowError, MemoryError, SyntaxError, struct.error)
 
 
 def read_matched_points(path: Path) -> Landmarks:
@@ -44,7 +50,7 @@ def read_matched_H_thermal_to_rgb(path: Path) -> np.ndarray:
         H = geometry.normalize_homography(T.astype(np.float64).T)
         to_one_based, to_zero_based = geometry.translation(1, 1), geometry.translation(-1, -1)
         return geometry.normalize_homography(to_zero_based @ H @ to_one_based)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f'{path}: T: {error}') from None
 
 
@@ -80,7 +86,7 @@ def _read_displacements(path: Path) -> tuple[np.ndarray, float]:
             dq, scale = arrays['dq'], float(arrays['scale'])
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error}') from None
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+    except _NPZ_DAMAGE as error:
         raise SourceError(f"{path} is no npz file with 'dq' and 'scale': {error}") from None
     if dq.ndim != 3 or dq.shape[0] != 2 or not scale > 0:
         raise SourceError(f'{path}: dq is (2, H, W) and scale positive, got {dq.shape}, {scale}')
@@ -92,7 +98,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f'{path} is no complete JSON: {error}') from None
     if not isinstance(content, dict):
         raise SourceError(f'{path}: expected an object, got {type(content).__name__}')
@@ -102,7 +108,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _parse_points(path: Path, content: dict[str, Any], key: str) -> np.ndarray:
     try:
         points = np.asarray(content.get(key), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: '{key}': {error}") from None
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise SourceError(f"{path}: '{key}' holds points (N, 2), got {points.shape}")
