@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros.nn.errors import DeviceError
+from ivf_ros.nn.onnx_file import check_onnx
 from ivf_ros.optional_imports import explain_missing
 
 CPU, OPENVINO, CUDA, TENSORRT = 'cpu', 'openvino', 'cuda', 'tensorrt'
@@ -64,6 +65,8 @@ class SessionRequest:
         out.
     device, precision, threads:
         As in ``NetworkParameters``.
+    allows_infinity:
+        See ``onnx_file.check_onnx``.
 
     """
 
@@ -71,6 +74,7 @@ class SessionRequest:
     device: str = 'auto'
     precision: str = 'auto'
     threads: int = 1
+    allows_infinity: bool = False
 
 
 class OnnxRuntime:
@@ -113,6 +117,8 @@ class OnnxRuntime:
         ------
         DeviceError
             The requested device or precision is not available.
+        WeightsError
+            See ``onnx_file.check_onnx``.
 
         """
         if request.device != 'auto':
@@ -137,12 +143,13 @@ class OnnxRuntime:
         options.intra_op_num_threads, options.inter_op_num_threads = request.threads, 1
         # A thread that waits by spinning takes a core from the other nodes.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        path = str(request.files[precision])
+        path = request.files[precision]
+        check_onnx(path, request.allows_infinity)
         try:
-            session = self._open(path, options, device, precision, request.threads)
+            session = self._open(str(path), options, device, precision, request.threads)
         except Exception as error:  # ONNX Runtime does not export its error types
-            raise DeviceError(f"device '{device}' cannot run {path}: {error}",
-                              _first_line(error)) from None
+            raise DeviceError(f"device '{device}' cannot run {path}: "
+                              f"{' '.join(str(error).split())}", _first_line(error)) from None
         in_use = session.get_providers()
         if PROVIDERS[device] not in in_use:
             problem = f'ONNX Runtime fell back to {", ".join(in_use)}'

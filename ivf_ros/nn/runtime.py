@@ -19,20 +19,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 import json
+import math
 import os
 from pathlib import Path
 import threading
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ivf_ros.nn.devices import onnx_runtime, Placement, SessionRequest
+from ivf_ros.nn.devices import onnx_runtime, Placement, SessionRequest, TENSORRT
 from ivf_ros.nn.errors import DeviceError, InferenceError, WeightsError
 from ivf_ros.nn.settings import NetworkParameters
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
 INT8_SUFFIX = '.int8.onnx'
+MAX_ELEMENTS = 1 << 28  # of an input or an output
+MAX_FIRST_RUN_S = 60.0  # of a model of others, which may loop for ever
+_TEST_IMAGE_SHAPE = (64, 96)  # multiples of 32, which all networks of the package take
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,12 @@ class Network:
 
     def __init__(self, path: Path, placement: Placement, inputs: tuple[NetworkInput, ...],
                  output_names: tuple[str, ...], metadata: dict[str, Any],
-                 run: Callable[[tuple[np.ndarray, ...]], list[np.ndarray]]) -> None:
+                 run: Callable[[tuple[np.ndarray, ...]], list[np.ndarray]],
+                 allows_infinity: bool = False) -> None:
         self.path, self.placement = path, placement
         self.inputs, self.output_names = inputs, output_names
         self.metadata = metadata
-        self._run = run
+        self._run, self._allows_infinity = run, allows_infinity
 
     @property
     def channels(self) -> int:
@@ -94,10 +100,59 @@ class Network:
         Raises
         ------
         InferenceError
-            ONNX Runtime cannot run the network on these inputs.
+            ONNX Runtime cannot run the network on these inputs, or an output is not finite. The
+            models of others may give infinity, but not NaN.
 
         """
-        return self._run(inputs)
+        outputs = self._run(inputs)
+        for name, output in zip(self.output_names, outputs, strict=True):
+            if output.dtype.kind != 'f':
+                continue
+            if np.isnan(output).any() if self._allows_infinity else not np.isfinite(output).all():
+                raise InferenceError(f"{self.path}: the output '{name}' is not finite; its "
+                                     'weights or its input are wrong')
+        return outputs
+
+
+def check_answers(network: Network) -> None:
+    """
+    Check that a network of this package answers two small test images, and differently.
+
+    Raises
+    ------
+    WeightsError
+        An output is not finite, is the same everywhere or for both images, or the network cannot
+        run.
+
+    """
+    flags = (False, True) if any(map(_is_flag, network.inputs)) else (False,)
+    for flag in flags:
+        try:
+            answers = [
+                network(*(np.array(flag) if _is_flag(node) else _make_image(node, is_inverse)
+                          for node in network.inputs)) for is_inverse in (False, True)]
+        except InferenceError as error:
+            raise WeightsError(str(error)) from None
+        for name, first, second in zip(network.output_names, *answers, strict=True):
+            is_map = first.ndim > 1  # others may be constants of the network
+            if is_map and ((first == second).all() or (first == first.flat[0]).all()):
+                raise WeightsError(f"{network.path}: the output '{name}' does not depend on the "
+                                   'image; the file is damaged, or its training has failed')
+
+
+def _is_flag(node: NetworkInput) -> bool:
+    return node.element_type == 'tensor(bool)'
+
+
+def _make_image(node: NetworkInput, is_inverse: bool) -> np.ndarray:
+    """Return a test image in which no two parts are the same."""
+    sides = iter(_TEST_IMAGE_SHAPE)
+    shape = tuple(side if isinstance(side, int) else next(sides) for side in node.shape)
+    levels = (np.arange(math.prod(shape)) ** 2 // 7 % 256).reshape(shape)
+    if is_inverse:
+        levels = 255 - levels
+    return levels.astype(np.uint8) if node.element_type == 'tensor(uint8)' \
+        else (levels / 64 - 2).astype(np.float32)
 
 
 _networks: WeakValueDictionary[tuple[object, ...], Network] = WeakValueDictionary()
@@ -134,6 +189,8 @@ def load_network(package_weights: Path, load_module: Callable[[Path], Any],
         network = _networks.get(key)
         if network is None:
             network = _load(parameters, package_weights, load_module, output_names)
+            if network.placement.device != TENSORRT:  # it would prepare for this size of image
+                check_answers(network)
             _networks[key] = network
         return network
 
@@ -177,7 +234,8 @@ def load_file(path: Path, parameters: NetworkParameters) -> Network:
         ONNX Runtime is not installed, or the device is not available.
 
     """
-    return _load_with_onnxruntime({'float32': path, 'float16': path}, parameters)
+    return _load_with_onnxruntime({'float32': path, 'float16': path}, parameters,
+                                  is_foreign=True)
 
 
 def _find_files(parameters: NetworkParameters, package_weights: Path) -> dict[str, Path]:
@@ -189,46 +247,67 @@ def _find_files(parameters: NetworkParameters, package_weights: Path) -> dict[st
     else:
         path = Path(f'{package_weights}.onnx')
         files = {'int8': Path(f'{package_weights}{INT8_SUFFIX}'), 'float32': path, 'float16': path}
-    existing = {precision: path for precision, path in files.items() if path.is_file()}
+    existing = {precision: path for precision, path in files.items() if path.exists()}
     if not existing:
         raise WeightsError(f'no weight file at {path}')
     return existing
 
 
 def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters,
-                           output_names: tuple[str, ...] = ()) -> Network:
+                           output_names: tuple[str, ...] = (), is_foreign: bool = False
+                           ) -> Network:
     """Load a file; with ``output_names``, only a network with these outputs."""
-    runtime = onnx_runtime()
-    for path in set(files.values()):
-        _check_onnx(path)
-    session, placement = runtime.create_session(SessionRequest(
-        files, parameters.device, parameters.precision, parameters.threads))
+    session, placement = onnx_runtime().create_session(SessionRequest(
+        files, parameters.device, parameters.precision, parameters.threads, is_foreign))
     found = tuple(output.name for output in session.get_outputs())
     if output_names and found != output_names:
         raise WeightsError(f'{files[placement.precision]} is another network: its outputs are '
                            f'{", ".join(found)}, needed are {", ".join(output_names)}')
+    path = files[placement.precision]
+    for node in (*session.get_inputs(), *session.get_outputs()):
+        sides = [side for side in node.shape or () if isinstance(side, int)]
+        if math.prod(sides) > MAX_ELEMENTS:
+            raise WeightsError(f"{path}: '{node.name[:80]}' has {'x'.join(map(str, sides))} "
+                               f'elements, and at most {MAX_ELEMENTS} are allowed')
     network_inputs = tuple(NetworkInput(node.name, tuple(node.shape), node.type)
                            for node in session.get_inputs())
-    path = files[placement.precision]
+    run_session = _limit_first_run(session) if is_foreign else partial(session.run, None)
 
     def run(inputs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         arrays = {node.name: array for node, array in zip(network_inputs, inputs, strict=True)}
         try:
-            return session.run(None, arrays)
+            return run_session(arrays)
         except Exception as error:  # ONNX Runtime does not export its error types
             shapes = ', '.join(f'{name} {array.shape}' for name, array in arrays.items())
             raise InferenceError(f'{path} cannot run on {shapes}: '
                                  f"{' '.join(str(error).split())}") from error
 
     return Network(path, placement, network_inputs, found,
-                   decode_metadata(session.get_modelmeta().custom_metadata_map), run)
+                   decode_metadata(session.get_modelmeta().custom_metadata_map), run, is_foreign)
 
 
-def _check_onnx(path: Path) -> None:
-    """Raise ``WeightsError`` for a file that cannot be an ONNX model of this package."""
-    # The first field of a model is its version of the format, a small number.
-    if path.open('rb').read(1) != b'\x08':
-        raise WeightsError(f'{path} is no ONNX model')
+def _limit_first_run(session: Any) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+    """Return the function that runs a session; the first run is ended if it takes too long."""
+    import onnxruntime
+
+    was_run = False
+
+    def run(arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+        nonlocal was_run
+        if was_run:
+            return session.run(None, arrays)
+        options = onnxruntime.RunOptions()
+        timer = threading.Timer(MAX_FIRST_RUN_S, setattr, (options, 'terminate', True))
+        timer.daemon = True
+        timer.start()
+        try:
+            outputs = session.run(None, arrays, options)
+        finally:
+            timer.cancel()
+        was_run = True
+        return outputs
+
+    return run
 
 
 def _load_with_torch(path: Path, parameters: NetworkParameters,
@@ -240,10 +319,15 @@ def _load_with_torch(path: Path, parameters: NetworkParameters,
                                            torch.cuda.is_available())
     module = load_module(path)
     run = inference.make_runner(module, placement, parameters.threads)
-    inputs = tuple(NetworkInput(name, tuple(example.shape), f'tensor({example.dtype})')
-                   for name, example in zip(module.input_names, module.example_inputs(),
-                                            strict=True))
-    return Network(path, placement, inputs, module.output_names, weights.metadata(path), run)
+    inputs = []
+    for name, example in zip(module.input_names, module.example_inputs(), strict=True):
+        free_axes = module.image_axes().get(name, ())
+        dtype = str(example.dtype).removeprefix('torch.').replace('float32', 'float')
+        inputs.append(NetworkInput(
+            name, tuple(None if axis in free_axes else side
+                        for axis, side in enumerate(example.shape)), f'tensor({dtype})'))
+    return Network(path, placement, tuple(inputs), module.output_names, weights.metadata(path),
+                   run)
 
 
 def decode_metadata(properties: dict[str, str]) -> dict[str, Any]:
@@ -252,6 +336,6 @@ def decode_metadata(properties: dict[str, str]) -> dict[str, Any]:
     for name, value in properties.items():
         try:
             decoded[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             decoded[name] = value
     return decoded

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ivf_ros.nn.errors import WeightsError
+from ivf_ros.nn.onnx_file import MAX_BYTES
 from ivf_ros.output import FILE_MARK
+from ivf_ros.regular_files import check_regular
 from safetensors import SafetensorError
 from safetensors.torch import safe_open, save_file
+import torch
 from torch import nn
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -52,11 +55,15 @@ def load(network: Network, path: Path) -> Network:
     Raises
     ------
     WeightsError
-        The file is missing, damaged, or of another network.
+        The file is missing, damaged, or of another network, or a weight is not finite.
 
     """
     with _open_weights(path) as file:
         tensors = {name: file.get_tensor(name).float() for name in list(file.keys())}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: the weights '{name}' are not finite; the file is "
+                               'damaged, or its training has failed')
     renamed = getattr(network, 'RENAMED_LAYERS', {})
     state = {'.'.join(renamed.get(part, part) for part in name.split('.')): tensor
              for name, tensor in tensors.items()}
@@ -106,9 +113,12 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def _open_weights(path: Path) -> Iterator[Any]:
     """Open a weight file; raise ``WeightsError`` where that is not possible."""
     try:
+        check_regular(path, MAX_BYTES)
         with safe_open(path, framework='pt') as file:
             yield file
     except FileNotFoundError:
         raise WeightsError(f'no weight file at {path}') from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except OSError as error:
+        raise WeightsError(f'cannot read {path}: {error.strerror or error}') from None
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(f'{path} is no weight file: {error}') from None

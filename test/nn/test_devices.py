@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+from ivf_ros.nn import devices
 from ivf_ros.nn.devices import (
     CPU,
     CUDA,
@@ -26,6 +27,12 @@ from ivf_ros.nn.errors import DeviceError
 import pytest
 
 FILES = {'int8': Path('n.int8.onnx'), 'float32': Path('n.onnx'), 'float16': Path('n.onnx')}
+
+
+@pytest.fixture(autouse=True)
+def unchecked_files(monkeypatch):
+    """Skip the check of the files, which do not exist in these tests."""
+    monkeypatch.setattr(devices, 'check_onnx', lambda path, allows_infinity: None)
 
 
 class FakeLibrary:

@@ -15,13 +15,19 @@ from ivf_ros.detection.onnx.inputs import (
     fit_image,
     FITS,
     InputFormat,
+    MAX_SIDE_PX,
     PADDING_GRAY,
     read_format,
     to_network_inputs,
     VALUES,
 )
 from ivf_ros.detection.onnx.layout import Evidence, Layout, may_hold_boxes, Outputs, refuse
-from ivf_ros.detection.onnx.metadata import ModelMetadata, read_class_names, read_metadata
+from ivf_ros.detection.onnx.metadata import (
+    check_class_names,
+    ModelMetadata,
+    read_class_names,
+    read_metadata,
+)
 from ivf_ros.detection.suppression import select_detections
 from ivf_ros.network_inputs import stack_channels
 from ivf_ros.nn.errors import InferenceError
@@ -50,7 +56,8 @@ class OnnxParameters:
         'outputs for a gray image.', choices=LAYOUTS, live=False)
     input_px: int = parameter(
         0, 'Width and height of the input, if the model accepts any size: at least 32; 0 for the '
-        'size in the metadata of the model, or 640.', minimum=0, maximum=4096, live=False)
+        'size in the metadata of the model, or 640.', minimum=0, maximum=MAX_SIDE_PX,
+        live=False)
     input_values: str = parameter(
         'auto', 'Values of the input: order of the colours, and 0 to 1, 0 to 255, or standardised '
         'with the statistics of ImageNet; auto takes those of the layout.',
@@ -114,6 +121,7 @@ class OnnxDetector:
         self.takes_thermal = self._format.channels == 4
         self.class_names = read_class_names(parameters.classes) if parameters.classes \
             else metadata.class_names
+        check_class_names(self.class_names, parameters.classes or parameters.model)
         layout = self._recognise(metadata)
         self._decode, self._needs_suppression = layout.decode, layout.needs_suppression
         self._fit = layout.fit if parameters.input_fit == 'auto' else parameters.input_fit
@@ -159,7 +167,7 @@ class OnnxDetector:
         try:
             outputs = self._run(gray, 'rgb_1')
         except InferenceError as error:
-            raise DetectionError(f'{error}; check onnx.input_px') from error
+            raise DetectionError(f'{error}; check the model and onnx.input_px') from error
         evidence = Evidence(outputs, metadata, self.class_names, size,
                             self._format.takes_target_size)
         requested = self.parameters.layout

@@ -14,6 +14,7 @@ import numpy as np
 
 FITS = ('letterbox', 'corner', 'stretch')
 VALUES = ('rgb_1', 'rgb_255', 'bgr_1', 'bgr_255', 'rgb_imagenet', 'bgr_imagenet')
+MAX_SIDE_PX = 4096
 PADDING_GRAY = 114  # as in the training of the YOLO family
 # Mean and standard deviation of the photographs of ImageNet, red first, on a scale of 0 to 255.
 _IMAGENET_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
@@ -95,6 +96,9 @@ def read_format(inputs: Sequence[NetworkInput], free_size: tuple[int, int]) -> I
                              f'{image.element_type}')
     size = (columns if isinstance(columns, int) and columns > 0 else free_size[0],
             rows if isinstance(rows, int) and rows > 0 else free_size[1])
+    if max(size) > MAX_SIDE_PX:
+        raise DetectionError(f'the input must have at most {MAX_SIDE_PX} pixels a side, got '
+                             f'{size[0]}x{size[1]}; export the model for smaller images')
     return InputFormat(
         size, channels if isinstance(channels, int) else 3, is_channels_last, len(shape) == 4,
         dtype, tuple(None if index == position else _make_other(node, size)

@@ -158,7 +158,7 @@ def _guess(evidence: Evidence) -> str:
     """Return what the model may be, and what to do."""
     arrays, task = list(evidence.outputs.values()), evidence.metadata.task
     if not evidence.metadata.has_boxes:
-        return f"its metadata says that it is for the task '{task}'; use a model that detects"
+        return f"its metadata says that it is for the task '{task[:80]}'; use a model that detects"
     if 'boxes_px' in evidence.outputs:
         return ('this is a network of this package; use the method anchor_free with '
                 'network.weights, or export it with --layout common')

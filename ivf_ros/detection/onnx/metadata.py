@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros.detection.errors import DetectionError
+from ivf_ros.regular_files import read_text
 
+MAX_CLASSES = 10_000
+MAX_NAME_CHARACTERS = 200
+_MAX_NAMES_BYTES = 1 << 23
+_MAX_SIDES = 4  # of a shape or a size
 _TASKS_WITH_BOXES = ('', 'detect', 'segment', 'pose', 'obb')
 
 
@@ -59,7 +64,7 @@ def read_metadata(properties: dict[str, Any]) -> ModelMetadata:
     # A model without suppression may still be end to end; older exporters do not say so.
     is_end2end = True if has_suppression else values.get('end2end')
     return ModelMetadata(
-        _class_names(values.get('names')), str(values.get('task') or ''),
+        _class_names(values.get('names')), _text(values.get('task')),
         is_end2end if isinstance(is_end2end, bool) else None, _product(values.get('kpt_shape')),
         _size(values.get('imgsz')), _names_rtdetr(values))
 
@@ -75,7 +80,7 @@ def read_class_names(path: str) -> tuple[str, ...]:
 
     """
     try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
+        lines = read_text(Path(path), max_bytes=_MAX_NAMES_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else 'it is no text in UTF-8'
         raise DetectionError(f"cannot read '{path}': {reason}") from None
@@ -83,6 +88,26 @@ def read_class_names(path: str) -> tuple[str, ...]:
     if not names:
         raise DetectionError(f"onnx.classes must have one name in each line, '{path}' has none")
     return names
+
+
+def check_class_names(names: tuple[str, ...], source: str) -> None:
+    """
+    Check the number and the lengths of class names, which go into messages.
+
+    Raises
+    ------
+    DetectionError
+        There are more than ``MAX_CLASSES``, or one has more than ``MAX_NAME_CHARACTERS``.
+
+    """
+    if len(names) > MAX_CLASSES:
+        raise DetectionError(f'{source} has {len(names)} class names, and at most {MAX_CLASSES} '
+                             'are allowed')
+    longest = max(map(len, names), default=0)
+    if longest > MAX_NAME_CHARACTERS:
+        raise DetectionError(f'{source} has a class name of {longest} characters, and at most '
+                             f'{MAX_NAME_CHARACTERS} are allowed; set onnx.classes to a text file '
+                             'with one name in each line')
 
 
 def _parse(value: Any) -> Any:
@@ -101,19 +126,26 @@ def _class_names(names: Any) -> tuple[str, ...]:
         try:
             by_index = {int(index): name for index, name in names.items()}
             names = [by_index[index] for index in range(len(by_index))]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return ()
-    return tuple(map(str, names)) if isinstance(names, (list, tuple)) else ()
+    if not isinstance(names, (list, tuple)) \
+            or not all(isinstance(name, (str, int, float)) for name in names):
+        return ()
+    return tuple(map(str, names))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ''
 
 
 def _names_rtdetr(values: dict[str, Any]) -> bool:
-    texts = ' '.join(str(values.get(name, '')) for name in ('head', 'description'))
+    texts = ' '.join(_text(values.get(name)) for name in ('head', 'description'))
     return 'rtdetr' in texts.lower().replace('-', '')
 
 
 def _integers(values: Any) -> tuple[int, ...]:
     values = (values,) if isinstance(values, int) else values
-    if not isinstance(values, (list, tuple)):
+    if not isinstance(values, (list, tuple)) or len(values) > _MAX_SIDES:
         return ()
     return tuple(value for value in values if isinstance(value, int) and value > 0)
 
