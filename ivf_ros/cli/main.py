@@ -51,6 +51,10 @@ COMMANDS = {
                     'ivf info recordings/night.mcap'),
     'demo': Command('graph', 'Run the whole graph on simulated or recorded frames.',
                     'ivf demo --source recordings/night.mcap --seconds 20 --out night'),
+    'security-policy': Command('security', 'Write the SROS 2 policy of the nodes: one enclave a '
+                               'node, exactly its topics.',
+                               'ivf security-policy registration fusion --namespace front '
+                               '--out policy.xml'),
     'view': Command('view', 'Show a source live: images, registration, fusion, objects, plots.',
                     'ivf view recordings/night.mcap --web'),
     'time-offset': Command('time_offset', 'Measure the offset of the stamps of the two cameras '

@@ -40,9 +40,10 @@ JSON_COMMANDS = {
     'train': 'train fusion --list',
     'export': 'export fusion --out {d}/fusion.onnx',
     'view': f'view simulator:duration_s=1,{SMALL} --out {{d}}/view.rrd',
+    'security-policy': 'security-policy fusion --ros-args -p fusion.method:=average',
     'benchmark': 'benchmark --stages --size 160x120 --seconds 0.01',
 }
-NEEDS = {'replay': 'rclpy', 'export': 'torch', 'view': 'rerun'}
+NEEDS = {'replay': 'rclpy', 'security-policy': 'rclpy', 'export': 'torch', 'view': 'rerun'}
 
 
 def run_process(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -153,8 +154,8 @@ def test_every_command_prints_json(name, tmp_path):
         thermal, rgb, _ = simulator.render(0.2 * number)
         cv2.imwrite(str(tmp_path / 'thermal' / f'{number}.png'), Agc()(thermal))
         cv2.imwrite(str(tmp_path / 'rgb' / f'{number}.png'), rgb)
-    arguments = JSON_COMMANDS[name].format(d=tmp_path).split()
-    done = run_process(*arguments, '--json', ROS_DOMAIN_ID=str(next(DOMAIN_IDS)),
+    command, *arguments = JSON_COMMANDS[name].format(d=tmp_path).split()
+    done = run_process(command, '--json', *arguments, ROS_DOMAIN_ID=str(next(DOMAIN_IDS)),
                        ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
     assert done.returncode in ((0, 1) if name == 'doctor' else (0,)), done.stderr
     assert json.loads(done.stdout) is not None

@@ -90,6 +90,7 @@ CASES = {
     'train weights': Case(split(TRAIN + ' --out {data}/run'), 'weights', '.safetensors', (),
                           'torch'),
     'export': Case(split('export fusion'), 'out', '.onnx', (), 'torch'),
+    'security-policy': Case(split('security-policy fusion'), 'out', '.xml', (), 'rclpy'),
     'view': Case(split('view {data} --seconds 0.2'), 'out', '.rrd', (), 'rerun'),
 }
 REFUSALS = re.compile('exists and was not made by ivf|is an input|is a file, and the output is a '

@@ -115,8 +115,9 @@ def test_the_graph_has_the_arguments_of_its_nodes():
                      'thermal', 'rgb', 'thermal_info', 'rgb_info', 'fused', 'thermal_transport',
                      'rgb_transport', 'transport', 'source', 'bag', 'rate', 'loop', 'restamp',
                      'clock', 'rviz', 'foxglove', 'perception', 'thermal_topic', 'rgb_topic',
-                     'stamps', 'respawn', 'respawn_delay', 'bond_heartbeat_period', 'detection3d',
-                     'depth', 'depth_info', 'cloud', 'depth_source', 'depth_extrinsics'}
+                     'stamps', 'respawn', 'respawn_delay', 'enclaves', 'bond_heartbeat_period',
+                     'detection3d', 'depth', 'depth_info', 'cloud', 'depth_source',
+                     'depth_extrinsics'}
     assert set(launching.NODES) == set(NODE_PARAMETERS)
 
 
@@ -177,6 +178,20 @@ def test_a_viewer_that_is_not_installed_is_one_line_and_the_graph_starts(monkeyp
 def test_a_delay_that_is_not_a_number_is_refused():
     with pytest.raises(RuntimeError, match=r"respawn_delay takes seconds, .* not 'soon'"):
         started_actions('fusion', respawn_delay='soon')
+
+
+@pytest.mark.parametrize('arguments, enclaves', [
+    ({'mode': 'processes', 'namespace': 'front'},
+     [f'/front/{name}' for name in JOINT]),
+    ({'mode': 'composed'}, ['/ivf_container'])])
+def test_each_process_has_the_enclave_of_its_full_name(arguments, enclaves):
+    def find_enclave(action: Node) -> str:
+        _, *words = action._Node__ros_arguments
+        return words[words.index('--enclave') + 1] if '--enclave' in words else ''
+
+    started = started_actions('ivf', enclaves='true', **arguments)
+    assert sorted(map(find_enclave, started)) == sorted(enclaves)
+    assert set(map(find_enclave, started_actions('ivf', **arguments))) == {''}
 
 
 @pytest.mark.parametrize('name', launching.NODES)

@@ -7,13 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable
 
+from ivf_ros.nodes.graph.node_parameters import CONTAINER_NAME
 from launch import LaunchContext, Substitution
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-CONTAINER_NAME = 'ivf_container'
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 

@@ -16,7 +16,6 @@ from typing import Any, Callable, Iterable, Mapping
 from ament_index_python import PackageNotFoundError
 from ivf_ros import dds
 from ivf_ros.nodes.graph.launch_arguments import (
-    CONTAINER_NAME,
     declare_argument,
     find_config_file,
     LOG_LEVELS,
@@ -24,7 +23,7 @@ from ivf_ros.nodes.graph.launch_arguments import (
     make_use_sim_time,
     TOPICS,
 )
-from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS, TRANSPORTS
+from ivf_ros.nodes.graph.node_parameters import CONTAINER_NAME, NODE_PARAMETERS, TRANSPORTS
 from ivf_ros.parameters import Declaration, declarations
 from launch import Action, Condition, LaunchContext, LaunchDescription
 from launch.actions import (
@@ -133,6 +132,8 @@ def declare_arguments(nodes: Iterable[GraphNode],
         declare_argument('respawn', False, 'Start a process again when it has ended.'),
         declare_argument('respawn_delay', 2.0, 'Seconds between the end of a process and its next '
                          'start.'),
+        declare_argument('enclaves', False, 'Start each process in the security enclave of its '
+                         'full name, as ivf security-policy names them.'),
         *(declare_argument(topic, TOPICS[topic].default, TOPICS[topic].description)
           for topic in topics),
         *transport,
@@ -226,12 +227,22 @@ def _start_process(make_options: Callable[[LaunchContext], dict[str, Any]],
             delay_s = float(text)
         except ValueError:
             raise RuntimeError(f"respawn_delay takes seconds, such as 2.0, not '{text}'") from None
+        options = make_options(context)
         return [Node(output='screen', respawn=LaunchConfiguration('respawn'),
                      respawn_delay=delay_s,
-                     ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-                     **make_options(context))]
+                     ros_arguments=['--log-level', LaunchConfiguration('log_level'),
+                                    *_enclave_arguments(options['name'], context)],
+                     **options)]
 
     return OpaqueFunction(function=start, condition=condition)
+
+
+def _enclave_arguments(name: str, context: LaunchContext) -> list[str]:
+    """Return the ROS arguments that select the enclave of a node, if the launch wants enclaves."""
+    if LaunchConfiguration('enclaves').perform(context) != 'true':
+        return []
+    namespace = LaunchConfiguration('namespace').perform(context).strip('/')
+    return ['--enclave', '/' + '/'.join(filter(None, (namespace, name)))]
 
 
 def _write_parameters(nodes: Iterable[GraphNode], context: LaunchContext) -> str:
