@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from bombs import make_png
 from conftest import REPOSITORY, wait_until
 import numpy as np
 import pytest
@@ -243,3 +244,39 @@ def test_a_flood_of_truncated_images_is_logged_once_and_counted(live_graph, capf
     live_graph.node('viewer').create_subscription(messages.IMAGE.message_type, 'fused/image',
                                                   received.append, 5)
     assert publish_until(lambda: publisher.publish(message), lambda: received)
+
+
+def test_fusion_goes_on_while_images_arrive_that_unpack_to_gigabytes(live_graph, capfd):
+    node, statuses = create_fusion(live_graph, rgb_transport='compressed')
+    assert node.autostart()
+    camera = live_graph.node('camera')
+    publishers = {adapter: camera.create_publisher(adapter.message_type, topic, 5)
+                  for adapter, topic in ((messages.IMAGE, 'thermal/image_raw'),
+                                         (messages.COMPRESSED, 'rgb/image_raw/compressed'))}
+    assert wait_until(lambda: all(each.get_subscription_count() for each in publishers.values()))
+    received = []
+    live_graph.node('viewer').create_subscription(messages.IMAGE.message_type, 'fused/image',
+                                                  received.append, 5)
+    bomb = messages.compressed_to_message(Frame(COLOUR, 1, 'rgb'))
+    bomb.data = make_png(20000, 20000)
+    assert len(bomb.data) < 1_300_000
+    started_s = time.monotonic()
+
+    def publish():
+        stamp_ns = time.time_ns()
+        bomb.header = messages.make_header(stamp_ns - 1, 'rgb')
+        publishers[messages.COMPRESSED].publish(bomb)
+        for adapter, image in ((messages.IMAGE, GRAY), (messages.COMPRESSED, COLOUR)):
+            publishers[adapter].publish(adapter.to_message(Frame(image, stamp_ns, 'camera')))
+
+    def was_dropped():
+        return any(value.key == 'drops.bad_message' and int(value.value) >= 3
+                   for status in statuses for value in status.values)
+
+    assert publish_until(publish, lambda: len(received) >= 10 and was_dropped())
+    # One such image alone takes longer to decode, and its pixels take 1.2 GB.
+    assert time.monotonic() - started_s < 8.0
+    line = ('image file of 20000x20000 pixels is too large; allowed are sides of 32766 and 100 '
+            'megapixels')
+    assert capfd.readouterr().err.count(line) == 1
+    assert any(line in status.message for status in statuses)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from conftest import wait_until
 import numpy as np
 import pytest
@@ -194,3 +196,88 @@ def test_endpoints_with_different_adapters_communicate_by_messages(live_graph):
     publisher.publish(make_frame())
     assert wait_until(lambda: received)
     np.testing.assert_array_equal(received[0].value.labels, make_frame().image)
+
+
+class SlowDecoding:
+    """Decoding of compressed images that waits until it is released."""
+
+    def __init__(self, monkeypatch):
+        self.release, self.started = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+        decode = messages.images.decode_compressed
+
+        def wait(*arguments):
+            self.started.set()
+            assert self.release.wait(20.0)
+            if self.error is not None:
+                raise self.error
+            return decode(*arguments)
+
+        monkeypatch.setattr(messages.images, 'decode_compressed', wait)
+
+
+def publish_compressed(node):
+    """Return a function that publishes a compressed image of a stamp."""
+    publisher = node.create_publisher(messages.COMPRESSED.message_type, TOPIC, 10)
+    assert wait_until(publisher.get_subscription_count)
+    return lambda stamp_ns: publisher.publish(
+        messages.compressed_to_message(make_frame(stamp_ns)))
+
+
+def test_while_an_image_is_decoded_the_executor_goes_on_and_the_newest_one_waits(
+        live_graph, monkeypatch):
+    decoding = SlowDecoding(monkeypatch)
+    hub, node = Hub(), live_graph.node('a')
+    subscription, received, _ = subscribe(node, hub, messages.COMPRESSED)
+    ticks = []
+    node.create_timer(0.01, lambda: ticks.append(1))
+    publish = publish_compressed(live_graph.node('camera'))
+    publish(1)
+    assert wait_until(decoding.started.is_set)
+    ticks.clear()
+    assert wait_until(lambda: len(ticks) > 5) and not received
+    for stamp_ns in (2, 3, 4):
+        publish(stamp_ns)
+        assert wait_until(lambda stamp_ns=stamp_ns: subscription.count == stamp_ns)
+    decoding.release.set()
+    assert wait_until(lambda: len(received) == 2)
+    assert [frame.stamp_ns for frame in received] == [1, 4]
+    assert subscription.superseded_count == 2
+    assert subscription.find_problems() == [
+        f"the images of '/{TOPIC}' arrive faster than they can be decoded: 2 of 4 were left out; "
+        'lower their rate or size']
+    assert subscription.find_problems() == []
+
+
+def test_a_subscription_that_is_destroyed_while_it_decodes_is_not_called_back(
+        live_graph, monkeypatch):
+    decoding = SlowDecoding(monkeypatch)
+    others = set(threading.enumerate())
+    subscription, received, errors = subscribe(live_graph.node('a'), Hub(), messages.COMPRESSED)
+    [thread] = [each for each in threading.enumerate()
+                if each not in others and each.name == f'decode /{TOPIC}']
+    publish = publish_compressed(live_graph.node('camera'))
+    publish(1)
+    assert wait_until(decoding.started.is_set)
+    publish(2)
+    assert wait_until(lambda: subscription.count == 2)
+    subscription.destroy()
+    decoding.release.set()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    # The image that was being decoded may arrive, as from a publisher of the process.
+    assert [frame.stamp_ns for frame in received] in ([], [1]) and not errors
+
+
+def test_any_error_of_decoding_is_one_bad_message(live_graph, monkeypatch):
+    decoding = SlowDecoding(monkeypatch)
+    decoding.error = MemoryError('no room')
+    decoding.release.set()
+    _, received, errors = subscribe(live_graph.node('a'), Hub(), messages.COMPRESSED)
+    publish = publish_compressed(live_graph.node('camera'))
+    publish(1)
+    assert wait_until(lambda: errors)
+    assert errors[0][0] == f'/{TOPIC}' and str(errors[0][1]) == 'MemoryError: no room'
+    decoding.error = None
+    publish(2)
+    assert wait_until(lambda: received)

@@ -60,11 +60,14 @@ class Homography:
         ``(3, 3)`` float64.
     rgb_size:
         Width and height in pixels.
+    is_lost:
+        Whether it is only the last known one, and the registration is lost.
 
     """
 
     H_thermal_to_rgb: np.ndarray
     rgb_size: tuple[int, int]
+    is_lost: bool = False
 
 
 def make_header(stamp_ns: int, frame_id: str) -> Header:
@@ -160,12 +163,13 @@ def homography_to_message(item: Stamped[Homography]) -> CameraInfo:
     Make the CameraInfo that contains a homography.
 
     ``r`` is H_thermal_to_rgb in row-major order, ``k`` is the identity, ``p`` is [I|0]. Width and
-    height are those of the RGB grid. The header is that of the measured thermal image.
+    height are those of the RGB grid. The header is that of the measured thermal image. While the
+    registration is lost, ``k`` is zero: in a CameraInfo this means that there is no calibration.
     """
     width, height = item.value.rgb_size
     message = CameraInfo(header=make_header(item.stamp_ns, item.frame_id), width=width,
                          height=height)
-    message.k = np.eye(3).ravel()
+    message.k = np.zeros(9) if item.value.is_lost else np.eye(3).ravel()
     message.p = np.eye(3, 4).ravel()
     message.r = item.value.H_thermal_to_rgb.ravel()
     return message
@@ -178,7 +182,8 @@ def homography_from_message(message: CameraInfo) -> Stamped[Homography]:
         H_thermal_to_rgb = geometry.normalize_homography(matrix)
     except geometry.GeometryError as error:
         raise MessageError(f'r contains no homography: {error}') from None
-    return Stamped(Homography(H_thermal_to_rgb, (message.width, message.height)),
+    return Stamped(Homography(H_thermal_to_rgb, (message.width, message.height),
+                              is_lost=message.k[0] == 0),
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
@@ -374,7 +379,7 @@ def text_from_message(message: String) -> Stamped[str]:
 IMAGE = TypeAdapter(Image, image_to_message, image_from_message, image_from_cdr,
                     stamps_by_arrival=True)
 COMPRESSED = TypeAdapter(CompressedImage, compressed_to_message, compressed_from_message,
-                         compressed_from_cdr, stamps_by_arrival=True)
+                         compressed_from_cdr, stamps_by_arrival=True, in_thread=True)
 HOMOGRAPHY = TypeAdapter(CameraInfo, homography_to_message, homography_from_message)
 CAMERA_INFO = TypeAdapter(CameraInfo, camera_info_to_message, camera_info_from_message)
 TEMPERATURES = TypeAdapter(DiagnosticArray, temperatures_to_message, temperatures_from_message)

@@ -15,7 +15,8 @@ Every subscription is also a ROS subscription, so it receives from publishers ou
 ``ros2 topic info`` shows it. If an item is sent both ways, the DDS copy returns to the
 subscriptions of this process. They recognise it by its stamp and drop it before conversion.
 Subscriptions receive serialised messages (``cdr``). Those of one process to one topic convert a
-message once and share the item.
+message once and share the item. Compressed images are decoded in a thread of the topic, because
+the executor serves all topics.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 import threading
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ivf_ros.nodes.graph import topic_checks
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
-from rclpy.clock import Clock
+from ivf_ros.nodes.graph.decoder import Decoder
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -62,6 +64,9 @@ LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 # can be in transit: the history depth is 5.
 _REMEMBERED_STAMPS = 256
 
+# Share of messages that newer ones may replace before it is reported.
+_TOLERATED_SUPERSEDED = 0.2
+
 
 @dataclass(frozen=True)
 class TypeAdapter(Generic[T]):
@@ -70,7 +75,8 @@ class TypeAdapter(Generic[T]):
 
     ``from_cdr`` converts a serialised message directly, where that is faster. With
     ``stamps_by_arrival`` a received item without a stamp gets the time of arrival: a stamp of 0
-    means 'no time' in ROS, and some drivers of cameras set none.
+    means 'no time' in ROS, and some drivers of cameras set none. With ``in_thread`` messages are
+    converted in a thread of their topic; the newest one of each subscription if that is slow.
     """
 
     message_type: type
@@ -78,6 +84,7 @@ class TypeAdapter(Generic[T]):
     from_message: Callable[[Any], T]
     from_cdr: Callable[[bytes], T] | None = None
     stamps_by_arrival: bool = False
+    in_thread: bool = False
 
     def from_serialized(self, cdr: bytes) -> T:
         """Return the item of a serialised message; raise ValueError if its content is invalid."""
@@ -91,6 +98,7 @@ class _TopicState(Generic[T]):
 
     def __init__(self, adapter: TypeAdapter[T]) -> None:
         self.subscriptions: tuple[Subscription[T], ...] = ()
+        self.decoder: Decoder | None = None  # while there are subscriptions that need it
         self._adapter = adapter
         self._delivered_stamps_ns: OrderedDict[int, None] = OrderedDict()
         self._converted: tuple[bytes, T] | None = None  # the latest message and its item
@@ -104,14 +112,14 @@ class _TopicState(Generic[T]):
     def was_delivered(self, stamp_ns: int) -> bool:
         return stamp_ns in self._delivered_stamps_ns
 
-    def convert(self, cdr: bytes, clock: Clock) -> T:
+    def convert(self, cdr: bytes, arrival_ns: int) -> T:
         """Return the item of a serialised message, the same object for the same message."""
         converted = self._converted  # a local reference, as another thread may replace it
         if converted is None or converted[0] != cdr:
             item = self._adapter.from_serialized(cdr)
             if self._adapter.stamps_by_arrival and item.stamp_ns == 0:
                 self.unstamped_count += 1
-                item = replace(item, stamp_ns=clock.now().nanoseconds)  # type: ignore[type-var]
+                item = replace(item, stamp_ns=arrival_ns)  # type: ignore[type-var]
             converted = self._converted = cdr, item
         return converted[1]
 
@@ -144,10 +152,15 @@ class Hub:
     def add(self, subscription: Subscription, topic: _TopicState) -> None:
         with self._lock:
             topic.subscriptions += (subscription,)
+            if subscription.is_decoded and topic.decoder is None:
+                topic.decoder = Decoder(subscription.topic_name)
 
     def remove(self, subscription: Subscription, topic: _TopicState) -> None:
         with self._lock:
             topic.subscriptions = tuple(s for s in topic.subscriptions if s is not subscription)
+            if not topic.subscriptions and topic.decoder is not None:
+                topic.decoder.request_stop()
+                topic.decoder = None
 
 
 class Publisher(Generic[T]):
@@ -219,8 +232,8 @@ class Subscription(Generic[T]):
     """
     Receives items of one topic: from this process by reference, from others as messages.
 
-    ``callback(item)`` runs in the thread of the publisher or of the executor, so it must only
-    enqueue. A message that cannot be converted is dropped and reported by
+    ``callback(item)`` runs in the thread of the publisher, of the executor or of the topic, so it
+    must only enqueue. A message that cannot be converted is dropped and reported by
     ``on_bad_message(topic, error)``.
 
     Attributes
@@ -229,6 +242,8 @@ class Subscription(Generic[T]):
         Fully qualified name.
     count:
         Number of items and messages received.
+    superseded_count:
+        Number of those that a newer message replaced before they were decoded.
 
     Raises
     ------
@@ -248,8 +263,14 @@ class Subscription(Generic[T]):
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self.topic_name = self._endpoint.topic_name
         self._topic = hub.get_topic(self.topic_name, adapter)
-        self.count = 0
+        self.count = self.superseded_count = 0
+        self._checked = 0, 0  # both counts at the last ``find_problems``
         hub.add(self, self._topic)
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the messages are converted in a thread of the topic."""
+        return self._adapter.in_thread
 
     def deliver(self, item: T) -> None:
         """Receive an item from a publisher of the same process."""
@@ -263,6 +284,13 @@ class Subscription(Generic[T]):
         if self._topic.unstamped_count:
             problems.append(f"the stamps of '{self.topic_name}' are 0: the time of arrival stands "
                             'in, which other processes do not know; have the driver set them')
+        counts = self.count, self.superseded_count
+        n_received, n_superseded = (now - before for now, before in zip(counts, self._checked))
+        self._checked = counts
+        if n_superseded > _TOLERATED_SUPERSEDED * n_received:
+            problems.append(f"the images of '{self.topic_name}' arrive faster than they can be "
+                            f'decoded: {n_superseded} of {n_received} were left out; lower their '
+                            'rate or size')
         return problems
 
     def destroy(self) -> None:
@@ -274,8 +302,27 @@ class Subscription(Generic[T]):
         try:
             if self._topic.was_delivered(read_stamp_ns(cdr)):
                 return
-            self.count += 1
-            item = self._topic.convert(cdr, self._node.get_clock())
+        except ValueError as error:
+            self._on_bad_message(self.topic_name, error)
+            return
+        self.count += 1
+        arrival_ns = self._node.get_clock().now().nanoseconds
+        if not self.is_decoded:
+            self._convert(cdr, arrival_ns)
+        elif decoder := self._topic.decoder:  # None: destroyed meanwhile
+            self.superseded_count += decoder.put(self, partial(self._decode, cdr, arrival_ns))
+
+    def _decode(self, cdr: bytes, arrival_ns: int) -> None:
+        """Convert in the thread of the topic, unless the subscription was destroyed."""
+        try:
+            if self in self._topic.subscriptions:
+                self._convert(cdr, arrival_ns)
+        except Exception as error:  # in the executor, the node itself reports it
+            self._on_bad_message(self.topic_name, ValueError(f'{type(error).__name__}: {error}'))
+
+    def _convert(self, cdr: bytes, arrival_ns: int) -> None:
+        try:
+            item = self._topic.convert(cdr, arrival_ns)
         except ValueError as error:
             self._on_bad_message(self.topic_name, error)
             return
