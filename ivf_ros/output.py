@@ -130,7 +130,7 @@ def check_file(path: Path, inputs: Iterable[str | Path] = (), overwrite: bool = 
         raise OutputError(f"'{path}' is an input; give the output another name")
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; name a file")
-    if path.exists() and not overwrite and not _is_marked(path):
+    if path.exists() and not overwrite and not is_marked(path):
         raise OutputError(f"'{path}' exists and was not made by ivf; give another name, or "
                           '--overwrite')
 
@@ -148,7 +148,8 @@ def mark_image(encoded: bytes) -> bytes:
     return encoded
 
 
-def _is_marked(path: Path) -> bool:
+def is_marked(path: Path) -> bool:
+    """Return whether a file was written by this package."""
     with path.open('rb') as file:
         return FILE_MARK.encode() in file.read(_HEAD_BYTES)
 

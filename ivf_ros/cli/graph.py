@@ -53,6 +53,9 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
                         help='publish the recorded stamps instead of the current time')
     parser.add_argument('--clock', action='store_true',
                         help='publish the recorded time on /clock; needs --keep-stamps')
+    parser.add_argument('--record', type=Path, metavar='BAG',
+                        help='record what is published, and the results of a running graph, into '
+                        'a new bag; it can be read even if the command is killed')
     add_bag_options(parser)
     parser.set_defaults(run=_replay)
 
@@ -90,7 +93,8 @@ def _replay(options: argparse.Namespace) -> int:
     from ivf_ros.nodes.demo import replay
     source = open_source(options.source, **bag_options_of(options))
     code = replay.run(source, rate=options.rate, loop=options.loop,
-                      restamp=not options.keep_stamps, clock=options.clock)
+                      restamp=not options.keep_stamps, clock=options.clock,
+                      record=options.record)
     if options.json:
         print_json({'source': source.name, 'skipped': source.skipped})
     return code

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
@@ -14,13 +15,25 @@ from ivf_ros.cli.output import print_json, print_line
 def add_info_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf info``."""
     parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
+    parser.add_argument('--recover', action='store_true',
+                        help='of an MCAP bag that was not closed, write a new file with an index '
+                        'and metadata.yaml, for ros2 bag play; the old file stays as it is')
     add_bag_options(parser)
     parser.set_defaults(run=_info)
 
 
 def _info(options: argparse.Namespace) -> int:
     from ivf_ros.data.source_info import describe_source
-    report = describe_source(options.source, bag_options_of(options))
+    source, recovered = options.source, None
+    if options.recover:
+        from ivf_ros.data.bags.recovery import recover
+        recovery = recover(Path(options.source).expanduser())
+        source = str(recovery.path)
+        recovered = {'file': recovery.file and str(recovery.file), 'messages': recovery.counts,
+                     'problems': list(recovery.problems)}
+    report = describe_source(source, bag_options_of(options))
+    if recovered:
+        report['recovered'] = recovered
     if options.json:
         print_json(report)
     else:
@@ -31,7 +44,8 @@ def _info(options: argparse.Namespace) -> int:
 
 def _format(report: dict[str, Any]) -> list[str]:
     """Return the lines of a report."""
-    lines = [f"{report['source']}: {report['kind']}"]
+    lines = _format_recovery(report['recovered']) if 'recovered' in report else []
+    lines.append(f"{report['source']}: {report['kind']}")
     if 'bytes' in report:
         lines.append(f"size: {report['bytes'] / 1e6:.1f} MB")
     if report.get('start') is not None:
@@ -47,6 +61,14 @@ def _format(report: dict[str, Any]) -> list[str]:
               in report['cameras'].items()]
     lines += [f'problem: {problem}' for problem in report['problems']]
     return lines
+
+
+def _format_recovery(recovered: dict[str, Any]) -> list[str]:
+    """Return the lines about a recovery."""
+    if recovered['file'] is None:
+        return ['the bag is complete, nothing to recover']
+    return [*(f'lost: {problem}' for problem in recovered['problems']),
+            f"{sum(recovered['messages'].values())} messages recovered to {recovered['file']}"]
 
 
 def _format_camera(camera: dict[str, Any]) -> str:

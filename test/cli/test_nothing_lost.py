@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 USER_TEXT = 'written by the user'
-WITHOUT_CASES = {'demo'}  # see test_output.py; it needs ROS
+WITHOUT_CASES = {'demo', 'replay'}  # see test_output.py and test_recording.py; they need ROS
 # Options that take a path and are only read.
 READ = {'register': {'prior'}, 'fuse': {'prior'}, 'segment': {'prior'}, 'detect': {'prior'},
         'metrics': {'thermal', 'visible', 'fused'}, 'evaluate': {'networks'}, 'train': {'data'},

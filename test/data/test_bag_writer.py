@@ -5,10 +5,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+import multiprocessing
+from multiprocessing.connection import Connection
+import os
 from pathlib import Path
+import resource
+import signal
 
 from ivf_ros import images
 from ivf_ros.data.bag_writer import BagError, BagWriter
+from ivf_ros.data.bags.bag import Bag
+from ivf_ros.data.bags.storage import Topic
 from ivf_ros.types import Frame
 import numpy as np
 import pytest
@@ -17,8 +24,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_typestore, Stores
+import yaml
 
 STORAGES = ('mcap', 'sqlite3')
+IMAGES = Topic('/fused/image', 'sensor_msgs/msg/Image', 'cdr')
 SECOND = 1_000_000_000
 GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -89,6 +98,65 @@ def test_the_bag_is_finished_when_the_recording_fails(tmp_path):
         write_image(bag, 'fused/image', Frame(GRAY, 1))
         raise KeyboardInterrupt
     assert len(messages(tmp_path / 'bag')['/fused/image']) == 1
+
+
+def record_until_killed(storage: str, path: Path) -> None:
+    bag = BagWriter(path, storage)
+    for index in range(5):
+        write_image(bag, 'fused/image', Frame(GRAY, 1 + index))
+    bag.flush()
+    write_image(bag, 'fused/image', Frame(GRAY, 9))  # less than a chunk
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_what_was_flushed_can_be_read_after_the_process_is_killed(tmp_path, storage):
+    process = multiprocessing.get_context('spawn').Process(
+        target=record_until_killed, args=(storage, tmp_path / 'bag'))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    found = list(Bag(tmp_path / 'bag').messages([IMAGES], lambda problem: None))
+    assert [message.time_ns for message in found][:5] == [1, 2, 3, 4, 5]
+    metadata = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())[
+        'rosbag2_bagfile_information']
+    assert metadata['storage_identifier'] == storage
+    assert [(tmp_path / 'bag' / name).is_file() for name in metadata['relative_file_paths']] \
+        == [True]
+    assert metadata['starting_time']['nanoseconds_since_epoch'] == 1
+    assert [topic['topic_metadata']['name'] for topic in metadata['topics_with_message_count']] \
+        == ['/fused/image']
+
+
+def record_until_full(storage: str, path: Path, errors: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    image = np.zeros((100, 100), np.uint8)
+    found = []
+    with BagWriter(path, storage) as bag:
+        for index in range(15):
+            try:
+                write_image(bag, 'fused/image', Frame(image, 1 + index))
+                bag.flush()
+            except BagError as error:
+                found.append(str(error))
+    errors.send(found)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_on_a_full_disk_writing_ends_with_an_error_and_the_bag_can_be_read(tmp_path, storage):
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context('spawn').Process(
+        target=record_until_full, args=(storage, tmp_path / 'bag', sender))
+    process.start()
+    assert receiver.poll(60)
+    errors = receiver.recv()
+    process.join(60)
+    assert process.exitcode == 0, 'the bag is closed without another error'
+    assert errors[0].startswith(f'cannot write to {tmp_path / "bag"}: ')
+    assert all('not open' in error for error in errors[1:])
+    found = list(Bag(tmp_path / 'bag').messages([IMAGES], lambda problem: None))
+    assert [message.time_ns for message in found] == list(range(1, len(found) + 1))
+    assert 15 - len(errors) - 1 <= len(found) < 15
 
 
 def test_an_empty_bag_can_be_read(tmp_path):

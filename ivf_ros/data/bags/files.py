@@ -50,6 +50,12 @@ def has_bag_content(path: Path) -> bool:
         return file.read(len(SQLITE_MAGIC)).startswith((MCAP_MAGIC, SQLITE_MAGIC, ROSBAG1_MAGIC))
 
 
+def has_mcap_content(path: Path) -> bool:
+    """Return whether a file of any name begins as MCAP files do."""
+    with path.open('rb') as file:
+        return file.read(len(MCAP_MAGIC)) == MCAP_MAGIC
+
+
 def is_bag_folder(folder: Path) -> bool:
     """Return whether a folder holds a bag, also one whose files are missing."""
     return any(is_bag_file(path) for path in folder.iterdir()) or bool(_read_metadata(folder))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 import os
 from pathlib import Path
+import re
 import struct
 import weakref
 import zlib
@@ -45,6 +46,8 @@ _FOOTER_CONTENT = struct.Struct('<QQI')  # start of the summary, of its offsets,
 _FOOTER_SIZE = RECORD.size + _FOOTER_CONTENT.size + len(MCAP_MAGIC)
 _MAX_CHUNK_BYTES = 1 << 32
 _LOOSE_BYTES = 1 << 22  # messages outside of chunks are read in regions of this size
+# In the QoS of a channel as rosbag2 writes it, up to Iron as a number.
+_TRANSIENT_LOCAL = re.compile(rb'durability: (?:1|transient_local)\b')
 _DEFAULT_SERIALIZATION = {'ros2msg': 'cdr', 'ros2idl': 'cdr', 'ros1msg': 'ros1'}
 
 
@@ -79,6 +82,13 @@ class McapStorage:
     """
     An MCAP file; see ``Storage``.
 
+    Attributes
+    ----------
+    definitions:
+        By message type: the encoding and the text of its definition.
+    latched:
+        Topics that were offered with transient-local durability.
+
     Raises
     ------
     SourceError
@@ -93,6 +103,8 @@ class McapStorage:
         self._is_cut = False
         self._schemas: dict[int, tuple[str, str]] = {}  # name, encoding
         self._channels: dict[int, Topic] = {}
+        self.definitions: dict[str, tuple[str, str]] = {}
+        self.latched: set[Topic] = set()
         self._regions: list[_Region] = []
         self.problems: list[str] = []
         counts = self._read_index()
@@ -282,17 +294,21 @@ class McapStorage:
         if opcode == _SCHEMA:
             (schema,) = struct.unpack_from('<H', content)
             name, position = read_text(content, 2)
-            encoding, _ = read_text(content, position)
+            encoding, position = read_text(content, position)
             self._schemas[schema] = name, encoding
+            text = bytes(content[position + 4:]).decode(errors='replace')
+            self.definitions[normalize_type(name)] = encoding, text
             return
         channel, schema = struct.unpack_from('<HH', content)
         topic, position = read_text(content, 4)
-        serialization, _ = read_text(content, position)
+        serialization, position = read_text(content, position)
         msgtype, encoding = self._schemas.get(schema, ('', ''))
         serialization = serialization or _DEFAULT_SERIALIZATION.get(encoding, '')
         if serialization in ('cdr', 'ros1'):
             msgtype = normalize_type(msgtype)
         self._channels[channel] = Topic(topic, msgtype, serialization)
+        if _TRANSIENT_LOCAL.search(content[position:]):
+            self.latched.add(self._channels[channel])
 
     def _load(self, region: _Region) -> memoryview:
         """Return the records of a region, decompressed."""

@@ -116,7 +116,7 @@ def registration_overlay(thermal_on_rgb: np.ndarray, rgb: np.ndarray) -> np.ndar
 
     """
     for image in (thermal_on_rgb, rgb):
-        _check_image(image)
+        check_image(image)
     if thermal_on_rgb.shape[:2] != rgb.shape[:2] or thermal_on_rgb.ndim != 2:
         raise SheetError('the registered thermal image must be (H, W) on the RGB grid, got '
                          f'{thermal_on_rgb.shape} for {rgb.shape}')
@@ -154,10 +154,11 @@ def _check_layout(rows: Sequence[Sequence[np.ndarray | None]], titles: Sequence[
             raise SheetError(f'row {index} has {len(row)} images for {len(titles)} titles')
         for image in row:
             if image is not None:
-                _check_image(image)
+                check_image(image)
 
 
-def _check_image(image: np.ndarray) -> None:
+def check_image(image: np.ndarray) -> None:
+    """Raise SheetError if an image is not ``(H, W)`` or ``(H, W, 3)`` uint8."""
     is_valid_shape = image.shape[2:] in ((), (3,)) and image.ndim >= 2
     if image.dtype != np.uint8 or not is_valid_shape or not image.size:
         raise SheetError('an image must be (H, W) or (H, W, 3) uint8, '

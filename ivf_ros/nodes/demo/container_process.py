@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -11,22 +13,34 @@ from typing import Any, Sequence
 
 from ivf_ros.types import GRAPH_NODES
 
+_PR_SET_PDEATHSIG = 1
 _STOP_TIMEOUT_S = 3.0  # a node ends within 2 s of a signal
 
 
 def start_container(ros_arguments: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start all stages in one process; ``options`` are those of ``subprocess.Popen``."""
-    return subprocess.Popen(
-        [sys.executable, '-m', 'ivf_ros.nodes.component_container', *GRAPH_NODES, '--ros-args',
-         *ros_arguments], **options)
+    return _start('ivf_ros.nodes.component_container', [*GRAPH_NODES, '--ros-args',
+                                                        *ros_arguments], options)
 
 
 def start_modules(modules: Sequence[str], ros_arguments: Sequence[str], **options: Any
                   ) -> list[subprocess.Popen]:
     """Start a process that runs ``main`` of each module; ``options`` as in ``start_container``."""
-    return [subprocess.Popen(
-        [sys.executable, '-c', f'import sys; from {module} import main; sys.exit(main())',
-         '--ros-args', *ros_arguments], **options) for module in modules]
+    return [_start(module, ['--ros-args', *ros_arguments], options) for module in modules]
+
+
+def _start(module: str, arguments: Sequence[str], options: dict[str, Any]) -> subprocess.Popen:
+    """Start a process that runs ``main`` of a module and ends with this process."""
+    code = (f'import sys; from {__name__} import end_with_parent; end_with_parent({os.getpid()}); '
+            f'from {module} import main; sys.exit(main())')
+    return subprocess.Popen([sys.executable, '-c', code, *arguments], **options)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this process be interrupted when its parent, of this id, ends or is killed (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != parent:  # it has ended before
+        sys.exit(1)
 
 
 def stop_process(process: subprocess.Popen) -> None:

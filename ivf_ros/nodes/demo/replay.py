@@ -1,22 +1,32 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The replay of one source in this process, and whether it was one."""
+"""The replay of one source in this process, recorded or not, and whether it was one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+import math
+from pathlib import Path
+import time
 
 from ivf_ros import dds
+from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.data.sources import Source
+from ivf_ros.nodes.demo.recorder import Recorder
+from ivf_ros.nodes.graph import process
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
-from ivf_ros.nodes.graph.process import run_node
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.parameters import build
+import rclpy
+from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 
 # A replay or a result of fewer frames than this part is no success.
 MIN_PART = 0.2
+# A recording ends when no message has arrived for this time.
+_IDLE_S = 0.5
+_CHECK_PERIOD_S = 0.1
 
 
 class ReplayError(RuntimeError):
@@ -50,9 +60,19 @@ def check_played(played: Mapping[str, int], skipped: Mapping[str, int]) -> None:
                           f'left out: {reasons}')
 
 
-def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool) -> int:
+def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
+        record: Path | None = None) -> int:
     """
-    Replay one source in this process until its end; return the exit code.
+    Replay one source in this process until its end or a signal; return the exit code.
+
+    Parameters
+    ----------
+    source:
+        The source to replay.
+    rate, loop, restamp, clock:
+        Parameters of ``ReplayNode``.
+    record:
+        Folder of a new bag, to which the replay and the results of a running graph are recorded.
 
     Raises
     ------
@@ -60,23 +80,47 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool) 
         The rate is out of range.
     ReplayError, SourceError
         Nothing or only a small part of the source could be played.
+    BagError
+        The recording cannot be written.
 
     """
-    dds.use_profile()
     values = {'source': source.name, 'rate': rate, 'loop': loop, 'restamp': restamp,
               'clock': clock}
     build(ReplayNodeParameters, values)
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    finished = threading.Event()
-    nodes: list[ReplayNode] = []
+    dds.use_profile()
+    process.configure_process(n_stages=1)
+    process.init([])
+    with process.stop_on_signals() as stop_requested, ExitStack() as stack:
+        executor = process.make_executor()
+        stack.callback(executor.shutdown)
+        recorder = None
+        if record is not None:
+            recorder = Recorder(stack.enter_context(BagWriter(record)))
+            stack.callback(recorder.destroy_node)
+            executor.add_node(recorder)
+        node = ReplayNode(source=source, parameter_overrides=overrides)
+        stack.callback(node.destroy_node)
+        executor.add_node(node)
+        if not node.autostart():
+            raise ReplayError(node.failure_reason)
+        _spin(executor, recorder, lambda: stop_requested.is_set() or node.finished.is_set())
+        received = None
+        while recorder is not None and not stop_requested.is_set() \
+                and received != (received := sum(recorder.frames.values())):
+            _spin(executor, recorder, stop_requested.is_set, _IDLE_S)  # the last results
+    if node.failure is not None:
+        raise node.failure
+    if node.is_complete:
+        check_played(node.played, source.skipped)
+    return 0
 
-    def make_node() -> ReplayNode:
-        nodes.append(ReplayNode(source=source, finished=finished, parameter_overrides=overrides))
-        return nodes[0]
 
-    exit_code = run_node(make_node, [], until=finished.is_set)
-    if nodes[0].failure is not None:
-        raise nodes[0].failure
-    if exit_code == 0 and nodes[0].is_complete:
-        check_played(nodes[0].played, source.skipped)
-    return exit_code
+def _spin(executor: Executor, recorder: Recorder | None, is_over: Callable[[], bool],
+          timeout_s: float = math.inf) -> None:
+    """Spin until ``is_over()`` or the time-out; raise BagError if the recording fails."""
+    deadline_s = time.monotonic() + timeout_s
+    while rclpy.ok() and not is_over() and time.monotonic() < deadline_s:
+        executor.spin_once(timeout_sec=_CHECK_PERIOD_S)
+        if recorder is not None and recorder.failure:
+            raise BagError(recorder.failure)

@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 import json
+import math
 import os
 from pathlib import Path
 import subprocess
@@ -208,6 +209,7 @@ class _Graph:
     def __init__(self, settings: DemoSettings, source: Source, writer: BagWriter,
                  on_published: Callable[[Event], None], log: IO[str]) -> None:
         self._settings, self._log = settings, log
+        self._spin_error: Exception | None = None
         process.init([])
         self.recorder = Recorder(writer)
         overrides = [Parameter(name, value=value) for name, value in {
@@ -293,9 +295,12 @@ class _Graph:
     def _check_health(self) -> None:
         if self.recorder.failure:
             raise DemoError(self.recorder.failure)
-        for stage, values in self.recorder.diagnostics.items():
-            if values.get('failure'):
-                raise DemoError(f"{stage}: {values['failure']}")
+        if self._spin_error is not None:
+            raise DemoError(f'a callback of the recording failed: {self._spin_error!r}') \
+                from self._spin_error
+        for stage in GRAPH_NODES:  # other nodes of the network may fail
+            if failure := self.recorder.diagnostics.get(stage, {}).get('failure'):
+                raise DemoError(f'{stage}: {failure}')
         if self._stages.poll() is not None:
             self._log.flush()
             self._log.seek(0)
@@ -305,8 +310,12 @@ class _Graph:
                             f'{(errors or lines)[-1]}')
 
     def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
+        try:
             self._executor.spin()
+        except ExternalShutdownException:
+            pass
+        except Exception as error:  # else the demonstration would wait for its time-out
+            self._spin_error = error
 
 
 def _open_source(settings: DemoSettings) -> Source:
@@ -336,7 +345,8 @@ def _make_summary(settings: DemoSettings, source: Source, played: PlayLog, recor
     if diagnostics['registration'].get('state') == RegistrationState.LOST.value:
         registration['advice'] = _explain_loss(settings, recorder.problems)
     return {'source': source.name, 'seconds': settings.seconds, 'rate': settings.rate,
-            'topics': topics, 'drops': dict(sum(map(Counter, drops_by_node.values()), Counter())),
+            'topics': topics, 'bad_messages': dict(recorder.bad_messages),
+            'drops': dict(sum(map(Counter, drops_by_node.values()), Counter())),
             'drops_by_node': drops_by_node,
             'latency_ms': _latencies_ms(played, recorder, diagnostics),
             'registration': registration, 'skipped_by_source': dict(source.skipped)}
@@ -362,17 +372,19 @@ def _check_result(report: dict[str, Any], problems: dict[str, str], log: Path) -
 
 
 def _select_counts(values: dict[str, str], prefix: str) -> dict[str, int]:
-    """Return the diagnostic values whose keys have a prefix, with the prefix removed."""
+    """Return the counts in the diagnostic values with a prefix, which is removed from the keys."""
     return {key.removeprefix(prefix): int(value) for key, value in values.items()
-            if key.startswith(prefix)}
+            if key.startswith(prefix) and value.isdecimal()}
 
 
 def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, dict[str, str]]
                   ) -> dict[str, dict[str, float]]:
     """Return the latencies that the stages report, and the measured end-to-end latencies."""
-    latencies_ms = {
-        stage: {p: float(diagnostics[stage][f'latency_ms.{p}']) for p in ('p50', 'p95')}
-        for stage in GRAPH_NODES if 'latency_ms.p50' in diagnostics[stage]}
+    latencies_ms: dict[str, dict[str, float]] = {}
+    for stage in GRAPH_NODES:
+        with suppress(KeyError, ValueError):  # no latency yet, or diagnostics of another node
+            latencies_ms[stage] = {p: float(diagnostics[stage][f'latency_ms.{p}'])
+                                   for p in ('p50', 'p95')}
     for name, topic in (('end_to_end', 'detections'), ('end_to_end_fused', 'fused/image')):
         times_ms = [(arrived_s - played['rgb'][stamp_ns].published_s) * 1e3
                     for stamp_ns, arrived_s in recorder.arrivals_s[topic].items()
@@ -383,7 +395,11 @@ def _latencies_ms(played: PlayLog, recorder: Recorder, diagnostics: dict[str, di
 
 
 def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
-    """Return the corner error of each homography to the ground truth nearest in time."""
+    """
+    Return the corner error of each homography to the ground truth nearest in time.
+
+    A homography that maps a corner to infinity is left out.
+    """
     truths = {stamp_ns: frame.truth.H_thermal_to_rgb for stamp_ns, frame in played['rgb'].items()
               if frame.truth is not None and frame.truth.H_thermal_to_rgb is not None}
     errors_px = []
@@ -394,7 +410,7 @@ def _corner_errors_px(played: PlayLog, recorder: Recorder) -> list[float]:
         nearest_ns = min(truths, key=lambda stamp_ns: abs(stamp_ns - measured.stamp_ns))
         errors_px.append(geometry.corner_error_px(measured.value.H_thermal_to_rgb,
                                                   truths[nearest_ns], thermal.size))
-    return errors_px
+    return [error_px for error_px in errors_px if math.isfinite(error_px)]
 
 
 def _percentiles(values: list[float], median_key: str) -> dict[str, float]:

@@ -11,9 +11,9 @@ from typing import Any, Callable
 
 import cv2
 from ivf_ros import detection, segmentation
-from ivf_ros.camera_input import CameraGeometry, CameraInputError, CameraParameters
+from ivf_ros.camera_input import CameraGeometry, CameraParameters
 from ivf_ros.network_inputs import is_rgb_passthrough
-from ivf_ros.nodes.demo.contact_sheet import contact_sheet, registration_overlay
+from ivf_ros.nodes.demo.contact_sheet import check_image, contact_sheet, registration_overlay
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
@@ -26,6 +26,8 @@ from rosbags.highlevel import AnyReader
 
 TITLES = ('thermal', 'RGB', 'registered', 'fused', 'segmentation', 'detections')
 _ROWS = 6
+# What reading or drawing an invalid message raises; each subsystem has a ValueError of its own.
+_DRAWING_ERRORS = (ValueError, ArithmeticError, LookupError, RuntimeError, cv2.error)
 _ADAPTERS: dict[str, TypeAdapter] = {
     'thermal/image_raw': messages.IMAGE,
     'rgb/image_raw': messages.IMAGE,
@@ -41,7 +43,8 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str,
     """
     Write a contact sheet of moments at equal distances in the recording.
 
-    Nothing is written if the recording contains no fused frame.
+    Nothing is written if the recording contains no fused frame. A tile stays empty if its message
+    cannot be drawn: any node may publish on the recorded topics.
 
     Parameters
     ----------
@@ -56,8 +59,16 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str,
     thermal_camera, rgb_camera:
         How the cameras are built in; the sheet shows their images as the nodes take them.
 
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
     """
     fused_ns = sorted(recorder.arrivals_s['fused/image'])
+    # The graph fuses at the stamps of RGB.
+    fused_ns = [stamp_ns for stamp_ns in fused_ns
+                if stamp_ns in recorder.arrivals_s['rgb/image_raw']] or fused_ns
     if not fused_ns:
         return
     complete_ns = [stamp_ns for stamp_ns in fused_ns
@@ -79,7 +90,8 @@ def write(path: Path, bag: Path, recorder: Recorder, heading: str,
     rows = [_make_row(items, stamp_ns, partners_ns.get(stamp_ns), recorder.class_names, agc)
             for stamp_ns in moments_ns]
     captions = [f'{(stamp_ns - fused_ns[0]) * 1e-9:.1f} s' for stamp_ns in moments_ns]
-    cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading))
+    if not cv2.imwrite(str(path), contact_sheet(rows, TITLES, captions, heading)):
+        raise OSError(f'cannot write {path}')
 
 
 def draw_mode(fused: np.ndarray, rgb: np.ndarray | None) -> np.ndarray:
@@ -108,13 +120,15 @@ def is_gray(image: np.ndarray) -> bool:
 
 
 def _read_items(bag: Path, requested: set[tuple[str, int]]) -> dict[tuple[str, int], Any]:
-    items = {}
+    """Return the requested items by topic and stamp; the first valid one of several."""
+    items: dict[tuple[str, int], Any] = {}
     with AnyReader([bag]) as reader:
         for connection, _, cdr in reader.messages():
             topic = connection.topic.lstrip('/')
-            key = (topic, read_stamp_ns(cdr))
-            if key in requested:
-                items[key] = _ADAPTERS[topic].from_serialized(bytes(cdr))
+            with suppress(*_DRAWING_ERRORS):
+                key = (topic, read_stamp_ns(cdr))
+                if key in requested and key not in items:
+                    items[key] = _ADAPTERS[topic].from_serialized(bytes(cdr))
     return items
 
 
@@ -123,7 +137,7 @@ def _correct_images(items: dict[tuple[str, int], Any], topic: str,
     """Replace the images of a topic by corrected ones, where that needs no CameraInfo."""
     for key, frame in items.items():
         if key[0] == topic:
-            with suppress(CameraInputError):
+            with suppress(*_DRAWING_ERRORS):
                 items[key] = replace(frame, image=correct(frame.image))
 
 
@@ -149,12 +163,23 @@ def _make_row(items: dict[tuple[str, int], Any], stamp_ns: int, thermal_stamp_ns
     labels = items.get(('segmentation/labels', stamp_ns))
     detections = items.get(('detections', stamp_ns))
     return [
-        None if thermal is None else agc(thermal),
-        rgb,
-        None if rgb is None or registered is None else
-        registration_overlay(_apply_gain(agc, registered), rgb),
-        None if fused is None else draw_mode(fused, rgb),
-        None if fused is None or labels is None else
-        segmentation.overlay(fused, Segmentation(labels.value.labels, class_names)),
-        None if fused is None or detections is None else detection.draw(fused, detections.value),
+        _draw(agc, thermal),
+        _draw(lambda image: image, rgb),
+        _draw(lambda thermal, image: registration_overlay(_apply_gain(agc, thermal), image),
+              registered, rgb),
+        _draw(lambda image: draw_mode(image, rgb), fused),
+        _draw(lambda image, stamped: segmentation.overlay(
+            image, Segmentation(stamped.value.labels, class_names)), fused, labels),
+        _draw(lambda image, stamped: detection.draw(image, stamped.value), fused, detections),
     ]
+
+
+def _draw(draw: Callable[..., np.ndarray], *inputs: Any) -> np.ndarray | None:
+    """Return the drawn image; None if an input is missing or cannot be drawn."""
+    if any(value is None for value in inputs):
+        return None
+    with suppress(*_DRAWING_ERRORS):
+        image = draw(*inputs)
+        check_image(image)
+        return image
+    return None
