@@ -19,6 +19,10 @@ Size = tuple[int, int]  # width and height in pixels
 # Distortion models (REP 104 and later), with the numbers of coefficients that they may have.
 DISTORTION_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
 
+# No camera has more: a telescope of 10 m with pixels of 10 micrometres.
+_MAX_FOCAL_LENGTH_PX = 1e6
+_MAX_SIDE_PX = 65535
+
 # The undistortion of single points is iterative.
 _UNDISTORTION_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
 
@@ -66,6 +70,29 @@ class CameraModel:
         return other is not None and all(
             np.array_equal(getattr(self, spec.name), getattr(other, spec.name))
             for spec in fields(self))
+
+    def check(self) -> None:
+        """
+        Check the numbers of a calibration, as they come from a message or a file.
+
+        An uncalibrated camera, with zeros in ``K``, is valid.
+
+        Raises
+        ------
+        CameraModelError
+            A number is not finite, or ``K`` or ``P`` is none of a camera.
+
+        """
+        for name in ('K', 'D', 'R', 'P'):
+            if not np.isfinite(getattr(self, name)).all():
+                raise CameraModelError(f'{name} must be finite, got NaN or infinity')
+        if max(*self.size, *self.roi, *self.binning) > _MAX_SIDE_PX:
+            raise CameraModelError(f'sizes must be at most {_MAX_SIDE_PX} pixels, got '
+                                   f'{max(*self.size, *self.roi, *self.binning)}')
+        if self.is_calibrated:
+            _check_camera_matrix('K', self.K)
+        if self.P[0, 0] != 0:
+            _check_camera_matrix('P', self.P[:, :3])
 
     @property
     def is_calibrated(self) -> bool:
@@ -239,6 +266,20 @@ class CameraModel:
             return self.D
         p2, p1 = turn[:2, :2] @ (self.D[3], self.D[2])
         return (*self.D[:2], float(p1), float(p2), *self.D[4:])
+
+
+def _check_camera_matrix(name: str, matrix: np.ndarray) -> None:
+    """Raise CameraModelError unless a ``(3, 3)`` matrix is one of a pinhole camera."""
+    fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
+    if not (0 < fx < _MAX_FOCAL_LENGTH_PX and 0 < fy < _MAX_FOCAL_LENGTH_PX):
+        raise CameraModelError(f'{name}: focal lengths must be between 0 and '
+                               f'{_MAX_FOCAL_LENGTH_PX:g} pixels, got {fx:g} and {fy:g}')
+    if np.abs(matrix[:2]).max() > _MAX_FOCAL_LENGTH_PX or matrix[1, 0] != 0:
+        raise CameraModelError(f'{name}: expected rows fx, skew, cx and 0, fy, cy, got '
+                               + ', '.join(f'{value:g}' for value in matrix[:2].ravel()))
+    if tuple(matrix[2]) != (0.0, 0.0, 1.0):
+        raise CameraModelError(f'{name}: the last row must be 0, 0, 1, got '
+                               + ', '.join(f'{value:g}' for value in matrix[2]))
 
 
 def _is_same_shape(a: Size, b: Size) -> bool:

@@ -185,3 +185,37 @@ def test_a_camera_without_calibration_has_no_rays():
     for use in (model.rays, model.project):
         with pytest.raises(CameraModelError, match='focal length is 0'):
             use(np.zeros((1, 3)))
+
+
+def test_a_calibration_of_a_camera_and_an_uncalibrated_one_are_valid():
+    for model in (MODEL, CameraModel((320, 240), np.zeros((3, 3)), P=np.zeros((3, 4))),
+                  CameraModel((0, 0), K), replace(MODEL, D=())):
+        model.check()
+
+
+def change(matrix: np.ndarray, row: int, column: int, value: float) -> np.ndarray:
+    changed = matrix.copy()
+    changed[row, column] = value
+    return changed
+
+
+@pytest.mark.parametrize('fields, message', [
+    ({'K': change(K, 0, 2, np.nan)}, 'K must be finite, got NaN or infinity'),
+    ({'D': (0.1, np.inf, 0, 0)}, 'D must be finite'),
+    ({'R': np.full((3, 3), np.nan)}, 'R must be finite'),
+    ({'P': change(MODEL.P, 1, 3, np.inf)}, 'P must be finite'),
+    ({'K': change(K, 1, 1, 0.0)}, r'K: focal lengths must be between 0 and 1e\+06 pixels, got '
+                                  '300 and 0'),
+    ({'K': change(K, 0, 0, -300.0)}, 'K: focal lengths .* got -300 and 310'),
+    ({'K': change(K, 0, 0, 1e300)}, r'K: focal lengths .* got 1e\+300 and 310'),
+    ({'P': change(MODEL.P, 1, 1, 0.0)}, 'P: focal lengths'),
+    ({'K': change(K, 0, 2, 1e9)}, 'K: expected rows fx, skew, cx and 0, fy, cy, got 300, 0, 1e'),
+    ({'K': change(K, 1, 0, 1.0)}, 'K: expected rows'),
+    ({'K': change(K, 2, 2, 0.0)}, 'K: the last row must be 0, 0, 1, got 0, 0, 0'),
+    ({'K': change(K, 2, 0, 1.0)}, 'K: the last row must be 0, 0, 1, got 1, 0, 1'),
+    ({'size': (2 ** 32 - 1, 240)}, 'sizes must be at most 65535 pixels, got 4294967295'),
+    ({'roi': (0, 0, 65536, 1)}, 'sizes must be at most 65535 pixels, got 65536'),
+])
+def test_numbers_that_no_camera_has_are_refused(fields, message):
+    with pytest.raises(CameraModelError, match=message):
+        replace(MODEL, **fields).check()

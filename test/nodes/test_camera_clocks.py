@@ -15,7 +15,7 @@ pytestmark = pytest.mark.live
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402, I100
 from ivf_ros.nodes.fusion_node import FusionNode  # noqa: E402
-from ivf_ros.nodes.graph import messages, topic_checks  # noqa: E402
+from ivf_ros.nodes.graph import messages, topic_checks, transport  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
@@ -77,6 +77,11 @@ def test_the_time_of_arrival_stands_in_for_stamps_of_zero(live_graph, monkeypatc
         assert pair.publish_until(
             lambda t=topic: pair.has_warned(f"the stamps of '{t}' are 0: the time of arrival"),
             lambda: 0, lambda: 0)
+    # That is about the present: with real stamps the warning ends.
+    monkeypatch.setattr(transport, '_UNSTAMPED_PERIOD_S', 0.5)
+    assert pair.publish_until(
+        lambda: 'are 0' not in [status for status in pair.statuses
+                                if status.name == '/fusion'][-1].message, time.time_ns)
 
 
 def test_constant_stamps_are_named_and_can_be_paired_by_arrival(live_graph, monkeypatch):

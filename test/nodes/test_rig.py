@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
 
-from ivf_ros.nodes.graph import messages  # noqa: E402, I100
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402, I100
+from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.registration_node import RegistrationNode  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
@@ -67,6 +68,32 @@ def test_extrinsics_of_the_parameters_give_the_infinite_homography(live_graph):
     expected = np.reshape(K, (3, 3)) @ np.reshape(R_thermal_to_rgb, (3, 3)) \
         @ np.linalg.inv(np.reshape(K, (3, 3)))
     np.testing.assert_allclose(received[0], expected / expected[2, 2], atol=1e-9)
+
+
+@pytest.mark.parametrize('k, message', [
+    ([math.nan] * 9, 'K must be finite, got NaN or infinity'),
+    ([300.0, 0.0, 160.0, 0.0, 0.0, 120.0, 0.0, 0.0, 1.0], 'K: focal lengths must be between 0'),
+    ([1e300] * 9, 'K: focal lengths must be between 0')])
+def test_a_calibration_that_no_camera_has_is_a_bad_message_and_the_node_goes_on(
+        live_graph, k, message):
+    received, statuses = listen(live_graph), []
+    observer = live_graph.node('statuses')
+    observer.create_subscription(
+        DiagnosticArray, '/diagnostics',
+        lambda m: statuses.extend(item.message for item in m.status), 20)
+    node = start(live_graph)
+    publisher = observer.create_publisher(CameraInfo, 'rgb/camera_info', 50)
+    assert wait_until(lambda: publisher.get_subscription_count() == 1)
+    for _ in range(30):  # more than what would deactivate a node with a defect
+        info = camera_info()
+        info.k = k
+        publisher.publish(info)
+    said = f"bad message on '/rgb/camera_info': {message}"
+    assert wait_until(lambda: any(text.startswith(said) for text in statuses))
+    assert not received
+    assert wait_until(lambda: node.count_subscribers('registration/homography') == 1)
+    publish_camera_infos(live_graph)  # a good calibration still counts
+    assert wait_until(lambda: received)
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tf2_ros') is not None, reason='tf2_ros is installed')

@@ -183,7 +183,7 @@ def homography_from_message(message: CameraInfo) -> Stamped[Homography]:
     except geometry.GeometryError as error:
         raise MessageError(f'r contains no homography: {error}') from None
     return Stamped(Homography(H_thermal_to_rgb, (message.width, message.height),
-                              is_lost=message.k[0] == 0),
+                              is_lost=bool(message.k[0] == 0)),
                    stamp_ns_of(message.header), message.header.frame_id)
 
 
@@ -197,7 +197,16 @@ def camera_info_to_message(item: Stamped[CameraInfo]) -> CameraInfo:
 
 
 def camera_info_from_message(message: CameraInfo) -> Stamped[CameraInfo]:
-    """Return the CameraInfo unchanged, with its stamp and frame."""
+    """
+    Return the CameraInfo unchanged, with its stamp and frame.
+
+    Raises
+    ------
+    CameraModelError
+        The calibration contains numbers that no camera has.
+
+    """
+    camera_model_of(message).check()
     return Stamped(message, stamp_ns_of(message.header), message.header.frame_id)
 
 

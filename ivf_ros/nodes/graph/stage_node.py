@@ -196,14 +196,7 @@ class StageNode(GuardedCallbacks, LifecycleNode):
 
         See ``Worker`` for the parameters.
         """
-        def report(error: Exception) -> None:
-            if isinstance(error, STAGE_ERRORS):
-                self.statistics.count_drop('stage_error')
-                self.report_error(f'{type(error).__name__}: {error}')
-            else:
-                self.on_fault(error)
-
-        worker = Worker(work.__name__.lstrip('_'), work, report, on_superseded, niceness)
+        worker = Worker(work.__name__.lstrip('_'), work, self.on_fault, on_superseded, niceness)
         self._workers.append(worker)
         return worker
 
@@ -213,7 +206,16 @@ class StageNode(GuardedCallbacks, LifecycleNode):
         self._timers_while_active.append(self.create_timer(period_s, callback, clock=steady))
 
     def on_fault(self, error: Exception) -> None:
-        """Report an exception that is a defect of the node; deactivate if there are many."""
+        """
+        Report an exception of a callback or a worker.
+
+        One that no stage raises because of its input is a defect; many of them deactivate the
+        node.
+        """
+        if isinstance(error, STAGE_ERRORS):
+            self.statistics.count_drop('stage_error')
+            self.report_error(f'{type(error).__name__}: {error}')
+            return
         self.statistics.count_drop('defect')
         text = describe_error(error)
         self.report_error(f'{text}; this is a defect, please report it')

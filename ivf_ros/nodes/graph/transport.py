@@ -26,7 +26,9 @@ from collections.abc import Hashable
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+import math
 import threading
+import time
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ivf_ros.nodes.graph import topic_checks
@@ -63,6 +65,9 @@ LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 # Stamps that are remembered per topic to recognise copies that return through DDS. Far more than
 # can be in transit: the history depth is 5.
 _REMEMBERED_STAMPS = 256
+
+# After this time without an item that has no stamp, that is no problem any more.
+_UNSTAMPED_PERIOD_S = 5.0
 
 # Share of messages that newer ones may replace before it is reported.
 _TOLERATED_SUPERSEDED = 0.2
@@ -102,7 +107,7 @@ class _TopicState(Generic[T]):
         self._adapter = adapter
         self._delivered_stamps_ns: OrderedDict[int, None] = OrderedDict()
         self._converted: tuple[bytes, T] | None = None  # the latest message and its item
-        self.unstamped_count = 0
+        self.unstamped_s = -math.inf  # time of arrival of the latest item without a stamp
 
     def remember(self, stamp_ns: int) -> None:
         self._delivered_stamps_ns[stamp_ns] = None
@@ -118,7 +123,7 @@ class _TopicState(Generic[T]):
         if converted is None or converted[0] != cdr:
             item = self._adapter.from_serialized(cdr)
             if self._adapter.stamps_by_arrival and item.stamp_ns == 0:
-                self.unstamped_count += 1
+                self.unstamped_s = time.monotonic()
                 item = replace(item, stamp_ns=arrival_ns)  # type: ignore[type-var]
             converted = self._converted = cdr, item
         return converted[1]
@@ -281,7 +286,7 @@ class Subscription(Generic[T]):
         """Return a line for each problem with the publishers; see ``topic_checks``."""
         problems = topic_checks.check_subscription(
             self._node, self.topic_name, self._adapter.message_type, self._endpoint.qos_profile)
-        if self._topic.unstamped_count:
+        if time.monotonic() - self._topic.unstamped_s < _UNSTAMPED_PERIOD_S:
             problems.append(f"the stamps of '{self.topic_name}' are 0: the time of arrival stands "
                             'in, which other processes do not know; have the driver set them')
         counts = self.count, self.superseded_count
