@@ -25,6 +25,7 @@ import numpy as np
 
 _SATURATED_LUMA = 250
 _DARK_FRACTION = 0.99  # of the pixels of a dark image
+_MAX_LEAD_S = 1.0  # of a homography over the thermal image; fusion may lag behind registration
 
 
 class FusionMode(str, Enum):
@@ -88,11 +89,12 @@ class FusionResult:
 
 @dataclass(frozen=True, eq=False)
 class _Homography:
-    """A homography, the size of its RGB grid, and the time of its measurement."""
+    """A homography, the size of its RGB grid, the time of its measurement, and its validity."""
 
     H_thermal_to_rgb: np.ndarray
     rgb_size: tuple[int, int]
     stamp_ns: int
+    is_lost: bool
 
 
 class FusionStage:
@@ -128,12 +130,27 @@ class FusionStage:
         self._network_warper = ThermalWarper()  # see ``_input_of_networks``
         self._freeze = FreezeDetector(parameters.freeze)
         self._homography: _Homography | None = None
+        self._thermal_ns: int | None = None  # stamp of the latest thermal image
         self._rgb_frame_id = ''
 
     def update_homography(self, H_thermal_to_rgb: np.ndarray, rgb_size: tuple[int, int],
-                          stamp_ns: int) -> None:
-        """Use this homography from the next frame on; the stamp is that of its measurement."""
-        self._homography = _Homography(H_thermal_to_rgb, rgb_size, stamp_ns)
+                          stamp_ns: int, is_lost: bool = False) -> None:
+        """
+        Use this homography from the next frame on.
+
+        Parameters
+        ----------
+        H_thermal_to_rgb:
+            ``(3, 3)``.
+        rgb_size:
+            Width and height of its RGB grid in pixels.
+        stamp_ns:
+            Stamp of the thermal image on which it was measured.
+        is_lost:
+            Whether it is only the last known one, and the registration is lost.
+
+        """
+        self._homography = _Homography(H_thermal_to_rgb, rgb_size, stamp_ns, is_lost)
 
     def step(self, thermal: Frame | None, rgb: Frame | None) -> FusionResult:
         """
@@ -166,7 +183,8 @@ class FusionStage:
             self._freeze.update(thermal.image, thermal.stamp_ns * 1e-9)
         result = self.fuse(None if thermal is None else thermal.image,
                            None if rgb is None else rgb.image,
-                           self._registration(leading.stamp_ns), health)
+                           None if thermal is None else self._registration(thermal.stamp_ns),
+                           health)
         if not result.on_rgb_grid and thermal is not None:
             leading = thermal
         return replace(result, stamp_ns=leading.stamp_ns,
@@ -199,17 +217,29 @@ class FusionStage:
         self._freeze.parameters = parameters.freeze
         self._parameters = parameters
 
-    def _registration(self, stamp_ns: int) -> Registration | None:
-        """Return the latest homography as a registration; after the timeout it is lost."""
-        latest = self._homography
+    def _registration(self, thermal_ns: int) -> Registration | None:
+        """
+        Return the latest homography as a registration for the thermal image of this stamp.
+
+        It is forgotten where the stamps jump back (a looped bag, a clock that was set), and where
+        it comes from far ahead of the image, as from before such a jump. After the timeout it is
+        lost.
+        """
+        latest, before_ns = self._homography, self._thermal_ns
+        self._thermal_ns = thermal_ns
         if latest is None:
             return None
-        age_s = max(0.0, (stamp_ns - latest.stamp_ns) * 1e-9)
+        age_s = (thermal_ns - latest.stamp_ns) * 1e-9
+        if (before_ns is not None and thermal_ns < before_ns) or age_s < -_MAX_LEAD_S:
+            if self._homography is latest:  # a newer one may have come in the meantime
+                self._homography = None
+            return None
         expired = 0.0 < self._parameters.homography_timeout_s < age_s
-        return Registration(latest.H_thermal_to_rgb, confidence=0.0 if expired else 1.0, inliers=0,
-                            rgb_size=latest.rgb_size, age_s=age_s,
-                            state=RegistrationState.LOST if expired else RegistrationState.HOLDING,
-                            reason=f'no homography for {age_s:.1f} s' if expired else '')
+        reason = f'no homography for {age_s:.1f} s' if expired else \
+            'withdrawn, see the registration node' if latest.is_lost else ''
+        return Registration(latest.H_thermal_to_rgb, confidence=0.0 if reason else 1.0, inliers=0,
+                            rgb_size=latest.rgb_size, age_s=abs(age_s), reason=reason,
+                            state=RegistrationState.LOST if reason else RegistrationState.HOLDING)
 
     def fuse(self, thermal: np.ndarray | None, rgb: np.ndarray | None,
              registration: Registration | None,

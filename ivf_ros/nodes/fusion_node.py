@@ -126,7 +126,7 @@ class FusionNode(StageNode):
 
     def _on_homography(self, item: Stamped[Homography]) -> None:
         self.stage.update_homography(item.value.H_thermal_to_rgb, item.value.rgb_size,
-                                     item.stamp_ns)
+                                     item.stamp_ns, item.value.is_lost)
 
 
 def main(arguments: list[str] | None = None) -> int:

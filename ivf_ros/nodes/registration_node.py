@@ -21,6 +21,7 @@ from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.nodes.graph.transport import Hub
 from ivf_ros.pairing import Pair
 from ivf_ros.registration import RegistrationResult, RegistrationStage
+from ivf_ros.registration.prior import Sizes
 from ivf_ros.registration.stage import MeasurementRequest
 from ivf_ros.types import Frame, Registration, RegistrationState
 import numpy as np
@@ -29,6 +30,8 @@ import numpy as np
 _NICENESS = 10
 # A first registration usually takes less.
 _ACQUISITION_S = 5.0
+# Fewer measurements that contradict the homography are not worth a warning.
+_MIN_DISAGREEMENTS = 3
 # Period of the lookups in tf and of the comparison of CameraInfo and image.
 _RIG_PERIOD_S = 0.5
 
@@ -54,7 +57,8 @@ class RegistrationNode(StageNode):
         self._rig = RigCalibration(self, self._cameras, self.parameters.extrinsics,
                                    self.parameters.rectified)
         self._rig_lock = threading.Lock()
-        self._sizes: tuple = ()  # of the latest thermal and RGB image
+        self._sizes: Sizes | None = None  # of the latest thermal and RGB image
+        self._state_lock = threading.Lock()
         self._state: RegistrationState | None = None  # that was logged last
         self._first_measured_s: float | None = None
         self.stage = RegistrationStage(self.parameters, self._publish_homography)
@@ -94,7 +98,11 @@ class RegistrationNode(StageNode):
 
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """Return a warning about input, rig and registration, and the state of the stage."""
-        warning = self._input.find_problem() or self._rig.find_problem() or self._find_loss()
+        registration = self.stage.present()
+        if registration is not None and registration.state in ('PRIOR', 'LOST'):
+            self._log_state(registration)  # it expired while nothing was measured
+        warning = self._input.find_problem() or self._rig.find_problem() \
+            or self._find_loss(registration)
         return warning, {**self._input.diagnostics(), **self._cameras.diagnostics(),
                          **describe_backend(self.stage.method), **self.stage.status()}
 
@@ -105,8 +113,10 @@ class RegistrationNode(StageNode):
             return
         thermal, rgb = corrected.thermal, corrected.rgb
         if (thermal.size, rgb.size) != self._sizes:  # CameraInfos may be for other sizes
-            self._sizes = thermal.size, rgb.size
-            self._update_rig()
+            with self._rig_lock:
+                self._sizes = thermal.size, rgb.size
+                self._rig.update()
+                self._calibrate()
         request = self.stage.follow(thermal, rgb)
         if request is not None:
             self._measurement_worker.put(request)
@@ -129,29 +139,35 @@ class RegistrationNode(StageNode):
 
     def _log_state(self, registration: Registration) -> None:
         """Log each change of the state once; ``diagnose`` reports a loss."""
-        state, before = registration.state, self._state
-        if state is before or (state is RegistrationState.LOST and before is None):
-            return
-        self._state = state
+        state = registration.state
+        with self._state_lock:  # the worker and the executor call it
+            if state is (self._state or RegistrationState.LOST):
+                return
+            self._state = state
         reason = f': {registration.reason}' if registration.reason else ''
         text = f'{state.value}{reason}, confidence {registration.confidence:.2f}'
         self.get_logger().info(f'registration {text}')
 
-    def _find_loss(self) -> str:
-        """Return a warning if the registration is lost or takes long to begin, else ''."""
-        latest, first_s = self.stage.latest, self._first_measured_s
-        if latest is None or first_s is None or latest.state is not RegistrationState.LOST:
+    def _find_loss(self, registration: Registration | None) -> str:
+        """Return a warning if the registration is lost, contradicted or takes long to begin."""
+        first_s = self._first_measured_s
+        if registration is None or first_s is None:
             return ''
+        if registration.state is not RegistrationState.LOST:
+            count = self.stage.tracker.disagreement.count
+            return '' if count < _MIN_DISAGREEMENTS else \
+                f'{count} measurements in a row contradict the homography: {registration.reason}'
         if self._state is None and time.monotonic() - first_s < _ACQUISITION_S:
             return ''
-        loss = f'not registered: {latest.reason}' if self._state is None \
-            else f'registration lost: {latest.reason}'
+        loss = f'not registered: {registration.reason}' if self._state is None \
+            else f'registration lost: {registration.reason}'
         return '; '.join(filter(None, (loss, self.stage.explain_rejection())))
 
     def _publish_homography(self, result: RegistrationResult) -> None:
         registration = result.registration
         self._homography.publish(Stamped(
-            Homography(registration.H_thermal_to_rgb, registration.rgb_size),
+            Homography(registration.H_thermal_to_rgb, registration.rgb_size,
+                       registration.state is RegistrationState.LOST),
             result.stamp_ns, result.frame_id))
 
     def _update_rig(self) -> None:
@@ -160,14 +176,23 @@ class RegistrationNode(StageNode):
             if not self._rig.update():
                 return
             self._calibrate()
-        thermal, rgb = self._cameras.info('thermal'), self._cameras.corrected_info('rgb')
-        if thermal is not None and rgb is not None and rgb.width and rgb.height:
-            self.stage.answer_by_prior((rgb.width, rgb.height), thermal.stamp_ns,
-                                       thermal.frame_id)
+        thermal, sizes = self._cameras.info('thermal'), self._sizes or self._info_sizes()
+        if thermal is not None and sizes is not None:
+            self.stage.answer_by_prior(sizes, thermal.stamp_ns, thermal.frame_id)
 
     def _calibrate(self) -> None:
-        self.stage.calibrate(
-            self._rig.complete_calibration(self.parameters.registration.calibrated))
+        """Use the calibration of the rig, for the images that the CameraInfos describe."""
+        configured = self.parameters.registration.calibrated
+        calibrated = self._rig.complete_calibration(configured)
+        self.stage.calibrate(calibrated, None if calibrated is configured
+                             else self._sizes or self._info_sizes())
+
+    def _info_sizes(self) -> Sizes | None:
+        """Return the sizes of the corrected images by the CameraInfos; None if unknown."""
+        infos = [self._cameras.corrected_info(stream) for stream in ('thermal', 'rgb')]
+        thermal_size, rgb_size = ((info.width, info.height) if info is not None else (0, 0)
+                                  for info in infos)
+        return (thermal_size, rgb_size) if min(thermal_size + rgb_size) else None
 
 
 def main(arguments: list[str] | None = None) -> int:

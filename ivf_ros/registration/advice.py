@@ -29,12 +29,18 @@ def explain_rejection(reason: str, thermal: np.ndarray, rgb: np.ndarray) -> str:
     """
     if not reason.startswith(_UNEXPLAINED):
         return ''
-    luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
-    if measure_structure(luma) < _MIN_STRUCTURE:
+    thermal_levels, rgb_levels = measure_visibility(thermal, rgb)
+    if rgb_levels < _MIN_STRUCTURE:
         return ('RGB shows little (smoke, fog or darkness); the prior of ivf calibrate serves '
                 'there, or start where RGB shows edges')
-    if measure_structure(Agc()(thermal)) < _MIN_STRUCTURE:
+    if thermal_levels < _MIN_STRUCTURE:
         return ('thermal shows few edges; wait for a scene with warm and cold objects, or use '
                 'the prior of ivf calibrate')
     return ('one lens may be much narrower than the other, or the views may hardly overlap; use '
             'the prior of ivf calibrate, or raise registration.fast.max_scale')
+
+
+def measure_visibility(thermal: np.ndarray, rgb: np.ndarray) -> tuple[float, float]:
+    """Return how much of the scene each image shows, as ``measure_structure`` in gray levels."""
+    luma = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_BGR2GRAY)
+    return measure_structure(Agc()(thermal)), measure_structure(luma)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ivf_ros import geometry
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.inputs import check_pair, check_prior, RegistrationError
+from ivf_ros.registration.prior import Prior
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
@@ -46,6 +47,9 @@ class CalibratedRegistrar:
     """
     Returns the homography of the calibration and does not use the pixels.
 
+    The calibration holds for the image sizes of the first call. Later images of other sizes and
+    the same aspect ratios get the rescaled homography.
+
     Attributes
     ----------
     H_thermal_to_rgb:
@@ -62,6 +66,7 @@ class CalibratedRegistrar:
     def __init__(self, parameters: CalibratedParameters = CalibratedParameters()) -> None:
         self.parameters = parameters
         self.H_thermal_to_rgb = make_homography(parameters)
+        self._prior: Prior | None = None  # with the sizes of the first call
 
     def register(self, thermal: np.ndarray, rgb: np.ndarray,
                  prior: np.ndarray | None = None) -> Registration:
@@ -69,7 +74,8 @@ class CalibratedRegistrar:
         Return the calibrated homography, always in state PRIOR.
 
         Without calibration, return ``prior``. Without both, return the plain resize of thermal to
-        the RGB size: with confidence 0 and a reason, unless ``aligned`` is set.
+        the RGB size: with confidence 0 and a reason, unless ``aligned`` is set. The same is
+        returned for images of another aspect ratio than those of the calibration.
 
         Raises
         ------
@@ -78,10 +84,14 @@ class CalibratedRegistrar:
 
         """
         check_pair(thermal, rgb)
-        H = self.H_thermal_to_rgb
-        if H is None:
-            H = check_prior(prior)
         sizes = geometry.size_of(thermal), geometry.size_of(rgb)
+        H = check_prior(prior)
+        if self.H_thermal_to_rgb is not None:
+            self._prior = self._prior or Prior(self.H_thermal_to_rgb, sizes)
+            H = self._prior.for_sizes(sizes)
+            if H is None:
+                return Registration(geometry.stretch(*sizes), 0.0, 0, RegistrationState.PRIOR,
+                                    sizes[1], reason=self._prior.explain_sizes(sizes))
         if H is None:
             aligned = self.parameters.aligned
             return Registration(geometry.stretch(*sizes), 0.5 if aligned else 0.0, 0,

@@ -9,13 +9,15 @@ them agree over some time. Between measurements the last accepted state is held.
 
     state     condition                                              H_thermal_to_rgb
     TRACKING  a measurement was accepted within ``fresh_s``          filtered measurements
-    HOLDING   none was accepted within ``fresh_s``                   the same
+    HOLDING   none was accepted within ``fresh_s``, or the latest    the same
+              measurement was an outlier
     PRIOR     none within ``hold_s``, or never; a prior is known     the prior
-    LOST      the same, without a prior                              last known, or plain resize
+    LOST      the same, without a prior; or the images contradict    last known, or plain resize
+              the homography
 
-A rejected measurement between accepted ones does not end TRACKING. An accepted measurement between
-rejected ones does not end HOLDING: ``acquire_count`` accepted measurements in a row are needed to
-return to TRACKING.
+A refused pair between accepted ones does not end TRACKING, an outlier does until the next accepted
+measurement. An accepted measurement between rejected ones does not end HOLDING after ``fresh_s``:
+``acquire_count`` accepted measurements in a row are needed to return to TRACKING.
 """
 
 from __future__ import annotations
@@ -23,58 +25,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 import math
+import threading
 
 from ivf_ros import geometry
-from ivf_ros.parameters import parameter
+from ivf_ros.registration.agreement import Disagreement
 from ivf_ros.registration.corner_filter import CornerFilter
 from ivf_ros.registration.inputs import check_pair, check_prior, Registrar, RegistrationError
+from ivf_ros.registration.prior import Prior, rescale_to_sizes, Sizes
+from ivf_ros.registration.tracker_parameters import TrackerParameters
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
 _WIDTH_PX = 640  # width of the RGB image in whose pixels the corners are filtered
-
-
-@dataclass(frozen=True)
-class TrackerParameters:
-    """Filter, gate and state machine of the tracker. Lengths are px of an RGB image 640 wide."""
-
-    drift_px: float = parameter(
-        0.8, 'Random walk of a corner coordinate in one minute (1 sigma, px at 640 width).',
-        minimum=0.001, maximum=1e4)
-    correlation_s: float = parameter(
-        1.0, 'Seconds in which the correlation of measurement errors decays to 37 %. Measurements '
-        'in quicker succession have less weight.', minimum=0.0, maximum=60.0)
-    prior_px: float = parameter(
-        10.0, 'Error of a corner coordinate of the prior, or of the last known homography after '
-        'LOST (1 sigma, px at 640 width).',
-        minimum=0.01, maximum=640.0)
-    gate: float = parameter(
-        26.1, 'Largest squared Mahalanobis distance of an accepted measurement. The default '
-        'rejects one in 1000 (chi-square, 8 degrees of freedom).', minimum=1.0, maximum=1e4)
-    max_jump_px: float = parameter(
-        16.0, 'A measurement with a larger corner displacement from the filter state is an '
-        'outlier too (px at 640 width).',
-        minimum=0.0, maximum=640.0)
-    agreement_px: float = parameter(
-        10.0, 'Largest corner distance between measurements that agree (px at 640 width).',
-        minimum=0.0, maximum=640.0)
-    acquire_count: int = parameter(
-        2, 'Measurements in a row that must agree for the first lock, and accepted measurements '
-        'in a row for the change from HOLDING to TRACKING.', minimum=1, maximum=100)
-    relock_count: int = parameter(
-        5, 'Outliers in a row that must agree to be accepted.',
-        minimum=1, maximum=100)
-    relock_s: float = parameter(
-        2.0, 'Minimum time in seconds that these outliers span.', minimum=0.0, maximum=3600.0)
-    fresh_s: float = parameter(
-        2.0, 'Seconds after an accepted measurement in which the state is TRACKING.',
-        minimum=0.0, maximum=3600.0)
-    hold_s: float = parameter(
-        10.0, 'Seconds after an accepted measurement in which its homography is held.',
-        minimum=0.0, maximum=86400.0)
-    decay_s: float = parameter(
-        5.0, 'Seconds in which the confidence of a held measurement decays to 37 %.',
-        minimum=0.01, maximum=86400.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +50,10 @@ class _Pending:
 
 class RegistrationTracker:
     """
-    Filters the measurements of one registrar; not thread safe.
+    Filters the measurements of one registrar.
+
+    One thread calls ``update``. Any thread may call the other methods; they do not wait for a
+    measurement.
 
     Parameters
     ----------
@@ -105,6 +70,8 @@ class RegistrationTracker:
         Number of results of ``update`` by name of their state.
     rejections:
         Number of rejected pairs by reason (without its details).
+    disagreement:
+        The measurements in a row that contradict the held homography.
 
     """
 
@@ -114,25 +81,44 @@ class RegistrationTracker:
         self.states: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self._registrar = registrar
-        self._prior = check_prior(prior)
+        self._lock = threading.RLock()  # not held during a measurement
+        self._prior: Prior | None = None
         self._thermal_size = (0, 0)  # unknown before the first pair
         self._rgb_size = (0, 0)
+        self.set_prior(prior)
         self.reset()
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Sizes of thermal and RGB of the latest pair; None before the first one."""
+        return (self._thermal_size, self._rgb_size) if self._rgb_size[0] else None
 
     def reset(self) -> None:
         """Discard all measurements; keep the prior and the counters."""
-        self._filter = CornerFilter(self.parameters.drift_px, self.parameters.correlation_s)
-        self._last_accepted: Registration | None = None
-        self._last_accepted_s = -math.inf
-        self._consecutive_accepted = 0
-        self._holding = False
-        self._pending: list[_Pending] = []  # consecutive measurements that agree
-        self._latest_s = -math.inf
-        self._reason = ''
+        with self._lock:
+            self._filter = CornerFilter(self.parameters.drift_px, self.parameters.correlation_s)
+            self._last_accepted: Registration | None = None
+            self._last_accepted_s = -math.inf
+            self._consecutive_accepted = 0
+            self._holding = False
+            self._pending: list[_Pending] = []  # consecutive measurements that agree
+            self._latest_s = -math.inf
+            self._reason = ''
+            self._start_disagreement()
 
-    def set_prior(self, H_thermal_to_rgb: np.ndarray | None) -> None:
+    def set_prior(self, H_thermal_to_rgb: np.ndarray | None, sizes: Sizes | None = None) -> None:
         """
-        Replace the prior, for the current image sizes; the filter state does not change.
+        Replace the prior; the filter state does not change.
+
+        Images of other sizes and the same aspect ratios get the rescaled prior, those of another
+        aspect ratio none until the sizes change back.
+
+        Parameters
+        ----------
+        H_thermal_to_rgb:
+            ``(3, 3)``; None for no prior.
+        sizes:
+            The sizes for which it holds. None for those of the latest pair, or of the first one.
 
         Raises
         ------
@@ -140,7 +126,9 @@ class RegistrationTracker:
             The prior is not a homography.
 
         """
-        self._prior = check_prior(H_thermal_to_rgb)
+        H = check_prior(H_thermal_to_rgb)
+        with self._lock:
+            self._prior = None if H is None else Prior(H, sizes or self.sizes)
 
     def update(self, thermal: np.ndarray, rgb: np.ndarray, stamp_s: float,
                thermal_live: bool = True) -> Registration:
@@ -148,7 +136,7 @@ class RegistrationTracker:
         Measure one pair of images and return the filtered registration.
 
         A stamp before the previous one (a looped bag) resets the tracker. A new image size
-        rescales its state. A new aspect ratio resets it and discards the prior.
+        rescales its state, and a new aspect ratio resets it.
 
         Parameters
         ----------
@@ -166,28 +154,39 @@ class RegistrationTracker:
 
         """
         check_pair(thermal, rgb)
-        if stamp_s < self._latest_s:
-            self.reset()
-        self._resize(geometry.size_of(thermal), geometry.size_of(rgb))
-        self._latest_s = stamp_s
-        self._holding |= stamp_s - self._last_accepted_s > self.parameters.fresh_s
-        if thermal_live:
-            measurement = self._registrar.register(thermal, rgb, self._search_prior(stamp_s))
-            self._reason = self._gate(measurement, stamp_s)
-        else:
-            self._reason = 'thermal frozen'
-        if self._reason:
-            self.rejections[self._reason.split(':')[0]] += 1
-            self._consecutive_accepted = 0
-        elif self._consecutive_accepted >= self.parameters.acquire_count:
-            self._holding = False
-        registration = self.current(stamp_s)
-        self.states[registration.state.value] += 1
-        return registration
+        with self._lock:
+            if stamp_s < self._latest_s:
+                self.reset()
+            self._resize(geometry.size_of(thermal), geometry.size_of(rgb))
+            self._latest_s = stamp_s
+            self._holding |= stamp_s - self._last_accepted_s > self.parameters.fresh_s
+            prior = self._search_prior(stamp_s)
+        measurement = self._registrar.register(thermal, rgb, prior) if thermal_live else None
+        with self._lock:
+            self._reason = 'thermal frozen' if measurement is None \
+                else self._gate(measurement, stamp_s)
+            if not self._reason:
+                self.disagreement.end(thermal, rgb)
+        if self._reason and thermal_live:
+            H_held = None if self._last_accepted is None else self._filtered_homography()
+            self.disagreement.add(thermal, rgb, H_held, stamp_s,
+                                  self._reason.startswith(('jump', 'outlier')))
+        with self._lock:
+            if not self._reason:
+                if self._consecutive_accepted >= self.parameters.acquire_count:
+                    self._holding = False
+            else:
+                self.rejections[self._reason.split(':')[0]] += 1
+                self._consecutive_accepted = 0
+            registration = self.current(stamp_s)
+            self.states[registration.state.value] += 1
+            return registration
 
     def current(self, stamp_s: float) -> Registration:
         """
         Return the filtered registration at a time, without a measurement.
+
+        A homography measured long after this time is as old as one measured long before it.
 
         Raises
         ------
@@ -195,32 +194,42 @@ class RegistrationTracker:
             ``update`` was never called, so the image sizes are unknown.
 
         """
-        if not self._rgb_size[0]:
-            raise RegistrationError('no pair of images yet; call update first')
-        p, rgb_size = self.parameters, self._rgb_size
-        age_s = max(stamp_s - self._last_accepted_s, 0.0)
-        if self._last_accepted is not None and age_s <= p.hold_s:
-            is_tracking = age_s <= p.fresh_s and not self._holding
-            state = RegistrationState.TRACKING if is_tracking else RegistrationState.HOLDING
-            confidence = self._last_accepted.confidence * math.exp(-age_s / p.decay_s)
-            deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX
-            return Registration(self._filtered_homography(), confidence,
-                                self._last_accepted.inliers, state, rgb_size, age_s, self._reason,
-                                deviation_px)
-        prior = self.prior_registration(rgb_size)
-        if prior is not None:
-            return replace(prior, age_s=age_s, reason=self._reason)
-        H = geometry.stretch(self._thermal_size, rgb_size) if self._last_accepted is None \
-            else self._filtered_homography()
-        return Registration(H, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, self._reason)
+        with self._lock:
+            if not self._rgb_size[0]:
+                raise RegistrationError('no pair of images yet; call update first')
+            p, rgb_size = self.parameters, self._rgb_size
+            age_s = abs(stamp_s - self._last_accepted_s)
+            last, is_contradicted = self._last_accepted, self.disagreement.is_contradiction
+            if last is not None and age_s <= p.hold_s and not is_contradicted:
+                is_tracking = age_s <= p.fresh_s and not self._holding \
+                    and not self.disagreement.has_outlier
+                state = RegistrationState.TRACKING if is_tracking else RegistrationState.HOLDING
+                confidence = last.confidence * math.exp(-age_s / p.decay_s)
+                deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX
+                return Registration(self._filtered_homography(), confidence, last.inliers, state,
+                                    rgb_size, age_s, self._reason, deviation_px)
+            reason = self._reason
+            if is_contradicted:
+                reason = f'contradicted: the images do not fit as before ({reason})'
+            elif last is not None and not reason:
+                reason = f'no measurement for {age_s:.1f} s'
+            prior = None if is_contradicted else self.prior_registration(
+                self._thermal_size, rgb_size)
+            if prior is not None:
+                return replace(prior, age_s=age_s, reason=reason)
+            H = geometry.stretch(self._thermal_size, rgb_size) if last is None \
+                else self._filtered_homography()
+            return Registration(H, 0.0, 0, RegistrationState.LOST, rgb_size, age_s, reason)
 
-    def prior_registration(self, rgb_size: tuple[int, int]) -> Registration | None:
-        """Return the prior as a registration for RGB of this size, or None without a prior."""
+    def prior_registration(self, thermal_size: tuple[int, int], rgb_size: tuple[int, int]
+                           ) -> Registration | None:
+        """Return the prior as a registration for images of these sizes; None without a prior."""
         prior = self._prior
-        if prior is None:
+        H = None if prior is None else prior.for_sizes((thermal_size, rgb_size))
+        if H is None:
             return None
         deviation_px = math.sqrt(2) * self.parameters.prior_px * rgb_size[0] / _WIDTH_PX
-        return Registration(prior.copy(), 0.5, 0, RegistrationState.PRIOR, rgb_size,
+        return Registration(H, 0.5, 0, RegistrationState.PRIOR, rgb_size,
                             corner_deviation_px=deviation_px)
 
     def _search_prior(self, stamp_s: float) -> np.ndarray | None:
@@ -229,17 +238,19 @@ class RegistrationTracker:
 
     def _fallback(self) -> np.ndarray | None:
         """Return the prior, the last known homography without one, or None without both."""
-        if self._prior is None and self._last_accepted is not None:
-            return self._filtered_homography()
-        return self._prior
+        prior = self.prior_registration(self._thermal_size, self._rgb_size)
+        if prior is not None:
+            return prior.H_thermal_to_rgb
+        return None if self._last_accepted is None else self._filtered_homography()
 
     def _is_held(self, stamp_s: float) -> bool:
-        return stamp_s - self._last_accepted_s <= self.parameters.hold_s
+        return stamp_s - self._last_accepted_s <= self.parameters.hold_s \
+            and not self.disagreement.is_contradiction
 
     def _gate(self, measurement: Registration, stamp_s: float) -> str:
         """Accept a measurement and return '', or return the reason of the rejection."""
         if measurement.state is RegistrationState.PRIOR and not measurement.reason:
-            self._prior = measurement.H_thermal_to_rgb  # from the method ``calibrated``
+            self.set_prior(measurement.H_thermal_to_rgb)  # from the method ``calibrated``
             return ''
         if measurement.state is not RegistrationState.TRACKING:
             return measurement.reason
@@ -303,6 +314,10 @@ class RegistrationTracker:
         self._consecutive_accepted += 1
         self._pending = []
 
+    def _start_disagreement(self) -> None:
+        self.disagreement = Disagreement(self.parameters.contradiction_count,
+                                         self.parameters.contradiction_s)
+
     def _filtered_homography(self) -> np.ndarray:
         return geometry.from_corners(geometry.corners_px(self._thermal_size),
                                      self._filter.corners_px * self._rgb_size[0] / _WIDTH_PX)
@@ -313,25 +328,21 @@ class RegistrationTracker:
         return corners_px * _WIDTH_PX / self._rgb_size[0]
 
     def _resize(self, thermal_size: tuple[int, int], rgb_size: tuple[int, int]) -> None:
-        """Rescale prior and filter state to new image sizes; reset for a new aspect ratio."""
-        old, new = (self._thermal_size, self._rgb_size), (thermal_size, rgb_size)
-        if not self._rgb_size[0] or new == old:
-            self._thermal_size, self._rgb_size = new
-            return
-        (tx, ty), (rx, ry) = ((n[0] / o[0], n[1] / o[1]) for n, o in zip(new, old))
-        if max(abs(tx / ty - 1), abs(rx / ry - 1)) < 0.02:
-            filtered = None if self._last_accepted is None else self._filtered_homography()
-            filtered, self._prior = (
-                None if H is None else geometry.rescale_homography(H, (tx, ty), (rx, ry))
-                for H in (filtered, self._prior))
-            self._thermal_size, self._rgb_size = new
-            if filtered is not None:
-                self._filter.corners_px = self._corners_px(filtered)
+        """Rescale the filter state to new image sizes; reset for a new aspect ratio."""
+        before, after = self.sizes, (thermal_size, rgb_size)
+        rescaled = None
+        if before is not None and before != after and self._last_accepted is not None:
+            rescaled = rescale_to_sizes(self._filtered_homography(), before, after)
+            if rescaled is None:  # another crop, at an unknown position
+                self.reset()
+        self._thermal_size, self._rgb_size = after
+        if rescaled is not None:
+            self._filter.corners_px = self._corners_px(rescaled)
+        if before != after:
             self._pending = []
-        else:  # another crop, at an unknown position
-            self._thermal_size, self._rgb_size = new
-            self.reset()
-            self._prior = None
+            self._start_disagreement()
+        if self._prior is not None and self._prior.sizes is None:
+            self._prior = replace(self._prior, sizes=after)
 
 
 def _max_corner_distance_px(corners_px: np.ndarray, others_px: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from ivf_ros.pairing import Pair
 from ivf_ros.perception import PerceptionStage, PerceptionStageParameters
 from ivf_ros.registration import RegistrationResult, RegistrationStage, RegistrationStageParameters
 from ivf_ros.registration.stage import MeasurementRequest
-from ivf_ros.types import Frame
+from ivf_ros.types import Frame, RegistrationState
 from ivf_ros.worker import Worker
 import numpy as np
 
@@ -101,8 +101,8 @@ class LiveStages:
 
     @property
     def latest_registration(self) -> Any:
-        """The latest registration; None before the first one."""
-        return self._registration.latest
+        """The present registration; None before the first one."""
+        return self._registration.present()
 
     def put(self, pair: Pair[Delivery]) -> None:
         """Process a pair, unless a newer one comes before its turn; does not block."""
@@ -183,7 +183,8 @@ class LiveStages:
     def _on_homography(self, result: RegistrationResult) -> None:
         registration = result.registration
         self._fusion.update_homography(registration.H_thermal_to_rgb, registration.rgb_size,
-                                       result.stamp_ns)
+                                       result.stamp_ns,
+                                       registration.state is RegistrationState.LOST)
 
     def _add_latency(self, name: str, start_s: float, stamp_ns: int) -> None:
         latency_s = time.monotonic() - start_s

@@ -77,6 +77,16 @@ def test_a_homography_reproduces_the_warp_as_camera_info():
     assert converted.value.rgb_size == (64, 48) and converted.stamp_ns == STAMP_NS
 
 
+def test_a_lost_homography_is_a_camera_info_without_calibration():
+    item = Stamped(Homography(np.eye(3), (64, 48), is_lost=True), STAMP_NS, 'thermal')
+    assert set(messages.homography_to_message(item).k) == {0.0}
+    converted = convert_both_ways(messages.HOMOGRAPHY, item).value
+    assert converted.is_lost and converted.rgb_size == (64, 48)
+    np.testing.assert_array_equal(converted.H_thermal_to_rgb, np.eye(3))
+    known = Stamped(Homography(np.eye(3), (64, 48)), STAMP_NS, 'thermal')
+    assert not convert_both_ways(messages.HOMOGRAPHY, known).value.is_lost
+
+
 def test_a_singular_homography_is_refused():
     message = messages.homography_to_message(Stamped(Homography(np.eye(3), (4, 3)), 0, ''))
     message.r = np.zeros(9)

@@ -612,7 +612,7 @@ def test_parameters_are_accepted_by_their_old_names(live_graph):
     assert node.parameters.registration.method == 'dense'
     assert node.parameters.registration.dense.work_px == 240
     assert node.get_parameter('registration.dense.work_px').value == 240
-    prior = node.stage.tracker.prior_registration(SIZE)
+    prior = node.stage.tracker.prior_registration(SIZE, SIZE)
     np.testing.assert_allclose(prior.H_thermal_to_rgb, H_TRUE)
     with pytest.raises(ParameterError, match=r"unknown parameter 'dense\.speed'"):
         start(live_graph, RegistrationNode, **{'dense.speed': 1})
@@ -710,7 +710,7 @@ def test_cameras_that_are_built_in_turned_give_upright_images_to_all_nodes(live_
 def test_each_change_of_the_registration_is_told_once_and_a_healthy_start_is_no_loss(live_graph,
                                                                                      capfd):
     cameras = Cameras(live_graph)
-    node = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{'tracker.fresh_s': 0.2})
+    node = start(live_graph, RegistrationNode, max_rate_hz=20.0, **{'tracker.fresh_s': 1.0})
     cameras.wait_for_subscribers()
     assert cameras.publish_until(node.stage.is_registered)
     assert cameras.publish_until(lambda: node.stage.tracker.states['TRACKING'] >= 5)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+import threading
 from typing import Callable
 
 import cv2
@@ -90,11 +91,15 @@ def error_px(result: Registration, H: np.ndarray, size: tuple[int, int] = SIZE) 
     (None, [GOOD, GOOD] + 21 * ['textureless'], 'HOLDING', GOOD, 'textureless'),
     (PRIOR, [GOOD, GOOD] + 21 * ['low confidence: 0.2'], 'HOLDING', GOOD, 'low confidence'),
     (None, [GOOD, GOOD, 'textureless', GOOD], 'TRACKING', GOOD, ''),
-    # nor do outliers
-    (None, [GOOD, GOOD, FAR], 'TRACKING', GOOD, 'jump'),
-    (None, [GOOD, GOOD] + 20 * [FAR], 'TRACKING', GOOD, 'jump'),
+    # nor do outliers, but they end TRACKING at once: the rig may have been knocked
+    (None, [GOOD, GOOD, FAR], 'HOLDING', GOOD, 'jump'),
+    (None, [GOOD, GOOD, FAR, 'textureless'], 'HOLDING', GOOD, 'textureless'),
+    (PRIOR, [GOOD, GOOD, FAR], 'HOLDING', GOOD, 'jump'),
+    # until the next accepted measurement
+    (None, [GOOD, GOOD, FAR, GOOD], 'TRACKING', GOOD, ''),
+    (None, [GOOD, GOOD] + 20 * [FAR], 'HOLDING', GOOD, 'jump'),
     (None, [GOOD, GOOD] + 20 * [FAR, ELSEWHERE], 'HOLDING', GOOD, 'jump'),
-    (None, [GOOD, GOOD] + 19 * [FAR] + [GOOD] + 19 * [FAR], 'TRACKING', GOOD, 'jump'),
+    (None, [GOOD, GOOD] + 19 * [FAR] + [GOOD] + 19 * [FAR], 'HOLDING', GOOD, 'jump'),
     # until they agree for two seconds: the rig was knocked
     (None, [GOOD, GOOD] + 22 * [FAR], 'TRACKING', FAR, ''),
     (None, [GOOD, GOOD] + 10 * [FAR] + ['textureless'] + 11 * [FAR], 'TRACKING', FAR, ''),
@@ -135,6 +140,41 @@ def test_confidence_decays_with_age_and_is_zero_when_lost():
     assert confidences == sorted(confidences, reverse=True)
     assert confidences[0] == 1 and confidences[-1] == 0
     assert confidences[2] == pytest.approx(np.exp(-1))
+
+
+def test_a_lost_registration_has_no_confidence_inliers_or_deviation():
+    rig = Rig()
+    never = rig.update('textureless')
+    rig.update(GOOD, 2)
+    expired = rig.tracker.current(rig.now_s + 10.5)
+    for lost in (never, expired):
+        assert lost.state is RegistrationState.LOST
+        assert (lost.confidence, lost.inliers, lost.corner_deviation_px) == (0.0, 0, np.inf)
+    assert never.age_s == np.inf and never.reason == 'textureless'
+    assert expired.reason == 'no measurement for 10.5 s'
+
+
+def test_the_state_can_be_read_while_a_measurement_takes_long():
+    rig = Rig()
+    rig.update(GOOD, 2)
+    began, released = threading.Event(), threading.Event()
+    register = rig.registrar.register
+
+    def register_slowly(*arguments):
+        began.set()
+        assert released.wait(20.0)
+        return register(*arguments)
+
+    rig.registrar.register = register_slowly
+    worker = threading.Thread(target=rig.update, args=(GOOD,))
+    worker.start()
+    try:
+        assert began.wait(20.0)
+        states = [rig.tracker.current(rig.now_s + later_s).state for later_s in (0, 5, 11)]
+    finally:
+        released.set()
+        worker.join()
+    assert states == ['TRACKING', 'HOLDING', 'LOST']
 
 
 def test_after_hold_s_one_measurement_is_not_enough():
@@ -289,7 +329,8 @@ def test_a_drift_is_followed_with_little_lag():
     # 3 px per minute, as from a mount that is heated by the sun
     errors_px, results, _ = Scene(180, shift_px=lambda now_s: now_s / 20).play(1)
     assert rms(errors_px[150:]) < 1.2  # at 0.05 px per second
-    assert {result.state for result in results[150:]} == {RegistrationState.TRACKING}
+    states = [result.state for result in results[150:]]
+    assert states.count(RegistrationState.TRACKING) >= len(states) - 1  # one outlier at most
 
 
 @pytest.mark.parametrize('knock_px', [12.0, 60.0])
@@ -300,6 +341,8 @@ def test_a_knock_is_accepted_after_two_seconds_without_overshoot(knock_px):
     assert before.max() < 2.0
     assert during.min() > knock_px - 3.0  # rejected at first: it may be wrong
     assert after.max() < 4.0
+    # and no wrong answer is called measured
+    assert {result.state for result in results[151:160]} == {RegistrationState.HOLDING}
     # the knock does not change the learned noise
     deviations_px = [result.corner_deviation_px for result in results]
     assert deviations_px[-1] < 1.5 * deviations_px[149]
@@ -347,6 +390,15 @@ def test_a_clock_that_goes_back_discards_the_measurements():
     assert rig.update(GOOD).state is RegistrationState.TRACKING
 
 
+@pytest.mark.parametrize('prior, state', [(None, 'LOST'), (PRIOR, 'PRIOR')])
+def test_a_homography_that_was_measured_long_after_a_time_is_not_held_at_it(prior, state):
+    rig = Rig(prior)
+    rig.update(GOOD, 2)
+    result = rig.tracker.current(rig.now_s - 3600)
+    assert result.state == state and result.age_s == pytest.approx(3600)
+    assert rig.tracker.current(rig.now_s - 0.05).state is RegistrationState.TRACKING
+
+
 def test_the_registrar_gets_the_prior_or_the_filtered_homography():
     rig = Rig(PRIOR)
     rig.update(GOOD, 3)
@@ -371,12 +423,41 @@ def test_resized_images_keep_the_rescaled_state(thermal_size, rgb_size):
         before.corner_deviation_px * rgb_size[0] / 640, rel=0.01)
 
 
-def test_cropped_images_reset_the_tracker():
+def test_cropped_images_reset_the_tracker_and_the_prior_returns_with_the_size():
     rig = Rig(PRIOR)
     rig.update(GOOD, 2)
-    result = rig.update('textureless', rgb=np.zeros((480, 480, 3), np.uint8))
+    cropped = np.zeros((480, 480, 3), np.uint8)
+    result = rig.update('textureless', rgb=cropped)
     assert result.state is RegistrationState.LOST
     assert error_px(result, geometry.stretch(SIZE, (480, 480))) < 1e-9
+    assert rig.registrar.priors[-1] is None
+    assert rig.update('textureless', 3, rgb=cropped).state is RegistrationState.LOST
+    result = rig.update('textureless')
+    assert result.state is RegistrationState.PRIOR and error_px(result, PRIOR) < 1e-9
+    # at another resolution of the first aspect ratio, too
+    rig.update('textureless', rgb=cropped)
+    result = rig.update('textureless', rgb=np.zeros((960, 1280, 3), np.uint8))
+    assert result.state is RegistrationState.PRIOR and result.rgb_size == (1280, 960)
+    assert error_px(result, geometry.rescale_homography(PRIOR, 1, 2)) < 1e-9
+
+
+def test_a_prior_may_be_for_other_sizes_than_the_latest_images():
+    rig = Rig()
+    square, half = (480, 480), (320, 240)
+    assert rig.update('textureless', rgb=np.zeros((480, 480, 3), np.uint8)).state == 'LOST'
+    rig.tracker.set_prior(PRIOR, (half, SIZE))  # of images that come later
+    assert rig.tracker.current(rig.now_s).state is RegistrationState.LOST
+    assert rig.tracker.prior_registration(SIZE, square) is None
+    result = rig.update('textureless')
+    assert result.state is RegistrationState.PRIOR
+    assert error_px(result, geometry.rescale_homography(PRIOR, 2, 1)) < 1e-9
+
+
+def test_an_aspect_ratio_within_2_percent_is_the_same_view():
+    rig = Rig(PRIOR)
+    rig.update(GOOD, 2)
+    assert rig.update('x', rgb=np.zeros((480, 652, 3), np.uint8)).state == 'TRACKING'  # 1.9 %
+    assert rig.update('x', rgb=np.zeros((480, 667, 3), np.uint8)).state == 'LOST'  # 2.3 %
 
 
 def test_the_prior_can_be_set_later():

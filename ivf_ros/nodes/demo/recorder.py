@@ -107,8 +107,10 @@ class Recorder(Node):
                 try:
                     self.arrivals_s[topic][read_stamp_ns(cdr)] = arrived_s
                     if topic == 'registration/homography':
-                        self.homographies.append(messages.homography_from_message(
-                            deserialize_message(cdr, message_type)))
+                        homography = messages.homography_from_message(
+                            deserialize_message(cdr, message_type))
+                        if not homography.value.is_lost:
+                            self.homographies.append(homography)
                     elif topic == 'segmentation/label_info':
                         self.class_names = messages.label_info_from_message(
                             deserialize_message(cdr, message_type)).value
