@@ -24,6 +24,7 @@ from ivf_ros.data.recording import (
     split_stem,
     to_single_channel,
 )
+from ivf_ros.regular_files import open_regular
 from ivf_ros.types import Event, Frame, Truth
 import numpy as np
 
@@ -261,7 +262,7 @@ def _find_radiometric(paths: list[Path]) -> dict[str, list[Path]]:
 
 def _read_header(path: Path) -> bytes:
     try:
-        with path.open('rb') as file:
+        with open_regular(path) as file:
             return file.read(HEADER_BYTES)
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None

@@ -8,9 +8,10 @@ from functools import cache
 import logging
 from pathlib import Path
 
-from ivf_ros import images
+from ivf_ros import images, regular_files
 from ivf_ros.data import radiometric
 from ivf_ros.data.recording import drop_equal_channels, SourceError
+from ivf_ros.images.limits import MAX_FILE_BYTES
 import numpy as np
 
 
@@ -24,7 +25,8 @@ def read_image(path: Path) -> np.ndarray:
     Raises
     ------
     SourceError
-        The file cannot be read, is truncated or is not an image.
+        The file cannot be read, is truncated or is not an image, or it is no regular file or too
+        large: see ``images.limits``.
 
     """
     return _decode(path, _read_bytes(path))
@@ -94,7 +96,7 @@ def read_prior(thermal: Path, rgb: Path) -> np.ndarray | None:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular_files.read_bytes(path, MAX_FILE_BYTES)
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
 

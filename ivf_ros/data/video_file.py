@@ -9,7 +9,8 @@ from typing import Any
 
 import cv2
 from ivf_ros.data.recording import SourceError
-from ivf_ros.data.video_packets import to_array
+from ivf_ros.data.video_packets import DECODER_OPTIONS, to_array
+from ivf_ros.images.limits import check_size
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
@@ -36,7 +37,8 @@ class VideoFile:
     Raises
     ------
     SourceError
-        The file does not exist or cannot be opened, or PyAV is needed and not installed.
+        The file does not exist or cannot be opened, its images are larger than ``images.limits``
+        allows, or PyAV is needed and not installed.
 
     """
 
@@ -48,6 +50,13 @@ class VideoFile:
         if not self._capture.isOpened():
             raise SourceError(f'cannot open {path} as a video ({path.stat().st_size} bytes): '
                               'it is truncated or has an unknown format')
+        width, height = (int(self._capture.get(name)) for name
+                         in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        try:
+            check_size(width, height, f'{path}: a video', SourceError)
+        except SourceError:
+            self._capture.release()
+            raise
         self.frame_count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self._deep = _DeepGray(path) if _gray_bits(self._capture) > 8 else None
@@ -78,7 +87,7 @@ class _DeepGray:
         with explain_missing(f'{path}: reading gray video of more than 8 bits', SourceError, 'av'):
             import av
         self._error = av.FFmpegError
-        self._container = av.open(str(path))
+        self._container = av.open(str(path), options=DECODER_OPTIONS)
         self._frames = self._container.decode(video=0)
         self._frame: Any = None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ivf_ros.data.recording import SourceError
 from ivf_ros.images import ImageError
+from ivf_ros.images.limits import check_size, MAX_PIXELS
 from ivf_ros.optional_imports import explain_missing
 import numpy as np
 
@@ -22,6 +23,9 @@ _CODEC_NAMES = {
     'mpeg4': ('mpeg4', 'xvid'),
     'mjpeg': ('mjpeg',),
 }
+# Of libavcodec, as texts.
+DECODER_OPTIONS = {'max_pixels': str(MAX_PIXELS)}
+
 _DECODERS = {name: decoder for decoder, names in _CODEC_NAMES.items() for name in names}
 
 
@@ -62,6 +66,7 @@ class PacketDecoder:
         self._av = av
         self._codec = codec
         self._context: Any = av.CodecContext.create(decoder, 'r')
+        self._context.options = DECODER_OPTIONS
         # Threads over frames would delay each image by the number of threads.
         self._context.thread_type = 'SLICE'
         self._packet_count = 0
@@ -81,7 +86,8 @@ class PacketDecoder:
         Raises
         ------
         ImageError
-            The packet is damaged. The next packets can be decoded nevertheless.
+            The packet is damaged, or its image is larger than ``images.limits`` allows. The next
+            packets can be decoded nevertheless.
 
         """
         return [image for _, image in self.decode_stamped(data, self._packet_count)]
@@ -96,6 +102,11 @@ class PacketDecoder:
         try:
             return self._to_arrays(self._context.decode(packet)) if packet.size else []
         except self._av.FFmpegError as error:
+            if self._context.width and self._context.height:
+                check_size(self._context.width, self._context.height, f"'{self._codec}' video")
+            elif isinstance(error, (self._av.error.ArgumentError, MemoryError, OverflowError)):
+                raise ImageError(f"cannot decode a packet of '{self._codec}' video: it is damaged "
+                                 f'or has more than {MAX_PIXELS // 10 ** 6} megapixels') from None
             if self._is_started:
                 raise ImageError(f"cannot decode a packet of '{self._codec}' video: "
                                  f'{error.strerror}') from None

@@ -13,7 +13,15 @@ from ivf_ros.data.bags.files import find_bag_files, MCAP_MAGIC, ROSBAG1_MAGIC, S
 from ivf_ros.data.bags.mcap import McapStorage
 from ivf_ros.data.bags.rosbag1 import Rosbag1Storage
 from ivf_ros.data.bags.sqlite import SqliteStorage
-from ivf_ros.data.bags.storage import merge_by_time, Message, OnDamage, Span, Storage, Topic
+from ivf_ros.data.bags.storage import (
+    MAX_MESSAGE_BYTES,
+    merge_by_time,
+    Message,
+    OnDamage,
+    Span,
+    Storage,
+    Topic,
+)
 from ivf_ros.data.bags.temporary import decompress_file, TemporaryFolder, ZSTD_MAGIC
 from ivf_ros.data.recording import SourceError
 
@@ -96,8 +104,8 @@ class Bag:
                 yield message
                 continue
             try:
-                yield message._replace(data=zstd.decompress(message.data))
-            except (zstd.ZstdError, MemoryError) as error:
+                yield message._replace(data=_decompress(message.data))
+            except (zstd.ZstdError, ValueError, MemoryError) as error:
                 on_damage(f'a message cannot be decompressed: {error}')
 
     def _open(self, path: Path) -> Storage:
@@ -117,6 +125,17 @@ class Bag:
             raise SourceError(f'{path} cannot be read: {error}') from None
         raise SourceError(f'{path} is damaged or was not closed after recording: it is no MCAP, '
                           f'SQLite or ROS 1 file, it begins with {head[:8]!r}')
+
+
+def _decompress(data: bytes | memoryview) -> bytes:
+    """Decompress a message; raise ValueError if it is cut short or larger than any image."""
+    decompressor = zstd.ZstdDecompressor()
+    content = decompressor.decompress(data, max_length=MAX_MESSAGE_BYTES + 1)
+    if len(content) > MAX_MESSAGE_BYTES:
+        raise ValueError(f'it has more than {MAX_MESSAGE_BYTES} bytes')
+    if not decompressor.eof:
+        raise ValueError('its end is lost')
+    return content
 
 
 def _find_period(parts: Sequence[Storage | None]) -> tuple[int | None, int | None]:

@@ -12,11 +12,13 @@ from typing import Any
 
 from ivf_ros.data.files import is_hidden
 from ivf_ros.data.recording import natural_key, SourceError
+from ivf_ros.regular_files import read_bytes
 
 BAG_SUFFIXES = ('.mcap', '.db3', '.bag')
 METADATA = 'metadata.yaml'
 MCAP_MAGIC, SQLITE_MAGIC, ROSBAG1_MAGIC = b'\x89MCAP0\r\n', b'SQLite format 3\0', b'#ROSBAG V'
 
+_MAX_METADATA_BYTES = 1 << 24  # YAML takes a minute for it
 _METADATA_KEY = 'rosbag2_bagfile_information'
 _PART = re.compile(r'(?P<name>.+)_(?P<number>\d+)')
 
@@ -121,7 +123,8 @@ def _read_metadata(folder: Path) -> dict[str, str]:
 
     file = folder / METADATA
     try:
-        text = file.read_text(errors='replace') if file.is_file() else ''
+        text = read_bytes(file, _MAX_METADATA_BYTES).decode(errors='replace') \
+            if file.is_file() else ''
         if _METADATA_KEY not in text:
             return {}
         content = yaml.safe_load(text)[_METADATA_KEY]

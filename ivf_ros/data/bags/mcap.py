@@ -29,6 +29,7 @@ from ivf_ros.data.bags.mcap_records import (
 )
 from ivf_ros.data.bags.storage import (
     decode_text,
+    MAX_CHUNK_BYTES,
     merge_by_time,
     Message,
     normalize_type,
@@ -44,7 +45,7 @@ _MESSAGE_START = struct.Struct('<HIQQ')  # channel, sequence, log time, publish 
 _CHUNK_START = struct.Struct('<QQQII')  # start, end, size, CRC, length of the compression name
 _FOOTER_CONTENT = struct.Struct('<QQI')  # start of the summary, of its offsets, CRC
 _FOOTER_SIZE = RECORD.size + _FOOTER_CONTENT.size + len(MCAP_MAGIC)
-_MAX_CHUNK_BYTES = 1 << 32
+_MAX_LOADED_BYTES = 2 * MAX_CHUNK_BYTES  # of chunks that are read at the same time
 _LOOSE_BYTES = 1 << 22  # messages outside of chunks are read in regions of this size
 # In the QoS of a channel as rosbag2 writes it, up to Iron as a number.
 _TRANSIENT_LOCAL = re.compile(rb'durability: (?:1|transient_local)\b')
@@ -106,6 +107,7 @@ class McapStorage:
         self.definitions: dict[str, tuple[str, str]] = {}
         self.latched: set[Topic] = set()
         self._regions: list[_Region] = []
+        self._loaded_bytes = 0
         self.problems: list[str] = []
         counts = self._read_index()
         if not self._channels and self.problems:
@@ -133,6 +135,7 @@ class McapStorage:
     def _read_region(self, region: _Region, wanted: dict[int, Topic],
                      on_damage: OnDamage) -> Iterator[Message]:
         found: list[tuple[int, int, int, int, int]] = []
+        records = memoryview(b'')
         try:
             records = self._load(region)
             for opcode, start, end in split_records(records):
@@ -143,8 +146,12 @@ class McapStorage:
         except (DamageError, struct.error) as error:
             on_damage(str(error))
         found.sort()
-        for time_ns, _, channel, start, end in found:
-            yield Message(time_ns, wanted[channel], records[start + _MESSAGE_START.size:end])
+        self._loaded_bytes += len(records)
+        try:
+            for time_ns, _, channel, start, end in found:
+                yield Message(time_ns, wanted[channel], records[start + _MESSAGE_START.size:end])
+        finally:
+            self._loaded_bytes -= len(records)
 
     def _read_index(self) -> dict[int, int]:
         """Find channels and chunks by the summary, or without it; return messages by channel."""
@@ -321,8 +328,14 @@ class McapStorage:
         compression = decode_text(content[position - n_bytes:position])
         (compressed_size,) = struct.unpack_from('<Q', content, position)
         data = content[position + 8:position + 8 + compressed_size]
-        if opcode != _CHUNK or size > _MAX_CHUNK_BYTES:
+        if opcode != _CHUNK:
             raise DamageError('a chunk of the index is none')
+        if size > MAX_CHUNK_BYTES:
+            raise DamageError(f'a chunk of {size} bytes is too large; allowed are '
+                              f'{MAX_CHUNK_BYTES}')
+        if self._loaded_bytes + size > _MAX_LOADED_BYTES:
+            raise DamageError('chunks of the same time are too large; allowed are '
+                              f'{_MAX_LOADED_BYTES} bytes')
         records = decompress(data, compression, size)
         if region.is_cut:
             return records

@@ -17,6 +17,7 @@ else:
     from backports import zstd
 
 RECORD = struct.Struct('<BQ')  # opcode, length
+_MAX_RECORDS = 1 << 22  # of a chunk; empty ones would take hours
 
 
 class DamageError(ValueError):
@@ -24,9 +25,12 @@ class DamageError(ValueError):
 
 
 def split_records(content: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Yield opcode, start and end of each record."""
-    position = 0
+    """Yield opcode, start and end of each record; raise DamageError if there are too many."""
+    position = n_records = 0
     while position < len(content):
+        n_records += 1
+        if n_records > _MAX_RECORDS:
+            raise DamageError(f'a chunk has more than {_MAX_RECORDS} records')
         opcode, length = RECORD.unpack_from(content, position)
         position += RECORD.size
         if length > len(content) - position:
@@ -45,14 +49,19 @@ def read_text(content: memoryview, position: int) -> tuple[str, int]:
 
 
 def decompress(data: memoryview, compression: str, size: int) -> memoryview:
-    """Return the content of a chunk, or the beginning of it if its end is lost."""
+    """
+    Return the content of a chunk, or the beginning of it if its end is lost.
+
+    Of data that is longer than ``size``, one byte more is returned.
+    """
     try:
         if compression == '':
             return data
         if compression == 'zstd':
-            return memoryview(zstd.ZstdDecompressor().decompress(data, max_length=size))
+            return memoryview(zstd.ZstdDecompressor().decompress(data, max_length=size + 1))
         if compression == 'lz4':
-            return memoryview(lz4.frame.LZ4FrameDecompressor().decompress(data))
+            decompressor = lz4.frame.LZ4FrameDecompressor()
+            return memoryview(decompressor.decompress(data, max_length=size + 1))
     except (zstd.ZstdError, RuntimeError, MemoryError) as error:
         raise DamageError(f'a chunk cannot be decompressed: {error}') from None
     raise DamageError(f"a chunk is compressed by '{compression}'; known: lz4, zstd")

@@ -4,17 +4,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import bz2
+from collections.abc import Callable, Collection, Iterator
+from functools import cached_property, partial
 from pathlib import Path
 import struct
+from typing import Any
 
-from ivf_ros.data.bags.storage import Message, OnDamage, Topic
+from ivf_ros.data.bags.storage import MAX_CHUNK_BYTES, Message, OnDamage, Topic
 from ivf_ros.data.recording import SourceError
+import lz4.frame
 from rosbags.rosbag1 import Reader, ReaderError
+from rosbags.rosbag1.reader import Chunk, ChunkInfo
 
 # Exceptions of rosbags for a damaged file.
 _DAMAGE = (ReaderError, OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError,
            MemoryError, OverflowError, AssertionError, struct.error)
+
+
+class _BoundedReader(Reader):
+    """Reads each chunk once, and up to ``MAX_CHUNK_BYTES``."""
+
+    def read_chunk_info(self) -> ChunkInfo:
+        """Read the entry of a chunk in the index; raise ReaderError if it is a second one."""
+        info = super().read_chunk_info()
+        if info.pos in self._places:
+            raise ReaderError('a chunk is listed twice')
+        self._places.add(info.pos)
+        return info
+
+    def read_chunk(self) -> Chunk:
+        """Read where a chunk is, and how it is to be decompressed."""
+        chunk = super().read_chunk()
+        make = {bz2.decompress: bz2.BZ2Decompressor,
+                lz4.frame.decompress: lz4.frame.LZ4FrameDecompressor}.get(chunk.decompressor)
+        return chunk if make is None else chunk._replace(decompressor=partial(_decompress, make))
+
+    @cached_property
+    def _places(self) -> set[int]:
+        return set()
+
+
+def _decompress(make_decompressor: Callable[[], Any], data: bytes) -> bytes:
+    content = make_decompressor().decompress(data, max_length=MAX_CHUNK_BYTES + 1)
+    if len(content) > MAX_CHUNK_BYTES:
+        raise ReaderError(f'a chunk has more than {MAX_CHUNK_BYTES} bytes')
+    return content
 
 
 class Rosbag1Storage:
@@ -33,7 +68,7 @@ class Rosbag1Storage:
         self.problems: list[str] = []
         self.counts: dict[Topic, int] = {}
         try:
-            with Reader(path) as reader:
+            with _BoundedReader(path) as reader:
                 for connection in reader.connections:
                     topic = Topic(connection.topic, connection.msgtype, 'ros1')
                     self.counts[topic] = self.counts.get(topic, 0) + connection.msgcount
@@ -50,7 +85,7 @@ class Rosbag1Storage:
     def messages(self, topics: Collection[Topic], on_damage: OnDamage) -> Iterator[Message]:
         """Yield the messages of some topics by time, up to the first damage."""
         try:
-            with Reader(self._path) as reader:
+            with _BoundedReader(self._path) as reader:
                 wanted = {connection.id: topic for connection in reader.connections
                           if (topic := Topic(connection.topic, connection.msgtype, 'ros1'))
                           in topics}

@@ -12,9 +12,20 @@ import struct
 from urllib.parse import quote
 
 import apsw
-from ivf_ros.data.bags.storage import decode_text, Message, normalize_type, OnDamage, Topic
+from ivf_ros.data.bags.storage import (
+    decode_text,
+    MAX_MESSAGE_BYTES,
+    Message,
+    normalize_type,
+    OnDamage,
+    Topic,
+)
 from ivf_ros.data.bags.temporary import copy_file, TemporaryFolder
 from ivf_ros.data.recording import SourceError
+
+# Instructions of SQLite: some for each row, and a row takes 20 bytes at least. In a damaged file
+# pages may lead to each other, and the rows of such a file have no end.
+_INSTRUCTIONS_PER_BYTE, _MIN_INSTRUCTIONS, _CHECK_PERIOD = 10, 50_000_000, 100_000
 
 _MAX_ATTEMPTS = 2000  # to go on behind unreadable messages, before the rest is given up
 _ERRORS = (apsw.Error, ValueError, OverflowError, MemoryError, struct.error)
@@ -106,8 +117,18 @@ class SqliteStorage:
             f'file:{quote(str(self._path))}' + '?immutable=1' * (not is_copy),
             flags=apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_READWRITE if is_copy
                                           else apsw.SQLITE_OPEN_READONLY))
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_MESSAGE_BYTES)
+        remaining = (_MIN_INSTRUCTIONS + _INSTRUCTIONS_PER_BYTE * self._path.stat().st_size)
+
+        def is_exceeded() -> bool:
+            nonlocal remaining
+            remaining -= _CHECK_PERIOD
+            return remaining < 0
+
+        connection.set_progress_handler(is_exceeded, _CHECK_PERIOD)
         # SQLite then opens a file that is shorter than its header says.
         connection.execute('PRAGMA writable_schema = ON')
+        connection.execute('PRAGMA trusted_schema = OFF')
         return connection
 
     def _read_topics(self, connection: apsw.Connection) -> None:

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 import heapq
 from typing import NamedTuple, Protocol
 
+from ivf_ros.images.limits import MAX_IMAGE_BYTES
+
+MAX_CHUNK_BYTES = 1 << 30  # a part of a file that is decompressed at once, of 1 MB usually
+MAX_MESSAGE_BYTES = MAX_IMAGE_BYTES + (1 << 20)  # the fields beside the pixels take little
+
 # Takes a description of something that could not be read.
 OnDamage = Callable[[str], None]
 

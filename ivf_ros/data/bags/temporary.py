@@ -20,6 +20,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+# Of a compressed file: recordings of black images reach a ratio of some hundreds.
+_MAX_RATIO = 1000
+_MIN_LIMIT_BYTES = 1 << 30
+
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 
@@ -42,7 +46,8 @@ def decompress_file(path: Path, folder: TemporaryFolder) -> tuple[Path, str]:
     Decompress a zstd file into a folder.
 
     Returns the new file and a description of the damage, which is empty if there is none. What
-    stands before the damage is in the file.
+    stands before the damage is in the file. A file that holds more than ``_MAX_RATIO`` times its
+    size is cut off, too.
 
     Raises
     ------
@@ -52,6 +57,7 @@ def decompress_file(path: Path, folder: TemporaryFolder) -> tuple[Path, str]:
     """
     target = folder.path / path.stem
     problem = ''
+    limit = max(_MAX_RATIO * path.stat().st_size, _MIN_LIMIT_BYTES)
     with path.open('rb') as compressed, zstd.open(compressed, 'rb') as content, \
             target.open('wb') as file:
         while True:
@@ -61,6 +67,10 @@ def decompress_file(path: Path, folder: TemporaryFolder) -> tuple[Path, str]:
                 problem = f'the compression is damaged: {error}'
                 break
             if not block:
+                break
+            limit -= len(block)
+            if limit < 0:
+                problem = (f'it holds more than {_MAX_RATIO} times its size; the rest is left out')
                 break
             with _explain_full_disk(path, folder):
                 file.write(block)
