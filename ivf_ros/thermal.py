@@ -15,6 +15,13 @@ import math
 
 import cv2
 from ivf_ros.parameters import parameter
+from ivf_ros.thermal_levels import (
+    fill_like_tile,
+    is_measured,
+    percentiles,
+    stretch_to_range,
+    subsample,
+)
 import numpy as np
 
 
@@ -172,6 +179,9 @@ class Agc:
         """
         Convert ``thermal`` ``(H, W)`` to uint8; warm is bright, NaN becomes black.
 
+        NaN does not influence the other pixels. Infinity, and floats beyond +-1e30, are shown as
+        the coldest or the warmest level and do not influence the range.
+
         Raises
         ------
         ThermalError
@@ -186,22 +196,28 @@ class Agc:
             if mode == 'clahe':
                 return self._clahe().apply(thermal)
         if mode == 'fixed_range':
-            return _stretch_to_range(thermal, *self._fixed_bounds(thermal.dtype), np.uint8)
+            return stretch_to_range(thermal, *self._fixed_bounds(thermal.dtype), np.uint8)
         if (thermal.shape, thermal.dtype) != self._format:
             self.reset()
             self._format = thermal.shape, thermal.dtype
         low, high = self.parameters.low_percent, self.parameters.high_percent
-        percentiles = _percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
-        if percentiles is None:
+        measured = percentiles(thermal, *((0.0, 100.0) if mode == 'minmax' else (low, high)))
+        if measured is None:
             return np.zeros(thermal.shape, np.uint8)
-        bounds = percentiles if mode == 'minmax' else self._smooth_bounds(percentiles)
+        bounds = measured if mode == 'minmax' else self._smooth_bounds(measured)
         bounds = self._ensure_minimum_span(bounds, thermal.dtype)
         if mode == 'plateau':
             return self._equalize(thermal, bounds)
         if mode != 'clahe':
-            return _stretch_to_range(thermal, *bounds, np.uint8)
-        local = self._clahe().apply(_stretch_to_range(thermal, *bounds, np.uint16))
-        return cv2.convertScaleAbs(local, alpha=1 / 257)
+            return stretch_to_range(thermal, *bounds, np.uint8)
+        levels = stretch_to_range(thermal, *bounds, np.uint16)
+        has_no_value = np.isnan(thermal) if thermal.dtype.kind == 'f' else None
+        if has_no_value is not None and has_no_value.any():
+            fill_like_tile(levels, has_no_value, self.parameters.clahe_tiles)
+        gray = cv2.convertScaleAbs(self._clahe().apply(levels), alpha=1 / 257)
+        if has_no_value is not None:
+            gray[has_no_value] = 0
+        return gray
 
     def _smooth_bounds(self, bounds: tuple[float, float]) -> tuple[float, float]:
         old, smoothing = self._bounds, self.parameters.smoothing
@@ -238,12 +254,13 @@ class Agc:
         return cv2.createCLAHE(self.parameters.clahe_clip_limit, (tiles, tiles))
 
     def _equalize(self, thermal: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
-        levels, level_span = thermal, 1.0
+        levels, level_span, measured = thermal, 1.0, None
         if thermal.dtype.kind == 'f':
             levels, level_span = self._quantize(thermal, *bounds)
+            measured = is_measured(thermal).astype(np.uint8)
         n_levels = 2 ** (8 * levels.itemsize)
-        histogram = cv2.calcHist([levels], [0], None, [n_levels], [0, n_levels]).ravel()
-        mean = levels.size / np.count_nonzero(histogram)
+        histogram = cv2.calcHist([levels], [0], measured, [n_levels], [0, n_levels]).ravel()
+        mean = histogram.sum() / np.count_nonzero(histogram)
         slope = np.minimum(histogram, self.parameters.plateau * mean).astype(np.float64)
         slope *= 255.0 / slope.sum()
         if self.parameters.minimum_span > 0:
@@ -254,46 +271,18 @@ class Agc:
             smoothing = self.parameters.smoothing
             curve = smoothing * self._curve + (1 - smoothing) * curve
         self._curve = curve
-        return np.take((curve + 0.5).astype(np.uint8), levels)
+        gray = np.take((curve + 0.5).astype(np.uint8), levels)
+        if thermal.dtype.kind == 'f':
+            gray[np.isnan(thermal)] = 0
+        return gray
 
     def _quantize(self, thermal: np.ndarray, low: float,
                   high: float) -> tuple[np.ndarray, float]:
         """Quantise a float image to 65536 levels; return them and the span of one level."""
         if self._curve is None or low < self._float_range[0] or high > self._float_range[1]:
             self._float_range, self._curve = (2 * low - high, 2 * high - low), None
-        levels = _stretch_to_range(thermal, *self._float_range, np.uint16)
+        levels = stretch_to_range(thermal, *self._float_range, np.uint16)
         return levels, (self._float_range[1] - self._float_range[0]) / 65535
-
-
-def _subsample(image: np.ndarray, n_pixels: int = 16384) -> np.ndarray:
-    """Subsample an image to about ``n_pixels`` pixels on a regular grid, for percentiles."""
-    stride = max(1, int(np.sqrt(image.size / n_pixels)))
-    return image[::stride, ::stride]
-
-
-def _percentiles(thermal: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
-    """Return two percentiles, exact for 0 and 100; None if no pixel is finite."""
-    exact = (low, high) == (0.0, 100.0)
-    pixels = thermal if exact else _subsample(thermal)
-    if thermal.dtype.kind == 'f':
-        pixels = pixels[np.isfinite(pixels)]
-    if pixels.size == 0:
-        return None
-    if exact:
-        return float(pixels.min()), float(pixels.max())
-    bounds = np.percentile(pixels, (low, high))
-    return float(bounds[0]), float(bounds[1])
-
-
-def _stretch_to_range(thermal: np.ndarray, low: float, high: float, dtype: type) -> np.ndarray:
-    """Map low to 0 and high to the maximum of ``dtype`` linearly, with saturation."""
-    maximum = np.iinfo(dtype).max
-    by_level = thermal.dtype.kind == 'u'
-    levels = np.arange(2 ** (8 * thermal.itemsize), dtype=np.float32) if by_level else thermal
-    bounded = np.fmin(np.fmax(levels, low), high)  # fmin and fmax replace NaN by low
-    # Rounding errors of a narrow range can exceed the limits.
-    gray = ((bounded - low) * (maximum / (high - low)) + 0.5).clip(0, maximum).astype(dtype)
-    return np.take(gray, thermal) if by_level else gray
 
 
 class ThermalState(str, Enum):
@@ -397,7 +386,7 @@ class FreezeDetector:
                 and frozen_s >= self.parameters.minimum_duration_s):
             reason = f'the same frame for {frozen_s:.2f} s'
             return ThermalHealth(ThermalState.FROZEN, reason, frozen_s)
-        previous, self._live_sample = self._live_sample, _subsample(thermal)
+        previous, self._live_sample = self._live_sample, subsample(thermal)
         offset = _global_offset(previous, self._live_sample)
         reason = f'all pixels changed by {offset:+.3g}' if offset else ''
         return ThermalHealth(ThermalState.LIVE, reason, frozen_s, offset)

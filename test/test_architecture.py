@@ -20,8 +20,8 @@ STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'regular_files',
-              'stamps', 'camera_model', 'camera_input', 'thermal_input', 'palettes', 'progress',
-              'structure', 'worker', 'worker_process')
+              'stamps', 'camera_model', 'camera_input', 'thermal_input', 'thermal_levels',
+              'palettes', 'progress', 'structure', 'worker', 'worker_process')
 
 
 def package_of(path: Path) -> str:

@@ -109,18 +109,118 @@ def test_a_constant_image_stays_constant(mode, dtype, shape):
     assert (gray == gray[0, 0]).all()
 
 
+# Floats without a value
+
+
+def agc_of(mode, **parameters):
+    return Agc(AgcParameters(mode=mode, fixed_low_celsius=10.0, fixed_high_celsius=30.0,
+                             **parameters))
+
+
+FLOATS = [np.float32, np.float64]
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
 @pytest.mark.parametrize('mode', AGC_MODES)
-def test_nan_is_black_and_nothing_else_changes(mode):
-    image = np.random.default_rng(0).normal(20, 5, (32, 32)).astype(np.float32)
+@pytest.mark.parametrize('share', [0.002, 0.3, 0.9])
+def test_nan_is_black_in_every_mode(mode, dtype, share):
+    random = np.random.default_rng(0)
+    image = random.normal(20, 5, (67, 90)).astype(dtype)
+    holes = random.random(image.shape) < share
+    image[holes] = np.nan
+    agc = agc_of(mode)
+    for _ in range(3):  # also with the smoothed range
+        gray = agc(image)
+        assert (gray[holes] == 0).all() and np.ptp(gray[~holes]) > 150
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
+@pytest.mark.parametrize('mode', AGC_MODES)
+def test_nan_does_not_influence_other_pixels(mode, dtype):
+    # Every temperature of a tile of CLAHE occurs twice, and one of the two becomes NaN: the
+    # histograms keep their proportions, so the other one keeps its gray level.
+    random = np.random.default_rng(0)
+    image = random.normal(20, 3, (64, 64)).astype(dtype)
+    image[1::2] = image[::2]
     holed = image.copy()
-    holed[3, 4] = np.nan
-    gray = Agc(AgcParameters(mode=mode, smoothing=0.0))(holed)
-    expected = Agc(AgcParameters(mode=mode, smoothing=0.0))(image)
-    assert gray[3, 4] <= 128 if mode == 'clahe' else gray[3, 4] == 0
+    holed[1::2] = np.nan
+    agc_parameters = {'smoothing': 0.0, 'low_percent': 0.0, 'high_percent': 100.0}
+    gray = agc_of(mode, **agc_parameters)(holed)
+    np.testing.assert_array_equal(gray[::2], agc_of(mode, **agc_parameters)(image)[::2])
+    assert (gray[1::2] == 0).all()
+
+
+@pytest.mark.parametrize('mode', AGC_MODES)
+@pytest.mark.parametrize('shape', [(64, 64), (66, 70), (61, 64)])
+def test_a_few_nan_hardly_change_other_pixels(mode, shape):
+    random = np.random.default_rng(0)
+    image = random.normal(20, 5, shape).astype(np.float32)
+    holed = image.copy()
+    holed[random.random(shape) < 0.02] = np.nan
+    known = ~np.isnan(holed)
+    change = agc_of(mode)(holed)[known].astype(int) - agc_of(mode)(image)[known]
+    assert np.abs(change).max() <= (12 if mode == 'clahe' else 2)  # a tile has 64 pixels
+
+
+def test_a_tile_without_a_value_is_black_and_bounded_by_the_image():
+    image = np.tile(np.linspace(10, 30, 64, dtype=np.float32), (64, 1))
+    image[:24, :24] = np.nan
+    gray = agc_of('clahe')(image)
+    assert (gray[:24, :24] == 0).all()
+    assert (np.diff(gray[40].astype(int)) >= -2).all() and np.ptp(gray[40]) > 150
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
+@pytest.mark.parametrize('mode', AGC_MODES)
+@pytest.mark.parametrize('far', [np.inf, 1e30, 3e38])
+def test_infinity_is_the_coldest_or_the_warmest_level_and_changes_no_other(mode, dtype, far):
+    image = np.tile(np.linspace(10, 30, 100), (8, 1)).astype(dtype)
+    expected = agc_of(mode)(np.where(np.arange(8)[:, None] == 3, np.nan, image).astype(dtype))
+    image[3] = far
+    image[3, :50] = -far
+    gray = agc_of(mode)(image)
+    others = np.arange(8) != 3
+    if mode != 'clahe':  # infinity is a part of its histograms
+        np.testing.assert_array_equal(gray[others], expected[others])
+        assert (gray[3, :50] <= gray[others].min()).all()
+        assert (gray[3, 50:] >= gray[others].max()).all()
+        assert gray[3, 0] <= 1 and gray[3, -1] >= 254
+    else:
+        assert (gray[3, :40] < 100).all() and (gray[3, 60:] > 150).all()
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
+@pytest.mark.parametrize('mode', AGC_MODES)
+@pytest.mark.parametrize('values', [[np.nan], [np.inf], [-np.inf], [np.nan, np.inf, -np.inf]])
+def test_an_image_without_a_value_is_black(mode, dtype, values):
+    image = np.resize(np.array(values, dtype), (12, 12))
+    gray = agc_of(mode)(image)
+    # The fixed range has no need of other values.
+    warm = np.isposinf(image) if mode == 'fixed_range' else np.zeros(image.shape, bool)
+    np.testing.assert_array_equal(gray, np.where(warm, 255, 0))
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
+@pytest.mark.parametrize('mode', AGC_MODES)
+@pytest.mark.parametrize('size', [(5, 7), (400, 500)])  # a large image is sampled
+def test_a_single_value_is_gray_and_the_rest_black(mode, dtype, size):
+    image = np.full(size, np.nan, dtype)
+    image[1, 3] = 20.0
+    gray = agc_of(mode)(image)
+    constant = agc_of(mode)(np.full(size, 20.0, dtype))
+    assert gray[1, 3] == constant[1, 3] and np.count_nonzero(gray) == 1
     if mode != 'clahe':
-        other = np.arange(32 * 32).reshape(32, 32) != 3 * 32 + 4
-        assert np.abs(gray.astype(int) - expected)[other].max() <= 2
-    assert (Agc(AgcParameters(mode=mode))(np.full((4, 4), np.nan, np.float32)) == 0).all()
+        assert abs(int(gray[1, 3]) - 128) <= 3  # the minimum span is near the rounding of float32
+
+
+@pytest.mark.parametrize('mode', AGC_MODES)
+def test_a_frame_without_a_value_does_not_change_the_range(mode):
+    image = np.random.default_rng(0).normal(20, 5, (32, 32)).astype(np.float32)
+    agc, other = agc_of(mode), agc_of(mode)
+    for frame in (image, np.full_like(image, np.nan), image + 3):
+        gray = agc(frame)
+    other(image)
+    np.testing.assert_array_equal(gray, other(image + 3))
 
 
 @pytest.mark.parametrize('dtype', [np.uint16, np.float32])
