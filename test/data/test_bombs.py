@@ -22,6 +22,7 @@ from conftest import REPOSITORY
 import cv2
 from ivf_ros.data import image_file, video_packets
 from ivf_ros.data.bags import bag, mcap, mcap_records, rosbag1, sqlite, temporary
+from ivf_ros.data.datasets import boxes, detection, landmarks
 from ivf_ros.data.sources import open_source, SourceError
 from ivf_ros.data.video_file import VideoFile
 from ivf_ros.data.video_packets import PacketDecoder
@@ -261,6 +262,16 @@ def test_only_regular_files_are_read_as_images(tmp_path, kind, read):
     else:
         path.symlink_to(kind)
     with pytest.raises(SourceError, match=f'cannot read {path}: it is a '):
+        read(path)
+
+
+@pytest.mark.parametrize('read', [
+    boxes.read_voc, boxes.read_bbgt, landmarks.read_matched_points, landmarks._read_displacements,
+    detection._read_flir_keys], ids=lambda read: read.__name__)
+def test_only_regular_files_are_read_as_annotations(tmp_path, read):
+    path = tmp_path / 'a.txt'
+    os.mkfifo(path)
+    with pytest.raises(SourceError, match=f'cannot read {path}: .*it is a named pipe'):
         read(path)
 
 

@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='messages need rclpy')
 pytestmark = pytest.mark.live
 
-from ivf_ros.nodes.graph import messages  # noqa: E402, I100
+from ivf_ros import geometry  # noqa: E402, I100
+from ivf_ros.camera_model import CameraModelError  # noqa: E402
+from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.graph.messages import Homography, Stamped  # noqa: E402
 from ivf_ros.types import Detection, Frame, Segmentation  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
@@ -92,6 +96,52 @@ def test_a_singular_homography_is_refused():
     message.r = np.zeros(9)
     with pytest.raises(messages.MessageError, match='homography'):
         messages.homography_from_message(message)
+
+
+@pytest.mark.parametrize('width, height', [
+    (0, 0), (640, 0), (0, 512), (2 ** 32 - 1, 2 ** 32 - 1), (2 ** 31, 1), (32767, 1),
+    (30000, 30000)])
+def test_a_homography_to_an_impossible_grid_is_refused(width, height):
+    message = messages.homography_to_message(
+        Stamped(Homography(np.eye(3), (64, 48)), STAMP_NS, 'thermal'))
+    message.width, message.height = width, height
+    with pytest.raises(messages.MessageError, match=f'homography of {width}x{height} pixels'):
+        messages.homography_from_message(message)
+
+
+@pytest.mark.parametrize('field, value', [
+    ('width', 2 ** 31), ('height', 2 ** 32 - 1), ('binning_x', 2 ** 32 - 1)])
+def test_a_camera_info_of_an_impossible_size_is_refused(field, value):
+    info = messages.homography_to_message(
+        Stamped(Homography(np.eye(3), (64, 48)), STAMP_NS, 'thermal'))
+    setattr(info, field, value)
+    with pytest.raises(ValueError, match=f'sizes must be at most .*, got {value}'):
+        messages.camera_info_from_message(info)
+
+
+@settings(max_examples=300, deadline=None)
+@given(width=st.integers(0, 2 ** 32 - 1), height=st.integers(0, 2 ** 32 - 1),
+       numbers=st.lists(st.floats(), min_size=30, max_size=30),
+       D=st.lists(st.floats(), max_size=9),
+       binning=st.tuples(*[st.integers(0, 2 ** 32 - 1)] * 2),
+       roi=st.tuples(*[st.integers(0, 2 ** 32 - 1)] * 4), image_size=st.sampled_from(
+           [(640, 512), (1, 1), (8192, 8192)]))
+def test_any_camera_info_is_usable_or_an_error_of_the_documented_types(
+        width, height, numbers, D, binning, roi, image_size):
+    info = messages.CameraInfo(width=width, height=height, d=D, distortion_model='plumb_bob',
+                               binning_x=binning[0], binning_y=binning[1])
+    info.k, info.r, info.p = numbers[:9], numbers[9:18], numbers[18:]
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
+    try:
+        item = messages.camera_info_from_message(info)
+        messages.camera_model_of(item.value).fit_to_image(image_size)
+    except CameraModelError:
+        pass
+    try:
+        homography = messages.homography_from_message(info).value
+        geometry.check(homography.H_thermal_to_rgb, image_size, homography.rgb_size)
+    except messages.MessageError:
+        pass
 
 
 def test_each_detection_has_the_header_of_the_image():

@@ -20,6 +20,7 @@ from ivf_ros import geometry
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import IGNORED, read_pixels
 from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.regular_files import read_text
 from ivf_ros.types import Detection
 
 Boxes = tuple[Detection, ...]
@@ -190,7 +191,7 @@ def _parse_numbers(location: str, fields: list[str] | list[float]) -> list[float
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding='utf-8-sig')
+        return read_text(path, 'utf-8-sig')
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
     except UnicodeDecodeError:

@@ -22,6 +22,7 @@ from ivf_ros.data.folder import find_stream_folders, stream_files
 from ivf_ros.data.pair_names import pair_files
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Dataset
+from ivf_ros.regular_files import read_text
 
 _FLIR_SUFFIXES = {'thermal': '_PreviewData', 'rgb': '_RGB'}
 _FLIR_LISTS = {'train': 'align_train.txt', 'validation': 'align_validation.txt'}
@@ -151,7 +152,7 @@ def _select(files: Mapping[str, Path], keys: Iterable[str]) -> dict[str, Path]:
 
 def _read_flir_keys(path: Path) -> set[str]:
     try:
-        lines = path.read_text(encoding='utf-8').split()
+        lines = read_text(path).split()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f'cannot read {path}: {error}') from None
     return {line.removesuffix(_FLIR_SUFFIXES['thermal']) for line in lines}

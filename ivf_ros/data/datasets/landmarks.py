@@ -19,6 +19,7 @@ from ivf_ros import geometry
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Landmarks, read_pixels
 from ivf_ros.data.video_frame import VideoFrame
+from ivf_ros.regular_files import open_regular, read_text
 import numpy as np
 
 GRID_PX = 16  # distance of the landmarks that are sampled from a dense displacement field
@@ -82,7 +83,7 @@ def read_flow(path: Path, rgb: Path | VideoFrame) -> Landmarks:
 
 def _read_displacements(path: Path) -> tuple[np.ndarray, float]:
     try:
-        with np.load(path) as arrays:
+        with open_regular(path) as file, np.load(file) as arrays:
             dq, scale = arrays['dq'], float(arrays['scale'])
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error}') from None
@@ -95,7 +96,7 @@ def _read_displacements(path: Path) -> tuple[np.ndarray, float]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(read_text(path))
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from ivf_ros.data.datasets.boxes import coco_boxes, read_coco, read_track
 from ivf_ros.data.datasets.listing import Image, images_by_stem, Listing, subfolders
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin
+from ivf_ros.regular_files import read_text
 
 _FRAMES_PER_BOX = 10
 _DET_FILES = {'train': 'train_ir.json', 'test': 'val_ir.json'}
@@ -74,9 +75,11 @@ def _track_annotations(sequence: Path, keys: list[str]) -> dict[str, Annotation]
     """Return the annotations of the annotated frames, by key."""
     path = sequence / 'rgb.txt'
     try:
-        rows = sum(bool(line.strip()) for line in path.read_bytes().splitlines())
+        rows = sum(bool(line.strip()) for line in read_text(path).splitlines())
     except OSError as error:
         raise SourceError(f'cannot read {path}: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise SourceError(f'{path} is no text') from None
     name = re.sub(r'[_-]*\d+$', '', sequence.name).lower()
     name = {'pedestrian': 'person'}.get(name, name)
     return {key: Annotation(partial(read_track, path, row, name), Origin.HUMAN, complete=False)

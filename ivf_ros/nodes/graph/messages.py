@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ivf_ros import geometry, images
 from ivf_ros.camera_model import CameraModel
+from ivf_ros.images.limits import check_size
 from ivf_ros.nodes.graph import cdr
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.types import Detection, Frame, Segmentation
@@ -176,7 +177,16 @@ def homography_to_message(item: Stamped[Homography]) -> CameraInfo:
 
 
 def homography_from_message(message: CameraInfo) -> Stamped[Homography]:
-    """Read a homography; raise MessageError if it is singular or not finite."""
+    """
+    Read a homography.
+
+    Raises
+    ------
+    MessageError
+        It is singular or not finite, or its RGB grid is empty or larger than any image.
+
+    """
+    check_size(message.width, message.height, 'RGB grid of a homography', MessageError)
     matrix = np.array(message.r, dtype=np.float64).reshape(3, 3)
     try:
         H_thermal_to_rgb = geometry.normalize_homography(matrix)
