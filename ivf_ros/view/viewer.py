@@ -207,8 +207,9 @@ class _RerunProcess:
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'rerun', '--bind', _LOCALHOST, '--port', str(self._port),
              '--server-memory-limit', _MEMORY_LIMIT, *shown],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True)
+            # Except in CI it reports its use to its maker, and it has no other switch for one run.
+            env={'CI': 'true', **os.environ}, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=output, start_new_session=True)
         try:
             self._wait_until_listening([self._port, web_port] if settings.web else [self._port])
         except BaseException:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import json
 import os
+from pathlib import Path
 import re
 import shutil
 import signal
@@ -56,9 +57,12 @@ def page_url(tmp_path) -> Iterator[str]:
         (tmp_path / stream).mkdir()
         for index in range(3):
             cv2.imwrite(str(tmp_path / stream / f'{index}.png'), image)
+    environment = {name: value for name, value in os.environ.items()
+                   if name != 'CI' and not name.startswith('XDG_')}
     process = subprocess.Popen(
         [sys.executable, '-m', 'ivf_ros.cli', 'view', str(tmp_path), '--web', '--port', '0',
-         '--web-port', '0'], cwd=REPOSITORY, env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
+         '--web-port', '0'], cwd=REPOSITORY,
+        env={**environment, 'PYTHONPATH': str(REPOSITORY), 'HOME': str(tmp_path / 'home')},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         lines: list[str] = []
@@ -108,8 +112,14 @@ def test_the_page_connects_and_shows_the_image(browser, page_url):
 def test_only_this_machine_can_connect(page_url):
     ports = {int(port) for port in re.findall(r'(?::|%3A)(\d+)', page_url)}
     assert len(ports) == 2
-    with open('/proc/net/tcp', encoding='ascii') as table:
-        listening = {(entry[1].split(':')[0], int(entry[1].split(':')[1], 16))
-                     for entry in map(str.split, table.readlines()[1:]) if entry[3] == '0A'}
+    lines = [line for name in ('tcp', 'tcp6') if (table := Path(f'/proc/net/{name}')).is_file()
+             for line in table.read_text().splitlines()[1:]]
+    listening = {(entry[1].split(':')[0], int(entry[1].split(':')[1], 16))
+                 for entry in map(str.split, lines) if entry[3] == '0A'}
     addresses = {address for address, port in listening if port in ports}
     assert addresses == {'0100007F'}, '127.0.0.1 alone'
+
+
+def test_the_viewer_reports_nothing_to_its_maker(page_url, tmp_path):
+    assert page_url
+    assert not list((tmp_path / 'home').rglob('*analytics*'))
