@@ -15,6 +15,7 @@ from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.data.sources import Source
 from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import process
+from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.parameters import build
@@ -30,7 +31,7 @@ _CHECK_PERIOD_S = 0.1
 
 
 class ReplayError(RuntimeError):
-    """A replay played nothing, or only a small part of its source."""
+    """A replay failed, played nothing, or only a small part of its source."""
 
 
 def check_played(played: Mapping[str, int], skipped: Mapping[str, int]) -> None:
@@ -78,8 +79,8 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
     ------
     ParameterError
         The rate is out of range.
-    ReplayError, SourceError
-        Nothing or only a small part of the source could be played.
+    ReplayError
+        The replay failed, or only a small part of the source could be played.
     BagError
         The recording cannot be written.
 
@@ -110,7 +111,7 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
                 and received != (received := sum(recorder.frames.values())):
             _spin(executor, recorder, stop_requested.is_set, _IDLE_S)  # the last results
     if node.failure is not None:
-        raise node.failure
+        raise ReplayError(describe_error(node.failure)) from node.failure
     if node.is_complete:
         check_played(node.played, source.skipped)
     return 0

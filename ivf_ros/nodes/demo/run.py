@@ -30,9 +30,10 @@ from ivf_ros.data.sources import BagOptions, open_source, Source
 from ivf_ros.nodes.demo import sheet
 from ivf_ros.nodes.demo.container_process import start_container, stop_process
 from ivf_ros.nodes.demo.recorder import Recorder
-from ivf_ros.nodes.demo.replay import check_played, MIN_PART
+from ivf_ros.nodes.demo.replay import check_played, MIN_PART, ReplayError
 from ivf_ros.nodes.graph import process
 from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
+from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.nodes.view_node import ViewNode
 from ivf_ros.output import open_folder, remove_marked_folder, write_mark
@@ -136,7 +137,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     DemoError
         The graph did not start, ended early, or fused few of the images.
     ReplayError
-        Nothing or only a small part of the source could be played.
+        The replay failed, or only a small part of the source could be played.
     SourceError, ParameterError
         The source cannot be opened.
     OutputError
@@ -267,7 +268,7 @@ class _Graph:
             if time.monotonic() > limit_s:
                 raise DemoError('the replay did not end in the expected time')
         if self._replay.failure is not None:
-            raise self._replay.failure
+            raise ReplayError(describe_error(self._replay.failure)) from self._replay.failure
 
     def last_diagnostics(self) -> dict[str, dict[str, str]]:
         """Wait until no more messages arrive and return the final diagnostics of each stage."""
