@@ -116,8 +116,15 @@ class FlirImage:
         with explain_missing(f'{self.name} is a radiometric JPEG file; its temperature image',
                              SourceError, 'flyr'):
             import flyr
+            from flyr.records import extract_flir_app1
             from PIL.Image import DecompressionBombError
         try:
+            # flyr joins the segments in its own way, and reads any number of records.
+            header = extract_flir_app1(BytesIO(self.data)).read(32)
+            count = int.from_bytes(header[28:], 'big')
+            if count > _MAX_RECORDS:
+                raise ValueError(f'the directory states {count} records, at most {_MAX_RECORDS} '
+                                 'are read; flyr reads no little-endian directory')
             return flyr.unpack(BytesIO(self.data))
         except (*_DAMAGE, DecompressionBombError) as error:
             raise self._damage(error) from None

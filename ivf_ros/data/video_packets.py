@@ -69,6 +69,8 @@ class PacketDecoder:
         self._context.options = DECODER_OPTIONS
         # Threads over frames would delay each image by the number of threads.
         self._context.thread_type = 'SLICE'
+        if decoder == 'libdav1d':  # with more threads it waits for ever after a damaged packet
+            self._context.thread_count = 1
         self._packet_count = 0
         self._is_started = False
         self._first_stamps_ns: list[int] = []  # of the packets up to the first image

@@ -192,6 +192,19 @@ def test_damaged_records_are_an_error_or_none(tmp_path, damage):
         assert damage in ('directory', 'short') and thermal.dtype == np.uint8
 
 
+def test_a_little_endian_directory_is_an_error_at_once():
+    pytest.importorskip('flyr', reason='flyr is not installed')
+    data = bytearray(make_flir_jpeg(CELSIUS))
+    start = data.index(b'FFF\0')
+    *_, count = struct.unpack_from('>III', data, start + 20)
+    struct.pack_into('<III', data, start + 20, 100, 64, count)
+    for entry in range(start + 64, start + 64 + 32 * count, 32):
+        struct.pack_into('<H10xII', data, entry, *struct.unpack_from('>H10xII', data, entry))
+    assert is_flir(bytes(data))
+    with pytest.raises(SourceError, match=f'states {count << 24} records, at most 256'):
+        FlirImage('a.jpg', bytes(data)).read_celsius()
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12), st.floats(0.2, 1))
 def test_any_radiometric_file_is_read_or_an_error_of_the_source(changes, keep):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+import subprocess
 import sys
 from unittest import mock
 
@@ -105,6 +106,23 @@ def test_a_damaged_packet_is_an_image_error_and_the_next_key_frame_decodes():
     assert decoder.decode(b'') == []
     images = decoder.decode(packets[4])
     assert len(images) == 1 and abs(level_of(images[0]) - gray_level(4)) < 6
+
+
+def test_a_damaged_packet_of_av1_does_not_hang():
+    # A key frame of 32x32 pixels, and a packet of garbage.
+    frame, garbage = map(bytes.fromhex, (
+        '12000a0a0000000227fe357c802032111000968010408200000000100029d02b5e',
+        '160012003212300204f0db927af000000200000000084984'))
+    script = (f'from ivf_ros.data.video_packets import PacketDecoder\n'
+              f'from ivf_ros.images import ImageError\n'
+              f"decoder = PacketDecoder('av1')\n"
+              f'print(*(image.shape for image in decoder.decode({frame})))\n'
+              f'try:\n    decoder.decode({garbage})\n'
+              f"except ImageError:\n    print('damaged')\n"
+              f'decoder.flush()\ndel decoder\n')
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
+                          timeout=60, check=True)
+    assert done.stdout == '(32, 32, 3)\ndamaged\n'
 
 
 def test_garbage_alone_gives_no_image_and_counts():
