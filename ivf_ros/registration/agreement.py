@@ -150,7 +150,7 @@ class Disagreement:
                 self._measured = check_agreement(*self._measured_pair, H_thermal_to_rgb)
             agreement = check_agreement(thermal, rgb, H_thermal_to_rgb)
             if agreement.confirms(self._measured):
-                self._forget()
+                self._forget(self.count if is_outlier else 0)
             contradicts = agreement.contradicts(self._measured)
         if contradicts:
             self._contradictions += 1
@@ -159,7 +159,7 @@ class Disagreement:
                 and stamp_s - self._since_s >= self._least_s
         self.count += contradicts or is_outlier
 
-    def _forget(self) -> None:
-        self.count = self._contradictions = 0
+    def _forget(self, count: int = 0) -> None:
+        self.count, self._contradictions = count, 0
         self._since_s = math.inf
         self.is_contradiction = False

@@ -107,6 +107,15 @@ def test_outliers_are_counted_without_images_to_compare():
     assert disagreement.count == 0 and not disagreement.has_outlier
 
 
+def test_outliers_add_up_also_where_the_images_agree_with_the_held_homography():
+    thermal, rgb, H_true = simulate('day', 0)
+    disagreement = Disagreement(1, 0.0)
+    disagreement.end(thermal, rgb)
+    for index in range(3):
+        disagreement.add(thermal, rgb, H_true, float(index), is_outlier=True)
+    assert disagreement.count == 3 and not disagreement.is_contradiction
+
+
 class RefusingRegistrar:
     """Accepts the true homography of the upright camera and refuses everything else."""
 
