@@ -99,6 +99,7 @@ class PairingMachine(RuleBasedStateMachine):
     @rule()
     def wait_for_the_timeout(self):
         """Nothing waits for longer than the timeout."""
+        self.poll()  # which starts the timeouts again if the clock was set back
         self.now_s += self.parameters.timeout_s + 1e-3
         self.poll()
         assert self.synchronizer.waiting == 0
