@@ -7,7 +7,6 @@ from __future__ import annotations
 from importlib import metadata
 import os
 from pathlib import Path
-import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -20,9 +19,6 @@ _RCLPY_OF_FAST_DDS_3 = 9
 
 # Default size of the shared-memory segment of Fast DDS: less than one 640x480 colour image.
 DEFAULT_SEGMENT_BYTES = 512 * 1024
-
-# A process holds the lock file of each segment that it made as long as it lives.
-_LOCK_FILE = re.compile(r'(/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16})_el')
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -58,26 +54,6 @@ def use_profile() -> None:
     """
     if not profile_in_force():
         os.environ[profile_variable()] = str(profile_path())
-
-
-def restrict_shared_memory() -> list[Path]:
-    """
-    Let only this user read the shared-memory segments of this process; return their paths.
-
-    Fast DDS makes them readable by all users of the machine, whatever the umask is, and has no
-    setting for it. The nodes of another user get nothing through them in either case, because they
-    would have to write to them. Call it after a participant exists, before it sends images.
-    """
-    segments = []
-    for descriptor in Path('/proc/self/fd').glob('*'):  # empty where there is no such folder
-        try:
-            found = _LOCK_FILE.fullmatch(os.readlink(descriptor))
-            if found:
-                os.chmod(found[1], 0o600)
-                segments.append(Path(found[1]))
-        except FileNotFoundError:  # closed or removed meanwhile
-            continue
-    return segments
 
 
 def segment_bytes(profile: str) -> int:

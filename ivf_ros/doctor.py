@@ -11,7 +11,7 @@ from pathlib import Path
 import platform
 import re
 
-from ivf_ros import dds
+from ivf_ros import dds, shared_memory
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -36,7 +36,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Check all required and optional components."""
-    return [_python(), _ros(), _rmw(), _dds_profile(), *_message_packages(), _cpu(),
+    return [_python(), _ros(), _rmw(), _dds_profile(), _shared_memory(),
+            *_message_packages(), _cpu(),
             _library('numpy', 'numpy', required=True), _opencv(),
             _library('rosbags', 'rosbags', required=False),
             _library('scipy', 'scipy', required=False),
@@ -85,6 +86,22 @@ def _dds_profile() -> Finding:
         return Finding('dds_profile', chosen, f'{error}; {advice}')
     return Finding('dds_profile', f'{chosen}, shared memory {size // 1024} KB',
                    '' if size >= _MIN_SEGMENT_BYTES else advice)
+
+
+def _shared_memory() -> Finding:
+    leftovers = shared_memory.find_leftovers()
+    n_bytes = sum(_count_bytes(path) for path in leftovers)
+    found = f'{len(leftovers)} segments, {n_bytes / 1e6:.0f} MB, of processes that were killed'
+    return Finding('shared_memory', found if leftovers else 'nothing left behind',
+                   'the next start of ivf demo, replay, view or a node removes those of ivf_ros; '
+                   'fastdds shm clean removes all of them' if leftovers else '', required=False)
+
+
+def _count_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # removed meanwhile
+        return 0
 
 
 def _message_packages() -> list[Finding]:

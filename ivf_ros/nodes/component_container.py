@@ -28,7 +28,7 @@ import time
 from typing import Any, Sequence
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
-from ivf_ros import memory
+from ivf_ros import memory, shared_memory
 from ivf_ros.nodes.graph import process, ros_parameters
 from ivf_ros.nodes.graph.components import (
     ComponentError,
@@ -92,6 +92,7 @@ class ComponentManager(GuardedCallbacks, Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__('component_container', **node_options)
+        shared_memory.claim()  # also where no stage is ever loaded
         self._hub = Hub()
         self._components: dict[int, _Component] = {}
         self._last_id = 0

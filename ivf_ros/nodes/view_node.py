@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
-from ivf_ros import images
+from ivf_ros import images, shared_memory
 from ivf_ros.fusion import FusionMode
 from ivf_ros.nodes.graph import messages, topic_checks
 from ivf_ros.nodes.graph.faults import describe_error
@@ -56,6 +56,7 @@ class ViewNode(Node):
 
     def __init__(self, log: ViewLog, transport: str = 'raw', **node_options: Any) -> None:
         super().__init__('view', **node_options)
+        shared_memory.claim()
         self._log, self._hub = log, Hub()
         self.frames: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()

@@ -24,7 +24,7 @@ pytest.importorskip('rclpy', reason='live tests need rclpy')
 pytestmark = [pytest.mark.live, pytest.mark.skipif(
     sys.platform != 'linux' or not hasattr(os, 'pidfd_open'), reason='reads /proc')]
 
-from ivf_ros import dds  # noqa: E402, I100
+from ivf_ros import dds, shared_memory  # noqa: E402, I100
 from ivf_ros.nodes.demo.container_process import stop_process  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from vision_msgs.msg import Detection2DArray  # noqa: E402
@@ -201,7 +201,7 @@ def test_only_the_segments_of_this_process_are_restricted(live_graph):
     try:
         for path in (other, lock):
             path.touch(0o644)
-        own = dds.restrict_shared_memory()
+        own = shared_memory.claim()
         assert own and other not in own
         assert {stat.S_IMODE(path.stat().st_mode) for path in own} == {0o600}
         assert stat.S_IMODE(other.stat().st_mode) == 0o644

@@ -10,6 +10,7 @@ import time
 from typing import Any, Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from ivf_ros import shared_memory
 from ivf_ros.data.bag_writer import BagError, BagWriter
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
@@ -75,6 +76,7 @@ class Recorder(Node):
 
     def __init__(self, writer: BagWriter, **node_options: Any) -> None:
         super().__init__('recorder', **node_options)
+        shared_memory.claim()
         self._writer = writer
         self.frames: Counter[str] = Counter()
         self.bad_messages: Counter[str] = Counter()

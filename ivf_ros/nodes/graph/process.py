@@ -14,7 +14,7 @@ import threading
 from typing import Callable, Iterator, Sequence
 
 import cv2
-from ivf_ros import memory
+from ivf_ros import memory, shared_memory
 from ivf_ros.nodes.graph.faults import describe_error, FaultLimit
 from ivf_ros.nodes.graph.spinner import spin_turn
 from ivf_ros.nodes.graph.stage_node import StageNode
@@ -98,6 +98,7 @@ def init(arguments: Sequence[str] | None) -> None:
     They shut down the context while its nodes still publish. ``stop_on_signals`` replaces them in
     the processes of nodes; in a command, SIGINT raises KeyboardInterrupt as usual.
     """
+    shared_memory.remove_leftovers()
     rclpy.init(args=None if arguments is None else list(arguments),
                signal_handler_options=SignalHandlerOptions.NO)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, Callable, TypeVar
 
-from ivf_ros import dds, memory, parameters
+from ivf_ros import memory, parameters, shared_memory
 from ivf_ros.nodes.graph import ros_parameters
 from ivf_ros.nodes.graph.bond import Bond
 from ivf_ros.nodes.graph.faults import (
@@ -84,7 +84,7 @@ class StageNode(GuardedCallbacks, LifecycleNode):
                  **node_options: Any) -> None:
         self._fault_limit = FaultLimit()  # used by the callbacks that rclpy creates below
         super().__init__(self.default_name, **node_options)
-        dds.restrict_shared_memory()  # which the first node of a process has just made
+        shared_memory.claim()  # which the first node of a process has just made
         self.hub = hub or Hub()
         self._publishers_by_topic: dict[str, Publisher] = {}
         self._subscriptions_by_topic: dict[str, Subscription] = {}
