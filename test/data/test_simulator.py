@@ -12,7 +12,7 @@ from ivf_ros import geometry
 from ivf_ros.data.simulator import RigSimulator, SimulatorError, SimulatorParameters
 from ivf_ros.data.simulator.climate import CONDITIONS
 from ivf_ros.data.sources import open_source
-from ivf_ros.parameters import build, ParameterError
+from ivf_ros.parameters import build, declarations, ParameterError
 from ivf_ros.types import MFNET_CLASSES
 import numpy as np
 import pytest
@@ -445,3 +445,43 @@ def test_simulator_is_a_source():
     assert 'night' in source.name and source.skipped == {}
     with pytest.raises(ParameterError):
         open_source('simulator:weather=fine')
+
+
+# Settings of any size
+
+NUMBERS = [declared.name for declared in declarations(SimulatorParameters)
+           if type(declared.default) in (int, float)]
+ENDLESS = {'duration_s', 'rig.plane_distance_m'}  # infinity has a meaning
+
+
+@pytest.mark.parametrize('text', ['nan', 'NaN', '-inf', '-1e400', '-1e308', '9' * 5000,
+                                  '-' + '9' * 400, '[' * 5000, '[[[1]]]', '{}', 'null', '', 'true'])
+@pytest.mark.parametrize('name', NUMBERS)
+def test_a_number_of_the_settings_is_a_parameter_error_of_one_line(name, text):
+    with pytest.raises(ParameterError) as caught:
+        open_source(f'simulator:{name}={text}')
+    assert '\n' not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize('text', ['1e400', 'inf', '1e308', '1' + '0' * 400, str(2 ** 63)])
+@pytest.mark.parametrize('name', NUMBERS)
+def test_a_huge_number_of_the_settings_is_an_error_or_an_endless_recording(name, text):
+    if name in ENDLESS:
+        events = small(**{name: 1e308 if len(text) > 300 else float(text)}).events()
+        assert [next(events).stream for _ in range(2)] == ['thermal', 'rgb']
+    else:
+        with pytest.raises(ParameterError):
+            open_source(f'simulator:{name}={text}')
+
+
+def test_an_endless_recording_without_frames_is_refused():
+    with pytest.raises(SimulatorError, match='dropped must be below 1'):
+        open_source('simulator:dropped=1,duration_s=inf')
+    assert list(small(dropped=1.0).events()) == []
+
+
+def test_stamps_fit_into_messages():
+    last = next(declared for declared in declarations(SimulatorParameters)
+                if declared.name == 'start_ns')
+    *_, event = small(start_ns=int(last.maximum), duration_s=0.1).events()
+    assert event.frame.stamp_ns // 10 ** 9 < 2 ** 31

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 import heapq
+import math
 
 import cv2
 from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
@@ -52,8 +53,8 @@ class SimulatorParameters:
     duration_s: float = parameter(
         10.0, 'Duration of the recording; infinity: endless.', minimum=0.0, live=False)
     start_ns: int = parameter(
-        1_700_000_000_000_000_000, 'Stamp of the first frame in nanoseconds.',
-        minimum=0, live=False)
+        1_700_000_000_000_000_000, 'Stamp of the first frame in nanoseconds; messages of ROS hold '
+        'stamps up to the year 2038.', minimum=0, maximum=2_000_000_000_000_000_000, live=False)
     time_offset_s: float = parameter(
         0.0, 'Delay of the thermal stamps relative to the acquisition.', minimum=-10.0,
         maximum=10.0, live=False)
@@ -112,6 +113,9 @@ class RigSimulator:
         if thermal.bits < 16 and thermal.radiometry == 'tlinear_0_01K':
             raise SimulatorError(f'thermal.bits {thermal.bits} cannot represent the temperatures '
                                  'of a street in counts of 0.01 K; use 16 bits or tlinear_0_04K')
+        if parameters.dropped == 1.0 and math.isinf(parameters.duration_s):
+            raise SimulatorError('an endless recording without a frame has no end: dropped must '
+                                 'be below 1, or duration_s finite')
         self.name = f'simulator {parameters.condition} seed {seed}'
         self.rate_hz = thermal.rate_hz
         self.class_names = MFNET_CLASSES
