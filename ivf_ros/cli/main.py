@@ -82,6 +82,8 @@ COMMANDS = {
                      '--weights f.safetensors'),
     'export': Command('export', 'Write a trained network as an ONNX file.',
                       'ivf export detection --both --out anchor_free.onnx'),
+    'faults': Command('faults', 'Inject faults into a running graph, and judge what it does.',
+                      'ivf faults --short'),
     'benchmark': Command('measure', 'Measure the transport of images, the time of the stages, the '
                          'whole graph, or the accuracy of positions.',
                          'ivf benchmark --graph --size 640x480'),

@@ -1,0 +1,66 @@
+# Copyright 2026 The ivf_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The short campaign of faults, and that its judge can say no."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from conftest import DOMAIN_IDS
+import pytest
+
+pytest.importorskip('rclpy', reason='live tests need rclpy')
+pytestmark = pytest.mark.live
+
+from ivf_ros.nodes.faults.camera_faults import stop  # noqa: E402, I100
+from ivf_ros.nodes.faults.campaign import (  # noqa: E402
+    CampaignSettings,
+    FAULTS,
+    open_campaign,
+    select,
+)
+from ivf_ros.nodes.faults.fault import BOTH, Fault  # noqa: E402
+from ivf_ros.nodes.faults.process_faults import send_signal  # noqa: E402
+
+SHORT = select(short=True)
+
+
+@pytest.fixture(scope='module')
+def campaign(tmp_path_factory):
+    """Run a graph in a domain of its own; the log shows what happened if a test fails."""
+    log = tmp_path_factory.mktemp('campaign') / 'log.txt'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, 'ROS_DOMAIN_ID', str(next(DOMAIN_IDS)))
+        patch.setitem(os.environ, 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        with open_campaign(CampaignSettings(log=log)) as running:
+            yield running
+
+
+@pytest.mark.parametrize('fault', SHORT, ids=[fault.name for fault in SHORT])
+def test_the_graph_does_what_it_must_about_a_fault(campaign, fault):
+    assert campaign.judge(fault).failures == ()
+
+
+@pytest.mark.parametrize('fault, failure', [
+    (Fault('a longer log', stop('rgb'), max_lines=0), '1 lines in the log'),
+    (Fault('nobody says it', lambda setting: None, seconds=0.1, said='no such words'),
+     "'no such words' not said"),
+    (Fault('another mode', stop('thermal'), modes=BOTH), 'showed RGB_ONLY'),
+    (Fault('no end', stop('rgb'), lambda setting: setattr(setting.cameras, 'reset', lambda: None),
+           seconds=1.5, back_within_s=0.1), 'not well: mode THERMAL_ONLY'),
+    (Fault('a death', send_signal(signal.SIGKILL), seconds=0.5), 'died with exit codes [-9]'),
+], ids=lambda value: getattr(value, 'name', ''))
+def test_the_judge_sees_what_is_wrong(campaign, fault, failure):
+    try:
+        assert failure in campaign.judge(fault).failures
+    finally:
+        vars(campaign.setting.cameras).pop('reset', None)
+        campaign.setting.cameras.reset()
+
+
+def test_every_fault_has_a_name_of_its_own_and_can_be_selected():
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names) > 50
+    assert [fault.name for fault in select('thermal stop')] == ['thermal stops']
+    assert 5 < len(SHORT) < len(FAULTS) / 2
