@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+import csv
 from pathlib import Path
 from typing import Any
 
 from ivf_ros.cli.interrupts import interrupt_on_signals
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive, read_size
+from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
+from ivf_ros.output import open_folder
 from ivf_ros.progress import track
 
 
@@ -25,6 +29,11 @@ def add_faults_options(parser: argparse.ArgumentParser) -> None:
                         help='image size (default: 320x240)')
     parser.add_argument('--rate', type=read_positive, default=15.0, metavar='HZ',
                         help='image rate of the cameras (default: 15)')
+    parser.add_argument('--soak', type=read_positive, metavar='SECONDS',
+                        help='inject random faults for this long and write a table of memory, '
+                        'threads and descriptors, with a plot of them')
+    parser.add_argument('--out', type=Path, metavar='DIR',
+                        help='folder for the table and the plot of --soak')
     parser.add_argument('--log', type=Path, metavar='FILE', help='file for the log of the nodes')
     parser.set_defaults(run=_run)
 
@@ -32,6 +41,10 @@ def add_faults_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from ivf_ros.nodes.faults import campaign
 
+    settings = campaign.CampaignSettings(options.mode, read_size(options.size), options.rate,
+                                         options.log)
+    if options.soak:
+        return _soak(options, settings)
     faults = campaign.select(options.only, options.short)
     if not faults:
         raise ValueError(f"no fault has '{options.only}' in its name; ivf faults --list shows all")
@@ -41,8 +54,6 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     print_progress(f'injecting {len(faults)} faults')
     verdicts: list[Any] = []
-    settings = campaign.CampaignSettings(options.mode, read_size(options.size), options.rate,
-                                         options.log)
     with interrupt_on_signals(), campaign.open_campaign(settings) as running:
         for fault in track(faults, len(faults), 'fault'):
             verdicts.append(running.judge(fault))
@@ -54,6 +65,47 @@ def _run(options: argparse.Namespace) -> int:
     if n_failed:
         print_progress(f'{n_failed} of {len(verdicts)} faults failed')
     return int(n_failed > 0)
+
+
+def _soak(options: argparse.Namespace, settings: Any) -> int:
+    from ivf_ros.nodes.faults import soak
+
+    if options.out is None:
+        raise ValueError('--soak needs --out DIR for its table and its plot')
+    open_folder(options.out, 'faults')
+    with interrupt_on_signals():
+        done = soak.run(options.soak, settings,
+                        on_verdict=lambda verdict: print_progress(_format(verdict)))
+    with (options.out / 'soak.csv').open('w', newline='') as file:
+        table = csv.DictWriter(file, done.rows()[0] if done.samples else [])
+        table.writeheader()
+        table.writerows(done.rows())
+    (options.out / 'soak.png').write_bytes(_draw(done.rows()))
+    slope = done.memory_slope_mb_per_min()
+    n_failed = sum(bool(verdict.failures) for verdict in done.verdicts)
+    summary = {'faults': len(done.verdicts), 'failed': n_failed,
+               'memory_slope_mb_per_min': None if slope is None else round(slope, 3),
+               'memory_mb': round(done.samples[-1].memory_mb, 1) if done.samples else None}
+    if options.json:
+        print_json(summary)
+    else:
+        print_line('  '.join(f'{name} {value}' for name, value in summary.items()))
+    return int(n_failed > 0)
+
+
+def _draw(rows: Sequence[Mapping[str, float]]) -> bytes:
+    """Return the curves of a soak as PNG."""
+    figure = blank_figure((8.0, 5.0))
+    axes = figure.subplots(3, 1, sharex=True)
+    for axis, (name, label) in zip(axes, (
+            ('memory_mb', 'memory in MB'), ('threads', 'threads'),
+            ('descriptors', 'descriptors')), strict=True):
+        axis.plot([row['at_s'] / 60 for row in rows], [row[name] for row in rows], linewidth=1)
+        axis.set_ylabel(label)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    axes[-1].set_xlabel('minutes')
+    return png_bytes(figure)
 
 
 def _format(verdict: Any) -> str:

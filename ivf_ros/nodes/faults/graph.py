@@ -103,11 +103,8 @@ class Graph:
 
     def measure(self) -> dict[str, float]:
         """Return resident memory in MB, threads, and open descriptors of all processes (Linux)."""
-        totals = {'memory_mb': 0.0, 'threads': 0.0, 'descriptors': 0.0}
-        for process in self.processes:
-            folder = Path(f'/proc/{process.pid}')
-            pages = int((folder / 'statm').read_text().split()[1])
-            totals['memory_mb'] += pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
-            totals['threads'] += len(list((folder / 'task').iterdir()))
-            totals['descriptors'] += len(list((folder / 'fd').iterdir()))
-        return totals
+        folders = [Path(f'/proc/{process.pid}') for process in self.processes]
+        pages = sum(int((folder / 'statm').read_text().split()[1]) for folder in folders)
+        return {'memory_mb': pages * os.sysconf('SC_PAGE_SIZE') * 1e-6,
+                **{name: float(sum(len(list((folder / entries).iterdir())) for folder in folders))
+                   for name, entries in (('threads', 'task'), ('descriptors', 'fd'))}}
