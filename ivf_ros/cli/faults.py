@@ -13,7 +13,7 @@ from typing import Any
 from ivf_ros.cli.interrupts import interrupt_on_signals
 from ivf_ros.cli.output import print_json, print_line, print_progress, read_positive, read_size
 from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
-from ivf_ros.output import open_folder
+from ivf_ros.output import check_file, open_folder
 from ivf_ros.progress import track
 
 
@@ -34,13 +34,16 @@ def add_faults_options(parser: argparse.ArgumentParser) -> None:
                         'threads and descriptors, with a plot of them')
     parser.add_argument('--out', type=Path, metavar='DIR',
                         help='folder for the table and the plot of --soak')
-    parser.add_argument('--log', type=Path, metavar='FILE', help='file for the log of the nodes')
+    parser.add_argument('--log', type=Path, metavar='FILE',
+                        help='new file for the log of the nodes')
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from ivf_ros.nodes.faults import campaign
 
+    if options.log is not None:
+        check_file(options.log)
     settings = campaign.CampaignSettings(options.mode, read_size(options.size), options.rate,
                                          options.log)
     if options.soak:
