@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from functools import partial
+import gc
 from queue import SimpleQueue
 import sys
 import time
@@ -150,6 +151,10 @@ class ComponentManager(GuardedCallbacks, Node):
         options = {'name': name, 'namespace': namespace, 'remap_rules': remap_rules,
                    'by_reference': by_reference, 'log_level': log_level,
                    'use_global_arguments': use_global_arguments, **node_options}
+        levels = {0, *map(int, LoggingSeverity)}
+        if log_level not in levels:
+            raise ComponentError(f"log_level must be one of {', '.join(map(str, sorted(levels)))}, "
+                                 f'got {log_level}')
         cls = load_component_class(plugin)
         if issubclass(cls, StageNode):
             node_options['hub'] = self._hub if by_reference else Hub()
@@ -163,12 +168,16 @@ class ComponentManager(GuardedCallbacks, Node):
             if other.node.get_fully_qualified_name() == full_name:
                 raise ComponentError(f'a node {full_name} runs here already, with id {id_}')
         rules = [*remap_rules, f'__ns:={namespace}', *([f'__node:={name}'] if name else [])]
+        problem = ''
         try:
             node = cls(context=self.context, use_global_arguments=use_global_arguments,
                        cli_args=['--ros-args', *(word for rule in rules for word in ('-r', rule))],
                        **node_options)
         except (Exception, SystemExit) as error:  # any error must reach the caller of the service
-            raise ComponentError(f'{plugin}: {describe_error(error)}') from error
+            problem = describe_error(error)
+        if problem:
+            gc.collect()  # a node that is half done is in the ROS graph until then
+            raise ComponentError(f'{plugin}: {problem}')
         if log_level:
             node.get_logger().set_level(LoggingSeverity(log_level))
         self._last_id += 1

@@ -121,6 +121,7 @@ def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
      "extra argument 'use_intra_process_comms' = 'yes'"),
     (FUSION, {'remap_rules': ['thermal/image_raw']}, 'thermal/image_raw'),
     (FUSION, {'node_name': 'not a name'}, 'not a name'),
+    (FUSION, {'log_level': 7}, 'log_level must be one of 0, 10, 20, 30, 40, 50, got 7'),
 ])
 def test_an_invalid_load_request_is_refused_in_one_line(container, plugin, request_, message):
     client, _ = container
@@ -237,13 +238,19 @@ def test_a_component_of_another_package_that_fails_is_reported_with_the_reason(
     class Broken(Node):
 
         def __init__(self, **options):
+            super().__init__('broken', **options)
+            self.create_timer(1.0, self._look)
             raise KeyError('camera')
+
+        def _look(self):
+            pass
 
     _, manager = container
     monkeypatch.setattr('ivf_ros.nodes.component_container.load_component_class',
                         lambda name: Broken)
     with pytest.raises(ComponentError, match="other::Broken: KeyError: 'camera' in test"):
         manager.load('other::Broken')
+    assert 'broken' not in manager.get_node_names()
 
 
 def test_frames_keep_flowing_through_a_container_while_another_node_is_loaded(container):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import gc
 
 from conftest import wait_until
 import numpy as np
@@ -67,6 +68,19 @@ def test_items_are_delivered_only_while_the_node_is_active(live_graph):
     node.trigger_deactivate()
     node.camera.publish(FRAME)
     assert node.received == [FRAME]
+
+
+def test_a_destroyed_node_leaves_the_graph_at_once(live_graph):
+    watcher = live_graph.node('watcher')
+    node = Listener(Hub(), context=live_graph.context)
+    assert 'listener' in watcher.get_node_names()
+    gc.disable()  # the node is a part of cycles
+    try:
+        node.destroy_node()
+        assert 'listener' not in watcher.get_node_names()
+    finally:
+        gc.enable()
+    node.destroy_node()  # again: it does nothing
 
 
 @pytest.mark.parametrize('node_class, parameters', [

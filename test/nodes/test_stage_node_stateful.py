@@ -10,7 +10,12 @@ import threading
 
 from conftest import wait_until
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test, RuleBasedStateMachine
+from hypothesis.stateful import (
+    invariant,
+    rule,
+    RuleBasedStateMachine,
+    run_state_machine_as_test,
+)
 from machine_settings import machine_settings
 import numpy as np
 import pytest

@@ -308,6 +308,8 @@ class StageNode(GuardedCallbacks, LifecycleNode):
             self._release()
             self._health.stop()
             super().destroy_node()
+            # rclpy leaves it to the garbage collector; until then the node is in the ROS graph.
+            self._state_machine.destroy_when_not_in_use()
 
     def _fail(self, reason: str, undo: Callable[[], None] = lambda: None
               ) -> TransitionCallbackReturn:
