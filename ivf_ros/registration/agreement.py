@@ -107,8 +107,9 @@ class Disagreement:
     ----------
     count:
         Number of outliers and of pairs that contradict since the latest agreement.
-    has_outlier:
-        Whether an outlier was measured since the latest accepted measurement.
+    is_disputed:
+        Whether there was an outlier, or a pair that contradicts, since the latest accepted
+        measurement.
     is_contradiction:
         Whether the images contradict the homography for long enough.
 
@@ -118,14 +119,14 @@ class Disagreement:
         self._least_count, self._least_s = contradiction_count, contradiction_s
         self._measured_pair: tuple[np.ndarray, np.ndarray] | None = None
         self._measured: Agreement | None = None  # of that pair, once it is needed
-        self.has_outlier = False
+        self.is_disputed = False
         self._since_s = math.inf  # stamp of the first pair that contradicts
         self._forget()
 
     def end(self, thermal: np.ndarray, rgb: np.ndarray) -> None:
         """Begin again: a measurement of this pair was accepted."""
         self._measured_pair, self._measured = (thermal, rgb), None
-        self.has_outlier = False
+        self.is_disputed = False
         self._forget()
 
     def add(self, thermal: np.ndarray, rgb: np.ndarray, H_thermal_to_rgb: np.ndarray | None,
@@ -143,7 +144,6 @@ class Disagreement:
             Whether another homography was measured on this pair.
 
         """
-        self.has_outlier |= is_outlier
         contradicts = False
         if self._measured_pair is not None and H_thermal_to_rgb is not None:
             if self._measured is None:  # rejected pairs are rare, so it is not done before
@@ -157,7 +157,9 @@ class Disagreement:
             self._since_s = min(self._since_s, stamp_s)
             self.is_contradiction = self._contradictions >= self._least_count \
                 and stamp_s - self._since_s >= self._least_s
-        self.count += contradicts or is_outlier
+        if contradicts or is_outlier:
+            self.count += 1
+            self.is_disputed = True
 
     def _forget(self, count: int = 0) -> None:
         self.count, self._contradictions = count, 0

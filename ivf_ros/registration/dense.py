@@ -93,9 +93,9 @@ class DenseRegistrar:
                 ) -> ScoredRegistration:
         """Return the result of ``register`` and its evidence, None if none was collected."""
         request = RegistrationRequest.from_images(thermal, rgb, prior)
-        reason = request.check(request.initial_homography)
+        reason = request.check_input()
         if reason:
-            return request.reject(f'implausible prior: {reason}'), None
+            return request.reject(reason), None
         thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
         if not (thermal.any() and rgb.any()):
             return request.reject('textureless'), None

@@ -41,6 +41,7 @@ from ivf_ros.registration.coarse_to_fine import (
 )
 from ivf_ros.registration.features import structure
 from ivf_ros.registration.inputs import (
+    limit_width,
     normalize_contrast,
     RegistrationRequest,
     resize_to,
@@ -125,12 +126,11 @@ class FastRegistrar:
                 ) -> ScoredRegistration:
         """Return the result of ``register`` and its evidence, None if none was collected."""
         request = RegistrationRequest.from_images(thermal, rgb, prior)
-        reason = request.check(request.initial_homography)
+        reason = request.check_input()
         if reason:
-            return request.reject(f'implausible prior: {reason}'), None
+            return request.reject(reason), None
         thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
-        is_strip = min(thermal.shape) * _SIZE_MULTIPLE_PX < max(thermal.shape)
-        if is_strip or not (thermal.any() and rgb.any()):
+        if not (thermal.any() and rgb.any()):
             return request.reject('textureless'), None
 
         return first_accepted(request, lambda H: self._register_from(H, thermal, rgb, request))
@@ -232,8 +232,8 @@ class _View:
     def of(cls, thermal: np.ndarray, rgb: np.ndarray, prior: np.ndarray, work_px: int) -> _View:
         """Return the view of a pair of gray images ``(H, W)`` float32."""
         thermal_size, rgb_size = geometry.size_of(thermal), geometry.size_of(rgb)
-        grid_size = _round_to_multiple(
-            (work_px, work_px * thermal_size[1] / thermal_size[0]), round)
+        width = limit_width(work_px, thermal_size)
+        grid_size = _round_to_multiple((width, width * thermal_size[1] / thermal_size[0]), round)
         H_thermal_to_grid = geometry.stretch(thermal_size, grid_size)
         H_grid_to_rgb = geometry.normalize_homography(prior @ np.linalg.inv(H_thermal_to_grid))
         corners = geometry.transform_points(np.linalg.inv(H_grid_to_rgb),

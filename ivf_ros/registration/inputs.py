@@ -13,7 +13,12 @@ from ivf_ros.thermal import check_thermal
 from ivf_ros.types import Registration, RegistrationState
 import numpy as np
 
+# Smaller images, and strips, show too few places that could confirm a homography: noise would
+# be registered. The smallest thermal arrays that show a scene have 32 x 24 pixels.
+MIN_SIDE_PX = 24
+MAX_SIDE_RATIO = 4.0  # of the longer to the shorter side
 _MAX_ASPECT_RATIO = 1.05  # aspect ratio of thermal over that of RGB, or the inverse
+_MAX_WORK_RATIO = 2.0  # of height to width; higher images are reduced further
 
 
 class RegistrationError(ValueError):
@@ -164,6 +169,18 @@ class RegistrationRequest:
             @ geometry.translation(-(width - 1) / 2, -(height - 1) / 2)
         return centred, self.initial_homography
 
+    def check_input(self) -> str:
+        """Return why nothing can be measured: the size of an image or the prior; or ''."""
+        for name, (width, height) in (('thermal', self.thermal_size), ('rgb', self.rgb_size)):
+            if min(width, height) < MIN_SIDE_PX:
+                return (f'image too small: {name} is {width}x{height}, registration needs sides '
+                        f'of at least {MIN_SIDE_PX} pixels')
+            if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+                return (f'image too narrow: {name} is {width}x{height}, registration needs a '
+                        f'longer side of at most {MAX_SIDE_RATIO:g} times the shorter one')
+        reason = self.check(self.initial_homography)
+        return f'implausible prior: {reason}' if reason else ''
+
     def check(self, H_thermal_to_rgb: np.ndarray) -> str:
         """Return why a homography is implausible, or ''."""
         return geometry.check(H_thermal_to_rgb, self.thermal_size, self.rgb_size)
@@ -184,6 +201,11 @@ def resize_to(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return an image resized to width and height; area interpolation if it becomes narrower."""
     shrinks = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def limit_width(work_px: float, size: tuple[int, int]) -> float:
+    """Return the width to which an image is resized: ``work_px``, or less for a high image."""
+    return work_px * min(1.0, float(np.sqrt(_MAX_WORK_RATIO * size[0] / size[1])))
 
 
 def scale_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

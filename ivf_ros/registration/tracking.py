@@ -9,8 +9,8 @@ them agree over some time. Between measurements the last accepted state is held.
 
     state     condition                                              H_thermal_to_rgb
     TRACKING  a measurement was accepted within ``fresh_s``          filtered measurements
-    HOLDING   none was accepted within ``fresh_s``, or the latest    the same
-              measurement was an outlier
+    HOLDING   none was accepted within ``fresh_s``, or since it one  the same
+              was an outlier or contradicts the homography
     PRIOR     none within ``hold_s``, or never; a prior is known     the prior
     LOST      the same, without a prior; or the images contradict    last known, or plain resize
               the homography
@@ -202,7 +202,7 @@ class RegistrationTracker:
             last, is_contradicted = self._last_accepted, self.disagreement.is_contradiction
             if last is not None and age_s <= p.hold_s and not is_contradicted:
                 is_tracking = age_s <= p.fresh_s and not self._holding \
-                    and not self.disagreement.has_outlier
+                    and not self.disagreement.is_disputed
                 state = RegistrationState.TRACKING if is_tracking else RegistrationState.HOLDING
                 confidence = last.confidence * math.exp(-age_s / p.decay_s)
                 deviation_px = self._filter.deviation_px(stamp_s) * rgb_size[0] / _WIDTH_PX

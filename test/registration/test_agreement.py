@@ -91,7 +91,7 @@ def test_a_contradiction_needs_its_count_and_its_duration():
         (5.0,), (5.0, 6.5), (5.0, 5.4, 5.9), (5.0, 5.5, 6.0))] == [False, False, False, True]
     assert add((5.0, 5.1), count=2, duration_s=0.0).is_contradiction
     disagreement = add((5.0, 5.5, 6.0))
-    assert disagreement.count == 3 and not disagreement.has_outlier
+    assert disagreement.count == 3 and disagreement.is_disputed
     disagreement.add(thermal, rgb, H_true, 6.5, is_outlier=False)  # it agrees, but was refused
     assert (disagreement.count, disagreement.is_contradiction) == (0, False)
 
@@ -101,10 +101,10 @@ def test_outliers_are_counted_without_images_to_compare():
     thermal, rgb = np.zeros((48, 64), np.uint16), np.zeros((48, 64, 3), np.uint8)
     for index in range(4):
         disagreement.add(thermal, rgb, None, float(index), is_outlier=index % 2 == 0)
-    assert disagreement.count == 2 and disagreement.has_outlier
+    assert disagreement.count == 2 and disagreement.is_disputed
     assert not disagreement.is_contradiction
     disagreement.end(thermal, rgb)
-    assert disagreement.count == 0 and not disagreement.has_outlier
+    assert disagreement.count == 0 and not disagreement.is_disputed
 
 
 def test_outliers_add_up_also_where_the_images_agree_with_the_held_homography():
@@ -146,7 +146,7 @@ def test_a_camera_that_is_turned_is_lost_within_two_seconds(turn, has_prior):
     assert play(tracker, 10 * [(thermal, rgb)], 0.0)[-1].state is RegistrationState.TRACKING
     turned = play(tracker, 24 * [(TURNS[turn](thermal), rgb)], 5.0)
     states = [result.state for result in turned]
-    assert states[2:] == 22 * ['LOST'] and 'LOST' not in states[:2]
+    assert states == 2 * ['HOLDING'] + 22 * ['LOST']
     assert turned[2].reason == ('contradicted: the images do not fit as before '
                                 '(low confidence: 0.01)')
     assert turned[-1].confidence == 0 and tracker.disagreement.count == 24

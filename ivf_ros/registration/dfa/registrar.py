@@ -34,6 +34,7 @@ from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import parameter
 from ivf_ros.registration.dfa.displacements import Displacements
 from ivf_ros.registration.inputs import (
+    limit_width,
     normalize_contrast,
     RegistrationError,
     RegistrationRequest,
@@ -113,9 +114,9 @@ class DfaRegistrar:
                  prior: np.ndarray | None = None) -> Registration:
         """Measure one pair of images; see ``Registrar``."""
         request = RegistrationRequest.from_images(thermal, rgb, prior)
-        reason = request.check(request.initial_homography)
+        reason = request.check_input()
         if reason:
-            return request.reject(f'implausible prior: {reason}')
+            return request.reject(reason)
         thermal, rgb = normalize_contrast(thermal), normalize_contrast(rgb)
         if not (thermal.any() and rgb.any()):
             return request.reject('textureless')
@@ -158,7 +159,7 @@ def package_weights(parameters: DfaParameters) -> Path:
 
 def _grid_size(size: tuple[int, int], work_px: int) -> tuple[int, int]:
     """Return width and height, multiples of 16, near ``work_px`` wide and the aspect ratio."""
-    width = max(round(work_px / _SIZE_MULTIPLE_PX), 4) * _SIZE_MULTIPLE_PX
+    width = max(round(limit_width(work_px, size) / _SIZE_MULTIPLE_PX), 4) * _SIZE_MULTIPLE_PX
     height = max(round(width * size[1] / size[0] / _SIZE_MULTIPLE_PX), 4) * _SIZE_MULTIPLE_PX
     return width, height
 

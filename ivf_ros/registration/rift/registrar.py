@@ -92,9 +92,9 @@ class RiftRegistrar:
         may differ by any shift, and by some scale and rotation.
         """
         request = RegistrationRequest.from_images(thermal, rgb, prior)
-        reason = request.check(request.initial_homography)
+        reason = request.check_input()
         if reason:
-            return request.reject(f'implausible prior: {reason}')
+            return request.reject(reason)
         pair = _WorkingPair.of(thermal, rgb, self.parameters.work_px)
         if pair is None:
             return request.reject('textureless')
