@@ -12,6 +12,7 @@ from typing import Any, TYPE_CHECKING
 
 from ivf_ros import dds
 from ivf_ros.nodes.graph import process
+from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.view_node import ViewNode
 
 if TYPE_CHECKING:
@@ -58,14 +59,17 @@ def show_topics(log: ViewLog, settings: TopicSettings, is_open: Callable[[], boo
     Raises
     ------
     TopicError
-        No image arrived.
+        No image arrived, or the namespace is invalid.
 
     """
     dds.use_profile()
     remaps = [word for topic, other in settings.remaps for word in ('-r', f'{topic}:={other}')]
     process.init(['--ros-args', *remaps] if remaps else [])
     with process.stop_on_signals() as stop_requested:
-        node = ViewNode(log, settings.transport, namespace=settings.namespace)
+        try:
+            node = ViewNode(log, settings.transport, namespace=settings.namespace)
+        except process.NODE_ERRORS as error:
+            raise TopicError(describe_error(error)) from None
         executor = process.make_executor()
         executor.add_node(node)
         start_s = time.monotonic()

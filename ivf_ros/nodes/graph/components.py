@@ -70,9 +70,10 @@ def read_request(request: LoadNode.Request) -> dict[str, Any]:
 
 def remove_node_name(arguments: Sequence[str]) -> list[str]:
     """Return the arguments that also apply to the loaded nodes: without the container name."""
-    kept = list(arguments)
-    for index in range(len(kept) - 1, 0, -1):
-        if kept[index].startswith(('__node:=', '__name:=')) \
-                and kept[index - 1] in ('-r', '--remap'):
-            del kept[index - 1:index + 1]
+    kept: list[str] = []
+    for argument in arguments:
+        if argument.startswith(('__node:=', '__name:=')) and kept[-1:] in (['-r'], ['--remap']):
+            kept.pop()
+        else:
+            kept.append(argument)
     return kept

@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 from ivf_ros.nodes.graph.health import to_single_line
+from rclpy.exceptions import NameValidationException
 
 # Errors that a stage may raise because of its images or its parameters.
 STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
@@ -27,10 +28,10 @@ def describe_error(error: BaseException) -> str:
     """
     Return an exception as one line.
 
-    Errors of a stage are meant for users and show their text. Any other exception is a defect; see
-    ``locate_error``.
+    Errors of a stage or of a ROS name are meant for users and show their text. Any other exception
+    is a defect; see ``locate_error``.
     """
-    if isinstance(error, STAGE_ERRORS):
+    if isinstance(error, (*STAGE_ERRORS, NameValidationException)):
         return to_single_line(str(error)) or type(error).__name__
     return locate_error(error)
 

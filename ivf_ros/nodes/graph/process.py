@@ -21,13 +21,14 @@ from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 # rclpy raises RCLError and similar subclasses for invalid ROS arguments.
 RCL_ERRORS = (RuntimeError,)
 # What the constructor of a node raises for its parameters, name, namespace and remappings.
-NODE_ERRORS = (ParameterError, ValueError, *RCL_ERRORS)
+NODE_ERRORS = (ParameterError, ValueError, NameValidationException, *RCL_ERRORS)
 
 # A process ends within two seconds of a signal, of which this time is for its clean-up.
 STOP_LIMIT_S = 1.2
