@@ -16,10 +16,13 @@ from typing import Any
 from ivf_ros.nodes.faults.camera_faults import Inject
 from ivf_ros.nodes.faults.fault import BOTH, Fault, repeat_in_thread, Setting
 from ivf_ros.nodes.graph import messages
+from ivf_ros.nodes.graph.spinner import Spinner
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 
 _SERVICE_TIMEOUT_S = 5.0
 
@@ -72,10 +75,15 @@ def hammer_transitions(setting: Setting) -> None:
 
 
 def subscribe_slowly(setting: Setting) -> None:
-    """Subscribe to the fused images, and take a second for each."""
-    subscription = setting.stranger.create_subscription(
-        messages.IMAGE.message_type, 'fused/image', lambda message: time.sleep(1.0), 1, raw=True)
-    threading.Timer(3.0, setting.stranger.destroy_subscription, [subscription]).start()
+    """Subscribe to the fused images for three seconds, and take half a second for each."""
+    node = Node('slow', namespace=setting.stranger.get_namespace())
+    node.create_subscription(messages.IMAGE.message_type, 'fused/image',
+                             lambda message: time.sleep(0.5), 1, raw=True)
+    spinner = Spinner(SingleThreadedExecutor(), lambda error: False, 'slow')
+    spinner.add(node)
+    time.sleep(3.0)
+    spinner.stop()
+    node.destroy_node()
 
 
 def subscribe_and_leave(setting: Setting) -> None:
