@@ -57,6 +57,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 _STAGES = tuple(NODE_PARAMETERS)
+_LOG_LEVELS = tuple(map(int, LoggingSeverity))  # with 0
 _UNLOAD_TIMEOUT_S = 20.0  # longer than a stage waits for its workers
 
 
@@ -151,9 +152,8 @@ class ComponentManager(GuardedCallbacks, Node):
         options = {'name': name, 'namespace': namespace, 'remap_rules': remap_rules,
                    'by_reference': by_reference, 'log_level': log_level,
                    'use_global_arguments': use_global_arguments, **node_options}
-        levels = {0, *map(int, LoggingSeverity)}
-        if log_level not in levels:
-            raise ComponentError(f"log_level must be one of {', '.join(map(str, sorted(levels)))}, "
+        if log_level not in _LOG_LEVELS:
+            raise ComponentError(f"log_level must be one of {', '.join(map(str, _LOG_LEVELS))}, "
                                  f'got {log_level}')
         cls = load_component_class(plugin)
         if issubclass(cls, StageNode):

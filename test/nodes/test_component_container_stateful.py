@@ -135,7 +135,7 @@ class ContainerMachine(RuleBasedStateMachine):
 
     @rule()
     def wait_for_the_failing_ones(self):
-        """A component that raises is unloaded, and no other one is."""
+        """Check that a component that raises is unloaded, and no other one is."""
         self.note_failures()
         assert wait_until(lambda: self.spin_once() or not any(
             plugin == 'other::Failing' for _, plugin in self.loaded.values()))

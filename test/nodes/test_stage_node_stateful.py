@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 import threading
+from typing import ClassVar
 
 from conftest import wait_until
 from hypothesis import strategies as st
@@ -37,6 +38,8 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+
+Settings = dict[str, st.SearchStrategy]  # by the name of a parameter
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 # Transition -> the state in which it is possible, and the state after it has succeeded.
@@ -120,8 +123,8 @@ class LifeCycleMachine(RuleBasedStateMachine):
 
     make_node: type[StageNode]
     frame_topics: tuple[str, ...]
-    settings: dict[str, st.SearchStrategy]
-    overrides: dict[str, object] = {}  # of parameters at start
+    settings: ClassVar[Settings]
+    overrides: ClassVar[dict[str, object]] = {}  # of parameters at start
 
     def __init__(self, context):
         super().__init__()
@@ -223,10 +226,11 @@ class ScriptedMachine(LifeCycleMachine):
 
     make_node = ScriptedNode
     frame_topics = ('in', 'callback')
-    settings = {'level': st.one_of(st.integers(-5, 300), st.just('text'), st.just(1.5)),
-                'mode': st.sampled_from(['a', 'b', 'c', '']),
-                'gains': st.one_of(st.lists(st.floats(0, 2), max_size=3), st.just(['x'])),
-                'autostart': st.booleans()}
+    settings: ClassVar[Settings] = {
+        'level': st.one_of(st.integers(-5, 300), st.just('text'), st.just(1.5)),
+        'mode': st.sampled_from(['a', 'b', 'c', '']),
+        'gains': st.one_of(st.lists(st.floats(0, 2), max_size=3), st.just(['x'])),
+        'autostart': st.booleans()}
 
     @rule(place=st.sampled_from(['configure', 'activate', 'interrupt', 'cleanup', 'diagnose',
                                  'timer', 'callback', 'work']), error=FAULTS)
@@ -248,13 +252,14 @@ class FusionMachine(LifeCycleMachine):
 
     make_node = FusionNode
     frame_topics = ('thermal/image_raw', 'rgb/image_raw')
-    overrides = {'fusion.method': 'average'}
-    settings = {'fusion.method': st.sampled_from(['average', 'max', 'laplacian', 'none']),
-                'fusion.dark_luma': st.floats(-10, 300),
-                'fusion.agc.mode': st.sampled_from(['percentile', 'plateau', 'clahe', 'x']),
-                'fusion.agc.low_percent': st.floats(0, 100),
-                'rgb.rotate': st.sampled_from([0, 90, 45]),
-                'homography_timeout_s': st.sampled_from([0.0, 0.5, float('nan'), float('inf')])}
+    overrides: ClassVar[dict[str, object]] = {'fusion.method': 'average'}
+    settings: ClassVar[Settings] = {
+        'fusion.method': st.sampled_from(['average', 'max', 'laplacian', 'none']),
+        'fusion.dark_luma': st.floats(-10, 300),
+        'fusion.agc.mode': st.sampled_from(['percentile', 'plateau', 'clahe', 'x']),
+        'fusion.agc.low_percent': st.floats(0, 100),
+        'rgb.rotate': st.sampled_from([0, 90, 45]),
+        'homography_timeout_s': st.sampled_from([0.0, 0.5, float('nan'), float('inf')])}
 
     @rule(dx_px=st.sampled_from([0.0, 5.0, 1e6, float('nan')]), size=st.sampled_from(
         [(64, 48), (1, 1)]))
@@ -271,14 +276,15 @@ class RegistrationMachine(LifeCycleMachine):
 
     make_node = RegistrationNode
     frame_topics = ('thermal/image_raw', 'rgb/image_raw')
-    overrides = {'registration.method': 'dense'}
-    settings = {'registration.method': st.sampled_from(['calibrated', 'none']),
-                'registration.dense.work_px': st.sampled_from([0, 64, 160]),
-                'tracker.acquire_count': st.integers(0, 3),
-                'max_rate_hz': st.sampled_from([0.0, 1.0, 1e9, float('nan')]),
-                'registration.calibrated.H_thermal_to_rgb': st.sampled_from(
-                    [[], [1.0] * 9, [1.0, 0.0, 5.0, 0.0, 1.0, 5.0, 0.0, 0.0, 1.0], [1.0]]),
-                'tracker.hold_s': st.floats(0, 20)}
+    overrides: ClassVar[dict[str, object]] = {'registration.method': 'dense'}
+    settings: ClassVar[Settings] = {
+        'registration.method': st.sampled_from(['calibrated', 'none']),
+        'registration.dense.work_px': st.sampled_from([0, 64, 160]),
+        'tracker.acquire_count': st.integers(0, 3),
+        'max_rate_hz': st.sampled_from([0.0, 1.0, 1e9, float('nan')]),
+        'registration.calibrated.H_thermal_to_rgb': st.sampled_from(
+            [[], [1.0] * 9, [1.0, 0.0, 5.0, 0.0, 1.0, 5.0, 0.0, 0.0, 1.0], [1.0]]),
+        'tracker.hold_s': st.floats(0, 20)}
 
 
 @pytest.mark.parametrize('machine, max_examples', [
