@@ -243,6 +243,90 @@ def test_the_scale_limit_is_relative_to_the_sizes():
     assert geometry.check(geometry.stretch(small, large), small, large) == ''
 
 
+@pytest.mark.parametrize('shape', [(48, 64), (48, 64, 3)])
+def test_a_size_is_width_and_height(shape):
+    assert geometry.size_of(np.zeros(shape)) == (64, 48)
+
+
+@pytest.mark.parametrize('shift_px, is_off', [
+    # 64 x 48 images overlap by (64 - x) (48 - y) of 64 x 48 pixels; a quarter is enough
+    ((47.9, 0), False), ((48.4, 0), True), ((-47.9, 0), False), ((-48.4, 0), True),
+    ((0, 35.9), False), ((0, 36.4), True), ((0, -35.9), False), ((0, -36.4), True),
+    ((32, 24), False), ((32.5, 24), True),
+])
+def test_the_overlap_is_that_of_the_image_areas(shift_px, is_off):
+    reason = geometry.check(geometry.translation(*shift_px), SIZE, SIZE)
+    assert reason.startswith('off the image: overlap 0.2') if is_off else reason == ''
+
+
+@pytest.mark.parametrize('horizon_px, reason', [
+    (63.25, 'folded'),  # between the last pixel centre and the edge of the image
+    (63.5, 'folded'),  # on the edge
+    (63.75, 'too large'),  # beyond it
+    (-0.25, 'folded'), (-0.75, 'too large'),
+])
+@pytest.mark.parametrize('is_vertical', [False, True])
+def test_the_horizon_may_not_cross_the_area_of_the_image(horizon_px, reason, is_vertical):
+    H = np.eye(3)
+    H[2, int(is_vertical)] = -1 / horizon_px
+    assert geometry.check(H, (64, 64), (64, 64)).startswith(reason)
+
+
+def test_a_horizon_through_a_corner_is_folded():
+    H = np.array([[1, 0, 0], [0, 1, 0], [-2.0, 0, 1]])  # depth 0 at x = 0.5, the edge of a pixel
+    assert geometry.check(H, (1, 1), (1, 1)).startswith('folded')
+
+
+@pytest.mark.parametrize('scale, reason', [
+    (4.0, ''), (4.01, 'too large: local scale 4.01, at most 4'),
+    (0.1, ''), (0.099, 'too small: local scale 0.099, at least 0.1'),
+])
+def test_the_limits_of_the_local_scale(scale, reason):
+    assert geometry.check(geometry.scaling(scale, scale), SIZE, SIZE) == reason
+
+
+@pytest.mark.parametrize('ratio, is_strong', [(2.4, False), (2.6, True)])
+def test_the_limit_of_the_perspective(ratio, is_strong):
+    # the local scale is depth^-1.5; depth is 1 at one edge of the image and d at the other one
+    H = np.eye(3)
+    depth = ratio ** (-2 / 3)
+    H[2, 0] = (depth - 1) / (63.5 + 0.5 * depth)  # depth(63.5) = d depth(-0.5)
+    reason = geometry.check(H, SIZE, SIZE)
+    assert reason == (f'too strong perspective: local scales differ {ratio:.3g} times, '
+                      'at most 2.5' if is_strong else '')
+
+
+def test_pixels_behind_the_horizon_are_not_covered():
+    H_to_source = np.array([[1, 0, 0], [0, 1, 0], [-1 / 20, 0, 1]])  # depth 0 at x = 20
+    covered = geometry.coverage(np.linalg.inv(H_to_source), (1000, 1000), (40, 4))
+    # u = x / (1 - x / 20) of 0 to 999 for x below 20; negative or behind beyond
+    assert covered[0, :20].all() and not covered[:, 20:].any()
+    mirrored = geometry.coverage(np.linalg.inv(-H_to_source), (1000, 1000), (40, 4))
+    np.testing.assert_array_equal(mirrored, covered)  # the scale of a matrix has no effect
+
+
+@pytest.mark.parametrize('margin_px, columns', [(0.0, 64), (0.5, 65), (1.0, 66), (3.0, 70)])
+def test_a_margin_of_the_coverage_is_in_source_pixels_on_each_side(margin_px, columns):
+    H = geometry.translation(20, 20)
+    H = geometry.translation(0.5, 0.5) @ H if margin_px == 0.5 else H
+    covered = geometry.coverage(H, SIZE, (120, 120), margin_px)
+    assert covered.sum() == columns * (columns - 16)
+    scaled = geometry.coverage(geometry.scaling(0.5, 0.5), (65, 65), (40, 40), 2.0)
+    assert scaled.sum() == 34 ** 2  # 0 to 32 in the target, and one pixel beyond
+
+
+@pytest.mark.parametrize('size, is_valid', [
+    ((1, 1), True), ((0, 5), False), ((5, 0), False), ((5,), False), ((5, 5, 5), False)])
+def test_a_size_has_two_sides_of_at_least_one_pixel(size, is_valid):
+    if is_valid:
+        np.testing.assert_array_equal(geometry.stretch(size, size), EYE)
+        return
+    with pytest.raises(GeometryError, match=r'\(width, height\) of at least 1 pixel'):
+        geometry.stretch(size, (4, 4))
+    with pytest.raises(GeometryError, match='at least 1 pixel'):
+        geometry.stretch((4, 4), size)
+
+
 def test_a_narrow_thermal_view_within_a_wide_one_overlaps_fully():
     H = geometry.translation(20, 10) @ geometry.scaling(0.3, 0.3)
     assert geometry.check(H, SIZE, SIZE) == ''
