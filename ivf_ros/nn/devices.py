@@ -24,7 +24,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ivf_ros.nn.errors import DeviceError
+from ivf_ros.nn.errors import DeviceError, WeightsError
 from ivf_ros.nn.onnx_file import check_onnx
 from ivf_ros.optional_imports import explain_missing
 
@@ -118,7 +118,7 @@ class OnnxRuntime:
         DeviceError
             The requested device or precision is not available.
         WeightsError
-            See ``onnx_file.check_onnx``.
+            See ``onnx_file.check_onnx``; or ONNX Runtime cannot load the network at all.
 
         """
         if request.device != 'auto':
@@ -148,6 +148,9 @@ class OnnxRuntime:
         try:
             session = self._open(str(path), options, device, precision, request.threads)
         except Exception as error:  # ONNX Runtime does not export its error types
+            if device == CPU:  # which runs every model
+                raise WeightsError(f'ONNX Runtime cannot load {path}: '
+                                   f"{' '.join(str(error).split())}") from None
             raise DeviceError(f"device '{device}' cannot run {path}: "
                               f"{' '.join(str(error).split())}", _first_line(error)) from None
         in_use = session.get_providers()

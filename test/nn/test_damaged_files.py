@@ -316,6 +316,15 @@ def test_operators_of_other_domains_are_refused(tmp_path):
     check_onnx(make_model(path, nodes=[node], functions=[function], domains=['evil.ops']))
 
 
+@pytest.mark.parametrize('device', ['cpu', 'auto'])
+def test_a_model_that_onnx_runtime_refuses_is_no_problem_of_the_device(device, tmp_path):
+    node = helper.make_node('Add', ['images'], ['sum'])  # of one term
+    path = make_model(tmp_path / 'model.onnx', nodes=[node])
+    with pytest.raises(WeightsError, match=r'ONNX Runtime cannot load .*model\.onnx') as error:
+        load_file(path, NetworkParameters(device=device))
+    assert '\n' not in str(error.value)
+
+
 def test_functions_that_double_each_other_are_refused(tmp_path):
     domain = 'own'
     imports = [helper.make_opsetid('', 17), helper.make_opsetid(domain, 1)]
