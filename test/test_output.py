@@ -13,7 +13,7 @@ import sys
 from conftest import DOMAIN_IDS, REPOSITORY
 import cv2
 from ivf_ros import cli, output
-from ivf_ros.output import OutputError
+from ivf_ros.output import check_file, check_folder, OutputError
 import numpy as np
 import pytest
 
@@ -119,6 +119,30 @@ def test_two_outputs_do_not_overwrite_each_other(pair, tmp_path, capsys):
     assert cli.main(['segment', pair[1], '--method', 'thermal_saliency', '--out', out,
                      '--overlay', out]) == 1
     assert 'two outputs have the same name' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='the demo needs rclpy')
+@pytest.mark.parametrize('out', ['file/out', 'x' * 300, '/proc/out'])
+def test_the_demo_ends_before_it_reads_its_source_if_it_cannot_write(out, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    assert cli.main(['demo', '--source', str(tmp_path / 'missing.mcap'),
+                     '--out', str(tmp_path / out)]) == 1
+    error, = capsys.readouterr().err.splitlines()
+    assert 'cannot write' in error or 'is a file' in error
+
+
+def test_a_file_in_a_folder_that_the_command_creates_is_allowed(tmp_path):
+    out = tmp_path / 'new' / 'run'
+    check_file(out / 'w.safetensors', folders=[out])
+    with pytest.raises(OutputError, match='does not exist; create it'):
+        check_file(out / 'other' / 'w.safetensors', folders=[out])
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    check_file(tmp_path / 'new.png')
+    check_folder(tmp_path / 'a' / 'b', 'demo')
+    check_folder(tmp_path, 'demo')
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.live

@@ -127,15 +127,13 @@ def _read_fraction(text: str) -> float:
 
 def _calibrate(options: argparse.Namespace) -> int:
     check_suffix(options.out, ('.yaml', '.yml'))
-    if not options.out.parent.is_dir():
-        raise CommandError(f"the folder '{options.out.parent}' does not exist; create it, or give "
-                           'another --out')
+    check_outputs(options, [options.out] if options.targetless else _outputs(options),
+                  [Path(options.source)])
     collection = CollectionParameters(options.every, options.max_views,
                                       PairingParameters(tolerance_s=options.tolerance),
                                       thermal_camera_of(options), rgb_camera_of(options))
     if options.targetless:
         source = _open_source(options)
-        check_outputs(options, [options.out], [Path(options.source)])
         registrar = registration.create(options.method,
                                         **parameters.parse_settings(options.settings))
         prior = average_registrations(source, registrar, collection, report=print_progress)
@@ -145,7 +143,6 @@ def _calibrate(options: argparse.Namespace) -> int:
                            'crop, undistort, rotate and mirror are for the nodes, which turn the '
                            'calibration with the image')
     board, distortion = _make_board(options), _read_distortion(options.distortion)
-    check_outputs(options, _outputs(options), [Path(options.source)])
     if options.source == _LIVE:
         views = _collect_live(options, board)
     else:

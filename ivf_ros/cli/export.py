@@ -57,10 +57,10 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     _check(options)
+    check_outputs(options, [options.out], [options.weights])
     with explain_missing('export', CommandError):  # PyTorch, for one
         from ivf_ros.nn import export, weights
     path, load_module = _find_network(options)
-    check_outputs(options, [options.out], [path])
     print_progress(f'writing {options.out}')
     if options.layout == 'common':
         _export_common_layout(options, load_module(path))

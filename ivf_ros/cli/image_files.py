@@ -79,13 +79,13 @@ class ImageOutputs:
                                        f"'{path}'; give a name without a suffix")
                 if options.suffix:
                     check_suffix(Path(options.suffix), suffixes[name])
-            if len({path.resolve() for path in paths.values()}) < len(paths):
-                raise CommandError('two outputs have the same name')
             # Of files the folder: they may be many.
             sources = {source.parent if isinstance(source, Path) else source
                        for source in inputs.sources}
             for path in paths.values():
                 check_folder(path, options.command, sources)
+            if len({path.resolve() for path in paths.values()}) < len(paths):
+                raise CommandError('two outputs have the same name')
             for path in sorted(paths.values(), key=lambda path: len(path.parts)):
                 open_folder(path, options.command)  # one of them may lie in the other
         return cls(paths, inputs.is_single, options.suffix, options.overwrite)

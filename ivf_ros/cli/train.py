@@ -23,7 +23,7 @@ from ivf_ros.cli.output import (
     UsageError,
 )
 from ivf_ros.optional_imports import explain_missing
-from ivf_ros.output import check_file, open_folder, OutputError
+from ivf_ros.output import check_file, check_folder, open_folder, OutputError
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
 from ivf_ros.training.settings import (
     ConfidenceTraining,
@@ -114,13 +114,14 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
         The output folder or the weight file holds other data, which would be lost.
 
     """
-    from ivf_ros.nn import weights
-
     settings: Any = build(_settings_type(options), parse_settings(options.settings))
-    inputs = filter(None, [getattr(settings, 'start_from', '')])
+    inputs = [name for name in [getattr(settings, 'start_from', '')] if name]
+    check_folder(options.out, 'train', [options.data])
     for path in _weight_files(options):
         check_suffix(path, ('.safetensors',))
-        check_file(path, inputs, options.overwrite)
+        check_file(path, inputs, options.overwrite, [options.out])
+    from ivf_ros.nn import weights  # PyTorch
+
     open_folder(options.out, 'train', [options.data])
     memory.retain_freed()
     if options.network == _CONFIDENCE:

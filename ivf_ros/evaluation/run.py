@@ -24,7 +24,7 @@ from ivf_ros.evaluation.results import EvaluationError, FORMAT, json_bytes, Stag
 from ivf_ros.evaluation.row_store import fingerprint_code, RowStore
 from ivf_ros.evaluation.samples import SampleList
 from ivf_ros.evaluation.tasks import list_tasks, run_tasks
-from ivf_ros.output import open_folder
+from ivf_ros.output import check_folder, open_folder
 from ivf_ros.progress import Progress
 from ivf_ros.thermal_input import ThermalCameraParameters
 
@@ -107,6 +107,7 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
         The folder holds other files, or it is one of the sources.
 
     """
+    check_folder(settings.out, 'evaluate', settings.sources)
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
                          machine_labels=settings.machine_labels, bag_options=settings.bag_options,

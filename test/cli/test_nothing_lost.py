@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 import importlib.util
+import os
 from pathlib import Path
 import re
 
@@ -18,7 +19,8 @@ import numpy as np
 import pytest
 
 USER_TEXT = 'written by the user'
-WITHOUT_CASES = {'demo', 'replay'}  # see test_output.py and test_recording.py; they need ROS
+# They need ROS: see test_output.py, test_recording.py and test_faults.py of this folder.
+WITHOUT_CASES = {'demo', 'replay', 'faults'}
 # Options that take a path and are only read.
 READ = {'register': {'prior'}, 'fuse': {'prior'}, 'segment': {'prior'}, 'detect': {'prior'},
         'metrics': {'thermal', 'visible', 'fused'}, 'evaluate': {'networks'}, 'train': {'data'},
@@ -93,6 +95,26 @@ CASES = {
     'security-policy': Case(split('security-policy fusion'), 'out', '.xml', (), 'rclpy'),
     'view': Case(split('view {data} --seconds 0.2'), 'out', '.rrd', (), 'rerun'),
 }
+# What cannot be written: how it is made in a folder, from a suffix.
+IMPOSSIBLE = {
+    'below a file': lambda folder, suffix: make_file(folder / 'file') / f'out{suffix}',
+    'far below a file': lambda folder, suffix: make_file(folder / 'file') / 'a' / f'out{suffix}',
+    'name too long': lambda folder, suffix: folder / ('x' * 300 + suffix),
+    'folder name too long': lambda folder, suffix: folder / ('x' * 300) / f'out{suffix}',
+    'path too long': lambda folder, suffix: folder / '/'.join(['x' * 200] * 30) / f'out{suffix}',
+    'kernel': lambda folder, suffix: Path(f'/proc/out{suffix}'),
+    'device': lambda folder, suffix: make_link(folder / f'out{suffix}', '/dev/full'),
+    'pipe': lambda folder, suffix: make_pipe(folder / f'out{suffix}'),
+    'link to nothing': lambda folder, suffix: make_link(folder / f'out{suffix}', '/no/such/place'),
+    'link to itself': lambda folder, suffix: make_link(folder / f'out{suffix}', f'out{suffix}'),
+    'locked folder': lambda folder, suffix: make_locked(folder / 'locked') / f'out{suffix}',
+}
+IMPOSSIBLE_FILES = {
+    'folder': lambda folder, suffix: make_folder(folder / f'out{suffix}'),
+    'missing folder': lambda folder, suffix: folder / 'missing' / f'out{suffix}',
+}
+REFUSED_EARLY = re.compile('cannot write|is a folder; name a file|is not a regular file|'
+                           'is a file, and the output is a folder|does not exist; create it')
 REFUSALS = re.compile('exists and was not made by ivf|is an input|is a file, and the output is a '
                       'folder|holds something else|lies in the output folder')
 FOLDERS = [name for name, case in CASES.items() if not case.suffix]
@@ -112,6 +134,33 @@ def data(tmp_path) -> Path:
         colour = cv2.merge([image, 255 - image, cv2.flip(image, 0)])
         cv2.imwrite(str(folder / 'vi' / f'0000{number}D.png'), colour)
     return tmp_path / 'data'
+
+
+def make_file(path: Path) -> Path:
+    path.write_text(USER_TEXT)
+    return path
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def make_link(path: Path, target: str) -> Path:
+    path.symlink_to(target)
+    return path
+
+
+def make_pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def make_locked(path: Path) -> Path:
+    if os.geteuid() == 0:
+        pytest.skip('nothing is locked for root')
+    path.mkdir(0o500)
+    return path
 
 
 def get_case(name: str) -> Case:
@@ -159,6 +208,25 @@ def test_a_file_of_the_user_as_output_is_kept(name, data, tmp_path, capsys):
     out = tmp_path / f'mine{case.suffix}'
     out.write_text(USER_TEXT)
     check_refused(case.command(data, out), tmp_path, capsys)
+
+
+@pytest.mark.parametrize('name, kind', [
+    (name, kind) for name, case in CASES.items()
+    for kind in {**IMPOSSIBLE, **(IMPOSSIBLE_FILES if case.suffix else {})}])
+def test_an_output_that_cannot_be_written_ends_the_command_before_its_work(
+        name, kind, data, tmp_path, capsys):
+    case = get_case(name)
+    for source in data.rglob('*.png'):  # to read one of them would be another error
+        source.write_bytes(b'no image')
+    unread = ['--weights', str(data / 'missing.safetensors')] if name == 'export' else []
+    (tmp_path / 'out').mkdir()
+    out = {**IMPOSSIBLE, **IMPOSSIBLE_FILES}[kind](tmp_path / 'out', case.suffix)
+    before = sorted(tmp_path.rglob('*'))
+    for overwrite in ([], ['--overwrite']) if name != 'evaluate' else ([],):
+        assert cli.main([*case.command(data, out), *unread, *overwrite]) == 1
+        error, = capsys.readouterr().err.splitlines()
+        assert REFUSED_EARLY.search(error), error
+    assert sorted(tmp_path.rglob('*')) == before
 
 
 @pytest.mark.parametrize('name', FOLDERS)

@@ -455,7 +455,7 @@ ENDLESS = {'duration_s', 'rig.plane_distance_m'}  # infinity has a meaning
 
 
 @pytest.mark.parametrize('text', ['nan', 'NaN', '-inf', '-1e400', '-1e308', '9' * 5000,
-                                  '-' + '9' * 400, '[' * 5000, '[[[1]]]', '{}', 'null', '', 'true'])
+                                  '-' + '9' * 400, '[' * 5000, '[[1]]', '{}', 'null', '', 'true'])
 @pytest.mark.parametrize('name', NUMBERS)
 def test_a_number_of_the_settings_is_a_parameter_error_of_one_line(name, text):
     with pytest.raises(ParameterError) as caught:

@@ -36,7 +36,7 @@ from ivf_ros.nodes.graph.camera_inputs import make_camera_arguments
 from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.nodes.view_node import ViewNode
-from ivf_ros.output import open_folder, remove_marked_folder, write_mark
+from ivf_ros.output import check_folder, open_folder, remove_marked_folder, write_mark
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, GRAPH_NODES, RegistrationState, Truth
 from ivf_ros.view.live_stages import parameters_of_stills
@@ -144,6 +144,7 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
         The output folder contains files that would be lost.
 
     """
+    check_folder(settings.out, 'demo', [settings.source])
     source = _open_source(settings)
     if settings.still_s is None and isinstance(source, FolderSource) \
             and source.shows_unrelated_scenes():
