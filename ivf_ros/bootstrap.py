@@ -12,8 +12,9 @@ All commands create ``.venv/`` in the checkout. It contains the ROS 2 wheels, th
 packages that are missing in the wheels, the libraries and the command ``.venv/bin/ivf``. ``test``
 and ``check`` add PyTorch for the CPU, which only the training of networks needs, and the packages
 of ``ivf evaluate``. Finished steps are not repeated. An interrupted set-up is repaired by the next
-one. The versions are those of the extras in ``setup.cfg``. The default wheels are those of ROS 2
-Kilted. With ``--distribution jazzy`` before the command they are those of Jazzy, in
+one. The versions are those of the lock files in ``requirements/``, which have the hash of each
+file that pip may install. They are made from the extras in ``setup.cfg``. The default wheels are
+those of ROS 2 Kilted. With ``--distribution jazzy`` before the command they are those of Jazzy, in
 ``.venv-jazzy/``.
 """
 
@@ -47,6 +48,8 @@ NEWEST_PYTHON = (3, 14)
 # Disk space that a step needs, with the files that pip downloads for it.
 NEEDED_DISK_BYTES = {'libraries': 1.5e9, 'torch': 1.5e9, 'test': 1.2e9}
 PIP = 'pip>=25.3'
+# They are built by the locked setuptools.
+WITHOUT_WHEEL = 'empy,flake8-blind-except,flake8-quotes,flyr'
 UV = 'uv>=0.8'  # knows the package indices of the PyTorch builds
 
 _CHECKED = ('ivf_ros', 'test', 'launch', 'setup.py')
@@ -190,18 +193,17 @@ class Environment:
 
     def _steps(self, tests: bool) -> List[Step]:
         pins = read_pins()
-        wheels = pins['wheels_' + self.distribution]
-        libraries = pins['libraries']
-        tools = pins['evaluation'] + pins['docs'] + pins['test']
         interfaces = ROOT / 'resource' / 'interfaces'
         definitions = sorted(path for path in interfaces.rglob('*') if path.is_file())
         table = [
             ('venv', 'creating {}'.format(self.folder), [sys.version, sys.base_prefix],
              self._make_venv),
             ('wheels', 'installing the wheels of ROS 2 {}'.format(self.distribution.title()),
-             wheels, lambda: self._pip(wheels, 'the ROS 2 wheels')),
-            ('libraries', 'installing NumPy, OpenCV and other libraries', libraries,
-             lambda: self._pip(libraries, 'the libraries')),
+             [lock_path(self.distribution).read_text()],
+             lambda: self._install_locked(self.distribution, 'the ROS 2 wheels')),
+            ('libraries', 'installing NumPy, OpenCV and other libraries',
+             [lock_path('libraries').read_text()],
+             lambda: self._install_locked('libraries', 'the libraries')),
             ('messages', 'building the messages that the wheels lack',
              [path.read_text() for path in [ROOT / 'ivf_ros' / 'rosidl.py', *definitions]],
              lambda: self._build_messages(interfaces)),
@@ -212,8 +214,8 @@ class Environment:
         if tests:
             table += [('torch', 'installing PyTorch for the CPU', pins['torch'],
                        lambda: self._install_torch(pins['torch'])),
-                      ('test', 'installing the test tools', tools,
-                       lambda: self._pip(tools, 'the test tools'))]
+                      ('test', 'installing the test tools', [lock_path('test').read_text()],
+                       lambda: self._install_locked('test', 'the test tools'))]
         steps = []  # type: List[Step]
         key = str(ROOT)
         for name, title, inputs, action in table:
@@ -252,7 +254,12 @@ class Environment:
     def _make_venv(self) -> None:
         if self._run([sys.executable, '-m', 'venv', self.folder]):
             raise BootstrapError('python3 -m venv failed; the log is {}'.format(self.log))
-        self._pip([PIP], 'pip', '--upgrade')
+        self._install_locked('pip', 'pip')
+
+    def _install_locked(self, lock: str, name: str) -> None:
+        """Install files with the hashes of a lock file, and nothing else."""
+        self._pip(['-r', lock_path(lock)], name, '--require-hashes', '--no-build-isolation',
+                  '--only-binary', ':all:', '--no-binary', WITHOUT_WHEEL)
 
     def _install_torch(self, requirements: Sequence[str]) -> None:
         """Install the CPU build of PyTorch; the PyPI build needs gigabytes of CUDA libraries."""
@@ -323,6 +330,19 @@ def read_pins() -> Dict[str, List[str]]:
     config.read(str(ROOT / 'setup.cfg'))
     extras = config['options.extras_require']
     return {name: extras[name].strip().split('\n') for name in extras}
+
+
+def read_locked_requirements() -> Dict[str, List[str]]:
+    """Return what each lock file must contain, from ``setup.cfg``, by the name of the file."""
+    pins = read_pins()
+    return {'libraries': pins['libraries'], 'pip': [PIP, 'setuptools'],
+            **{name: pins['wheels_' + name] for name in ENVIRONMENTS},
+            'test': pins['evaluation'] + pins['docs'] + pins['test']}
+
+
+def lock_path(name: str) -> Path:
+    """Return the path of a lock file: packages, their versions and the hashes of their files."""
+    return ROOT / 'requirements' / (name + '.lock')
 
 
 def child_environment() -> Dict[str, str]:

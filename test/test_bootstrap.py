@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ALL_STEPS = ['venv', 'wheels', 'libraries', 'messages', 'ivf', 'torch', 'test']
 COPIED = ('setup.py', 'setup.cfg', 'package.xml', 'ivf_ros/__init__.py', 'ivf_ros/bootstrap.py',
           'ivf_ros/rosidl.py')
+LOCKS = ('pip', 'libraries', 'kilted', 'jazzy', 'test')
 
 
 @pytest.fixture
@@ -29,8 +30,9 @@ def checkout(tmp_path, monkeypatch) -> Path:
     """Copy the parts of the checkout that the bootstrap reads."""
     root = tmp_path / 'checkout'
     shutil.copytree(REPOSITORY / 'resource', root / 'resource')
-    (root / 'ivf_ros').mkdir()
-    for name in COPIED:
+    for folder in ('ivf_ros', 'requirements'):
+        (root / folder).mkdir()
+    for name in (*COPIED, *(f'requirements/{lock}.lock' for lock in LOCKS)):
         shutil.copy(REPOSITORY / name, root / name)
     monkeypatch.setattr(bootstrap, 'ROOT', root)
     monkeypatch.setattr(bootstrap, 'find_missing_packages', lambda steps: [])
@@ -121,8 +123,8 @@ def test_each_distribution_has_separate_wheels_and_environment(checkout, command
         count = len(commands)
         assert bootstrap.main(['--distribution', distribution, 'setup']) == 0
         assert f'wheels of ROS 2 {distribution.title()}' in capsys.readouterr().err
-        [wheels] = [command for command in commands[count:] if 'rclpy==' in command]
-        assert set(re.findall(r' ros-(\w+)-', wheels)) == {distribution}
+        assert {lock for command in commands[count:] for lock in re.findall(
+            r'requirements/(\w+)\.lock', command)} == {'pip', 'libraries', distribution}
         assert (checkout / folder / 'bootstrap.json').is_file()
     count = len(commands)
     assert bootstrap.main(['setup']) == 0
@@ -151,12 +153,15 @@ def test_every_step_runs_once_and_the_test_tools_only_for_tests(environment, com
 @pytest.mark.parametrize('changed, redone', [
     ('resource/interfaces/vision_msgs/msg/Point2D.msg', ['messages', 'ivf', 'torch', 'test']),
     ('package.xml', ['ivf', 'torch', 'test']),
-    ('setup.cfg', ALL_STEPS[ALL_STEPS.index('libraries'):]),
+    ('setup.cfg', ['ivf', 'torch', 'test']),
+    ('requirements/kilted.lock', ALL_STEPS[ALL_STEPS.index('wheels'):]),
+    ('requirements/libraries.lock', ALL_STEPS[ALL_STEPS.index('libraries'):]),
+    ('requirements/test.lock', ['test']),
 ])
 def test_a_change_redoes_its_step_and_those_after_it(checkout, environment, changed, redone):
     environment.set_up(tests=True)
-    text = (checkout / changed).read_text()
-    (checkout / changed).write_text(text.replace('scipy>=', 'scipy!=') + '\n')
+    with (checkout / changed).open('a') as file:
+        file.write('\n')
     assert pending(environment) == redone
 
 
@@ -190,6 +195,19 @@ def test_a_foreign_environment_is_not_touched(checkout, environment, commands):
         environment.set_up(tests=False)
     assert (checkout / '.venv' / 'bin').is_dir()
     assert not commands
+
+
+def test_every_package_is_installed_by_its_hash_except_pytorch_and_the_checkout(
+        checkout, environment, commands):
+    environment.set_up(tests=True)
+    installed = [command for command in commands if ' pip install ' in command]
+    assert len(installed) == 6
+    unlocked = [command for command in installed if '--require-hashes' not in command]
+    [ivf, torch] = unlocked
+    assert f'--editable {checkout}' in ivf and '--no-deps' in ivf
+    assert ' torch==' in torch
+    for command in set(installed) - set(unlocked):
+        assert re.search(r'--only-binary :all: .*-r \S+/requirements/\w+\.lock$', command)
 
 
 @pytest.mark.parametrize('pip_has_cpu_build', [True, False])

@@ -14,7 +14,8 @@ import sys
 from conftest import REPOSITORY
 import pytest
 
-PAGES = [REPOSITORY / name for name in ('README.md', 'CONTRIBUTING.md', 'QUALITY_DECLARATION.md')]
+PAGES = [REPOSITORY / name for name in ('README.md', 'CONTRIBUTING.md', 'QUALITY_DECLARATION.md',
+                                  'SECURITY.md')]
 PAGES += sorted((REPOSITORY / 'docs').rglob('*.md'))
 PACKAGE = REPOSITORY / 'ivf_ros'
 TROUBLESHOOTING = REPOSITORY / 'docs' / 'troubleshooting.md'
