@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 USER_TEXT = 'written by the user'
-# They need ROS: see test_output.py, test_recording.py and test_faults.py of this folder.
+# They need ROS: see test_output.py, test_recording.py and test_faults_command.py of this folder.
 WITHOUT_CASES = {'demo', 'replay', 'faults'}
 # Options that take a path and are only read.
 READ = {'register': {'prior'}, 'fuse': {'prior'}, 'segment': {'prior'}, 'detect': {'prior'},
