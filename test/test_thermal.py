@@ -170,6 +170,15 @@ def test_a_tile_without_a_value_is_black_and_bounded_by_the_image():
     assert (np.diff(gray[40].astype(int)) >= -2).all() and np.ptp(gray[40]) > 150
 
 
+def test_a_tile_without_a_value_does_not_change_other_tiles_of_the_same_kind():
+    tile = np.random.default_rng(0).normal(20, 3, (8, 8)).astype(np.float32)
+    image = np.tile(tile, (8, 8))
+    holed = image.copy()
+    holed[16:24, 32:40] = np.nan
+    gray, known = agc_of('clahe')(holed), ~np.isnan(holed)
+    np.testing.assert_array_equal(gray[known], agc_of('clahe')(image)[known])
+
+
 @pytest.mark.parametrize('dtype', FLOATS)
 @pytest.mark.parametrize('mode', AGC_MODES)
 @pytest.mark.parametrize('far', [np.inf, 1e30, 3e38])
@@ -221,6 +230,71 @@ def test_a_frame_without_a_value_does_not_change_the_range(mode):
         gray = agc(frame)
     other(image)
     np.testing.assert_array_equal(gray, other(image + 3))
+
+
+# Closed forms of the range over time
+
+
+def whole_range(mode, smoothing=0.5, **parameters):
+    return Agc(AgcParameters(mode=mode, smoothing=smoothing, low_percent=0.0, high_percent=100.0,
+                             **parameters))
+
+
+@pytest.mark.parametrize('second, expected', [
+    ((200, 250, 300), (128, 255, 255)),  # touches the first range: the mean of both, 150 to 250
+    ((201, 251, 301), (0, 128, 255)),  # does not: the range starts again
+    ((0, 50, 100), (0, 0, 128)), ((0, 50, 99), (0, 129, 255))])
+def test_the_range_is_smoothed_unless_it_is_elsewhere(second, expected):
+    agc = whole_range('percentile')
+    agc(np.array([[100, 150, 200]], np.uint16))
+    assert agc(np.array([second], np.uint16)).tolist() == [list(expected)]
+
+
+@pytest.mark.parametrize('values, expected, dtype', [
+    ((7, 8), (0, 255), np.uint16), ((7, 7), (128, 128), np.uint16),
+    ((0.0, 2.5e-7), (96, 159), np.float64), ((20.0, 20.00005), (96, 159), np.float64),
+    ((-20.0, -19.99995), (96, 159), np.float64), ((-30.0, 20.0), (0, 255), np.float64)])
+def test_the_least_range_is_one_count_or_a_part_of_the_value(values, expected, dtype):
+    assert whole_range('percentile')(np.array([values], dtype)).tolist() == [list(expected)]
+
+
+def test_the_plateau_curve_of_counts_has_a_least_span():
+    # Two levels with half of the pixels each would be 64 and 191.
+    image = np.array([[100, 101]], np.uint16)
+    assert whole_range('plateau')(image).tolist() == [[64, 191]]
+    assert whole_range('plateau', minimum_span=10.0)(image).tolist() == [[115, 140]]
+
+
+def ramp(low, high, power=1.0):
+    """Return floats from low to high, one for each level of the quantisation."""
+    return (low + (high - low) * np.linspace(0, 1, 85 * 257) ** power).reshape(85, 257)
+
+
+def gray_at(agc, image, celsius):
+    return int(agc(image).flat[np.abs(image - celsius).argmin()])
+
+
+@pytest.mark.parametrize('minimum_span, expected', [(0.0, (0, 64, 255)), (2.0, (64, 96, 191))])
+def test_the_plateau_curve_of_floats_has_a_least_span(minimum_span, expected):
+    agc = whole_range('plateau', minimum_span=minimum_span)
+    found = [gray_at(agc, ramp(10, 11), celsius) for celsius in (10, 10.25, 11)]
+    assert np.abs(np.subtract(found, expected)).max() <= 1
+
+
+@pytest.mark.parametrize('smoothing, expected', [(0.0, 128), (0.5, 96), (0.75, 80)])
+def test_the_plateau_curve_of_floats_is_smoothed(smoothing, expected):
+    agc = whole_range('plateau', smoothing, plateau=1000.0)
+    assert abs(gray_at(agc, ramp(10, 11), 10.25) - 64) <= 1
+    assert abs(gray_at(agc, ramp(10, 11, 2), 10.25) - expected) <= 1
+
+
+@pytest.mark.parametrize('low, high', [(5.0, 10.5), (10.5, 16.0)])
+def test_the_plateau_curve_of_floats_starts_again_outside_of_its_range(low, high):
+    agc = whole_range('plateau', 0.0)
+    agc(ramp(10, 11))
+    for share in (0.25, 0.5, 0.75):
+        celsius = low + share * (high - low)
+        assert abs(gray_at(agc, ramp(low, high), celsius) - 255 * share) <= 1.5
 
 
 @pytest.mark.parametrize('dtype', [np.uint16, np.float32])
@@ -396,6 +470,15 @@ def test_a_few_pixels_that_change_do_not_hide_a_freeze():
     assert _states(frames)[-1] is ThermalState.FROZEN
 
 
+@pytest.mark.parametrize('changed, expected', [(1, ThermalState.FROZEN), (2, ThermalState.LIVE)])
+def test_exactly_the_share_that_may_change_is_a_freeze(changed, expected):
+    frame, frames = _scene(np.random.default_rng(0), (10, 20)), []
+    for i in range(20):
+        frames.append(frame.copy())
+        frames[-1].flat[:changed] += i % 2 * 1000
+    assert _states(frames)[-1] is expected  # 0.5 % of 200 pixels
+
+
 def test_pixels_within_the_tolerance_do_not_hide_a_freeze():
     rng = np.random.default_rng(0)
     frame = _scene(rng)
@@ -461,6 +544,55 @@ def test_a_hot_pixel_is_no_scene_but_a_warm_person_is():
     assert FreezeDetector().update(flat, 0.0).state is ThermalState.BLIND
     flat[120:160, 50:66] += 200
     assert FreezeDetector().update(flat, 0.0).state is ThermalState.LIVE
+
+
+def health_of(image, **parameters):
+    return FreezeDetector(FreezeParameters(**parameters)).update(image, 0.0)
+
+
+def stripes(shape, width_px, dtype=np.float32):
+    """Return columns of 0 and 40, each ``width_px`` wide; neighbours differ by their mean."""
+    columns = np.arange(shape[1]) // width_px % 2 * 40
+    return np.tile(columns, (shape[0], 1)).astype(dtype)
+
+
+@pytest.mark.parametrize('shape, width_px, state', [
+    ((16, 64), 2, ThermalState.LIVE), ((64, 16), 2, ThermalState.LIVE),  # areas of 2 pixels
+    ((16, 64), 1, ThermalState.BLIND), ((15, 64), 1, ThermalState.LIVE),
+    ((128, 128), 4, ThermalState.BLIND), ((128, 128), 8, ThermalState.LIVE),  # of 8
+    ((64, 64), 8, ThermalState.LIVE), ((640, 640), 8, ThermalState.LIVE)])  # of no more
+def test_areas_are_an_eighth_of_the_shorter_side_and_at_most_8_px(shape, width_px, state):
+    assert health_of(stripes(shape, width_px), blind_contrast=0.9).state is state
+
+
+@pytest.mark.parametrize('shape, dtype, blind_contrast, state', [
+    # Areas of one pixel: the contrast is 40, and 31 of 62 neighbours differ by 40.
+    ((15, 63), np.float32, 1.99, ThermalState.LIVE),
+    ((15, 63), np.float32, 2.0, ThermalState.BLIND),
+    ((15, 63), np.uint8, 1.99, ThermalState.LIVE), ((15, 63), np.uint8, 2.0, ThermalState.BLIND)])
+def test_blind_contrast_is_a_multiple_of_the_noise(shape, dtype, blind_contrast, state):
+    assert health_of(stripes(shape, 2, dtype), blind_contrast=blind_contrast).state is state
+
+
+@pytest.mark.parametrize('step, dtype, state', [
+    (2, np.uint16, ThermalState.BLIND), (3, np.uint16, ThermalState.LIVE),
+    (1e-3, np.float32, ThermalState.LIVE), (0.0, np.float32, ThermalState.BLIND)])
+def test_the_least_noise_is_one_count_and_none_of_floats(step, dtype, state):
+    image = np.full((64, 64), 20).astype(dtype)
+    image[:32] += np.array(step, dtype)  # rows: neighbours in a row do not differ
+    assert health_of(image, blind_contrast=2.0).state is state
+
+
+@pytest.mark.parametrize('image, state', [
+    (np.tile([0.0, 1.0], (40, 1)), ThermalState.BLIND),  # two columns: noise 1
+    (np.linspace(0, 0.5, 40)[:, None], ThermalState.LIVE)])  # one column: no noise is known
+def test_narrow_images_have_the_noise_of_their_columns(image, state):
+    assert health_of(image.astype(np.float32)).state is state
+
+
+def test_the_reason_of_blindness_has_contrast_and_noise():
+    health = health_of(stripes((15, 63), 2), blind_contrast=10.0)
+    assert health.reason == 'no scene: areas differ by 40, pixel noise is 20'
 
 
 def test_the_blind_check_can_be_disabled():
