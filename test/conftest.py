@@ -16,8 +16,21 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Each live test uses a separate ROS domain; the process id separates parallel runs.
-DOMAIN_IDS = itertools.cycle(range(1 + os.getpid() % 50, 51 + os.getpid() % 50))
+
+def cycle_domain_ids() -> Iterator[int]:
+    """
+    Return the ids of the ROS domains of this process, one for each live test.
+
+    The workers of pytest-xdist have different ones. Other runs on this machine, which have other
+    process ids, most likely begin elsewhere.
+    """
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+    ids = range(1, 101)[worker::int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))]
+    start = os.getpid() % len(ids)
+    return itertools.cycle([*ids[start:], *ids[:start]])
+
+
+DOMAIN_IDS = cycle_domain_ids()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,7 +94,7 @@ def test_fusing_one_pair_imports_only_what_it_needs(tmp_path):
     assert done.stdout.splitlines()[-1] == '[]', done.stderr
 
 
-@pytest.mark.parametrize('name', COMMANDS.keys() - OF_OTHERS)
+@pytest.mark.parametrize('name', sorted(COMMANDS.keys() - OF_OTHERS))
 def test_every_help_states_its_defaults(name):
     for action in actions_of(name):
         if action.default not in (None, False, [], '', argparse.SUPPRESS) \
