@@ -315,6 +315,14 @@ def test_a_margin_of_the_coverage_is_in_source_pixels_on_each_side(margin_px, co
     assert scaled.sum() == 34 ** 2  # 0 to 32 in the target, and one pixel beyond
 
 
+@pytest.mark.parametrize('margin_px, last', [(0.0, 38), (6.0, 40)])
+def test_the_margin_of_the_coverage_is_in_source_pixels_under_a_perspective(margin_px, last):
+    # u = x / (1 - x / 100), so that u = 63 at x = 38.65 and u = 69 at x = 40.83
+    H_to_source = np.array([[1, 0, 0], [0, 1, 0], [-0.01, 0, 1]])
+    covered = geometry.coverage(np.linalg.inv(H_to_source), SIZE, (60, 2), margin_px)
+    assert covered[0, :last + 1].all() and not covered[:, last + 1:].any()
+
+
 @pytest.mark.parametrize('size, is_valid', [
     ((1, 1), True), ((0, 5), False), ((5, 0), False), ((5,), False), ((5, 5, 5), False)])
 def test_a_size_has_two_sides_of_at_least_one_pixel(size, is_valid):
