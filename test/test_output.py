@@ -131,6 +131,17 @@ def test_the_demo_ends_before_it_reads_its_source_if_it_cannot_write(out, tmp_pa
     assert 'cannot write' in error or 'is a file' in error
 
 
+@pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='the demo needs rclpy')
+@pytest.mark.parametrize('command', ['demo --source simulator --out {0}/out',
+                                     'benchmark --graph'])
+def test_parameters_are_read_from_regular_files_only(command, tmp_path, capsys):
+    os.mkfifo(tmp_path / 'pipe')
+    arguments = [*command.format(tmp_path).split(), '--params-file', str(tmp_path / 'pipe')]
+    assert cli.main(arguments) == 1
+    *_, error = capsys.readouterr().err.splitlines()
+    assert 'it is a named pipe, not a regular file' in error
+
+
 def test_a_file_in_a_folder_that_the_command_creates_is_allowed(tmp_path):
     out = tmp_path / 'new' / 'run'
     check_file(out / 'w.safetensors', folders=[out])

@@ -21,11 +21,13 @@ from ivf_ros.output import FILE_MARK
 from ivf_ros.parameters import build, ParameterError
 from ivf_ros.registration import CalibratedParameters, RegistrationError
 from ivf_ros.registration.calibrated import make_homography
+from ivf_ros.regular_files import read_text
 import numpy as np
 from scipy.spatial.transform import Rotation
 import yaml
 
 _CALIBRATED = 'registration.calibrated.'
+_MAX_BYTES = 1 << 18  # PyYAML reads 0.2 MB in a second or two
 # Exceptions of PyYAML for a file that is none, and for values that are not what their tags say.
 _YAML_ERRORS = (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -43,7 +45,7 @@ def read_prior(path: Path) -> np.ndarray:
 
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = yaml.safe_load(read_text(path, max_bytes=_MAX_BYTES))
         calibrated: dict[str, Any] = {}
         for node in content.values() if isinstance(content, dict) else ():
             if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict):

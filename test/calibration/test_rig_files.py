@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ivf_ros import geometry, registration
 from ivf_ros.calibration.bundle_adjustment import Pose
 from ivf_ros.calibration.cameras import Camera
@@ -155,3 +157,12 @@ def test_a_file_without_a_calibration_is_no_prior(tmp_path, text, message):
         path.write_text(text)
     with pytest.raises(CalibrationError, match=message):
         read_prior(path)
+
+
+def test_a_prior_is_read_from_a_regular_file_of_moderate_size(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(CalibrationError, match='it is a named pipe'):
+        read_prior(tmp_path / 'pipe')
+    (tmp_path / 'rig.yaml').write_text(f'{format_rig([], H)}#{"x" * 300_000}')
+    with pytest.raises(CalibrationError, match='at most 262144 are read'):
+        read_prior(tmp_path / 'rig.yaml')

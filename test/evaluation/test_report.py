@@ -304,6 +304,7 @@ def test_a_summary_that_does_not_fit_is_refused(tmp_path, change, message):
 
 @pytest.mark.parametrize('text, message', [
     ('{"format": 1,', 'is not valid JSON'),
+    ('[' * 100_000, 'is not valid JSON'),
     ('[]', "it has no 'format'"),
     (b'\xff\xfe', 'is not UTF-8 text'),
 ])

@@ -23,6 +23,7 @@ from typing import Any
 from ivf_ros.evaluation.report.errors import ReportError
 from ivf_ros.evaluation.report.pictures import PicturePool
 from ivf_ros.evaluation.results import FORMAT, KEY_COLUMNS
+from ivf_ros.regular_files import read_bytes
 
 SOURCES = ('thermal', 'rgb')
 _STAGE_KEYS = {'methods': list, 'metrics': dict, 'groups': dict, 'notes': list, 'table': dict,
@@ -86,7 +87,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     try:
         # Python's JSON allows NaN and Infinity, a browser's does not.
         summary = json.loads(text, parse_constant=_parse_finite, parse_float=_parse_finite)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ReportError(f'{path} is not valid JSON: {error}') from None
     if not isinstance(summary, dict) or 'format' not in summary:
         raise ReportError(f"{path} is not the summary of an evaluation: it has no 'format'")
@@ -190,9 +191,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read_text(path: Path) -> str:
     try:
-        # newline='' keeps line breaks inside quoted cells.
-        with path.open(encoding='utf-8', newline='') as file:
-            return file.read()
+        return read_bytes(path).decode()  # with the line breaks inside quoted cells
     except FileNotFoundError:
         raise ReportError(f'{path.parent} holds no evaluation: {path.name} is missing; '
                           'ivf evaluate writes it') from None

@@ -31,6 +31,7 @@ from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.process import init
 from ivf_ros.nodes.graph.transport import TypeAdapter
 from ivf_ros.parameters import build
+from ivf_ros.regular_files import check_regular
 from ivf_ros.types import GRAPH_NODES
 import numpy as np
 import rclpy
@@ -109,8 +110,12 @@ def run(settings: GraphBenchmarkSettings = GraphBenchmarkSettings()) -> list[dic
     ------
     BenchmarkError
         The graph did not start, or a process ended early.
+    OSError
+        The parameter file is missing, or no regular file.
 
     """
+    if settings.params_file:
+        check_regular(settings.params_file)
     dds.use_profile()
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     width, height = settings.size

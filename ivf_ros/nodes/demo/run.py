@@ -37,6 +37,7 @@ from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.nodes.view_node import ViewNode
 from ivf_ros.output import check_folder, open_folder, remove_marked_folder, write_mark
+from ivf_ros.regular_files import check_regular
 from ivf_ros.thermal_input import ThermalCameraParameters
 from ivf_ros.types import Event, GRAPH_NODES, RegistrationState, Truth
 from ivf_ros.view.live_stages import parameters_of_stills
@@ -141,10 +142,14 @@ def run(settings: DemoSettings, progress: Callable[[str], None] = lambda text: N
     SourceError, ParameterError
         The source cannot be opened.
     OutputError
-        The output folder contains files that would be lost.
+        The output folder contains files that would be lost, or cannot be written.
+    OSError
+        The parameter file is missing, or no regular file.
 
     """
     check_folder(settings.out, 'demo', [settings.source])
+    if settings.params_file:
+        check_regular(settings.params_file)
     source = _open_source(settings)
     if settings.still_s is None and isinstance(source, FolderSource) \
             and source.shows_unrelated_scenes():
