@@ -106,12 +106,13 @@ def load_message(type_name: str) -> type:
 def test_a_node_may_no_more_than_its_description_says():
     fusion = find('fusion')
     assert set(fusion.subscribe) == {
-        '/clock', '/registration/homography', '/rgb/camera_info', '/rgb/image_raw',
-        '/thermal/image_raw'}
+        '/clock', '/diagnostics', '/registration/homography', '/rgb/camera_info',
+        '/rgb/image_raw', '/thermal/image_raw'}
     assert set(fusion.publish) == {
         '/diagnostics', '/rosout', '/parameter_events', '/fusion/transition_event',
-        '/fused/camera_info', '/fused/image', '/fused/image/compressed', '/fused/mode',
-        '/thermal_registered/image_8bit', '/thermal_registered/image_8bit/compressed'}
+        '/fusion/status', '/fused/camera_info', '/fused/image', '/fused/image/compressed',
+        '/fused/mode', '/thermal_registered/image_8bit',
+        '/thermal_registered/image_8bit/compressed'}
     offered = {fusion.relative_name(name) for name in fusion.reply}
     assert offered >= PARAMETER_SERVICES | LIFECYCLE_SERVICES
     assert offered - PARAMETER_SERVICES - LIFECYCLE_SERVICES <= {'~/get_type_description'}
