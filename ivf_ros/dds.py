@@ -14,6 +14,10 @@ import xml.etree.ElementTree as ElementTree
 # Jazzy) reads only the second.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
+# Whether the profile decides what is no QoS of ROS. The second then has no effect.
+_QOS_FROM_PROFILE, _PUBLICATION_MODE = (
+    'RMW_FASTRTPS_USE_QOS_FROM_XML', 'RMW_FASTRTPS_PUBLICATION_MODE')
+
 # Kilted introduced Fast DDS 3 and this major version of rclpy. The wheels do not set ROS_DISTRO.
 _RCLPY_OF_FAST_DDS_3 = 9
 
@@ -54,6 +58,20 @@ def use_profile() -> None:
     """
     if not profile_in_force():
         os.environ[profile_variable()] = str(profile_path())
+
+
+def use_memory_of_profile() -> None:
+    """
+    Let Fast DDS allocate memory as the profile of the package says, if that one is in force.
+
+    Otherwise each subscription keeps a buffer as large as the largest message that ever arrived:
+    100 MB after one image of 7680x4320. Call it before ROS is initialised. What the environment
+    sets is kept.
+    """
+    profile = Path(profile_in_force())
+    is_own = profile.is_file() and profile.samefile(profile_path())
+    if is_own and not os.environ.get(_PUBLICATION_MODE):
+        os.environ.setdefault(_QOS_FROM_PROFILE, '1')
 
 
 def segment_bytes(profile: str) -> int:

@@ -254,6 +254,26 @@ def test_a_profile_that_the_user_has_chosen_stays(monkeypatch):
     assert dds.profile_in_force() == 'mine.xml'
 
 
+def test_the_memory_of_fast_dds_is_that_of_the_profile_of_the_package_alone(monkeypatch, tmp_path):
+    name = 'RMW_FASTRTPS_USE_QOS_FROM_XML'
+
+    def decide(profile, **environment):
+        for variable in (name, 'RMW_FASTRTPS_PUBLICATION_MODE', *dds.PROFILE_VARIABLES):
+            monkeypatch.setenv(variable, '')  # so that what is set below is undone
+            monkeypatch.delenv(variable)
+        for variable, value in {dds.profile_variable(): str(profile), **environment}.items():
+            monkeypatch.setenv(variable, value)
+        dds.use_memory_of_profile()
+        return os.environ.get(name)
+
+    assert decide(dds.profile_path()) == '1'
+    assert decide(dds.profile_path(), **{name: '0'}) == '0'
+    assert decide(dds.profile_path(), RMW_FASTRTPS_PUBLICATION_MODE='ASYNCHRONOUS') is None
+    (tmp_path / 'mine.xml').write_text('<dds/>')
+    assert decide(tmp_path / 'mine.xml') is None
+    assert decide(tmp_path / 'missing.xml') is None and decide('') is None
+
+
 @pytest.mark.parametrize('command', ['doctor', 'info', 'demo', 'replay', 'register', 'fuse',
                                      'segment', 'detect', 'metrics', 'evaluate', 'benchmark'])
 def test_help_has_an_example(command, capsys):

@@ -14,7 +14,7 @@ import threading
 from typing import Callable, Iterator, Sequence
 
 import cv2
-from ivf_ros import memory, shared_memory
+from ivf_ros import dds, memory, shared_memory
 from ivf_ros.nodes.graph.faults import describe_error, FaultLimit
 from ivf_ros.nodes.graph.spinner import spin_turn
 from ivf_ros.nodes.graph.stage_node import StageNode
@@ -29,6 +29,9 @@ from rclpy.signals import SignalHandlerOptions
 RCL_ERRORS = (RuntimeError,)
 # What the constructor of a node raises for its parameters, name, namespace and remappings.
 NODE_ERRORS = (ParameterError, ValueError, NameValidationException, *RCL_ERRORS)
+
+# A colour image of 10 megapixels. One of 33 megapixels would stay as 200 MB.
+_MAX_KEPT_BLOCK_BYTES = 32 << 20
 
 # A process ends within two seconds of a signal, of which this time is for its clean-up.
 STOP_LIMIT_S = 1.2
@@ -100,6 +103,7 @@ def init(arguments: Sequence[str] | None) -> None:
     the processes of nodes; in a command, SIGINT raises KeyboardInterrupt as usual.
     """
     shared_memory.remove_leftovers()
+    dds.use_memory_of_profile()
     rclpy.init(args=None if arguments is None else list(arguments),
                signal_handler_options=SignalHandlerOptions.NO)
 
@@ -181,7 +185,8 @@ def configure_process(n_stages: int) -> None:
     # A worker that returns from OpenCV waits this long for another worker to release the
     # interpreter. With the default of 5 ms the waits add up to more than the computation.
     sys.setswitchinterval(1e-4)
-    memory.retain_freed()
+    memory.retain_freed(_MAX_KEPT_BLOCK_BYTES)
+    memory.release_after_peaks()
     if n_stages > 1:
         # The stages use the cores in parallel; more threads within a stage would only wait.
         cv2.setNumThreads(1)
