@@ -116,12 +116,24 @@ class PacketDecoder:
             return []
 
     def flush(self) -> list[np.ndarray]:
-        """Return the images that are still held back at the end of the stream."""
+        """
+        Return the images that are still held back at the end of the stream.
+
+        Raises
+        ------
+        ImageError
+            They are damaged.
+
+        """
         return [image for _, image in self.flush_stamped()]
 
     def flush_stamped(self) -> list[tuple[int, np.ndarray]]:
         """Return the images that are still held back, each with its own stamp."""
-        return self._to_arrays(self._context.decode(None))
+        try:
+            return self._to_arrays(self._context.decode(None))
+        except self._av.FFmpegError as error:
+            raise ImageError(f"cannot decode the end of '{self._codec}' video: "
+                             f'{error.strerror}') from None
 
     def _to_arrays(self, frames: list[Any]) -> list[tuple[int, np.ndarray]]:
         if frames and not self._is_started:

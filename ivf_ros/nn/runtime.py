@@ -259,18 +259,22 @@ def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters
     """Load a file; with ``output_names``, only a network with these outputs."""
     session, placement = onnx_runtime().create_session(SessionRequest(
         files, parameters.device, parameters.precision, parameters.threads, is_foreign))
-    found = tuple(output.name for output in session.get_outputs())
-    if output_names and found != output_names:
-        raise WeightsError(f'{files[placement.precision]} is another network: its outputs are '
-                           f'{", ".join(found)}, needed are {", ".join(output_names)}')
     path = files[placement.precision]
+    try:
+        found = tuple(output.name for output in session.get_outputs())
+        network_inputs = tuple(NetworkInput(node.name, tuple(node.shape), node.type)
+                               for node in session.get_inputs())
+        metadata = decode_metadata(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:  # ONNX Runtime itself takes any bytes
+        raise WeightsError(f'{path} is a damaged ONNX model: {error}') from None
+    if output_names and found != output_names:
+        raise WeightsError(f'{path} is another network: its outputs are '
+                           f'{", ".join(found)}, needed are {", ".join(output_names)}')
     for node in (*session.get_inputs(), *session.get_outputs()):
         sides = [side for side in node.shape or () if isinstance(side, int)]
         if math.prod(sides) > MAX_ELEMENTS:
             raise WeightsError(f"{path}: '{node.name[:80]}' has {'x'.join(map(str, sides))} "
                                f'elements, and at most {MAX_ELEMENTS} are allowed')
-    network_inputs = tuple(NetworkInput(node.name, tuple(node.shape), node.type)
-                           for node in session.get_inputs())
     run_session = _limit_first_run(session) if is_foreign else partial(session.run, None)
 
     def run(inputs: tuple[np.ndarray, ...]) -> list[np.ndarray]:
@@ -282,8 +286,7 @@ def _load_with_onnxruntime(files: dict[str, Path], parameters: NetworkParameters
             raise InferenceError(f'{path} cannot run on {shapes}: '
                                  f"{' '.join(str(error).split())}") from error
 
-    return Network(path, placement, network_inputs, found,
-                   decode_metadata(session.get_modelmeta().custom_metadata_map), run, is_foreign)
+    return Network(path, placement, network_inputs, found, metadata, run, is_foreign)
 
 
 def _limit_first_run(session: Any) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:

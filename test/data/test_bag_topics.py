@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from rosbags.typesys import get_types_from_msg
 from test_mcap import pairs
+from test_video_packets import AV1_DAMAGED, AV1_HEADER
 
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 GRAY = np.add.outer(np.arange(24), np.arange(32)).astype(np.uint8)
@@ -270,6 +271,17 @@ def test_video_in_messages_is_decoded_with_its_stamps(tmp_path, kind):
     np.testing.assert_allclose([event.frame.image.mean() for event in frames],
                                np.arange(4, 10) * 20, atol=4)
     assert source.skipped == {'before the first key frame': 3}
+
+
+def test_a_damaged_end_of_a_video_is_skipped(tmp_path):
+    pytest.importorskip('av')
+    packets = [(1, 10 + number, STAMP + field(3, packet) + field(4, 'av1'))
+               for number, packet in enumerate((AV1_HEADER, AV1_DAMAGED))]
+    channels = [Channel('/thermal/image_raw'), Channel('/rgb/video', 'foxglove.CompressedVideo',
+                                                       'protobuf', b'', 'protobuf')]
+    source = open_source(write_mcap(tmp_path / 'a.mcap', channels, [*pairs(1)[:1], *packets]))
+    assert {event.stream for event in source.events()} == {'thermal', 'rgb'}
+    assert source.skipped == {'undecodable image': 1, 'before the first key frame': 1}
 
 
 def info(capsys, *arguments: str) -> tuple[int, str, str]:

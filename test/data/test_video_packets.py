@@ -50,6 +50,12 @@ def level_of(image: np.ndarray) -> float:
 NO_DELAY = {'tune': 'zerolatency', 'preset': 'ultrafast'}
 
 
+# A sequence header, and a key frame of 32x32 pixels with garbage behind it.
+AV1_HEADER = bytes.fromhex('0a0a0000000227fe357c80').ljust(33, b'\0')
+AV1_DAMAGED = bytes.fromhex('32111029d02b5e45341600120032123002040924927af07a0002007af07a00020000'
+                            '0000084984')
+
+
 @pytest.mark.parametrize('name, codec, options', [
     ('h264', 'libx264', NO_DELAY),
     ('libx264', 'libx264', NO_DELAY),
@@ -123,6 +129,14 @@ def test_a_damaged_packet_of_av1_does_not_hang():
     done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
                           timeout=60, check=True)
     assert done.stdout == '(32, 32, 3)\ndamaged\n'
+
+
+def test_a_damaged_end_is_an_image_error():
+    decoder = PacketDecoder('av1')
+    assert decoder.decode(AV1_HEADER) == []
+    assert [image.shape for image in decoder.decode(AV1_DAMAGED)] == [(32, 32, 3)]
+    with pytest.raises(ImageError, match="cannot decode the end of 'av1' video"):
+        decoder.flush()
 
 
 def test_garbage_alone_gives_no_image_and_counts():

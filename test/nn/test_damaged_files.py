@@ -325,6 +325,13 @@ def test_a_model_that_onnx_runtime_refuses_is_no_problem_of_the_device(device, t
     assert '\n' not in str(error.value)
 
 
+def test_metadata_that_are_not_utf_8_are_damage(tmp_path):
+    path = make_model(tmp_path / 'model.onnx', properties={'names': 'a property'})
+    path.write_bytes(path.read_bytes().replace(b'a property', b'\x8c' * 10))
+    with pytest.raises(WeightsError, match='is a damaged ONNX model'):
+        load_file(path, NetworkParameters(device='cpu'))
+
+
 def test_functions_that_double_each_other_are_refused(tmp_path):
     domain = 'own'
     imports = [helper.make_opsetid('', 17), helper.make_opsetid(domain, 1)]

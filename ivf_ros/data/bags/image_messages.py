@@ -163,7 +163,15 @@ class ImageDecoder:
         return [RecordedImage(image, *origin)]
 
     def flush(self) -> list[RecordedImage]:
-        """Return the images of video that are still held back at the end."""
+        """
+        Return the images of video that are still held back at the end.
+
+        Raises
+        ------
+        images.ImageError
+            They are damaged.
+
+        """
         return self._with_origins(self._video.flush_stamped()) if self._video else []
 
     @property

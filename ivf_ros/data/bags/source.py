@@ -149,11 +149,14 @@ class BagSource:
                 n_decoded += len(events)
                 yield from filter(is_event_wanted, events)
         for topic, decoder in decoders.items():
-            for image in decoder.flush():
-                n_decoded += 1
-                event = _make_event(streams[topic], image, corrector)
-                if is_event_wanted(event):
-                    yield event
+            try:
+                events = [_make_event(streams[topic], image, corrector)
+                          for image in decoder.flush()]
+            except images.ImageError as error:
+                self._skip_count.add('undecodable image', f'{topic.name}: {error}')
+            else:
+                n_decoded += len(events)
+                yield from filter(is_event_wanted, events)
             if decoder.skipped_count:
                 self._skip_count.add('before the first key frame', topic.name,
                                      decoder.skipped_count)
