@@ -30,18 +30,21 @@ from rclpy.parameter import Parameter  # noqa: E402
 
 FUSION, REGISTRATION = 'ivf_ros::FusionNode', 'ivf_ros::RegistrationNode'
 QUICK = {FUSION: ('fusion.method', 'average'), REGISTRATION: ('registration.method', 'calibrated')}
-NAMES = st.sampled_from(['', '', 'front', 'rear', 'not a name', '1st', 'ü', 'a' * 300, 'a/b', '-'])
-NAMESPACES = st.sampled_from(['', '', '/', '/front', 'front', '/front/', '//', '/a b', '/' * 9,
-                              '/' + 'n' * 300])
-RULES = st.lists(st.sampled_from(['rgb/image_raw:=/front/image_raw', 'no rule', ':=', '__ns:=/x',
-                                  '__node:=y', '']), max_size=2)
-PARAMETERS = st.lists(st.sampled_from([
+# Half of the values are good ones, so that most requests succeed.
+NAMES = st.one_of(st.sampled_from(['', 'front']), st.sampled_from(
+    ['', 'rear', 'not a name', '1st', 'ü', 'a' * 300, 'a/b', '-']))
+NAMESPACES = st.one_of(st.just(''), st.sampled_from(
+    ['', '/', '/front', 'front', '/front/', '//', '/a b', '/' * 9, '/' + 'n' * 300]))
+RULES = st.one_of(st.just([]), st.lists(st.sampled_from(
+    ['rgb/image_raw:=/front/image_raw', 'no rule', ':=', '__ns:=/x', '__node:=y', '']),
+    max_size=2))
+PARAMETERS = st.one_of(st.just([]), st.lists(st.sampled_from([
     ('autostart', True), ('autostart', 'yes'), ('homography_timeout_s', 0.5), ('unknown', 1),
-    ('fusion.method', 'magic'), ('', 1), ('fusion.dark_luma', float('nan'))]), max_size=2)
-EXTRA = st.lists(st.sampled_from([
+    ('fusion.method', 'magic'), ('', 1), ('fusion.dark_luma', float('nan'))]), max_size=2))
+EXTRA = st.one_of(st.just([]), st.lists(st.sampled_from([
     ('use_intra_process_comms', True), ('use_intra_process_comms', False),
     ('forward_global_arguments', False), ('use_intra_process_comms', 'yes'), ('other', True)]),
-    max_size=2)
+    max_size=2))
 
 
 class Working(Node):
@@ -89,7 +92,7 @@ class ContainerMachine(RuleBasedStateMachine):
         self.latest_id = 0
 
     @rule(plugin=PLUGINS, name=NAMES, namespace=NAMESPACES, rules=RULES, parameters=PARAMETERS,
-          extra=EXTRA, log_level=st.sampled_from([0, 0, 10, 50, 7, 255]), is_garbled=st.booleans())
+          extra=EXTRA, log_level=st.sampled_from([0, 0, 0, 50, 7, 255]), is_garbled=st.booleans())
     def load(self, plugin, name, namespace, rules, parameters, extra, log_level, is_garbled):
         values = [('autostart', False), *parameters]
         if plugin in QUICK:
@@ -181,4 +184,4 @@ def test_each_request_is_answered_and_the_list_is_true(live_graph, monkeypatch):
     monkeypatch.setattr('ivf_ros.nodes.component_container.load_component_class',
                         lambda plugin: FOREIGN.get(plugin) or load_component_class(plugin))
     run_state_machine_as_test(lambda: ContainerMachine(live_graph.context),
-                              settings=machine_settings(12, stateful_step_count=15))
+                              settings=machine_settings(15, stateful_step_count=15))

@@ -70,6 +70,16 @@ def test_items_are_delivered_only_while_the_node_is_active(live_graph):
     assert node.received == [FRAME]
 
 
+def test_the_reason_of_a_failure_is_that_of_the_latest_transition(live_graph, monkeypatch):
+    node = live_graph.add(Listener, Hub())
+    node.trigger_configure()
+    monkeypatch.setattr(node, 'activate', lambda: 1 / 0)
+    node.trigger_activate()
+    assert node.failure_reason.startswith('cannot activate: ZeroDivisionError')
+    node.trigger_cleanup()
+    assert node.failure_reason == '' and node._get_status().error == ''
+
+
 def test_a_destroyed_node_leaves_the_graph_at_once(live_graph):
     watcher = live_graph.node('watcher')
     node = Listener(Hub(), context=live_graph.context)

@@ -279,11 +279,13 @@ class StageNode(GuardedCallbacks, LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Destroy the subscriptions and the workers; keep the stage."""
+        self._failure = ''
         self._deactivate()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the stage and its memory."""
+        self._failure = ''
         self._release()
         memory.release_unused()
         return super().on_cleanup(state)
