@@ -8,7 +8,6 @@ from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
-import cv2
 from ivf_ros import geometry
 from ivf_ros.nodes.faults.fault import (
     BOTH,
@@ -147,8 +146,8 @@ CAMERA_FAULTS = (
     Fault('RGB saturated', change_image('rgb', lambda image: np.full_like(image, 255)),
           said='RGB BLIND', modes=NO_RGB),
     Fault('RGB noise', change_image('rgb', _make_noise), seconds=4.0, back_within_s=6.0),
-    Fault('thermal twice as large', change_image('thermal', lambda image: cv2.resize(
-        image, None, fx=2, fy=2)), modes=BOTH),
+    Fault('thermal twice as large', lambda setting: setting.cameras.enlarge_thermal(2),
+          modes=BOTH),
     Fault('RGB of another aspect', change_image('rgb', lambda image: image[:, :200].copy()),
           back_within_s=6.0),
     Fault('thermal 1x1', change_image('thermal', lambda image: image[:1, :1]), said='thermal',

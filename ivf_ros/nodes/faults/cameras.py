@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import cv2
+from ivf_ros import geometry
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.nodes.graph import messages
 from ivf_ros.pairing import STREAMS
@@ -65,8 +66,8 @@ class Cameras:
     ----------
     camera:
         What each camera sends, by stream.
-    H_thermal_to_rgb:
-        The true homography; a fault that moves thermal changes it.
+    H_thermal_to_rgb, thermal_size:
+        The true homography, and the size for which it holds; a fault may change them.
 
     """
 
@@ -96,13 +97,22 @@ class Cameras:
         self.H_thermal_to_rgb = self._H_rendered @ np.linalg.inv(M)
         self.camera['thermal'].change_image = move
 
+    def enlarge_thermal(self, factor: int) -> None:
+        """Send thermal at a multiple of its resolution; the truth follows."""
+        width, height = self.size
+        self.thermal_size = width * factor, height * factor
+        self.H_thermal_to_rgb = \
+            self._H_rendered @ geometry.stretch(self.thermal_size, self.size)
+        self.camera['thermal'].change_image = lambda image: cv2.resize(
+            image, None, fx=factor, fy=factor)
+
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
     def reset(self) -> None:
         """Send again what was rendered."""
-        self.H_thermal_to_rgb = self._H_rendered
+        self.H_thermal_to_rgb, self.thermal_size = self._H_rendered, self.size
         self.camera = {stream: Camera() for stream in STREAMS}
 
     def stop(self) -> None:

@@ -156,7 +156,8 @@ class Observer:
         try:
             item = messages.HOMOGRAPHY.from_message(message)
             error_px = geometry.corner_error_px(
-                item.value.H_thermal_to_rgb, self._cameras.H_thermal_to_rgb, self._cameras.size)
+                item.value.H_thermal_to_rgb, self._cameras.H_thermal_to_rgb,
+                self._cameras.thermal_size)
         except ValueError:
             return  # of the fault that is injected
         self._add(self._errors_px, float(error_px) * _REFERENCE_WIDTH_PX / self._cameras.size[0])
