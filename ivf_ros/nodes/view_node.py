@@ -107,8 +107,8 @@ class ViewNode(Node):
                    **options: Any) -> None:
         """Log the newest item of a topic in a thread; the callback only enqueues."""
         def log_item(item: Any) -> None:
-            self.frames[topic] += 1
             on_item(item)
+            self.frames[topic] += 1
 
         def count_error(error: Exception) -> None:
             self.errors[f'{topic}: {describe_error(error)}'] += 1
