@@ -107,8 +107,10 @@ def test_frames_of_another_shape_do_not_end_the_prior_of_the_calibration(live_gr
     cameras.rgb = np.ascontiguousarray(rgb[:, 40:280])
     assert cameras.publish_until(lambda: state_of(registration) == 'LOST')
     assert 'which has another aspect ratio' in registration.diagnose()[0]
+    assert cameras.publish_until(lambda: received[-1].value.is_lost)
     cameras.rgb = rgb
-    assert cameras.publish_until(lambda: state_of(registration) == 'PRIOR')
+    assert cameras.publish_until(lambda: state_of(registration) == 'PRIOR'
+                                 and not received[-1].value.is_lost)
     np.testing.assert_allclose(received[-1].value.H_thermal_to_rgb, prior, atol=1e-9)
     # and at another resolution the CameraInfo is scaled, as for the first images
     cameras.rgb = cv2.resize(rgb, (640, 480), interpolation=cv2.INTER_AREA)

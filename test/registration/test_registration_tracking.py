@@ -177,6 +177,28 @@ def test_the_state_can_be_read_while_a_measurement_takes_long():
     assert states == ['TRACKING', 'HOLDING', 'LOST']
 
 
+def test_the_limits_of_time_belong_to_the_state_before_them():
+    rig = Rig()
+    rig.now_s, rig.period_s = 100.0, 0.5  # exact in binary
+    rig.update(GOOD, 2)
+    rig.period_s = 0.0
+    assert rig.update('textureless').state is RegistrationState.TRACKING  # equal stamps: no jump
+    rig.period_s = 2.0
+    assert rig.update('textureless').state is RegistrationState.TRACKING  # fresh_s
+    assert rig.update(GOOD).state is RegistrationState.HOLDING  # beyond it, until two in a row
+    rig.period_s = 10.0
+    assert rig.update('textureless').state is RegistrationState.HOLDING  # hold_s
+    assert geometry.corner_error_px(rig.registrar.priors[-1], GOOD, SIZE) < 1e-6
+    assert rig.tracker.current(rig.now_s + 0.5).state is RegistrationState.LOST
+
+
+def test_a_jump_is_longer_than_max_jump_px():
+    for shift_px, reason in ((16.0, ''), (16.5, 'jump')):
+        rig = Rig(gate=1e4)
+        rig.update(EYE, 20)
+        assert rig.update(geometry.translation(shift_px, 0)).reason.split(':')[0] == reason
+
+
 def test_after_hold_s_one_measurement_is_not_enough():
     rig = Rig()
     rig.update(GOOD, 2)
