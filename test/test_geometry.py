@@ -358,3 +358,15 @@ def test_the_scale_at_the_centre_is_that_of_a_small_square():
     area = cv2.contourArea(((geometry.transform_points(H, square)
                              - geometry.transform_points(H, square)[0]) * 1e3).astype(np.float32))
     assert geometry.scale_at_centre(H, (480, 360)) == pytest.approx(np.sqrt(area), rel=1e-3)
+
+
+@pytest.mark.parametrize('h31, h32', [(0.01, 0.0), (0.0, 0.02), (-0.01, 0.01)])
+def test_the_scale_at_the_centre_of_a_perspective(h31, h32):
+    H = np.array([[1, 0, 0], [0, 1, 0], [h31, h32, 1]])
+    depth = 1 + 31.5 * h31 + 23.5 * h32  # at the centre of 64 x 48 pixels
+    assert geometry.scale_at_centre(H, SIZE) == pytest.approx(depth ** -1.5, rel=1e-9)
+
+
+def test_a_plane_may_be_close():
+    H = geometry.from_rig(K, K, EYE, np.array([0.1, 0, 0]), 0.5)
+    np.testing.assert_allclose(H, geometry.translation(100, 0), atol=1e-9)  # f b / d
