@@ -81,5 +81,6 @@ def state_size(suffix: str, width: int, height: int) -> bytes:
 # Suffix -> the greatest size that the header can state, not square.
 GREATEST_SIZES = {'.png': (30000, 29000), '.jpg': (65500, 65000),
                   'progressive.jpg': (65500, 65000), '.tiff': (2 ** 31, 2 ** 31 - 1),
-                  '.webp': (16383, 16000), 'lossless.webp': (16384, 16000), '.jp2': (2 ** 31, 2 ** 31 - 1),
+                  '.webp': (16383, 16000),
+                  'lossless.webp': (16384, 16000), '.jp2': (2 ** 31, 2 ** 31 - 1),
                   '.bmp': (2 ** 31 - 1, -2 ** 31), '.ppm': (99999, 88888), '.pgm': (99999, 88888)}
