@@ -297,6 +297,17 @@ def test_the_plateau_curve_of_floats_starts_again_outside_of_its_range(low, high
         assert abs(gray_at(agc, ramp(low, high), celsius) - 255 * share) <= 1.5
 
 
+@pytest.mark.parametrize('low, high, expected', [
+    (10.0, 12.9, 212), (10.0, 13.1, 128), (8.1, 11.0, 43), (7.9, 11.0, 128)])
+def test_the_plateau_curve_of_floats_is_kept_up_to_one_span_beyond(low, high, expected):
+    # The smoothed range is half way to the new one, and the curve covers 9 to 12. Of the second
+    # image 31 % are beyond, in one level: 1000 times the mean of 1.45 a level. So its middle is
+    # 66 % of the way from there, 169 or 86, which is averaged with 255 or 0 of the first.
+    agc = whole_range('plateau', plateau=1000.0)
+    agc(ramp(10, 11))
+    assert abs(gray_at(agc, ramp(low, high), (low + high) / 2) - expected) <= 2
+
+
 @pytest.mark.parametrize('dtype', [np.uint16, np.float32])
 def test_minmax_uses_the_whole_range(dtype):
     image = np.linspace(1000, 1255, 256).reshape(16, 16).astype(dtype)
