@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+import fcntl
 import itertools
 import os
 from pathlib import Path
@@ -38,6 +39,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if 'live_graph' in getattr(item, 'fixturenames', ()):
             item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(autouse=True)
+def share_machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+                  ) -> Iterator[None]:
+    """Let a test with the mark ``alone`` wait for those of the other workers, and these for it."""
+    lock = fcntl.LOCK_EX if request.node.get_closest_marker('alone') else fcntl.LOCK_SH
+    # The workers of one run have folders below the same one.
+    with (tmp_path_factory.getbasetemp().parent / 'share_machine').open('w') as file:
+        fcntl.flock(file, lock)
+        yield
 
 
 @pytest.fixture(scope='session')

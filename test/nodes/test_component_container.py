@@ -419,9 +419,8 @@ def test_stages_are_unloaded_while_frames_flow(container):
                 (FUSION, {'fusion.method': 'average'}),
                 (REGISTRATION, {'registration.method': 'dense'}))]
             assert all(item.success for item in loaded)
-            node = manager.node(loaded[0].unique_id)
-            assert wait_until(lambda: any(
-                subscription.count for subscription in node._subscriptions_by_topic.values()))
+            inputs = manager.node(loaded[0].unique_id)._subscriptions_by_topic
+            assert wait_until(lambda topics=inputs: any(topic.count for topic in topics.values()))
             for item in loaded:
                 assert client.container(UnloadNode, unique_id=item.unique_id).success
     finally:

@@ -272,12 +272,11 @@ def test_an_error_is_described_in_one_line(error, text):
 
 
 def test_the_limit_counts_the_faults_of_one_minute(monkeypatch):
-    now_s = 0.0
-    monkeypatch.setattr(faults.time, 'monotonic', lambda: now_s)
+    times_s = [0.0, 1.0, 2.0, 60.5, 62.5, 62.6, 62.7]
+    clock = iter(times_s)
+    monkeypatch.setattr(faults.time, 'monotonic', lambda: next(clock))
     limit = FaultLimit(3)
-    exceeded = []
-    for now_s in (0.0, 1.0, 2.0, 60.5, 62.5, 62.6, 62.7):
-        exceeded.append(limit.is_exceeded_by_another())
+    exceeded = [limit.is_exceeded_by_another() for _ in times_s]
     assert exceeded == [False, False, False, False, False, False, True]
 
 

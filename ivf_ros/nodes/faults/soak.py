@@ -62,7 +62,7 @@ class Soak:
         return [asdict(sample) for sample in self.samples]
 
 
-def run(seconds: float, settings: CampaignSettings = CampaignSettings(), seed: int = 0,
+def run(seconds: float, settings: CampaignSettings, seed: int = 0,
         on_verdict: Callable[[Verdict], None] = lambda verdict: None) -> Soak:
     """
     Inject faults in random order, with all that the graph must survive, for a time.
