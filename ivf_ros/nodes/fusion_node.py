@@ -79,7 +79,8 @@ class FusionNode(StageNode):
             **self._cameras.diagnostics(),
             **describe_backend(self.stage.method),
             **self._camera_states,
-            **({} if self._mode is None else {'mode': self._mode.value}),
+            **({} if self._mode is None else {'mode': self._mode.value,
+                                              'status': self._status.text}),
             **{f'mode_count.{mode.value}': self._modes[mode] for mode in FusionMode},
         }
         problem = self._input.find_problem() or self._cameras.find_problem() or self._problem

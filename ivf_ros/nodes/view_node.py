@@ -174,7 +174,7 @@ class ViewNode(Node):
             self._log.log_reliability(self._state, float(values['confidence']),
                                       float(values['corner_deviation_px']), self._latest_ns)
         if node == 'fusion' and 'mode' in values:
-            self.states['fusion'] = values['mode']
+            self.states['fusion'] = values.get('status', values['mode'])
             self._log.log_mode(FusionMode(values['mode']), self._latest_ns)
 
     def _log_age(self, name: str, stamp_ns: int) -> None:

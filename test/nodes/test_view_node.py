@@ -91,8 +91,9 @@ def test_images_results_and_diagnostics_are_logged_at_their_stamps(live_graph, t
                                             stamp_ns, 'rgb'))
         graph.diagnose('registration', state='HOLDING', confidence=0.5, corner_deviation_px=2.5,
                        latency_ms__p50=80.0)
-        graph.diagnose('fusion', mode='FUSED', mode_count__RGB_ONLY=3)
-        assert wait_until(lambda: view.states == {'registration': 'HOLDING', 'fusion': 'FUSED'}
+        status = 'FUSED since 18:09:05'
+        graph.diagnose('fusion', mode='FUSED', status=status, mode_count__RGB_ONLY=3)
+        assert wait_until(lambda: view.states == {'registration': 'HOLDING', 'fusion': status}
                           and view.frames['detections'] and view.frames['segmentation/labels']
                           and view.frames['registration/homography']
                           and view.frames['segmentation/label_info'])

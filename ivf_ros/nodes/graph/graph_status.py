@@ -32,6 +32,11 @@ class GraphStatus:
     node:
         The fusion node; the registration is that of its namespace.
 
+    Attributes
+    ----------
+    text:
+        The latest status; empty before the first one.
+
     """
 
     def __init__(self, node: StageNode) -> None:
@@ -39,6 +44,7 @@ class GraphStatus:
         self._output = node.advertise(messages.TEXT, '~/status', LATCHED_QOS)
         self._mode: FusionMode | None = None
         self._since = ''
+        self.text = ''
         self._published = ''  # without its numbers
         self._registration = -_MAX_AGE_S, ''  # time of arrival, and the message of a problem
 
@@ -63,10 +69,10 @@ class GraphStatus:
         arrived_s, cause = self._registration
         if 'regist' not in reason or time.monotonic() - arrived_s > _MAX_AGE_S:
             cause = ''
-        text = ': '.join(filter(None, (f'{mode.value} since {self._since}', reason, cause)))
-        if mask_numbers(text) != self._published:
-            self._published = mask_numbers(text)
-            self._output.publish(Stamped(text, stamp_ns, ''))
+        self.text = ': '.join(filter(None, (f'{mode.value} since {self._since}', reason, cause)))
+        if mask_numbers(self.text) != self._published:
+            self._published = mask_numbers(self.text)
+            self._output.publish(Stamped(self.text, stamp_ns, ''))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
