@@ -638,6 +638,16 @@ def test_a_shutter_event_appears_as_freeze_blindness_and_offset(offset):
     assert update((_scene(rng).astype(int) + offset).astype(np.uint16)).offset == 0
 
 
+@pytest.mark.parametrize('opposite, offset', [(0.0, 10.0), (0.04, 10.0), (0.06, 0.0)])
+def test_a_common_change_has_up_to_5_percent_of_opposite_pixels(opposite, offset):
+    before = _scene(np.random.default_rng(0))
+    after = before + np.uint16(10)
+    after.flat[:round(opposite * after.size)] -= np.uint16(11)
+    detector = FreezeDetector()
+    detector.update(before, 0.0)
+    assert detector.update(after, 0.1).offset == offset
+
+
 def test_a_moving_camera_shows_no_offset():
     rng = np.random.default_rng(0)
     detector = FreezeDetector()
