@@ -92,10 +92,25 @@ class PairingMachine(RuleBasedStateMachine):
 
     @rule(stream=st.sampled_from(STREAMS))
     def frames_overtake_each_other(self, stream):
-        stamp_ns, period_ns = self.latest_ns[stream], self.period_ns[stream]
-        for number in (2, 1, 3):
-            self.add(stream, stamp_ns + number * period_ns)
-        self.one_camera_delivers(other_of(stream), 3)
+        """Check that frames of equal stamps are paired, in whatever order they arrive."""
+        p = self.parameters
+        self.wait_for_the_timeout()
+        n_before, start_ns = len(self.output), max(self.latest_ns.values()) + 10 ** 10
+        for sender, numbers in ((stream, (2, 1, 3)), (other_of(stream), (1, 2, 3))):
+            for number in numbers:
+                self.add(sender, start_ns + number * 33 * MS)
+        self.wait_for_the_timeout()
+        if p.match == 'stamps' and p.thermal_offset_s == p.rgb_offset_s and p.queue_size >= 3 \
+                and p.clock_jump_s >= 0.2:
+            pairs = self.output[n_before:]
+            assert [pair.thermal_minus_rgb_s for pair in pairs] == [0.0] * 3
+
+    @rule(stream=st.sampled_from(STREAMS))
+    def a_frame_of_the_past_comes_before_the_next_of_the_other_camera(self, stream):
+        self.both_cameras_deliver(2, 0, stream)
+        self.add(stream, self.latest_ns[stream] - MS)
+        self.add(other_of(stream), self.latest_ns[other_of(stream)] + 8 * MS)
+        self.wait_for_the_timeout()
 
     @rule(stream=st.sampled_from(STREAMS))
     def a_camera_is_late_by_more_than_the_timeout(self, stream):
@@ -106,6 +121,7 @@ class PairingMachine(RuleBasedStateMachine):
         self.one_camera_delivers(other, 2)
         self.wait_for_the_timeout()
         self.one_camera_delivers(stream, 3)
+        self.wait_for_the_timeout()
 
     @rule(stream=st.sampled_from(STREAMS))
     def a_stamp_is_zero(self, stream):

@@ -163,10 +163,7 @@ class ComponentManager(GuardedCallbacks, Node):
             namespace = self.get_namespace() if use_global_arguments else '/'
         # Checked before creation: a second node of the same name removes the first one from the
         # ROS graph.
-        full_name = f'{namespace.rstrip("/")}/{name}'
-        for id_, other in self._components.items():
-            if other.node.get_fully_qualified_name() == full_name:
-                raise ComponentError(f'a node {full_name} runs here already, with id {id_}')
+        self._check_name(f'{namespace.rstrip("/")}/{name}')
         rules = [*remap_rules, f'__ns:={namespace}', *([f'__node:={name}'] if name else [])]
         problem = ''
         try:
@@ -178,6 +175,11 @@ class ComponentManager(GuardedCallbacks, Node):
         if problem:
             gc.collect()  # a node that is half done is in the ROS graph until then
             raise ComponentError(f'{plugin}: {problem}')
+        try:  # a class of another package, or a rule, may have chosen the name
+            self._check_name(node.get_fully_qualified_name())
+        except ComponentError:
+            node.destroy_node()
+            raise
         if log_level:
             node.get_logger().set_level(LoggingSeverity(log_level))
         self._last_id += 1
@@ -245,6 +247,12 @@ class ComponentManager(GuardedCallbacks, Node):
         self._spinner.stop(_UNLOAD_TIMEOUT_S)
         self._health.stop()
         super().destroy_node()
+
+    def _check_name(self, full_name: str) -> None:
+        """Raise ComponentError if a loaded node has this name."""
+        for id_, component in self._components.items():
+            if component.node.get_fully_qualified_name() == full_name:
+                raise ComponentError(f'a node {full_name} runs here already, with id {id_}')
 
     def _survives(self, error: BaseException) -> bool:
         """Report an exception of rclpy in the thread of the stages; return whether to go on."""

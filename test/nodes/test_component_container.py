@@ -339,6 +339,28 @@ def test_an_exception_in_a_component_of_another_package_unloads_only_that_one(
     assert manager.failure is None
 
 
+def test_a_used_name_that_a_component_gives_itself_is_refused(live_graph, foreign):
+    class Camera(Node):
+
+        def __init__(self, **options):
+            super().__init__('camera', **options)
+
+    foreign(Camera=Camera)
+    live_graph.add(ComponentManager)
+    client = ContainerClient(live_graph.node('client'))
+    stranger = live_graph.stranger('stranger')
+    assert client.load('other::Camera').success
+    for request in ({}, {'remap_rules': ['__node:=camera']}):
+        refused = client.load('other::Camera', **request)
+        assert refused.error_message == 'a node /camera runs here already, with id 1'
+    renamed = client.load(FUSION, {'autostart': False}, remap_rules=['__node:=camera'])
+    assert renamed.error_message == 'a node /camera runs here already, with id 1'
+    assert client.names() == {1: '/camera'}
+    # The first node is still in the ROS graph of other processes.
+    assert wait_until(lambda: 'camera' in stranger.get_node_names())
+    assert not wait_until(lambda: 'camera' not in stranger.get_node_names(), 1.0)
+
+
 def test_a_failed_component_is_loaded_again_if_the_container_is_to(live_graph, foreign):
     made = []
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 
 from conftest import wait_until
@@ -29,22 +31,22 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 FUSION, REGISTRATION = 'ivf_ros::FusionNode', 'ivf_ros::RegistrationNode'
+NUMBERS = itertools.count()
 QUICK = {FUSION: ('fusion.method', 'average'), REGISTRATION: ('registration.method', 'calibrated')}
-# Half of the values are good ones, so that most requests succeed.
-NAMES = st.one_of(st.sampled_from(['', 'front']), st.sampled_from(
-    ['', 'rear', 'not a name', '1st', 'ü', 'a' * 300, 'a/b', '-']))
-NAMESPACES = st.one_of(st.just(''), st.sampled_from(
-    ['', '/', '/front', 'front', '/front/', '//', '/a b', '/' * 9, '/' + 'n' * 300]))
-RULES = st.one_of(st.just([]), st.lists(st.sampled_from(
-    ['rgb/image_raw:=/front/image_raw', 'no rule', ':=', '__ns:=/x', '__node:=y', '']),
-    max_size=2))
-PARAMETERS = st.one_of(st.just([]), st.lists(st.sampled_from([
-    ('autostart', True), ('autostart', 'yes'), ('homography_timeout_s', 0.5), ('unknown', 1),
-    ('fusion.method', 'magic'), ('', 1), ('fusion.dark_luma', float('nan'))]), max_size=2))
-EXTRA = st.one_of(st.just([]), st.lists(st.sampled_from([
-    ('use_intra_process_comms', True), ('use_intra_process_comms', False),
-    ('forward_global_arguments', False), ('use_intra_process_comms', 'yes'), ('other', True)]),
-    max_size=2))
+# Requests are good ones but for one of these.
+ODD = {
+    'name': ['not a name', '1st', 'ü', 'a' * 300, 'a/b', '-'],
+    'namespace': ['/', 'front', '/front/', '//', '/a b', '/' * 9, '/' + 'n' * 300],
+    'rules': [['rgb/image_raw:=/front/image_raw'], ['no rule'], [':='], ['__ns:=/x'],
+              ['__node:=y'], ['']],
+    'parameters': [[('autostart', True)], [('autostart', 'yes')], [('unknown', 1)], [('', 1)],
+                   [('fusion.method', 'magic')], [('fusion.dark_luma', float('nan'))]],
+    'extra': [[('use_intra_process_comms', False)], [('forward_global_arguments', False)],
+              [('use_intra_process_comms', 'yes')], [('other', True)]],
+    'log_level': [10, 50, 7, 255],
+    'is_garbled': [True]}
+ODDITIES = st.sampled_from([None, None, None, *((field, value) for field, values in ODD.items()
+                                                for value in values)])
 
 
 class Working(Node):
@@ -75,7 +77,7 @@ class Broken(Working):
 
 
 FOREIGN = {f'other::{cls.__name__}': cls for cls in (Working, Failing, Broken)}
-PLUGINS = st.sampled_from([FUSION, FUSION, REGISTRATION, *FOREIGN, 'ivf_ros::NoNode', '', 'ü'])
+PLUGINS = st.sampled_from([FUSION, FUSION, REGISTRATION, *FOREIGN, 'ivf_ros::NoNode', ''])
 
 
 class ContainerMachine(RuleBasedStateMachine):
@@ -85,29 +87,35 @@ class ContainerMachine(RuleBasedStateMachine):
         super().__init__()
         self.threads = set(threading.enumerate())
         self.context = context
-        self.manager = ComponentManager(context=context)
+        # A namespace of its own: other tests may run in the same domain.
+        self.namespace = f'/test_{os.getpid()}_{next(NUMBERS)}'
+        self.manager = ComponentManager(context=context, namespace=self.namespace)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.manager)
         self.loaded: dict[int, tuple[str, str]] = {}  # full name and plugin
         self.latest_id = 0
 
-    @rule(plugin=PLUGINS, name=NAMES, namespace=NAMESPACES, rules=RULES, parameters=PARAMETERS,
-          extra=EXTRA, log_level=st.sampled_from([0, 0, 0, 50, 7, 255]), is_garbled=st.booleans())
-    def load(self, plugin, name, namespace, rules, parameters, extra, log_level, is_garbled):
-        values = [('autostart', False), *parameters]
-        if plugin in QUICK:
-            values.append(QUICK[plugin])
+    @rule(plugin=PLUGINS, name=st.sampled_from(['', 'front']),
+          is_rear=st.booleans(), odd=ODDITIES)
+    def load(self, plugin, name, is_rear, odd):
+        namespace = f'{self.namespace}/rear' if is_rear else ''
+        request = {'name': name, 'namespace': namespace, 'rules': [], 'parameters': [],
+                   'extra': [], 'log_level': 0, 'is_garbled': False}
+        if odd is not None:
+            request[odd[0]] = odd[1]
+        values = [('autostart', False), QUICK[plugin]] if plugin in QUICK else []
         messages = [[Parameter(name, value=value).to_parameter_msg() for name, value in pairs]
-                    for pairs in (values if plugin in QUICK else parameters, extra)]
-        if is_garbled and parameters:  # a type that does not exist
+                    for pairs in (values + request['parameters'], request['extra'])]
+        if request['is_garbled']:  # a type that does not exist
             messages[0].append(ParameterMessage(name='garbled'))
             messages[0][-1].value.type = 99
         # A failed component may have been unloaded meanwhile.
         self.note_failures()
         response = self.manager._on_load(LoadNode.Request(
-            package_name='any', plugin_name=plugin, node_name=name, node_namespace=namespace,
-            remap_rules=rules, parameters=messages[0], extra_arguments=messages[1],
-            log_level=log_level), LoadNode.Response())
+            package_name='any', plugin_name=plugin, node_name=request['name'],
+            node_namespace=request['namespace'], remap_rules=request['rules'],
+            parameters=messages[0], extra_arguments=messages[1],
+            log_level=request['log_level']), LoadNode.Response())
         assert response.success != bool(response.error_message)
         assert '\n' not in response.error_message
         if not response.success:
@@ -118,6 +126,17 @@ class ContainerMachine(RuleBasedStateMachine):
         # Two nodes of one name would remove each other from the ROS graph.
         assert response.full_node_name not in [name for name, _ in self.loaded.values()]
         self.loaded[response.unique_id] = response.full_node_name, plugin
+
+    @rule(number=st.integers(0, 9))
+    def load_a_node_of_a_used_name(self, number):
+        working = [name for name, plugin in self.loaded.values() if plugin != 'other::Failing']
+        if not working:
+            return
+        namespace, _, name = working[number % len(working)].rpartition('/')
+        response = self.manager._on_load(LoadNode.Request(
+            plugin_name='other::Working', node_name=name, node_namespace=namespace or '/'),
+            LoadNode.Response())
+        assert not response.success and 'runs here already' in response.error_message
 
     @rule(number=st.integers(0, 9))
     def unload_a_loaded_node(self, number):
@@ -164,14 +183,18 @@ class ContainerMachine(RuleBasedStateMachine):
     @invariant()
     def only_loaded_nodes_are_in_the_graph(self):
         """Nothing is left of a node that was unloaded, or that could not be loaded."""
-        expected = sorted(['/component_container', *(name for name, _ in self.loaded.values())])
+        expected = sorted(name for name, _ in self.loaded.values()
+                          if name.startswith(self.namespace))
         # A node leaves the graph when the turn of its executor ends.
         assert wait_until(lambda: self.find_names() == expected), (self.find_names(), expected)
 
     def find_names(self):
-        """Return the full names of the nodes in the ROS graph."""
-        return sorted(f'{namespace.rstrip("/")}/{name}' for name, namespace
-                      in self.manager.get_node_names_and_namespaces())
+        """Return the full names of the nodes below the namespace of the container."""
+        names = [f'{namespace}/{name}' for name, namespace
+                 in self.manager.get_node_names_and_namespaces()
+                 if namespace.startswith(self.namespace)]
+        names.remove(self.manager.get_fully_qualified_name())
+        return sorted(names)
 
     def teardown(self):
         self.executor.remove_node(self.manager)
