@@ -45,6 +45,18 @@ def no_decoder(monkeypatch):
     monkeypatch.setattr(codecs.cv2, 'imdecode', decode)
 
 
+@pytest.mark.parametrize('tag', [256, 257, 258, 277])  # width, height, bits, samples
+def test_a_tiff_file_with_a_value_that_is_no_number_is_refused(tag, no_decoder):
+    file = bytearray(encode('.tiff', make_image(16, 16, '.tiff', np.uint8)))
+    (start,) = struct.unpack_from('<I', file, 4)
+    (count,) = struct.unpack_from('<H', file, start)
+    [entry] = [place for place in range(start + 2, start + 2 + 12 * count, 12)
+               if struct.unpack_from('<H', file, place) == (tag,)]
+    struct.pack_into('<H', file, entry + 2, 7)  # bytes of no meaning
+    with pytest.raises(ImageError, match='cannot decode the image file'):
+        images.decode_file(bytes(file))
+
+
 @pytest.mark.parametrize('suffix', SUFFIXES)
 @settings(max_examples=15, deadline=None)
 @given(width=st.integers(1, 700), height=st.integers(1, 300))

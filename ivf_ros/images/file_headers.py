@@ -80,9 +80,10 @@ def _read_png(data: memoryview) -> ImageHeader | None:
 
 def _read_tiff(data: memoryview) -> ImageHeader | None:
     tags = read_directory(data)
-    if not {_WIDTH, _HEIGHT} <= tags.keys():
+    bits = tags.get(_BITS, (1,))
+    if not bits or not {_WIDTH, _HEIGHT} <= tags.keys():
         return None
-    pixel_bytes = max(1, max(tags.get(_BITS, (1,))) // 8) * tags.get(_SAMPLES, (1,))[0]
+    pixel_bytes = max(1, max(bits) // 8) * tags.get(_SAMPLES, (1,))[0]
     if {_TILE_WIDTH, _TILE_HEIGHT} <= tags.keys():
         # A tile is decoded as a whole, and may be larger than the image.
         check_size(tags[_TILE_WIDTH][0], tags[_TILE_HEIGHT][0], 'a tile of a TIFF file',
