@@ -149,8 +149,8 @@ def check_file(path: Path, inputs: Iterable[str | Path] = (), overwrite: bool = 
     elif not existing.is_dir():
         raise OutputError(f"cannot write '{path}': '{existing}' is a file, not a folder")
     elif len(missing) > 1:
-        raise OutputError(f"the folder '{path.parent}' does not exist; create it, or give another "
-                          'name')
+        raise OutputError(f"cannot write '{path}': the folder '{path.parent}' does not exist; "
+                          'create it, or give another name')
     else:
         _try_to_create(existing, missing, is_folder=False)
 
