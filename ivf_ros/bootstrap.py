@@ -108,7 +108,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             _replace_process([environment.folder / 'bin' / 'ivf', 'demo', *words])
         elif command == 'test':
             os.chdir(str(ROOT))
-            _replace_process([environment.python, '-m', 'pytest', *_share_work(words), *words])
+            if not any(word.startswith(('-n', '--numprocesses', '--pdb')) for word in words):
+                words[:0] = ['-n', str(min(len(os.sched_getaffinity(0)), 4)), '--dist', 'loadfile']
+            _replace_process([environment.python, '-m', 'pytest', *words])
         elif command == 'check':
             return _run_linters(environment.python)
     except BootstrapError as error:
@@ -410,14 +412,6 @@ def _lock_checkout() -> Iterator[None]:
         yield
     finally:
         os.close(directory)
-
-
-def _share_work(words: Sequence[str]) -> List[str]:
-    """Return the options of pytest that use more than one core, unless it is told how many."""
-    if any(word.startswith(('-n', '--numprocesses', '--pdb')) for word in words):
-        return []
-    # Test modules with one set-up stay together. Live tests gain nothing from more than four.
-    return ['-n', str(min(len(os.sched_getaffinity(0)), 4)), '--dist', 'loadfile']
 
 
 def _replace_process(command: Sequence[object]) -> None:

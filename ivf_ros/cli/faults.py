@@ -52,8 +52,11 @@ def _run(options: argparse.Namespace) -> int:
     if not faults:
         raise ValueError(f"no fault has '{options.only}' in its name; ivf faults --list shows all")
     if options.list:
-        for fault in faults:
-            print_line(fault.name)
+        names = [fault.name for fault in faults]
+        if options.json:
+            print_json(names)
+        else:
+            print_line('\n'.join(names))
         return 0
     print_progress(f'injecting {len(faults)} faults')
     verdicts: list[Any] = []

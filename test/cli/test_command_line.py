@@ -41,9 +41,11 @@ JSON_COMMANDS = {
     'export': 'export fusion --out {d}/fusion.onnx',
     'view': f'view simulator:duration_s=1,{SMALL} --out {{d}}/view.rrd',
     'security-policy': 'security-policy fusion --ros-args -p fusion.method:=average',
+    'faults': 'faults --list',
     'benchmark': 'benchmark --stages --size 160x120 --seconds 0.01',
 }
-NEEDS = {'replay': 'rclpy', 'security-policy': 'rclpy', 'export': 'torch', 'view': 'rerun'}
+NEEDS = {'replay': 'rclpy', 'faults': 'rclpy', 'security-policy': 'rclpy', 'export': 'torch',
+         'view': 'rerun'}
 
 
 def run_process(*arguments, **environment) -> subprocess.CompletedProcess:

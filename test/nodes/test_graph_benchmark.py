@@ -32,7 +32,7 @@ def test_outputs_and_container_are_measured():
     assert [row['topic'] for row in outputs] == ['fused/image', 'segmentation/labels',
                                                  'detections']
     for row in outputs:
-        assert row['size'] == '160x120' and 25 <= row['sent'] <= 31
+        assert row['size'] == '160x120' and row['sent'] >= 25
         assert 0 < row['received'] <= row['sent']
         assert 0 < row['age_ms_p50'] <= row['age_ms_p95'] < 3000
         assert 0 < row['first_s'] < 120

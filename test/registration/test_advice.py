@@ -53,10 +53,15 @@ def test_the_first_measurements_come_quickly_and_later_ones_at_the_rate():
         'registration.method': 'dense', 'max_rate_hz': 0.01}))
     thermal, rgb = render('day')[0], render('smoke', smoke_density=2.0)[1]
     frames = Frame(thermal, 10 ** 9, 't'), Frame(rgb, 10 ** 9, 'r')
-    assert stage.follow(*frames) is not None
-    assert wait_until(lambda: stage.follow(*frames) is not None, 2.0)
-    for index in range(6):
-        stage.tracker.update(thermal, rgb, float(index))
+    found = []
+
+    def is_due():
+        found.append(stage.follow(*frames))
+        return found[-1] is not None
+
+    for _ in range(6):
+        assert wait_until(is_due, 2.0)
+        stage.measure(found[-1])
     # That one was scheduled before.
     assert wait_until(lambda: stage.follow(*frames) is not None, 2.0)
     assert not wait_until(lambda: stage.follow(*frames) is not None, 0.5)

@@ -163,5 +163,5 @@ def test_a_file_of_a_view_is_overwritten_and_others_are_not(tmp_path):
 @pytest.mark.parametrize('name, message', [
     ('log.mp4', 'must end in .rrd'), ('missing/log.rrd', 'cannot write')])
 def test_a_file_that_cannot_be_written_is_an_error(name, message, tmp_path):
-    with pytest.raises(ViewError, match=message):
+    with pytest.raises((ViewError, OutputError), match=message):
         write_log(tmp_path / name)
