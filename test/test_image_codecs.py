@@ -30,6 +30,15 @@ def encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
     return cv2.imencode(suffix, image, options)[1].tobytes()
 
 
+def encode_unsigned_tiff(image: np.ndarray, states_format: bool = True) -> bytes:
+    """Return a TIFF file of uint32, which says so or leaves it to the default."""
+    file = bytearray(encode('.tiff', image.view(np.int32)))
+    entry = file.index(struct.pack('<HHIHH', 339, 3, 1, 2, 0))  # the samples are signed
+    # An entry of an unknown kind is ignored, and unsigned is the default.
+    file[entry:entry + 12] = struct.pack('<HHIHH', 339 if states_format else 65000, 3, 1, 1, 0)
+    return bytes(file)
+
+
 @pytest.mark.parametrize('message_format, image', [
     ('16UC1; tiff compressed ', CENTIKELVIN), ('mono16; tiff compressed ', CENTIKELVIN),
     ('32FC1; tiff compressed ', CELSIUS), ('mono8; tiff compressed ', NOISE),
@@ -57,13 +66,17 @@ def test_tiff_of_rgb_is_stored_as_if_it_were_bgr():
 @pytest.mark.parametrize('states_format', [True, False])
 def test_tiff_of_unsigned_32_bits_becomes_float32_of_the_same_values(states_format):
     image = NOISE.astype(np.uint32) * 10_000_000 + 2 ** 30
-    file = bytearray(encode('.tiff', image.view(np.int32)))
-    entry = file.index(struct.pack('<HHIHH', 339, 3, 1, 2, 0))  # the samples are signed
-    # An entry of an unknown kind is ignored, and unsigned is the default.
-    file[entry:entry + 12] = struct.pack('<HHIHH', 339 if states_format else 65000, 3, 1, 1, 0)
-    decoded = images.decode_compressed('tiff', bytes(file))
+    file = encode_unsigned_tiff(image, states_format)
+    decoded = images.decode_compressed('tiff', file)
     assert decoded.dtype == np.float32
     np.testing.assert_array_equal(decoded, image.astype(np.float32))
+
+
+def test_a_damaged_tiff_of_unsigned_32_bits_is_refused():
+    file = bytearray(encode_unsigned_tiff(NOISE.astype(np.uint32)))
+    file[8:1000] = b'\xff' * 992  # the first samples
+    with pytest.raises(ImageError, match='cannot decode the image file: it is damaged'):
+        images.decode_file(bytes(file))
 
 
 @pytest.mark.parametrize('suffix, options', [
@@ -120,6 +133,19 @@ def test_a_truncated_file_is_refused_also_with_something_after_it(file, tail, ke
 def test_what_is_no_image_is_refused(data, words):
     with pytest.raises(ImageError, match=words):
         images.decode_compressed('jpeg', data)
+
+
+@pytest.mark.parametrize('image', [NOISE, COLOUR])
+def test_a_file_is_turned_by_its_exif_orientation_and_a_message_is_not(image):
+    upside_down = struct.pack('<HHIHH', 0x112, 3, 1, 3, 0)  # orientation, one SHORT of value 3
+    content = b'Exif\0\0II*\0' + struct.pack('<IH', 8, 1) + upside_down + bytes(4)
+    plain = encode('.jpg', image)
+    file = plain[:2] + b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content + plain[2:]
+    stored = images.decode_file(plain)
+    assert stored.shape == image.shape
+    np.testing.assert_array_equal(images.decode_file(file), stored[::-1, ::-1])
+    np.testing.assert_array_equal(images.decode_file(file, ignore_orientation=True), stored)
+    np.testing.assert_array_equal(images.decode_compressed('jpeg', file), stored)
 
 
 def test_a_file_that_is_damaged_inside_is_refused():

@@ -310,7 +310,8 @@ def test_encode_does_not_copy():
     (_gray(np.float32, (4, 6, 3)), None),
 ])
 def test_encode_rejects_arrays_without_an_encoding(image, encoding):
-    with pytest.raises(ImageError, match='cannot publish'):
+    described = f'cannot publish an array of shape {image.shape} and dtype {image.dtype}'
+    with pytest.raises(ImageError, match=re.escape(described)):
         images.encode(image, encoding)
 
 
@@ -361,6 +362,7 @@ def test_channel_order_follows_image_transport(message_format, blue_channel, cod
 def test_alpha_of_a_png_is_dropped():
     file = cv2.imencode('.png', np.dstack([BLUE, np.full((16, 16), 77, np.uint8)]))[1]
     np.testing.assert_array_equal(images.decode_compressed('png', file.tobytes()), BLUE)
+    np.testing.assert_array_equal(images.decode_file(file.tobytes()), BLUE)
 
 
 def test_a_compressed_mosaic_becomes_bgr():
@@ -400,8 +402,36 @@ def test_as_bgr8_scales_to_8_bit(image, white_level, expected):
 
 @pytest.mark.parametrize('image', [_gray(np.int16), _gray(np.uint8, (4, 6, 4))])
 def test_as_bgr8_rejects_other_arrays(image):
-    with pytest.raises(ImageError):
+    described = f'got an array of shape {image.shape} and dtype {image.dtype}'
+    with pytest.raises(ImageError, match=re.escape(described)):
         images.as_bgr8(image)
+
+
+@pytest.mark.parametrize('shape', [(4, 6), (4, 6, 3), (1, 1)])
+def test_gray_and_bgr_of_8_bits_pass_the_check(shape):
+    images.check_8bit(np.zeros(shape, np.uint8), 'rgb')
+
+
+@pytest.mark.parametrize('image, got', [
+    (None, 'a numpy array, got NoneType'), ([[1, 2]], 'a numpy array, got list'),
+    (np.zeros(6, np.uint8), 'got (6,) uint8'),
+    (np.zeros((4, 6, 1), np.uint8), 'got (4, 6, 1) uint8'),
+    (np.zeros((4, 6, 2), np.uint8), 'got (4, 6, 2) uint8'),
+    (np.zeros((4, 6, 4), np.uint8), 'got (4, 6, 4) uint8'),
+    (np.zeros((4, 6, 3, 1), np.uint8), 'got (4, 6, 3, 1) uint8'),
+    (np.zeros((4, 6), np.uint16), 'got (4, 6) uint16'),
+    (np.zeros((4, 6, 3), np.float32), 'got (4, 6, 3) float32'),
+    (np.zeros((0, 6), np.uint8), 'got (0, 6) uint8'),
+    (np.zeros((4, 0, 3), np.uint8), 'got (4, 0, 3) uint8'),
+])
+def test_other_images_fail_the_check_with_the_error_of_the_stage(image, got):
+    class StageError(ValueError):
+        pass
+
+    with pytest.raises(StageError, match=f'^rgb must be .*{re.escape(got)}$'):
+        images.check_8bit(image, 'rgb', StageError)
+    with pytest.raises(ImageError, match=re.escape(got)):
+        images.check_8bit(image, 'rgb')
 
 
 @pytest.mark.parametrize('encoding', ['mono8', 'mono16', '32FC1', 'bgr8', 'rgb8', 'bgra8',

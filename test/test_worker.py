@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 from conftest import wait_until
 from ivf_ros.pace import Pace
@@ -61,11 +62,15 @@ def test_a_stuck_worker_shows_how_long_and_does_not_hold_up_the_end():
         started.set()
         proceed.wait(10)
 
-    worker = Worker('test', work, fail)
+    worker = Worker('stuck', work, fail)
     assert worker.measure_busy_s() == 0.0
+    before_s = time.monotonic()
     worker.put(1)
     assert started.wait(10)
     first_s = worker.measure_busy_s()
+    assert 0.0 <= first_s <= time.monotonic() - before_s
+    [thread] = [each for each in threading.enumerate() if each.name == 'stuck']
+    assert thread.daemon  # the interpreter can end without it
     assert wait_until(lambda: worker.measure_busy_s() > first_s + 0.05)
     assert not worker.stop(0.05)
     proceed.set()
@@ -117,6 +122,33 @@ def test_a_worker_is_idle_when_nothing_waits_or_is_worked_on():
     worker.stop()
 
 
+def test_who_waits_for_a_worker_is_told_at_once_that_it_is_idle(monkeypatch):
+    started, proceed = threading.Event(), threading.Event()
+
+    def work(item):
+        started.set()
+        assert proceed.wait(10)
+
+    worker = Worker('test', work, fail)
+    worker.put(1)
+    assert started.wait(10)
+    idle, is_waiting, wait_for = [], threading.Event(), worker._condition.wait_for
+
+    def wait(*arguments):
+        is_waiting.set()  # the worker needs the lock, which is free once the other thread waits
+        return wait_for(*arguments)
+
+    monkeypatch.setattr(worker._condition, 'wait_for', wait)
+    waiting = threading.Thread(target=lambda: idle.append(worker.wait_until_idle(60.0)),
+                               daemon=True)
+    waiting.start()
+    assert is_waiting.wait(10)
+    proceed.set()
+    waiting.join(10.0)
+    assert idle == [True]
+    worker.stop()
+
+
 @pytest.mark.parametrize('frames_hz, rate_hz, expected', [
     (30, 10, 10),  # every third
     (15, 10, 10),  # two of three
@@ -143,13 +175,14 @@ def test_the_pace_does_not_catch_up_after_a_pause(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux has a niceness per thread')
-def test_the_niceness_is_that_of_the_thread():
+@pytest.mark.parametrize('options, niceness', [({'niceness': 19}, 19), ({}, None)])
+def test_the_niceness_is_that_of_the_thread(options, niceness):
     found = []
     worker = Worker('nice', lambda item: found.append(
-        os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), fail, niceness=3)
+        os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), fail, **options)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     worker.put(None)
     assert wait_until(lambda: bool(found), 5.0)
     worker.stop()
-    assert found == [3]
+    assert found == [before if niceness is None else niceness]  # by default that of its maker
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -40,8 +40,6 @@ class Compressed(NamedTuple):
     data: memoryview  # bytes of the JPEG or PNG file
 
 
-CODECS = ('jpeg', 'png', 'tiff', 'webp', 'jpeg2000', 'bmp', 'compressedDepth', 'zstd')
-
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _ZSTD_START = b'\x28\xb5\x2f\xfd'
 
@@ -52,10 +50,11 @@ def decode_compressed(message_format: str, data: Any) -> np.ndarray:
 
     ``message_format`` is what ``image_transport`` writes, such as ``'mono16; png compressed '``,
     ``'rgb8; jpeg compressed bgr8'`` or ``'16UC1; compressedDepth rvl'``, or only the codec name.
-    ``CODECS`` are known; the codec of a file is detected from the data. The first word is the
-    encoding before compression. The last word is the channel order in the file: if it is not
-    ``bgr*``, red and blue are exchanged in the file of a colour image. A TIFF file has the order
-    of the first word. A Bayer mosaic (``bayer_*``) is converted to BGR.
+    Known are the files of ``decode_file``, ``compressedDepth`` and ``zstd``; the codec of a file
+    is detected from the data. The first word is the encoding before compression. The last word is
+    the channel order in the file: if it is not ``bgr*``, red and blue are exchanged in the file of
+    a colour image. A TIFF file has the order of the first word. A Bayer mosaic (``bayer_*``) is
+    converted to BGR.
 
     Returns ``(H, W)`` or ``(H, W, 3)`` BGR, with the depth of the file: uint8, uint16, float32 or
     float64, see ``to_sample_type``. Depth images of 32FC1 are float32, NaN where there is none.
