@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 from conftest import REPOSITORY, wait_until
 import numpy as np
@@ -362,23 +363,58 @@ def test_a_used_name_that_a_component_gives_itself_is_refused(live_graph, foreig
 
 
 def test_a_failed_component_is_loaded_again_if_the_container_is_to(live_graph, foreign):
-    made = []
+    made_s = []
 
     class FailingOnce(Node):
 
         def __init__(self, **options):
             super().__init__('failing', **options)
-            made.append(self.get_parameter_or('camera', Parameter('camera', value='none')).value)
-            if len(made) == 1:
+            made_s.append(time.monotonic())
+            if len(made_s) == 1:
                 self.create_timer(0.02, lambda: 1 / 0)
 
     foreign(Failing=FailingOnce)
     live_graph.add(ComponentManager,
-                   parameter_overrides=[Parameter('reload_delay_s', value=0.2)])
+                   parameter_overrides=[Parameter('reload_delay_s', value=0.5)])
     client = ContainerClient(live_graph.node('client'))
-    assert client.load('other::Failing').success
-    assert wait_until(lambda: client.names() == {2: '/failing'})
-    assert len(made) == 2
+    assert client.load('other::Failing', node_namespace='/front').success
+    assert wait_until(lambda: client.names() == {2: '/front/failing'})
+    first_s, second_s = made_s
+    assert second_s - first_s >= 0.5
+
+
+class FailingExecutor:
+    """An executor that raises the errors that it is given, each once."""
+
+    def __init__(self, executor):
+        self._executor, self.errors = executor, []
+
+    def spin_once(self, timeout_sec):
+        if self.errors:
+            raise self.errors.pop()
+        self._executor.spin_once(timeout_sec=timeout_sec)
+
+    def __getattr__(self, name):
+        return getattr(self._executor, name)
+
+
+def test_errors_in_the_thread_of_the_stages_are_reported_until_there_are_too_many(
+        container, monkeypatch):
+    _, manager = container
+    spinner, thread = manager._spinner, manager._spinner._thread
+    monkeypatch.setattr(spinner, '_executor', FailingExecutor(spinner._executor))
+    errors = spinner._executor.errors
+
+    def count_reported():
+        return manager._health.statistics.error_counts().get('errors', 0)
+
+    errors += [RuntimeError(f'wait set {index}') for index in range(10)]
+    assert wait_until(lambda: count_reported() == 10)
+    assert manager.failure is None and thread.is_alive()
+    last = RuntimeError('wait set again')
+    errors.append(last)
+    thread.join(10.0)
+    assert not thread.is_alive() and manager.failure is last
 
 
 def test_a_component_that_is_busy_in_a_callback_does_not_hold_up_the_others(

@@ -272,12 +272,17 @@ def test_an_error_is_described_in_one_line(error, text):
 
 
 def test_the_limit_counts_the_faults_of_one_minute(monkeypatch):
-    times_s = [0.0, 1.0, 2.0, 60.5, 62.5, 62.6, 62.7]
+    times_s = [0.0, 1.0, 2.0, 60.0, 62.5, 62.6, 62.7]  # the fourth is a minute after the first
     clock = iter(times_s)
     monkeypatch.setattr(faults.time, 'monotonic', lambda: next(clock))
     limit = FaultLimit(3)
     exceeded = [limit.is_exceeded_by_another() for _ in times_s]
     assert exceeded == [False, False, False, False, False, False, True]
+
+
+def test_ten_faults_in_a_minute_are_tolerated():
+    limit = FaultLimit()
+    assert [limit.is_exceeded_by_another() for _ in range(11)] == 10 * [False] + [True]
 
 
 def test_a_spinner_goes_on_after_an_exception_and_ends_if_it_is_told_to(live_graph):

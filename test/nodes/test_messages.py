@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='messages need rclpy')
 pytestmark = pytest.mark.live
 
 from ivf_ros import geometry  # noqa: E402, I100
-from ivf_ros.camera_model import CameraModelError  # noqa: E402
+from ivf_ros.camera_model import CameraModel, CameraModelError  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.graph.messages import Homography, Stamped  # noqa: E402
 from ivf_ros.types import Detection, Frame, Segmentation  # noqa: E402
@@ -142,6 +142,32 @@ def test_any_camera_info_is_usable_or_an_error_of_the_documented_types(
         geometry.check(homography.H_thermal_to_rgb, image_size, homography.rgb_size)
     except messages.MessageError:
         pass
+
+
+def test_a_calibration_keeps_every_number_as_a_camera_info():
+    model = CameraModel(
+        (1280, 960), np.array([[900.0, 0.5, 639.0], [0, 901.0, 479.0], [0, 0, 1]]), 'plumb_bob',
+        (-0.3, 0.1, 0.01, -0.02, 0.005), cv2.Rodrigues(np.array([0.01, 0.02, -0.03]))[0],
+        np.array([[800.0, 0, 640.0, -96.0], [0, 802.0, 480.0, 1.5], [0, 0, 1, 0.25]]), (2, 4),
+        (16, 8, 640, 480))
+    info = messages.camera_info_of(model)
+    assert (info.width, info.height, info.binning_x, info.binning_y) == (1280, 960, 2, 4)
+    assert (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height) == \
+        (16, 8, 640, 480)
+    assert info.distortion_model == 'plumb_bob' and tuple(info.d) == model.D
+    # row-major: the principal point, and the baseline of a stereo camera
+    assert (info.k[2], info.k[5], info.p[3], info.p[7]) == (639, 479, -96, 1.5)
+    assert info.r[1] == model.R[0, 1]
+    assert messages.camera_model_of(info).is_same(model)
+    item = Stamped(info, STAMP_NS, 'rgb_optical_frame')
+    converted = convert_both_ways(messages.CAMERA_INFO, item)
+    assert messages.camera_model_of(converted.value).is_same(model)
+    assert (converted.stamp_ns, converted.frame_id) == (STAMP_NS, 'rgb_optical_frame')
+
+
+def test_a_binning_of_zero_in_a_camera_info_is_none():
+    info = messages.CameraInfo(width=64, height=48)
+    assert messages.camera_model_of(info).binning == (1, 1)
 
 
 def test_each_detection_has_the_header_of_the_image():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 from conftest import wait_until
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip('rclpy', reason='the transport needs rclpy')
 pytestmark = pytest.mark.live
 
-from ivf_ros.nodes.graph import messages  # noqa: E402, I100
+from ivf_ros.nodes.graph import messages, transport  # noqa: E402, I100
 from ivf_ros.nodes.graph.transport import (  # noqa: E402
     Hub,
     LATCHED_QOS,
@@ -198,6 +199,32 @@ def test_endpoints_with_different_adapters_communicate_by_messages(live_graph):
     np.testing.assert_array_equal(received[0].value.labels, make_frame().image)
 
 
+def test_the_last_256_stamps_of_a_topic_are_remembered():
+    topic = Hub().get_topic(TOPIC, messages.IMAGE)
+    for stamp_ns in range(1000, 1257):
+        topic.remember(stamp_ns)
+    assert not topic.was_delivered(1000)
+    assert all(topic.was_delivered(stamp_ns) for stamp_ns in range(1001, 1257))
+    assert not topic.was_delivered(1257)
+
+
+def test_stamps_of_zero_are_a_problem_for_five_seconds(live_graph, monkeypatch):
+    now_s = [1000.0]
+    monkeypatch.setattr(transport, 'time', SimpleNamespace(monotonic=lambda: now_s[0]))
+    subscription, received, _ = subscribe(live_graph.node('a'), Hub())
+    assert subscription.find_problems() == []
+    outside = live_graph.node('b').create_publisher(messages.IMAGE.message_type, TOPIC, 10)
+    assert wait_until(outside.get_subscription_count)
+    outside.publish(messages.image_to_message(make_frame(0)))
+    assert wait_until(lambda: received)
+    assert received[0].stamp_ns > 10 ** 18  # the time of arrival stands in
+    now_s[0] = 1004.75
+    [problem] = subscription.find_problems()
+    assert problem.startswith(f"the stamps of '/{TOPIC}' are 0: ")
+    now_s[0] = 1005.0
+    assert subscription.find_problems() == []
+
+
 class SlowDecoding:
     """Decoding of compressed images that waits until it is released."""
 
@@ -267,6 +294,23 @@ def test_a_subscription_that_is_destroyed_while_it_decodes_is_not_called_back(
     assert not thread.is_alive()
     # The image that was being decoded may arrive, as from a publisher of the process.
     assert [frame.stamp_ns for frame in received] in ([], [1]) and not errors
+
+
+def test_a_topic_of_compressed_images_has_one_thread_while_it_has_subscriptions(live_graph):
+    node, hub, others = live_graph.node('a'), Hub(), set(threading.enumerate())
+
+    def decoding_threads():
+        return [each.name for each in threading.enumerate()
+                if each not in others and each.name.startswith('decode ')]
+
+    subscribe(node, hub, messages.IMAGE)
+    assert decoding_threads() == []
+    subscriptions = [subscribe(node, hub, messages.COMPRESSED, 'compressed')[0] for _ in 'ab']
+    assert decoding_threads() == ['decode /compressed']
+    subscriptions[0].destroy()
+    assert not wait_until(lambda: not decoding_threads(), 0.2)
+    subscriptions[1].destroy()
+    assert wait_until(lambda: not decoding_threads())
 
 
 def test_any_error_of_decoding_is_one_bad_message(live_graph, monkeypatch):
