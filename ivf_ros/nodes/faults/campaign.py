@@ -38,6 +38,7 @@ FAULTS = (*CAMERA_FAULTS, *MESSAGE_FAULTS, *PROCESS_FAULTS)
 _NAMESPACE = '/ivf_faults'
 _START_TIMEOUT_S = 60.0
 _FALSE_TRACKING_S = 1.0  # the period of the diagnostics
+_WELL_S = 0.7
 
 
 class CampaignError(RuntimeError):
@@ -214,7 +215,14 @@ class Campaign:
                        tuple(sorted(modes)), lines)
 
     def _wait_until_well(self, timeout_s: float, since_s: float | None = None) -> float | None:
-        """Wait until all is well; return after which time, None if not in time."""
+        """Wait until all is well for a while; return after which time, None if not in time."""
+        observer = self._observer
         start_s = time.monotonic() if since_s is None else since_s
-        well = self._observer.wait_for(lambda: not self._observer.find_unhealthy(), timeout_s)
-        return time.monotonic() - start_s if well else None
+        while time.monotonic() - start_s < timeout_s:
+            if not observer.wait_for(lambda: not observer.find_unhealthy(), timeout_s):
+                return None
+            well_s = time.monotonic()
+            # What a fault leaves behind may show only with the next images.
+            if not observer.wait_for(lambda: bool(observer.find_unhealthy()), _WELL_S):
+                return well_s - start_s
+        return None
