@@ -270,7 +270,9 @@ class ComponentManager(GuardedCallbacks, Node):
         """Unload the components that failed, and load again those for which it is time."""
         while not self._failed.empty():
             id_, error = self._failed.get()
-            component = self._components[id_]
+            component = self._components.get(id_)
+            if component is None:
+                continue  # somebody has unloaded it in the meantime
             name, delay_s = component.node.get_fully_qualified_name(), \
                 self._settings.reload_delay_s
             follows = f'; loading it again in {delay_s:g} s' if delay_s else ''

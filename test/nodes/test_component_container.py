@@ -362,6 +362,16 @@ def test_a_used_name_that_a_component_gives_itself_is_refused(live_graph, foreig
     assert not wait_until(lambda: 'camera' not in stranger.get_node_names(), 1.0)
 
 
+def test_a_failed_component_may_be_unloaded_by_somebody_else_first(container):
+    _, manager = container
+    assert manager.load(FUSION, parameter_overrides=[
+        Parameter('fusion.method', value='average')]) == 1
+    manager._on_failed(7, KeyError('camera'))
+    assert wait_until(manager._failed.empty)
+    assert list(manager._components) == [1]
+    assert not manager._health.statistics.error_counts()
+
+
 def test_a_failed_component_is_loaded_again_if_the_container_is_to(live_graph, foreign):
     made_s = []
 
