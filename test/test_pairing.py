@@ -152,6 +152,17 @@ def test_each_frame_of_a_slower_camera_has_a_partner_at_any_phase():
         assert len(_complete_pairs(_run(frames, until_s=12, tolerance_s=0.03)[1])) <= len(pairs)
 
 
+@pytest.mark.parametrize('slack_ms, second_ms, partner_ms', [
+    (0, 20, 0), (0, 19, 19),  # of two thermal frames as close to RGB at 10 ms the first one
+    (2, 18, 0), (2, 17, 17),  # the second one must be closer by more than the slack
+])
+def test_of_equal_partners_the_first_one_is_taken(slack_ms, second_ms, partner_ms):
+    frames = [('thermal', 0), ('rgb', 10 * MS), ('thermal', second_ms * MS)]
+    synchronizer, out = _run(frames, tolerance_s=0.03, slack_s=slack_ms / 1e3, until_s=1)
+    assert _complete_pairs(out) == [(partner_ms * MS, 10 * MS)]
+    assert synchronizer.drops['superseded'] == (partner_ms > 0)
+
+
 def test_beyond_the_tolerance_nothing_pairs():
     frames = _regular('thermal', 10, 2) + _regular('rgb', 10, 2, 40)
     synchronizer, out = _run(frames, tolerance_s=0.0399)

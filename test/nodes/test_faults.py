@@ -317,3 +317,28 @@ def test_no_callback_runs_while_a_spinner_is_paused(live_graph):
             ticks.clear()
             assert not wait_until(lambda: bool(ticks), 0.02)
     assert spinner.stop(10.0)
+
+
+def test_a_pause_without_a_limit_waits_for_a_long_callback(live_graph):
+    node, other = live_graph.stranger('spun'), live_graph.stranger('other')
+    busy, proceed = threading.Event(), threading.Event()
+
+    def wait():
+        busy.set()
+        assert proceed.wait(20.0)
+
+    node.create_timer(0.01, wait)
+    spinner = Spinner(SingleThreadedExecutor(context=node.context), pytest.fail, 'test')
+    spinner.add(node)
+    assert busy.wait(10.0)
+    with pytest.raises(TimeoutError, match=r'a callback did not end within 0\.05 s'), \
+            spinner.pause(0.05):
+        pass
+    adding = threading.Thread(target=spinner.add, args=(other,), daemon=True)
+    adding.start()
+    adding.join(1.2)
+    assert adding.is_alive()
+    proceed.set()
+    adding.join(10.0)
+    assert not adding.is_alive() and other.executor is not None
+    assert spinner.stop(10.0)
