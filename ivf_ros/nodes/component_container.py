@@ -43,6 +43,7 @@ from ivf_ros.nodes.graph.faults import (
     guard,
     GuardedCallbacks,
     locate_error,
+    MAX_EXECUTOR_FAULTS_PER_MINUTE,
 )
 from ivf_ros.nodes.graph.health import Health, NodeStatus
 from ivf_ros.nodes.graph.node_parameters import ContainerParameters, NODE_PARAMETERS
@@ -99,7 +100,7 @@ class ComponentManager(GuardedCallbacks, Node):
         self._components: dict[int, _Component] = {}
         self._last_id = 0
         self.failure: BaseException | None = None
-        self._limit = FaultLimit()
+        self._limit = FaultLimit(MAX_EXECUTOR_FAULTS_PER_MINUTE)
         self._failed: SimpleQueue[tuple[int, BaseException]] = SimpleQueue()
         self._reloads: list[tuple[float, _Component]] = []  # with the time when they are due
         self._lost = ''  # components that are not there any more

@@ -25,8 +25,10 @@ from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from ivf_ros.nodes.component_container import ComponentManager  # noqa: E402
 from ivf_ros.nodes.graph import messages  # noqa: E402
 from ivf_ros.nodes.graph.components import ComponentError, load_component_class  # noqa: E402
+from ivf_ros.nodes.graph.faults import MAX_EXECUTOR_FAULTS_PER_MINUTE  # noqa: E402
 from ivf_ros.types import Frame  # noqa: E402
-from lifecycle_msgs.srv import GetState  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
@@ -418,13 +420,31 @@ def test_errors_in_the_thread_of_the_stages_are_reported_until_there_are_too_man
     def count_reported():
         return manager._health.statistics.error_counts().get('errors', 0)
 
-    errors += [RuntimeError(f'wait set {index}') for index in range(10)]
-    assert wait_until(lambda: count_reported() == 10)
+    errors += [RuntimeError(f'wait set {index}')
+               for index in range(MAX_EXECUTOR_FAULTS_PER_MINUTE)]
+    assert wait_until(lambda: count_reported() == MAX_EXECUTOR_FAULTS_PER_MINUTE)
     assert manager.failure is None and thread.is_alive()
     last = RuntimeError('wait set again')
     errors.append(last)
     thread.join(10.0)
     assert not thread.is_alive() and manager.failure is last
+
+
+def test_transitions_that_are_not_possible_end_nothing(container):
+    client, manager = container
+    assert client.load(FUSION, {'fusion.method': 'average'}).success
+    transitions = client._node.create_client(ChangeState, '/fusion/change_state')
+    assert wait_until(transitions.service_is_ready, 20.0)
+    for _ in range(40):  # rclpy of Jazzy raises an exception in the executor and answers none
+        transitions.call_async(ChangeState.Request(
+            transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    # The requests of a client are processed in order.
+    transitions.call_async(ChangeState.Request(
+        transition=Transition(id=Transition.TRANSITION_DEACTIVATE)))
+    fusion = manager.node(1)
+    assert wait_until(lambda: fusion._state_machine.current_state[0] == INACTIVE)
+    assert manager.failure is None
+    client._node.destroy_client(transitions)
 
 
 def test_a_component_that_is_busy_in_a_callback_does_not_hold_up_the_others(

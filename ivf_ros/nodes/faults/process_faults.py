@@ -125,7 +125,7 @@ PROCESS_FAULTS = (
           seconds=2.0, back_within_s=3.0, is_short=True),
     Fault('1000 changes of a parameter', hammer_parameters, seconds=1.0, modes=BOTH),
     Fault('two clients change the state of fusion', hammer_transitions, seconds=1.0,
-          back_within_s=3.0, max_lines=200, is_short=True),
+          back_within_s=3.0, max_lines=200),
     Fault('a slow subscriber', subscribe_slowly, seconds=4.0, modes=BOTH),
     Fault('subscribers that come and go', subscribe_and_leave, seconds=0.5, modes=BOTH),
     Fault('SIGINT', interrupt(signal.SIGINT), seconds=0.0, restarts=True),

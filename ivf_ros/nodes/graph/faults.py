@@ -22,6 +22,9 @@ STAGE_ERRORS = (ValueError, RuntimeError, OSError, cv2.error)
 
 # More exceptions within a minute are no accident: what raises them is stopped.
 MAX_FAULTS_PER_MINUTE = 10
+# Exceptions of rclpy itself. An executor that cannot work any more raises them without a pause; a
+# client causes one with each transition that is not possible (Jazzy), which must end nothing.
+MAX_EXECUTOR_FAULTS_PER_MINUTE = 1000
 
 
 def describe_error(error: BaseException) -> str:

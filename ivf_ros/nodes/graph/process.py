@@ -15,7 +15,11 @@ from typing import Callable, Iterator, Sequence
 
 import cv2
 from ivf_ros import dds, memory, shared_memory
-from ivf_ros.nodes.graph.faults import describe_error, FaultLimit
+from ivf_ros.nodes.graph.faults import (
+    describe_error,
+    FaultLimit,
+    MAX_EXECUTOR_FAULTS_PER_MINUTE,
+)
 from ivf_ros.nodes.graph.spinner import spin_turn
 from ivf_ros.nodes.graph.stage_node import StageNode
 from ivf_ros.parameters import ParameterError
@@ -57,7 +61,7 @@ def run_node(make_node: Callable[[], StageNode], arguments: Sequence[str] | None
         return report_failure(error)
     with stop_on_signals() as stop_requested:
         node = None
-        executor, limit = make_executor(), FaultLimit()
+        executor, limit = make_executor(), FaultLimit(MAX_EXECUTOR_FAULTS_PER_MINUTE)
 
         def survives(error: BaseException) -> bool:  # of rclpy: the callbacks are guarded
             report_failure(error)
