@@ -19,7 +19,8 @@ ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', '
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
 FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
-              'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'regular_files',
+              'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'protobuf',
+              'regular_files',
               'stamps', 'camera_model', 'camera_input', 'thermal_input', 'thermal_levels',
               'palettes', 'progress', 'structure', 'worker', 'worker_process')
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ivf_ros.nn.errors import WeightsError
+from ivf_ros.protobuf import iterate_fields, ProtobufError, Value
 from ivf_ros.regular_files import check_regular, open_regular
 import numpy as np
 
@@ -31,14 +32,12 @@ DOMAINS = frozenset({
     'com.microsoft.dml', 'com.microsoft.experimental', 'com.microsoft.nchwc',
     'com.ms.internal.nhwc', 'org.pytorch.aten'})
 
-_VARINT, _64_BIT, _BYTES, _32_BIT = 0, 1, 2, 5  # wire types
 _EXTERNAL = 1  # data_location
 # The bits of infinity by data_type: float32, float16, float64, bfloat16. NaN is above it.
 _INFINITY: dict[int, np.unsignedinteger] = {
     1: np.uint32(0x7f800000), 10: np.uint16(0x7c00), 11: np.uint64(0x7ff0 << 48),
     16: np.uint16(0x7f80)}
 
-_Value = int | memoryview  # of a field: a number, or bytes
 _Call = tuple[str, str]  # domain and name of an operator or function
 
 
@@ -73,12 +72,8 @@ def check_onnx(path: Path, allows_infinity: bool = False) -> None:
         raise WeightsError(f'cannot read {path}: {error.strerror}') from None
     try:
         _Checker(path, allows_infinity).check_model(memoryview(content))
-    except (_DamagedError, UnicodeDecodeError) as error:
+    except (ProtobufError, UnicodeDecodeError) as error:
         raise WeightsError(f'{path} is a damaged ONNX model: {error}') from None
-
-
-class _DamagedError(ValueError):
-    """A message does not follow the format."""
 
 
 class _Checker:
@@ -102,7 +97,7 @@ class _Checker:
                 functions.append(value)
         self._require(metadata_bytes, MAX_METADATA_BYTES, 'bytes of metadata')
         if not graphs:
-            raise _DamagedError('it has no graph')
+            raise ProtobufError('it has no graph')
         bodies = {}
         for function in functions:
             name, domain = '', ''
@@ -141,7 +136,7 @@ class _Checker:
 
         self._require(count(calls, 0), MAX_NODES, 'nodes')
 
-    def _check_graph(self, graph: _Value, depth: int) -> list[_Call]:
+    def _check_graph(self, graph: Value, depth: int) -> list[_Call]:
         """Check the weights of a graph; return domain and name of the operators."""
         if depth > _MAX_DEPTH:
             raise WeightsError(f'{self._path}: graphs lie in graphs more than {_MAX_DEPTH} levels '
@@ -156,7 +151,7 @@ class _Checker:
                 self._check_sparse_tensor(value)
         return calls
 
-    def _check_node(self, node: _Value, depth: int) -> list[_Call]:
+    def _check_node(self, node: Value, depth: int) -> list[_Call]:
         self._nodes += 1
         self._require(self._nodes, MAX_NODES, 'nodes')
         name, domain = '', ''
@@ -176,14 +171,14 @@ class _Checker:
                         calls += self._check_graph(content, depth + 1)
         return [(domain, name), *calls]
 
-    def _check_sparse_tensor(self, tensor: _Value) -> None:
+    def _check_sparse_tensor(self, tensor: Value) -> None:
         for number, value in self._fields_of(tensor):
             if number == 1:
                 self._check_tensor(value)
 
-    def _check_tensor(self, tensor: _Value) -> None:
+    def _check_tensor(self, tensor: Value) -> None:
         data_type, is_external, name = 0, False, ''
-        external: list[_Value] = []
+        external: list[Value] = []
         fields = list(self._fields_of(tensor))
         for number, value in fields:
             if number == 2 and isinstance(value, int):
@@ -209,7 +204,7 @@ class _Checker:
                 raise WeightsError(f"{self._path}: the weights '{name[:80]}' are not finite; the "
                                    'file is damaged, or its training has failed')
 
-    def _find_external(self, entries: list[_Value]) -> tuple[Path, int, int]:
+    def _find_external(self, entries: list[Value]) -> tuple[Path, int, int]:
         """Return the file of the folder that holds a tensor, and the first byte and the length."""
         described = {}
         for entry in entries:
@@ -224,7 +219,7 @@ class _Checker:
         try:
             offset, length = int(described.get('offset') or 0), int(described.get('length') or 0)
         except ValueError:
-            raise _DamagedError(f"the place of weights in '{location[:200]}' is no number"
+            raise ProtobufError(f"the place of weights in '{location[:200]}' is no number"
                                 ) from None
         if path not in self._external_bytes:
             try:
@@ -238,7 +233,7 @@ class _Checker:
         size = self._external_bytes[path]
         length = length or size - offset
         if not (offset >= 0 and length >= 0 and offset + length <= size):
-            raise _DamagedError(f"weights lie behind the end of '{location[:200]}'")
+            raise ProtobufError(f"weights lie behind the end of '{location[:200]}'")
         return path, offset, length
 
     def _require(self, count: int, limit: int, what: str) -> None:
@@ -246,61 +241,30 @@ class _Checker:
             raise WeightsError(f'{self._path} has more {what} than the {limit} that are allowed, '
                                f'{count} or more')
 
-    def _fields_of(self, message: _Value) -> Iterator[tuple[int, _Value]]:
+    def _fields_of(self, message: Value) -> Iterator[tuple[int, Value]]:
         """Yield the fields of a message."""
         if isinstance(message, int):
-            raise _DamagedError('a number is in the place of a message')
-        position, end = 0, len(message)
-        while position < end:
+            raise ProtobufError('a number is in the place of a message')
+        for number, _, value in iterate_fields(message):
             self._fields += 1
             if self._fields > _MAX_FIELDS:
                 raise WeightsError(f'{self._path} has more than {_MAX_FIELDS} fields, which is no '
                                    'model for images')
-            key, position = _varint(message, position)
-            number, wire_type = key >> 3, key & 7
-            if wire_type == _VARINT:
-                number_value, position = _varint(message, position)
-                yield number, number_value
-            else:
-                if wire_type == _BYTES:
-                    length, position = _varint(message, position)
-                elif wire_type in (_32_BIT, _64_BIT):
-                    length = 4 if wire_type == _32_BIT else 8
-                else:
-                    raise _DamagedError(f'a field has the unknown type {wire_type}')
-                if position + length > end:
-                    raise _DamagedError('it is cut off')
-                yield number, message[position:position + length]
-                position += length
+            yield number, value
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Return a number of variable length, and the position behind it."""
-    value = shift = 0
-    while shift < 70:
-        if position >= len(message):
-            raise _DamagedError('it is cut off')
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7f) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise _DamagedError('a number has more than ten bytes')
-
-
-def _text(value: _Value) -> str:
+def _text(value: Value) -> str:
     if isinstance(value, int):
-        raise _DamagedError('a number is in the place of a text')
+        raise ProtobufError('a number is in the place of a text')
     return bytes(value).decode()
 
 
-def _bits(dtype: np.dtype, number: int, value: _Value) -> np.ndarray:
+def _bits(dtype: np.dtype, number: int, value: Value) -> np.ndarray:
     """Return the bits of the floats in a field of a tensor."""
     if number == 5:  # each of the integers holds the bits of one value
         return (np.array([value]) if isinstance(value, int) else _varints(value)).astype(dtype)
     if isinstance(value, int) or len(value) % dtype.itemsize:
-        raise _DamagedError('weights are cut off')
+        raise ProtobufError('weights are cut off')
     return np.frombuffer(value, dtype)
 
 

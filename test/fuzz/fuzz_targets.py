@@ -29,7 +29,6 @@ from ivf_ros.data import radiometric
 from ivf_ros.data.bags import image_messages
 from ivf_ros.data.bags.bag import Bag
 from ivf_ros.data.bags.files import find_bag_files
-from ivf_ros.data.bags.protobuf import read_fields
 from ivf_ros.data.bags.storage import Message, Topic
 from ivf_ros.data.datasets import boxes, landmarks
 from ivf_ros.data.recording import SourceError
@@ -50,6 +49,7 @@ from ivf_ros.nodes.graph import cdr, messages, point_clouds
 from ivf_ros.nodes.graph.messages import MessageError
 from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
 from ivf_ros.parameters import ParameterError
+from ivf_ros.protobuf import read_fields
 from ivf_ros.registration import CalibratedParameters, RegistrationError
 from ivf_ros.registration.calibrated import make_homography
 import numpy as np

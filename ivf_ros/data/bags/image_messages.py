@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from ivf_ros import images
 from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
-from ivf_ros.data.bags.protobuf import read_fields
 from ivf_ros.data.bags.storage import Message, Topic
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.video_packets import PacketDecoder
+from ivf_ros.protobuf import read_fields
 import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
