@@ -45,10 +45,10 @@ def test_the_graph_does_what_it_must_about_a_fault(campaign, fault):
 
 @pytest.mark.parametrize('fault, failure', [
     (Fault('a longer log', stop('rgb'), max_lines=0), '1 lines in the log'),
-    (Fault('nobody says it', lambda setting: None, seconds=0.1, said='no such words'),
+    (Fault('nobody says it', lambda targets: None, seconds=0.1, said='no such words'),
      "'no such words' not said"),
     (Fault('another mode', stop('thermal'), modes=BOTH), 'RGB_ONLY'),
-    (Fault('no end', stop('rgb'), lambda setting: setattr(setting.cameras, 'reset', lambda: None),
+    (Fault('no end', stop('rgb'), lambda targets: setattr(targets.cameras, 'reset', lambda: None),
            seconds=1.5, back_within_s=0.1), 'not well: mode THERMAL_ONLY'),
     (Fault('a death', send_signal(signal.SIGKILL), seconds=0.5), 'died with exit codes [-9]'),
 ], ids=lambda value: getattr(value, 'name', ''))
@@ -57,8 +57,8 @@ def test_the_judge_sees_what_is_wrong(campaign, fault, failure):
         failures = campaign.judge(fault).failures
         assert any(failure in said for said in failures), failures
     finally:
-        vars(campaign.setting.cameras).pop('reset', None)
-        campaign.setting.cameras.reset()
+        vars(campaign.targets.cameras).pop('reset', None)
+        campaign.targets.cameras.reset()
 
 
 def test_every_fault_has_a_name_of_its_own_and_can_be_selected():

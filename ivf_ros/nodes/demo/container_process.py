@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -27,6 +28,26 @@ def start_modules(modules: Sequence[str], ros_arguments: Sequence[str], **option
                   ) -> list[subprocess.Popen]:
     """Start a process that runs ``main`` of each module; ``options`` as in ``start_container``."""
     return [_start(module, ['--ros-args', *ros_arguments], options) for module in modules]
+
+
+def start_graph(mode: str, ros_arguments: Sequence[str], **options: Any
+                ) -> list[subprocess.Popen]:
+    """
+    Start all stages, ``composed`` in one process or as ``processes``, one each.
+
+    ``options`` as in ``start_container``.
+    """
+    if mode == 'composed':
+        return [start_container(ros_arguments, **options)]
+    return start_modules([f'ivf_ros.nodes.{name}_node' for name in GRAPH_NODES], ros_arguments,
+                         **options)
+
+
+def measure_memory_mb(processes: Sequence[subprocess.Popen]) -> float:
+    """Return the resident memory of processes in megabytes (Linux)."""
+    pages = sum(int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
+                for process in processes)
+    return pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
 
 
 def _start(module: str, arguments: Sequence[str], options: dict[str, Any]) -> subprocess.Popen:

@@ -24,15 +24,18 @@ from typing import Any, Callable, IO
 
 from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import dds
-from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
-from ivf_ros.nodes.demo.container_process import start_container, start_modules, stop_process
+from ivf_ros.nodes.demo.container_process import (
+    measure_memory_mb,
+    start_graph,
+    start_modules,
+    stop_process,
+)
+from ivf_ros.nodes.demo.scene import render_scene
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.process import init
 from ivf_ros.nodes.graph.transport import TypeAdapter
-from ivf_ros.parameters import build
 from ivf_ros.regular_files import check_regular
-from ivf_ros.types import GRAPH_NODES
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -48,7 +51,6 @@ _OUTPUTS: dict[str, TypeAdapter[Any]] = {
 # What runs between the cameras and the receiver: all nodes in one process, a process for each
 # node, or the chain that a user would write without this package.
 MODES = ('composed', 'processes', 'naive')
-_SCENE_S = 2.0  # length of the scene, which is played forwards and backwards
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
@@ -218,7 +220,7 @@ def _run_nodes(settings: GraphBenchmarkSettings, receiver: _Receiver) -> _Usage:
         time.sleep(settings.seconds)
         end_ns, end_s = time.time_ns(), _read_processor_s(processes)
         _check_health(processes, receiver)
-        return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s, _read_memory_mb(processes))
+        return _Usage(started_ns, begin_ns, end_ns, end_s - begin_s, measure_memory_mb(processes))
     finally:
         for process in processes:
             stop_process(process)
@@ -227,11 +229,9 @@ def _run_nodes(settings: GraphBenchmarkSettings, receiver: _Receiver) -> _Usage:
 def _start_nodes(settings: GraphBenchmarkSettings) -> list[subprocess.Popen]:
     parameters = ['--params-file', str(settings.params_file)] if settings.params_file else []
     arguments = ['-r', f'__ns:={_NAMESPACE}', *parameters]
-    if settings.mode == 'composed':
-        return [start_container(arguments, stdout=sys.stderr)]
-    modules = ['ivf_ros.nodes.demo.naive_chain'] if settings.mode == 'naive' \
-        else [f'ivf_ros.nodes.{name}_node' for name in GRAPH_NODES]
-    return start_modules(modules, arguments, stdout=sys.stderr)
+    if settings.mode == 'naive':
+        return start_modules(['ivf_ros.nodes.demo.naive_chain'], arguments, stdout=sys.stderr)
+    return start_graph(settings.mode, arguments, stdout=sys.stderr)
 
 
 def _check_health(processes: Sequence[subprocess.Popen], receiver: _Receiver) -> None:
@@ -281,13 +281,6 @@ def _read_processor_s(processes: Sequence[subprocess.Popen]) -> float:
     return ticks / os.sysconf('SC_CLK_TCK')
 
 
-def _read_memory_mb(processes: Sequence[subprocess.Popen]) -> float:
-    """Return the resident memory of processes in megabytes (Linux)."""
-    pages = sum(int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
-                for process in processes)
-    return pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
-
-
 def _read_line(stream: IO[str] | None) -> str:
     assert stream is not None  # a pipe
     return stream.readline().strip()
@@ -295,13 +288,7 @@ def _read_line(stream: IO[str] | None) -> str:
 
 def _play_cameras(size: tuple[int, int], rate_hz: float) -> list[int]:
     """Publish the images of both cameras until stdin ends; return the stamps of RGB."""
-    width, height = size
-    simulator = RigSimulator(build(SimulatorParameters, {
-        'condition': 'night', 'seed': 2,
-        **{f'{stream}.{name}': value for stream in ('thermal', 'rgb')
-           for name, value in (('width', width), ('height', height), ('rate_hz', rate_hz))}}))
-    pairs = [simulator.pair(index)[:2] for index in range(round(_SCENE_S * rate_hz))]
-    pairs += pairs[-2:0:-1]
+    _, pairs = render_scene('night', size, rate_hz)
     init([])
     node = Node('cameras', namespace=_NAMESPACE)
     publishers: list[Any] = [

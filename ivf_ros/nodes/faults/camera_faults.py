@@ -15,42 +15,42 @@ from ivf_ros.nodes.faults.fault import (
     NEITHER,
     NO_RGB,
     NO_THERMAL,
-    Setting,
+    Targets,
 )
 import numpy as np
 
 _NOISE = np.random.default_rng(0)
 _KNOCK_PX = 17.0  # at 640 width
-Inject = Callable[[Setting], None]
+Inject = Callable[[Targets], None]
 
 
 def change_image(stream: str, change: Callable[[np.ndarray], np.ndarray]) -> Inject:
     """Return an injection that changes the images of a camera."""
-    def inject(setting: Setting) -> None:
-        setting.cameras.camera[stream].change_image = change
+    def inject(targets: Targets) -> None:
+        targets.cameras.camera[stream].change_image = change
 
     return inject
 
 
 def change_stamp_ns(change: Callable[[int, int], int], *streams: str) -> Inject:
     """Return an injection that changes the stamps of cameras."""
-    def inject(setting: Setting) -> None:
+    def inject(targets: Targets) -> None:
         for stream in streams:
-            setting.cameras.camera[stream].change_stamp_ns = change
+            targets.cameras.camera[stream].change_stamp_ns = change
 
     return inject
 
 
 def stop(*streams: str) -> Inject:
     """Return an injection after which cameras send nothing."""
-    def inject(setting: Setting) -> None:
+    def inject(targets: Targets) -> None:
         for stream in streams:
-            setting.cameras.camera[stream].change_message = lambda message: None
+            targets.cameras.camera[stream].change_message = lambda message: None
 
     return inject
 
 
-def freeze(setting: Setting) -> None:
+def freeze(targets: Targets) -> None:
     """Repeat one thermal image, as a camera does while its shutter is closed."""
     held: list[np.ndarray] = []
 
@@ -58,26 +58,26 @@ def freeze(setting: Setting) -> None:
         held.append(image)
         return held[0]
 
-    setting.cameras.camera['thermal'].change_image = repeat
+    targets.cameras.camera['thermal'].change_image = repeat
 
 
-def knock(setting: Setting) -> None:
+def knock(targets: Targets) -> None:
     """Shift thermal by some pixels, as if somebody had knocked the rig."""
-    setting.cameras.move_thermal(
-        geometry.translation(_KNOCK_PX * setting.cameras.size[0] / 640, 0.0))
+    targets.cameras.move_thermal(
+        geometry.translation(_KNOCK_PX * targets.cameras.size[0] / 640, 0.0))
 
 
 def flip(x: int, y: int) -> Inject:
     """Return an injection that mirrors thermal in x where ``x`` is -1, and in y likewise."""
-    def inject(setting: Setting) -> None:
-        width, height = setting.cameras.size
-        setting.cameras.move_thermal(np.array([
+    def inject(targets: Targets) -> None:
+        width, height = targets.cameras.size
+        targets.cameras.move_thermal(np.array([
             [x, 0.0, (width - 1) * (x < 0)], [0.0, y, (height - 1) * (y < 0)], [0.0, 0.0, 1.0]]))
 
     return inject
 
 
-def exchange(setting: Setting) -> None:
+def exchange(targets: Targets) -> None:
     """Let each camera send the images of the other one."""
     latest: dict[str, Any] = {}
 
@@ -92,7 +92,7 @@ def exchange(setting: Setting) -> None:
         return change
 
     for stream, other in (('thermal', 'rgb'), ('rgb', 'thermal')):
-        setting.cameras.camera[stream].change_message = make_change(stream, other)
+        targets.cameras.camera[stream].change_message = make_change(stream, other)
 
 
 def _make_noise(image: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ CAMERA_FAULTS = (
     Fault('RGB saturated', change_image('rgb', lambda image: np.full_like(image, 255)),
           said='RGB BLIND', modes=NO_RGB),
     Fault('RGB noise', change_image('rgb', _make_noise), seconds=4.0, back_within_s=6.0),
-    Fault('thermal twice as large', lambda setting: setting.cameras.enlarge_thermal(2),
+    Fault('thermal twice as large', lambda targets: targets.cameras.enlarge_thermal(2),
           modes=BOTH),
     Fault('RGB of another aspect', change_image('rgb', lambda image: image[:, :200].copy()),
           back_within_s=6.0),

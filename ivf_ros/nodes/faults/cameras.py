@@ -12,16 +12,14 @@ from typing import Any
 
 import cv2
 from ivf_ros import geometry
-from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.nodes.demo.scene import render_scene
 from ivf_ros.nodes.graph import messages
 from ivf_ros.pairing import STREAMS
-from ivf_ros.parameters import build
 from ivf_ros.types import Frame
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-_SCENE_S = 2.0  # played forwards and backwards
 _QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -72,14 +70,8 @@ class Cameras:
     """
 
     def __init__(self, node: Node, size: tuple[int, int], rate_hz: float) -> None:
-        simulator = RigSimulator(build(SimulatorParameters, {
-            'condition': 'day', 'seed': 2,
-            **{f'{stream}.{name}': value for stream in STREAMS
-               for name, value in (('width', size[0]), ('height', size[1]),
-                                   ('rate_hz', rate_hz))}}))
-        self._H_rendered, self.size = simulator.H_thermal_to_rgb, size
-        pairs = [simulator.pair(index)[:2] for index in range(round(_SCENE_S * rate_hz))]
-        self._pairs = pairs + pairs[-2:0:-1]
+        self.size = size
+        self._H_rendered, self._pairs = render_scene('day', size, rate_hz)
         self._period_s = 1 / rate_hz
         self._publishers: list[Any] = [
             node.create_publisher(messages.IMAGE.message_type, f'{stream}/image_raw', _QOS)

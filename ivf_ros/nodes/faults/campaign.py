@@ -10,7 +10,7 @@ after the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
@@ -23,7 +23,7 @@ from typing import NamedTuple
 from ivf_ros import dds
 from ivf_ros.nodes.faults.camera_faults import CAMERA_FAULTS
 from ivf_ros.nodes.faults.cameras import Cameras
-from ivf_ros.nodes.faults.fault import Fault, Setting
+from ivf_ros.nodes.faults.fault import Fault, Targets
 from ivf_ros.nodes.faults.graph import Graph, MODES
 from ivf_ros.nodes.faults.message_faults import MESSAGE_FAULTS
 from ivf_ros.nodes.faults.observer import Observer
@@ -101,25 +101,6 @@ def select(pattern: str = '', short: bool = False) -> list[Fault]:
             if pattern.lower() in fault.name.lower() and (fault.is_short or not short)]
 
 
-def run(faults: Sequence[Fault], settings: CampaignSettings = CampaignSettings(),
-        on_verdict: Callable[[Verdict], None] = lambda verdict: None) -> list[Verdict]:
-    """
-    Inject faults into a graph one after the other.
-
-    Raises
-    ------
-    CampaignError
-        The graph did not start.
-
-    """
-    verdicts = []
-    with open_campaign(settings) as campaign:
-        for fault in faults:
-            verdicts.append(campaign.judge(fault))
-            on_verdict(verdicts[-1])
-    return verdicts
-
-
 @contextmanager
 def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
     """Start the cameras and the graph; end both after the block."""
@@ -137,7 +118,7 @@ def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
             for node in nodes:
                 spinner.add(node)
             cameras.start()
-            campaign = Campaign(settings, Setting(cameras, graph, nodes[2]), observer)
+            campaign = Campaign(settings, Targets(cameras, graph, nodes[2]), observer)
             campaign.start_graph()
             yield campaign
         finally:
@@ -152,8 +133,8 @@ def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
 class Campaign:
     """A running graph, and the judge of what it does about faults."""
 
-    def __init__(self, settings: CampaignSettings, setting: Setting, observer: Observer) -> None:
-        self._settings, self.setting, self._observer = settings, setting, observer
+    def __init__(self, settings: CampaignSettings, targets: Targets, observer: Observer) -> None:
+        self._settings, self.targets, self._observer = settings, targets, observer
 
     def start_graph(self) -> None:
         """
@@ -166,25 +147,25 @@ class Campaign:
 
         """
         self._observer.forget_all()
-        self.setting.graph.start()
+        self.targets.graph.start()
         if self._wait_until_well(_START_TIMEOUT_S) is None:
             raise CampaignError(f'the graph does not fuse after {_START_TIMEOUT_S:g} s: '
                                 f'{self._observer.find_unhealthy()}')
 
     def judge(self, fault: Fault) -> Verdict:
         """Inject a fault, end it, and return what it did."""
-        graph, observer, cameras = self.setting.graph, self._observer, self.setting.cameras
+        graph, observer, cameras = self.targets.graph, self._observer, self.targets.cameras
         observer.forget()
         failures: list[str] = []
         log_start, begin_s = graph.log_length(), time.monotonic()
         try:
-            fault.inject(self.setting)
+            fault.inject(self.targets)
         except AssertionError as error:
             failures.append(str(error))
         threading.Event().wait(max(0.0, begin_s + fault.seconds - time.monotonic()))
         said = observer.find_said(fault.said, begin_s) if fault.said else None
         end_s = time.monotonic()
-        fault.end(self.setting)
+        fault.end(self.targets)
         cameras.reset()
         if fault.restarts:
             self.start_graph()

@@ -24,7 +24,7 @@ NEITHER = frozenset({'NOTHING'})
 
 
 @dataclass(frozen=True)
-class Setting:
+class Targets:
     """What a fault can get at: the cameras, the processes of the graph, and a stranger's node."""
 
     cameras: Cameras
@@ -67,8 +67,8 @@ class Fault:
     """
 
     name: str
-    inject: Callable[[Setting], None]
-    end: Callable[[Setting], None] = lambda setting: None
+    inject: Callable[[Targets], None]
+    end: Callable[[Targets], None] = lambda targets: None
     seconds: float = 3.0
     said: str = ''
     said_within_s: float = 1.6  # half a second for the fault to show, and a period of diagnostics

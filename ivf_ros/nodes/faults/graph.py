@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import os
 from pathlib import Path
 import signal
 import subprocess
 import time
 from typing import IO
 
-from ivf_ros.nodes.demo.container_process import start_container, start_modules
-from ivf_ros.types import GRAPH_NODES
+from ivf_ros.nodes.demo.container_process import measure_memory_mb, start_graph
 
 MODES = ('composed', 'processes')
 _STOP_TIMEOUT_S = 5.0
@@ -46,11 +44,8 @@ class Graph:
 
     def start(self) -> None:
         """Start the processes."""
-        options = {'stdout': self._log, 'stderr': subprocess.STDOUT}
-        self.processes = [start_container(self._ros_arguments, **options)] \
-            if self._mode == 'composed' else start_modules(
-                [f'ivf_ros.nodes.{name}_node' for name in GRAPH_NODES], self._ros_arguments,
-                **options)
+        self.processes = start_graph(self._mode, self._ros_arguments, stdout=self._log,
+                                     stderr=subprocess.STDOUT)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all processes."""
@@ -104,7 +99,6 @@ class Graph:
     def measure(self) -> dict[str, float]:
         """Return resident memory in MB, threads, and open descriptors of all processes (Linux)."""
         folders = [Path(f'/proc/{process.pid}') for process in self.processes]
-        pages = sum(int((folder / 'statm').read_text().split()[1]) for folder in folders)
-        return {'memory_mb': pages * os.sysconf('SC_PAGE_SIZE') * 1e-6,
+        return {'memory_mb': measure_memory_mb(self.processes),
                 **{name: float(sum(len(list((folder / entries).iterdir())) for folder in folders))
                    for name, entries in (('threads', 'task'), ('descriptors', 'fd'))}}

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from ivf_ros.nodes.faults.camera_faults import Inject
-from ivf_ros.nodes.faults.fault import BOTH, Fault, NO_THERMAL, Setting
+from ivf_ros.nodes.faults.fault import BOTH, Fault, NO_THERMAL, Targets
 from ivf_ros.nodes.graph import messages
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
@@ -34,22 +34,22 @@ def change_message(stream: str, **fields: Any) -> Inject:
             setattr(message, name, value)
         return message
 
-    def inject(setting: Setting) -> None:
-        setting.cameras.camera[stream].change_message = change
+    def inject(targets: Targets) -> None:
+        targets.cameras.camera[stream].change_message = change
 
     return inject
 
 
-def cut_data(setting: Setting) -> None:
+def cut_data(targets: Targets) -> None:
     """Send half of the data of each thermal image, as after an interrupted transfer."""
     def change(message: Image) -> Image:
         message.data = message.data[:len(message.data) // 2]
         return message
 
-    setting.cameras.camera['thermal'].change_message = change
+    targets.cameras.camera['thermal'].change_message = change
 
 
-def vary_encoding(setting: Setting) -> None:
+def vary_encoding(targets: Targets) -> None:
     """Send each thermal image with another encoding that does not exist."""
     numbers = count()
 
@@ -58,20 +58,20 @@ def vary_encoding(setting: Setting) -> None:
         message.encoding = ''.join(chr(97 + (number >> shift) % 26) for shift in (0, 2, 4)) * 3
         return message
 
-    setting.cameras.camera['thermal'].change_message = change
-    flood(setting)
+    targets.cameras.camera['thermal'].change_message = change
+    flood(targets)
 
 
-def flood(setting: Setting) -> None:
+def flood(targets: Targets) -> None:
     """Let both cameras send ten times as many images."""
-    for camera in setting.cameras.camera.values():
+    for camera in targets.cameras.camera.values():
         camera.rate_factor = 10
 
 
 def publish_repeatedly(message: Any, topic: str, number: int = 20) -> Inject:
     """Return an injection in which a stranger publishes a message a number of times."""
-    def inject(setting: Setting) -> None:
-        publish_to_all(setting.stranger, topic, [message] * number)
+    def inject(targets: Targets) -> None:
+        publish_to_all(targets.stranger, topic, [message] * number)
 
     return inject
 
@@ -92,10 +92,10 @@ def publish_to_all(node: Node, topic: str, items: Sequence[Any]) -> None:
 
 def send_camera_infos(make: Callable[[tuple[int, int]], CameraInfo]) -> Inject:
     """Return an injection in which both cameras have a CameraInfo."""
-    def inject(setting: Setting) -> None:
+    def inject(targets: Targets) -> None:
         for stream in ('thermal', 'rgb'):
-            publish_to_all(setting.stranger, f'{stream}/camera_info',
-                           [make(setting.cameras.size)] * 20)
+            publish_to_all(targets.stranger, f'{stream}/camera_info',
+                           [make(targets.cameras.size)] * 20)
 
     return inject
 

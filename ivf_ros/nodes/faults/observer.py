@@ -10,11 +10,10 @@ import threading
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from ivf_ros import geometry
 from ivf_ros.nodes.faults.cameras import Cameras
 from ivf_ros.nodes.graph import messages
-from ivf_ros.nodes.graph.cdr import read_stamp_ns
 from ivf_ros.nodes.graph.transport import LATCHED_QOS, TypeAdapter
 from rcl_interfaces.msg import Log
 from rclpy.node import Node
@@ -27,12 +26,11 @@ MAX_ERROR_PX = 8.0
 
 
 @dataclass(frozen=True)
-class Said:
+class StatusText:
     """A status of a node, or the line of ``fusion/status``."""
 
     at_s: float
     node: str
-    level: bytes
     text: str
     values: dict[str, str]
 
@@ -54,7 +52,7 @@ class Observer:
         self._namespace = node.get_namespace()
         self._cameras = cameras
         self._changed = threading.Condition()
-        self._said: list[Said] = []
+        self._said: list[StatusText] = []
         self._modes: list[tuple[float, str]] = []
         self._fused_s: list[float] = []
         self._errors_px: list[tuple[float, float]] = []  # of the homographies
@@ -93,7 +91,7 @@ class Observer:
         with self._changed:
             return self._changed.wait_for(condition, timeout_s)
 
-    def find_said(self, text: str, since_s: float) -> Said | None:
+    def find_said(self, text: str, since_s: float) -> StatusText | None:
         """Return what contains ``text`` first, or None."""
         return next((said for said in self._said if said.at_s >= since_s and text in said.text),
                     None)
@@ -138,19 +136,18 @@ class Observer:
             items.append((time.monotonic(), item))
             self._changed.notify_all()
 
-    def _say(self, said: Said) -> None:
+    def _add_status(self, node: str, text: str, values: dict[str, str]) -> None:
         with self._changed:
-            self._said.append(said)
+            self._said.append(StatusText(time.monotonic(), node, text, values))
             self._changed.notify_all()
 
     def _on_fused(self, cdr: bytes) -> None:
-        read_stamp_ns(cdr)
         with self._changed:
             self._fused_s.append(time.monotonic())
             self._changed.notify_all()
 
     def _on_status(self, text: Any) -> None:
-        self._say(Said(time.monotonic(), 'fusion/status', DiagnosticStatus.OK, text.data, {}))
+        self._add_status('fusion/status', text.data, {})
 
     def _on_homography(self, message: Any) -> None:
         try:
@@ -166,8 +163,8 @@ class Observer:
         for status in message.status:
             namespace, _, name = status.name.rpartition('/')
             if namespace == self._namespace:
-                self._say(Said(time.monotonic(), name, status.level, status.message,
-                               {item.key: item.value for item in status.values}))
+                self._add_status(name, status.message,
+                                 {item.key: item.value for item in status.values})
 
     def _on_log(self, log: Log) -> None:
         if log.name.startswith(self._namespace.strip('/')):

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from ivf_ros.nodes.faults.camera_faults import Inject
-from ivf_ros.nodes.faults.fault import BOTH, Fault, repeat_in_thread, Setting
+from ivf_ros.nodes.faults.fault import BOTH, Fault, repeat_in_thread, Targets
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.spinner import Spinner
 from lifecycle_msgs.msg import Transition
@@ -29,28 +29,28 @@ _SERVICE_TIMEOUT_S = 5.0
 
 def send_signal(number: signal.Signals) -> Inject:
     """Return an injection that sends a signal to the processes of the graph."""
-    return lambda setting: setting.graph.send(number)
+    return lambda targets: targets.graph.send(number)
 
 
-def kill(setting: Setting) -> None:
+def kill(targets: Targets) -> None:
     """Kill the graph."""
-    setting.graph.send(signal.SIGKILL)
-    if 0 in setting.graph.wait(_SERVICE_TIMEOUT_S):
+    targets.graph.send(signal.SIGKILL)
+    if 0 in targets.graph.wait(_SERVICE_TIMEOUT_S):
         raise AssertionError('a killed process ended with exit code 0')
 
 
 def interrupt(number: signal.Signals) -> Inject:
     """Return an injection that ends the graph by a signal, within two seconds."""
-    def inject(setting: Setting) -> None:
-        setting.graph.send(number)
-        codes = setting.graph.wait(2.0)
+    def inject(targets: Targets) -> None:
+        targets.graph.send(number)
+        codes = targets.graph.wait(2.0)
         if any(code not in (0, 128 + number) for code in codes):
             raise AssertionError(f'exit codes {codes} within 2 s of {number.name}')
 
     return inject
 
 
-def hammer_parameters(setting: Setting) -> None:
+def hammer_parameters(targets: Targets) -> None:
     """Change a parameter of fusion a thousand times, every second time to a wrong value."""
     values = itertools.cycle((ParameterValue(type=ParameterType.PARAMETER_DOUBLE,
                                              double_value=0.1),
@@ -58,25 +58,25 @@ def hammer_parameters(setting: Setting) -> None:
                                              string_value='wrong')))
     requests = [SetParameters.Request(parameters=[Parameter(
         name='fusion.min_confidence', value=next(values))]) for _ in range(1000)]
-    _call(setting, SetParameters, 'fusion/set_parameters', requests)
+    _call(targets, SetParameters, 'fusion/set_parameters', requests)
 
 
-def hammer_transitions(setting: Setting) -> None:
+def hammer_transitions(targets: Targets) -> None:
     """Let two clients deactivate and activate fusion at once, and leave it active."""
     ids = (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE)
     requests = [ChangeState.Request(transition=Transition(id=id_)) for id_ in ids * 40]
     clients = [threading.Thread(target=_call, args=(
-        setting, ChangeState, 'fusion/change_state', order)) for order in (requests, requests[1:])]
+        targets, ChangeState, 'fusion/change_state', order)) for order in (requests, requests[1:])]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    _call(setting, ChangeState, 'fusion/change_state', requests[-1:])
+    _call(targets, ChangeState, 'fusion/change_state', requests[-1:])
 
 
-def subscribe_slowly(setting: Setting) -> None:
+def subscribe_slowly(targets: Targets) -> None:
     """Subscribe to the fused images for three seconds, and take half a second for each."""
-    node = Node('slow', namespace=setting.stranger.get_namespace())
+    node = Node('slow', namespace=targets.stranger.get_namespace())
     node.create_subscription(messages.IMAGE.message_type, 'fused/image',
                              lambda message: time.sleep(0.5), 1, raw=True)
     spinner = Spinner(SingleThreadedExecutor(), lambda error: False, 'slow')
@@ -86,10 +86,10 @@ def subscribe_slowly(setting: Setting) -> None:
     node.destroy_node()
 
 
-def subscribe_and_leave(setting: Setting) -> None:
+def subscribe_and_leave(targets: Targets) -> None:
     """Subscribe to all outputs and unsubscribe, many times."""
     def subscribe() -> None:
-        subscriptions = [setting.stranger.create_subscription(
+        subscriptions = [targets.stranger.create_subscription(
             adapter.message_type, topic, lambda message: None, 1, raw=True)
             for topic, adapter in (('fused/image', messages.IMAGE),
                                    ('detections', messages.DETECTIONS),
@@ -97,15 +97,15 @@ def subscribe_and_leave(setting: Setting) -> None:
                                    ('thermal_registered/image', messages.IMAGE))]
         time.sleep(0.05)
         for subscription in subscriptions:
-            setting.stranger.destroy_subscription(subscription)
+            targets.stranger.destroy_subscription(subscription)
 
     with ExitStack() as stack:
         stack.enter_context(repeat_in_thread(subscribe, 0.01))
         time.sleep(3.0)
 
 
-def _call(setting: Setting, service: type, name: str, requests: Sequence[Any]) -> None:
-    client: Any = setting.stranger.create_client(service, name)
+def _call(targets: Targets, service: type, name: str, requests: Sequence[Any]) -> None:
+    client: Any = targets.stranger.create_client(service, name)
     if not client.wait_for_service(_SERVICE_TIMEOUT_S):
         raise AssertionError(f'no service {name}')
     for request in requests:
@@ -113,7 +113,7 @@ def _call(setting: Setting, service: type, name: str, requests: Sequence[Any]) -
         client.call_async(request).add_done_callback(partial(_set, answered))
         if not answered.wait(_SERVICE_TIMEOUT_S):
             raise AssertionError(f'{name} did not answer within {_SERVICE_TIMEOUT_S:g} s')
-    setting.stranger.destroy_client(client)
+    targets.stranger.destroy_client(client)
 
 
 def _set(event: threading.Event, _: object) -> None:

@@ -65,7 +65,7 @@ class Soak:
 def run(seconds: float, settings: CampaignSettings, seed: int = 0,
         on_verdict: Callable[[Verdict], None] = lambda verdict: None) -> Soak:
     """
-    Inject faults in random order, with all that the graph must survive, for a time.
+    Inject random faults for a time; those that end the graph are left out.
 
     Raises
     ------
@@ -81,9 +81,9 @@ def run(seconds: float, settings: CampaignSettings, seed: int = 0,
         start_s = time.monotonic()
 
         def sample() -> None:
-            if campaign.setting.graph.is_alive():
+            if campaign.targets.graph.is_alive():
                 samples.append(Sample(time.monotonic() - start_s, n_faults=len(verdicts),
-                                      **campaign.setting.graph.measure()))
+                                      **campaign.targets.graph.measure()))
 
         with repeat_in_thread(sample, _PERIOD_S):
             while time.monotonic() - start_s < seconds:
