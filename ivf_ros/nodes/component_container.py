@@ -274,8 +274,8 @@ class ComponentManager(GuardedCallbacks, Node):
             component = self._components.get(id_)
             if component is None:
                 continue  # somebody has unloaded it in the meantime
-            name, delay_s = component.node.get_fully_qualified_name(), \
-                self._settings.reload_delay_s
+            name = component.node.get_fully_qualified_name()
+            delay_s = self._settings.reload_delay_s
             follows = f'; loading it again in {delay_s:g} s' if delay_s else ''
             self._lost = f'{name} ({component.plugin}) raised {locate_error(error)}: ' \
                          f'unloaded{follows}'

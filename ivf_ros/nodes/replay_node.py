@@ -24,7 +24,6 @@ from ivf_ros.types import Event
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-_CHECK_PERIOD_S = 0.1
 _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -105,7 +104,6 @@ class ReplayNode(StageNode):
         self.finished.clear()
         self._playback.start()
         self.start_worker(self._replay).put(None)
-        self.call_every(_CHECK_PERIOD_S, self._check_failure)
 
     def interrupt_workers(self) -> None:
         """Stop the replay."""
@@ -129,16 +127,11 @@ class ReplayNode(StageNode):
                 self.is_complete = self._playback.play_once()
             end = 'end' if self.is_complete else 'stopped'
             self.get_logger().info(f'{end} after {self._describe_progress()}')
-        except Exception as error:  # reported by ``_check_failure``, or by who waits for the end
+        except Exception as error:
             self.failure = error
+            self.give_up(f'the replay failed: {describe_error(error)}')
         finally:
             self.finished.set()
-
-    def _check_failure(self) -> None:
-        """Deactivate after a failure, whose reason then stays in the diagnostics."""
-        if self.failure is not None:
-            self.trigger_deactivate()
-            self._fail(f'the replay failed: {describe_error(self.failure)}')
 
     def _describe_progress(self) -> str:
         frames = ', '.join(f'{n} {stream}' for stream, n in self.played.items()) or 'no'

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -110,19 +111,16 @@ class ViewNode(Node):
             on_item(item)
             self.frames[topic] += 1
 
-        def count_error(error: Exception) -> None:
-            self.errors[f'{topic}: {describe_error(error)}'] += 1
-
         def count_skipped() -> None:
             self.skipped[topic] += 1
 
-        worker = Worker(topic, log_item, count_error, count_skipped)
+        worker = Worker(topic, log_item, partial(self._on_bad_message, topic), count_skipped)
         self._workers.append(worker)
         self._inputs.append(Subscription(self, self._hub, adapter, topic, worker.put,
                                          self._on_bad_message, **options))
 
-    def _on_bad_message(self, topic: str, error: ValueError) -> None:
-        self.errors[f'{topic}: {error}'] += 1
+    def _on_bad_message(self, topic: str, error: Exception) -> None:
+        self.errors[f'{topic}: {describe_error(error)}'] += 1
 
     def _on_thermal(self, frame: Frame) -> None:
         self._thermal_size = frame.size

@@ -17,6 +17,7 @@ from ivf_ros.nodes.demo.recorder import Recorder
 from ivf_ros.nodes.graph import process
 from ivf_ros.nodes.graph.faults import describe_error
 from ivf_ros.nodes.graph.node_parameters import ReplayNodeParameters
+from ivf_ros.nodes.graph.spinner import CHECK_PERIOD_S
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.parameters import build
 import rclpy
@@ -27,7 +28,6 @@ from rclpy.parameter import Parameter
 MIN_PART = 0.2
 # A recording ends when no message has arrived for this time.
 _IDLE_S = 0.5
-_CHECK_PERIOD_S = 0.1
 
 
 class ReplayError(RuntimeError):
@@ -122,6 +122,6 @@ def _spin(executor: Executor, recorder: Recorder | None, is_over: Callable[[], b
     """Spin until ``is_over()`` or the time-out; raise BagError if the recording fails."""
     deadline_s = time.monotonic() + timeout_s
     while rclpy.ok() and not is_over() and time.monotonic() < deadline_s:
-        executor.spin_once(timeout_sec=_CHECK_PERIOD_S)
+        executor.spin_once(timeout_sec=CHECK_PERIOD_S)
         if recorder is not None and recorder.failure:
             raise BagError(recorder.failure)

@@ -69,7 +69,10 @@ class GraphStatus:
         arrived_s, cause = self._registration
         if 'regist' not in reason or time.monotonic() - arrived_s > _MAX_AGE_S:
             cause = ''
-        self.text = ': '.join(filter(None, (f'{mode.value} since {self._since}', reason, cause)))
+        text = ': '.join(filter(None, (f'{mode.value} since {self._since}', reason, cause)))
+        if text == self.text:  # as for almost every image
+            return
+        self.text = text
         if mask_numbers(self.text) != self._published:
             self._published = mask_numbers(self.text)
             self._output.publish(Stamped(self.text, stamp_ns, ''))

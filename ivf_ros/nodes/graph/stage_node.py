@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from typing import Any, Callable, TypeVar
 
@@ -223,15 +224,23 @@ class StageNode(GuardedCallbacks, LifecycleNode):
         self.get_logger().debug(''.join(traceback.format_exception(error)))
         if not self._fault_limit.is_exceeded_by_another():
             return
-        # The transition destroys entities, so it belongs into the thread of the executor.
-        reason = f'deactivated after {MAX_FAULTS_PER_MINUTE} defects in a minute, the last: {text}'
-        self._give_up_timer = self.create_timer(0.0, lambda: self._give_up(reason))
+        self.give_up(f'deactivated after {MAX_FAULTS_PER_MINUTE} defects in a minute, the last: '
+                     f'{text}')
 
-    def _give_up(self, reason: str) -> None:
-        self.destroy_timer(self._give_up_timer)
-        if self._is_active:
-            self.trigger_deactivate()
-            self._fail(reason)
+    def give_up(self, reason: str) -> None:
+        """Deactivate soon, from any thread; the reason then stays in the diagnostics."""
+        is_created = threading.Event()
+
+        def deactivate() -> None:
+            is_created.wait()  # the executor may call back before this thread has the timer
+            self.destroy_timer(timer)
+            if self._is_active:
+                self.trigger_deactivate()
+                self._fail(reason)
+
+        # The transition destroys entities, so it belongs into the thread of the executor.
+        timer: Any = self.create_timer(0.0, deactivate)
+        is_created.set()
 
     # Lifecycle.
 
