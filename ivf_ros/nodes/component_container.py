@@ -53,7 +53,7 @@ from ivf_ros.nodes.graph.transport import Hub
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.logging import LoggingSeverity
+from rclpy.logging import get_logger_level, LoggingSeverity, set_logger_level
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
@@ -70,6 +70,7 @@ class _Component:
     spinner: Spinner
     plugin: str
     options: dict[str, Any]
+    previous_log_level: LoggingSeverity  # of its logger, which outlives the node
 
 
 class ComponentManager(GuardedCallbacks, Node):
@@ -181,13 +182,15 @@ class ComponentManager(GuardedCallbacks, Node):
         except ComponentError:
             node.destroy_node()
             raise
+        logger_name = node.get_logger().name
+        previous_log_level = get_logger_level(logger_name)
         if log_level:
-            node.get_logger().set_level(LoggingSeverity(log_level))
+            set_logger_level(logger_name, log_level)
         self._last_id += 1
         id_ = self._last_id
         spinner = self._spinner if isinstance(node, StageNode) else Spinner(
             process.make_executor(self.context), partial(self._on_failed, id_), node.get_name())
-        self._components[id_] = _Component(node, spinner, plugin, options)
+        self._components[id_] = _Component(node, spinner, plugin, options, previous_log_level)
         spinner.add(node)
         if isinstance(node, StageNode):
             node.autostart()
@@ -209,11 +212,12 @@ class ComponentManager(GuardedCallbacks, Node):
             raise ComponentError(f'no node has the id {id_}; loaded: {loaded}')
         component = self._components[id_]
         node, spinner = component.node, component.spinner
-        name = node.get_fully_qualified_name()
+        name, logger_name = node.get_fully_qualified_name(), node.get_logger().name
         try:
             with spinner.pause(_UNLOAD_TIMEOUT_S) as executor:
                 executor.remove_node(node)
                 guard(node.destroy_node, self.on_fault)()
+            set_logger_level(logger_name, component.previous_log_level)
         except TimeoutError as error:
             raise ComponentError(f'{name} cannot be unloaded: {error}') from None
         del self._components[id_]

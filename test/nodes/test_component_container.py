@@ -31,6 +31,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.logging import get_logger_level, LoggingSeverity  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
@@ -111,6 +112,19 @@ def test_nodes_are_loaded_listed_and_unloaded_at_run_time(container):
     assert client.names() == {2: '/robot/aligner'}
     third = client.load(FUSION, {'fusion.method': 'average'})
     assert third.unique_id == 3  # an id is never used again
+
+
+def test_the_log_level_of_a_node_ends_with_it(container):
+    """A logger belongs to the process: the next node of this name finds it as it was left."""
+    client, manager = container
+    parameters = {'fusion.method': 'average', 'autostart': False}
+    before = get_logger_level('fusion')
+    silent = client.load(FUSION, parameters, log_level=LoggingSeverity.FATAL)
+    assert not manager.node(silent.unique_id).get_logger().is_enabled_for(LoggingSeverity.ERROR)
+    assert client.container(UnloadNode, unique_id=silent.unique_id).success
+    assert get_logger_level('fusion') == before
+    second = client.load(FUSION, parameters)
+    assert manager.node(second.unique_id).get_logger().is_enabled_for(LoggingSeverity.ERROR)
 
 
 @pytest.mark.parametrize('plugin, request_, message', [

@@ -22,6 +22,7 @@ from ivf_ros.nodes.graph import security_policy  # noqa: E402
 from ivf_ros.nodes.graph.node_parameters import CONTAINER_NAME  # noqa: E402
 from ivf_ros.nodes.graph.security_policy import NodePermissions, PolicyError  # noqa: E402
 import rclpy  # noqa: E402
+from rclpy.logging import get_logger_level  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 pytestmark = pytest.mark.live
@@ -216,6 +217,12 @@ def test_no_other_process_sees_the_nodes_whose_names_are_read(monkeypatch, live_
         and pytest.fail('seen'), node.get_name())[1] and NodePermissions(
             'fusion', '/', (), (), (), ()))
     assert find('fusion').name == 'fusion'
+
+
+def test_the_loggers_of_the_nodes_are_left_as_they_were():
+    before = get_logger_level('fusion')
+    find('fusion')
+    assert get_logger_level('fusion') == before
 
 
 def test_reading_the_names_needs_no_keys_and_leaves_the_environment_as_it_is(monkeypatch):

@@ -24,7 +24,7 @@ from ivf_ros.nodes.graph.node_parameters import CONTAINER_NAME, NODE_PARAMETERS
 from ivf_ros.nodes.graph.stage_node import StageNode
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.logging import LoggingSeverity
+from rclpy.logging import get_logger_level, LoggingSeverity, set_logger_level
 from rclpy.node import Node
 
 NODES = tuple(NODE_PARAMETERS)
@@ -151,14 +151,17 @@ def _read_stage_node(name: str, context: rclpy.Context, ros_arguments: Sequence[
         node = load_component_class(plugin)(**_make_options(context, ros_arguments))
     except Exception as error:  # whatever a parameter file can cause; it is told in one line
         raise PolicyError(to_single_line(f'{name}: {error}')) from error
+    logger_name = node.get_logger().name
+    previous_log_level = get_logger_level(logger_name)  # a logger outlives its node
     try:
         assert isinstance(node, StageNode)
-        node.get_logger().set_level(LoggingSeverity.FATAL)  # a failure is raised
+        set_logger_level(logger_name, LoggingSeverity.FATAL)  # a failure is raised
         success = TransitionCallbackReturn.SUCCESS
         if node.trigger_configure() != success or node.trigger_activate() != success:
             raise PolicyError(f'{name}: {node.failure_reason}')
         return _read_permissions(node, node.optional_topics)
     finally:
+        set_logger_level(logger_name, previous_log_level)
         node.destroy_node()
 
 
