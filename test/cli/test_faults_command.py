@@ -45,3 +45,13 @@ def test_the_growth_of_memory_is_that_after_the_warm_up():
                          30, 0) for at_s in times_s)
     assert Soak(grows, ()).memory_slope_mb_per_min() == pytest.approx(0.5)
     assert Soak(grows[:5], ()).memory_slope_mb_per_min() is None
+
+
+def test_each_round_of_a_soak_has_each_fault_once_in_another_order():
+    from ivf_ros.nodes.faults.campaign import FAULTS
+    from ivf_ros.nodes.faults.soak import shuffle_rounds
+
+    faults = shuffle_rounds(FAULTS, seed=0)
+    first, second = ([next(faults).name for _ in FAULTS] for _ in range(2))
+    assert sorted(first) == sorted(second) == sorted(fault.name for fault in FAULTS)
+    assert first != second

@@ -1,15 +1,15 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A soak: random faults for hours, while memory, threads and descriptors are watched."""
+"""A soak: faults in random order for hours, while memory, threads and descriptors are watched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 import time
 
 from ivf_ros.nodes.faults.campaign import CampaignSettings, FAULTS, open_campaign, Verdict
-from ivf_ros.nodes.faults.fault import repeat_in_thread
+from ivf_ros.nodes.faults.fault import Fault, repeat_in_thread
 import numpy as np
 
 _PERIOD_S = 10.0
@@ -65,7 +65,7 @@ class Soak:
 def run(seconds: float, settings: CampaignSettings, seed: int = 0,
         on_verdict: Callable[[Verdict], None] = lambda verdict: None) -> Soak:
     """
-    Inject random faults for a time; those that end the graph are left out.
+    Inject faults in random order for a time; those that end the graph are left out.
 
     Raises
     ------
@@ -73,8 +73,7 @@ def run(seconds: float, settings: CampaignSettings, seed: int = 0,
         The graph did not start.
 
     """
-    rng = np.random.default_rng(seed)
-    faults = [fault for fault in FAULTS if not fault.restarts]
+    faults = shuffle_rounds([fault for fault in FAULTS if not fault.restarts], seed)
     samples: list[Sample] = []
     verdicts: list[Verdict] = []
     with open_campaign(settings) as campaign:
@@ -87,6 +86,19 @@ def run(seconds: float, settings: CampaignSettings, seed: int = 0,
 
         with repeat_in_thread(sample, _PERIOD_S):
             while time.monotonic() - start_s < seconds:
-                verdicts.append(campaign.judge(faults[rng.integers(len(faults))]))
+                verdicts.append(campaign.judge(next(faults)))
                 on_verdict(verdicts[-1])
     return Soak(tuple(samples), tuple(verdicts))
+
+
+def shuffle_rounds(faults: Sequence[Fault], seed: int) -> Iterator[Fault]:
+    """
+    Yield all faults in random order, round after round, without an end.
+
+    Buffers grow to what the largest fault needs. With rounds, all of them have done so after the
+    first round, and what grows later is a leak.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        for index in rng.permutation(len(faults)):
+            yield faults[index]
