@@ -15,6 +15,8 @@ from ivf_ros import detection, fusion, perception, registration, segmentation
 from ivf_ros.cli.bag_options import add_bag_options, bag_options_of
 from ivf_ros.cli.cameras import add_camera_options, rgb_camera_of, thermal_camera_of
 from ivf_ros.cli.output import command_line, print_json, print_line, read_count
+from ivf_ros.data.drawn_boxes import HALVES
+from ivf_ros.data.sample import Origin
 from ivf_ros.evaluation.metrics import FUSION_METRICS
 from ivf_ros.evaluation.results import EvaluationError, Stage
 from ivf_ros.evaluation.run import evaluate, EvaluationSettings
@@ -96,6 +98,12 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--machine-labels', action='store_true',
                         help='use labels that another network made instead of human ones; the '
                         'result is the agreement with that network')
+    parser.add_argument('--drawn-boxes', type=Path, metavar='FILE',
+                        help='use only the pairs on which the developers drew boxes, with these '
+                        'boxes: docs/labels/boxes.json')
+    parser.add_argument('--half', choices=HALVES,
+                        help='half of --drawn-boxes: choosing is for decisions between variants, '
+                        'reporting for published figures (default: both)')
     add_bag_options(parser)
     add_camera_options(parser)
     parser.add_argument('--no-pictures', dest='pictures', action='store_false',
@@ -132,6 +140,7 @@ def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any
         sources=tuple(options.source), stages=_make_stages(options), out=options.out,
         jobs=options.jobs, every=options.every, limit=options.limit, aligned=options.aligned,
         held_back=options.held_back, machine_labels=options.machine_labels,
+        drawn_boxes=options.drawn_boxes, half=options.half or '',
         pictures=options.pictures, restart=options.restart, bag_options=bag_options_of(options),
         thermal_camera=thermal_camera_of(options), rgb_camera=rgb_camera_of(options))
     summary = evaluate(settings, command)
@@ -170,6 +179,12 @@ def format_table(summary: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
+def _origin_of(options: argparse.Namespace) -> Origin:
+    if options.drawn_boxes:
+        return Origin.DEVELOPERS
+    return Origin.MACHINE if options.machine_labels else Origin.HUMAN
+
+
 def _make_stages(options: argparse.Namespace) -> tuple[Stage, ...]:
     if options.study == 'task':
         return _make_task_stages(options)
@@ -200,13 +215,13 @@ def _make_stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         'fusion': lambda methods: FusionEvaluation(methods, _select_metrics(options),
                                                    options.moved),
         'segmentation': lambda methods: SegmentationEvaluation(methods, options.inputs,
-                                                               options.machine_labels),
+                                                               _origin_of(options)),
         'detection': lambda methods: DetectionEvaluation(methods, options.inputs,
-                                                         options.machine_labels),
+                                                         _origin_of(options)),
         'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
         'flicker': FlickerEvaluation,
-        'appearance': lambda methods: AppearanceEvaluation(methods, options.machine_labels),
-        'pipeline': lambda methods: PipelineEvaluation(methods, options.machine_labels),
+        'appearance': lambda methods: AppearanceEvaluation(methods, _origin_of(options)),
+        'pipeline': lambda methods: PipelineEvaluation(methods, _origin_of(options)),
     }
     return tuple(make_stage[name](methods) for name, methods in selected.items() if methods)
 
@@ -225,9 +240,9 @@ def _make_task_stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         raise EvaluationError('--study task needs --networks, a folder of weight files, and no '
                               '--methods')
     evaluations = (SegmentationEvaluation((segmentation.DEFAULT_METHOD,), options.inputs,
-                                          options.machine_labels, str(options.networks)),
+                                          _origin_of(options), str(options.networks)),
                    DetectionEvaluation((detection.DEFAULT_METHOD,), options.inputs,
-                                       options.machine_labels, str(options.networks)))
+                                       _origin_of(options), str(options.networks)))
     _check_names('input', options.inputs, (*SENSORS, BOTH, *fusion.methods()))
     for evaluation in evaluations:
         for modality in options.inputs:

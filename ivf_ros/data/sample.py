@@ -29,6 +29,7 @@ class Origin(str, Enum):
 
     EXACT = 'exact'  # known by construction: a simulator, a synthetic warp
     HUMAN = 'human'
+    DEVELOPERS = 'developers'  # drawn by those who made the networks, so less independent
     MEASURED = 'measured'  # detected on a calibration target, within the error of the detector
     MACHINE = 'machine'  # another network
 

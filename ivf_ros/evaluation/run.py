@@ -12,6 +12,7 @@ on the number of processes or on interruptions.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ class EvaluationSettings:
         Treat all pairs as aligned.
     machine_labels:
         Use machine-made labels instead of human ones.
+    drawn_boxes, half:
+        File of boxes that the developers drew, and the half of it to use; see ``SampleList``.
     pictures:
         Store pictures of the outputs for the report.
     restart:
@@ -73,6 +76,8 @@ class EvaluationSettings:
     held_back: bool = False
     aligned: bool = False
     machine_labels: bool = False
+    drawn_boxes: Path | None = None
+    half: str = ''
     pictures: bool = True
     restart: bool = False
     bag_options: BagOptions = field(default_factory=BagOptions)
@@ -110,7 +115,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
     check_folder(settings.out, 'evaluate', settings.sources)
     samples = SampleList(settings.sources, every=settings.every, limit=settings.limit,
                          held_back=settings.held_back, aligned=settings.aligned,
-                         machine_labels=settings.machine_labels, bag_options=settings.bag_options,
+                         machine_labels=settings.machine_labels, drawn_boxes=settings.drawn_boxes,
+                         half=settings.half, bag_options=settings.bag_options,
                          thermal_camera=settings.thermal_camera, rgb_camera=settings.rgb_camera)
     open_folder(settings.out, 'evaluate', settings.sources)
     store = RowStore(settings.out, _make_plan(settings), settings.restart)
@@ -134,6 +140,8 @@ def evaluate(settings: EvaluationSettings, command: str = '') -> dict[str, Any]:
 
 def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
     """Return everything that the results depend on."""
+    drawn_boxes = hashlib.sha256(settings.drawn_boxes.read_bytes()).hexdigest() \
+        if settings.drawn_boxes else ''
     plan = {
         'format': FORMAT,
         'sources': list(settings.sources),
@@ -144,7 +152,9 @@ def _make_plan(settings: EvaluationSettings) -> dict[str, Any]:
         'stages': {stage.name: asdict(stage) for stage in settings.stages},  # type: ignore
         'every': settings.every, 'limit': settings.limit, 'held_back': settings.held_back,
         'aligned': settings.aligned,
-        'machine_labels': settings.machine_labels, 'pictures': settings.pictures,
+        'machine_labels': settings.machine_labels,
+        'drawn_boxes': drawn_boxes,
+        'half': settings.half, 'pictures': settings.pictures,
         'version': ivf_ros.__version__, 'code': fingerprint_code(),
     }
     return json.loads(json_bytes(plan))

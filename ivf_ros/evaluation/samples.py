@@ -15,6 +15,7 @@ from typing import TypeVar
 from ivf_ros.camera_input import CameraParameters
 from ivf_ros.data.bags.files import is_bag
 from ivf_ros.data.datasets import find_datasets
+from ivf_ros.data.drawn_boxes import keep_drawn, read_frames
 from ivf_ros.data.frame_pairs import pair_events
 from ivf_ros.data.sample import Annotation, Dataset, Origin, Sample
 from ivf_ros.data.sources import BagOptions, open_source, Source, SourceError
@@ -40,6 +41,7 @@ class SampleList:
     def __init__(self, specs: Iterable[str], *, every: int = 1, limit: int | None = None,
                  held_back: bool = False, aligned: bool = False,
                  machine_labels: bool = False,
+                 drawn_boxes: Path | None = None, half: str = '',
                  bag_options: BagOptions | None = None,
                  thermal_camera: ThermalCameraParameters | None = None,
                  rgb_camera: CameraParameters | None = None) -> None:
@@ -62,6 +64,9 @@ class SampleList:
             Treat all pairs as aligned, also where the data set does not say so.
         machine_labels:
             Use machine-made labels instead of human ones.
+        drawn_boxes, half:
+            File of boxes that the developers drew, and the half of it to use; see
+            ``data.drawn_boxes``. Pairs without such boxes are left out.
         bag_options:
             Arguments of ``open_source`` that are for bags.
         thermal_camera, rgb_camera:
@@ -80,14 +85,17 @@ class SampleList:
             raise SourceError('only bags have topics, and none of these sources is a bag: '
                               f"{', '.join(specs)}")
         self._parts: list[Dataset | Source] = []
+        frames = read_frames(drawn_boxes) if drawn_boxes else None
         for spec in specs:
             if _is_stream(spec):
+                if frames is not None:
+                    raise SourceError(f'{spec}: drawn boxes are for data sets, not for streams')
                 path = Path(spec).expanduser()
                 of_bag = bag_options if bag_options and is_bag(path) else BagOptions()
                 self._parts.append(open_source(spec, **of_bag))
             else:
-                self._parts.extend(find_datasets(Path(spec).expanduser(),
-                                                 machine_labels=machine_labels))
+                found = find_datasets(Path(spec).expanduser(), machine_labels=machine_labels)
+                self._parts.extend(found if frames is None else keep_drawn(found, frames, half))
         self._every, self._limit, self._aligned = every, limit, aligned
         self._held_back = held_back
         self._thermal_camera = thermal_camera or ThermalCameraParameters()

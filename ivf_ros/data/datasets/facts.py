@@ -99,6 +99,7 @@ _BY_NAME = {
     'm3fd_fusion': M3FD,
     'm3svd': M3SVD,
     'm3svd_sequences': M3SVD,
+    'm3svd_val': Facts(True, 1.0, lambda name: name.rpartition('_')[0]),
     'metu_vistir': Facts(scene=_scene_of_metu, light=_light_of_metu),
     'mfnet_figure_gt': Facts(True, classes=MFNET_CLASSES),
     'mfnet_raw': Facts(True, None, block_scene, _light_from_suffix, MFNET_CLASSES),

@@ -11,10 +11,11 @@ import math
 import cv2
 from ivf_ros import fusion
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
-from ivf_ros.data.sample import Sample
+from ivf_ros.data.sample import Origin, Sample
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.results import Row, SampleResult
 from ivf_ros.evaluation.stages.inputs import create_method, METHOD_ERRORS, time_call
+from ivf_ros.evaluation.stages.per_input import describe_origin
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -37,14 +38,14 @@ class AppearanceEvaluation:
 
     Attributes
     ----------
-    methods, machine_labels:
-        Names of ``fusion.methods()``, where a setting may follow a colon; and whether the boxes of
-        people were made by a network.
+    methods, origin:
+        Names of ``fusion.methods()``, where a setting may follow a colon; and who made the boxes
+        of people.
 
     """
 
     methods: tuple[str, ...]
-    machine_labels: bool = False
+    origin: Origin = Origin.HUMAN
 
     name = 'appearance'
     metrics = APPEARANCE_METRICS
@@ -53,7 +54,7 @@ class AppearanceEvaluation:
     def notes(self) -> tuple[str, ...]:
         """Return what the values do not show."""
         return ('A person who is colder than the surroundings has a negative contrast.',
-                *(('The boxes are machine-made.',) if self.machine_labels else ()))
+                *describe_origin(self.origin))
 
     def skip_reason(self, sample: Sample) -> str:
         """Return the reason why a sample cannot be measured, or ''."""

@@ -13,14 +13,23 @@ from typing import Any, ClassVar, NamedTuple
 
 from ivf_ros import fusion, perception
 from ivf_ros.data.aligned import explain_unaligned, read_aligned
-from ivf_ros.data.sample import Annotation, Sample
+from ivf_ros.data.sample import Annotation, Origin, Sample
 from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult
 from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS
 from ivf_ros.network_inputs import select_images, SENSORS
 import numpy as np
 
-MACHINE_LABELS_NOTE = ('The labels are machine-made: the numbers show how far a method agrees '
-                       'with another network, not how accurate it is.')
+_NOTES = {
+    Origin.MACHINE: 'The labels are machine-made: the numbers show how far a method agrees with '
+                    'another network, not how accurate it is.',
+    Origin.DEVELOPERS: 'The boxes were drawn by the developers of this package, by looking at '
+                       'enlarged images. They are less independent than those of a data set.',
+}
+
+
+def describe_origin(origin: Origin) -> tuple[str, ...]:
+    """Return a note on labels that are not the human labels of a data set."""
+    return (_NOTES[origin],) if origin in _NOTES else ()
 
 
 class ModelResult(NamedTuple):
@@ -43,8 +52,8 @@ class PerInputEvaluation(ABC):
         Names of methods for ``create`` of the stage.
     inputs:
         'rgb', 'thermal', 'rgb+thermal' or fusion methods.
-    machine_labels:
-        Whether the labels were made by another network.
+    origin:
+        Who made the labels.
     networks:
         Folder with a weight file for each input, ``<stage>-<input>.safetensors``, and optionally
         those of further trainings, ``<stage>-<input>.<training>.safetensors``. If empty, the
@@ -54,7 +63,7 @@ class PerInputEvaluation(ABC):
 
     models: tuple[str, ...]
     inputs: tuple[str, ...] = (*SENSORS, fusion.DEFAULT_METHOD)
-    machine_labels: bool = False
+    origin: Origin = Origin.HUMAN
     networks: str = ''
 
     name: ClassVar[str]
@@ -87,8 +96,8 @@ class PerInputEvaluation(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return a note if the labels are machine-made."""
-        return (MACHINE_LABELS_NOTE,) if self.machine_labels else ()
+        """Return a note on the labels if they are not those of a data set."""
+        return describe_origin(self.origin)
 
     def skip_reason(self, sample: Sample) -> str:
         """Return the reason why a sample cannot be measured, or ''."""

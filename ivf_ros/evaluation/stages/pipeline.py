@@ -16,7 +16,7 @@ from typing import Any
 
 from ivf_ros import detection, geometry, segmentation
 from ivf_ros.data.aligned import explain_unaligned
-from ivf_ros.data.sample import Sample
+from ivf_ros.data.sample import Origin, Sample
 from ivf_ros.detection.anchor_free import AnchorFreeParameters
 from ivf_ros.evaluation.metrics import SEGMENTATION_METRICS
 from ivf_ros.evaluation.metrics.info import MetricInfo
@@ -28,7 +28,7 @@ from ivf_ros.evaluation.stages.detection import (
     score_detections,
 )
 from ivf_ros.evaluation.stages.inputs import METHOD_ERRORS, time_call
-from ivf_ros.evaluation.stages.per_input import MACHINE_LABELS_NOTE
+from ivf_ros.evaluation.stages.per_input import describe_origin
 from ivf_ros.evaluation.stages.segmentation import score_all_labels, score_labels
 from ivf_ros.fusion import FusionMode, FusionStage
 from ivf_ros.network_inputs import PerceptionInputs
@@ -88,20 +88,19 @@ class PipelineEvaluation:
     Registration by each method, then fusion, segmentation and detection by their defaults.
 
     ``methods`` are ``KNOWN_HOMOGRAPHY`` and names of ``registration.methods()``. Each pair is a
-    new scene, so one measurement is enough to lock. ``machine_labels`` tells whether the labels
-    were made by another network.
+    new scene, so one measurement is enough to lock. ``origin`` tells who made the labels.
     """
 
     methods: tuple[str, ...]
-    machine_labels: bool = False
+    origin: Origin = Origin.HUMAN
 
     name = 'pipeline'
     metrics = _METRICS
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return a note if the labels are machine-made."""
-        return (MACHINE_LABELS_NOTE,) if self.machine_labels else ()
+        """Return a note on the labels if they are not those of a data set."""
+        return describe_origin(self.origin)
 
     def skip_reason(self, sample: Sample) -> str:
         """Return the reason why a sample cannot be measured, or ''."""
