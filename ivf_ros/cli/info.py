@@ -16,8 +16,9 @@ def add_info_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ivf info``."""
     parser.add_argument('source', help='folder of pairs, two videos, bag, or simulator[:...]')
     parser.add_argument('--recover', action='store_true',
-                        help='of an MCAP bag that was not closed, write a new file with an index '
-                        'and metadata.yaml, for ros2 bag play; the old file stays as it is')
+                        help='of an MCAP or SQLite bag that was not closed, write a new file that '
+                        'is whole, and metadata.yaml, for ros2 bag play; the old file stays as it '
+                        'is')
     add_bag_options(parser)
     parser.set_defaults(run=_info)
 

@@ -54,6 +54,10 @@ class Bag:
         Times of the first and the last message; None in an empty bag.
     n_bytes:
         Size of the files on disk.
+    n_described:
+        Number of messages that ``metadata.yaml`` says; None without it.
+    parts:
+        The files that can be read.
     problems:
         What is damaged or missing, a sentence each.
 
@@ -77,10 +81,11 @@ class Bag:
             except SourceError as error:
                 parts.append(None)
                 lost[position] = str(error)
-        self._parts = [part for part in parts if part is not None]
-        if not self._parts:
+        self.parts = [part for part in parts if part is not None]
+        if not self.parts:
             raise SourceError('; '.join(lost.values()))
         self.n_bytes = sum(file.stat().st_size for file in files.paths.values() if file)
+        self.n_described = files.n_messages
         self.start_ns, self.end_ns = _find_period(parts)
         names = list(files.paths)
         self._lost = [f'{text} ({files.periods.get(names[position]) or _find_gap(parts, position)}'
@@ -89,7 +94,7 @@ class Bag:
                                       for name, part in zip(names, parts, strict=True) if part
                                       for problem in part.problems]
         self.counts: dict[Topic, int] = {}
-        for part in self._parts:
+        for part in self.parts:
             for topic, count in part.counts.items():
                 self.counts[topic] = self.counts.get(topic, 0) + count
 
@@ -98,7 +103,7 @@ class Bag:
         for problem in self._lost:
             on_damage(problem)
         spans = [Span(part.start_ns or 0, partial(part.messages, topics, on_damage))
-                 for part in self._parts]
+                 for part in self.parts]
         for message in merge_by_time(spans):
             if message.topic.serialization != 'cdr' or message.data[:4] != ZSTD_MAGIC:
                 yield message

@@ -34,11 +34,14 @@ class BagFiles:
         By name, without ``.zstd``, in the order of recording; None for a file that is missing.
     periods:
         Description of the seconds that a file holds, by name, where ``metadata.yaml`` says them.
+    n_messages:
+        Number of messages that ``metadata.yaml`` says; None if it says none.
 
     """
 
     paths: dict[str, Path | None]
     periods: dict[str, str] = field(default_factory=dict)
+    n_messages: int | None = None
 
 
 def is_bag_file(path: Path) -> bool:
@@ -52,15 +55,9 @@ def has_bag_content(path: Path) -> bool:
         return file.read(len(SQLITE_MAGIC)).startswith((MCAP_MAGIC, SQLITE_MAGIC, ROSBAG1_MAGIC))
 
 
-def has_mcap_content(path: Path) -> bool:
-    """Return whether a file of any name begins as MCAP files do."""
-    with path.open('rb') as file:
-        return file.read(len(MCAP_MAGIC)) == MCAP_MAGIC
-
-
 def is_bag_folder(folder: Path) -> bool:
     """Return whether a folder holds a bag, also one whose files are missing."""
-    return any(is_bag_file(path) for path in folder.iterdir()) or bool(_read_metadata(folder))
+    return any(is_bag_file(path) for path in folder.iterdir()) or bool(_read_metadata(folder)[0])
 
 
 def is_bag(path: Path) -> bool:
@@ -90,9 +87,9 @@ def find_bag_files(path: Path) -> BagFiles:
     # A decompressed file is preferred to the compressed one beside it.
     present = {_bag_name(file).name: file for file in sorted(path.iterdir(), reverse=True)
                if is_bag_file(file) and file.is_file()}
-    listed = _read_metadata(path)
+    listed, n_messages = _read_metadata(path)
     if any(name in present for name in listed):
-        return BagFiles({name: present.get(name) for name in listed}, listed)
+        return BagFiles({name: present.get(name) for name in listed}, listed, n_messages)
     if not present:
         named = f' ({", ".join(listed)})' if listed else ''
         raise SourceError(f'{path}: the files of the bag{named} are missing; put them beside '
@@ -117,8 +114,8 @@ def _bag_name(path: Path) -> Path:
     return path.with_suffix('') if path.suffix.lower() in ('.zstd', '.zst') else path
 
 
-def _read_metadata(folder: Path) -> dict[str, str]:
-    """Return the names of the files, without ``.zstd``, and the seconds that they hold."""
+def _read_metadata(folder: Path) -> tuple[dict[str, str], int | None]:
+    """Return the seconds that each file holds, by name without ``.zstd``, and the messages."""
     import yaml  # of bags only; most sources are none
 
     file = folder / METADATA
@@ -126,7 +123,7 @@ def _read_metadata(folder: Path) -> dict[str, str]:
         text = read_bytes(file, _MAX_METADATA_BYTES).decode(errors='replace') \
             if file.is_file() else ''
         if _METADATA_KEY not in text:
-            return {}
+            return {}, None
         content = yaml.safe_load(text)[_METADATA_KEY]
         names = [_bag_name(Path(PurePosixPath(name).name)).name
                  for name in content['relative_file_paths']]
@@ -137,8 +134,8 @@ def _read_metadata(folder: Path) -> dict[str, str]:
             RecursionError) as error:
         logging.getLogger(__name__).warning(
             '%s is not used, it is damaged: %s', file, ' '.join(str(error).split()))
-        return {}
-    return {name: periods.get(name, '') for name in names}
+        return {}, None
+    return {name: periods.get(name, '') for name in names}, content.get('message_count')
 
 
 def _describe_period(part: dict[str, Any], start_ns: int) -> str:

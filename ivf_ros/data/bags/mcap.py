@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 import os
 from pathlib import Path
-import re
 import struct
 import weakref
 import zlib
@@ -29,6 +28,7 @@ from ivf_ros.data.bags.mcap_records import (
 )
 from ivf_ros.data.bags.storage import (
     decode_text,
+    is_latched,
     MAX_CHUNK_BYTES,
     merge_by_time,
     Message,
@@ -47,8 +47,6 @@ _FOOTER_CONTENT = struct.Struct('<QQI')  # start of the summary, of its offsets,
 _FOOTER_SIZE = RECORD.size + _FOOTER_CONTENT.size + len(MCAP_MAGIC)
 _MAX_LOADED_BYTES = 2 * MAX_CHUNK_BYTES  # of chunks that are read at the same time
 _LOOSE_BYTES = 1 << 22  # messages outside of chunks are read in regions of this size
-# In the QoS of a channel as rosbag2 writes it, up to Iron as a number.
-_TRANSIENT_LOCAL = re.compile(rb'durability: (?:1|transient_local)\b')
 _DEFAULT_SERIALIZATION = {'ros2msg': 'cdr', 'ros2idl': 'cdr', 'ros1msg': 'ros1'}
 
 
@@ -314,7 +312,7 @@ class McapStorage:
         if serialization in ('cdr', 'ros1'):
             msgtype = normalize_type(msgtype)
         self._channels[channel] = Topic(topic, msgtype, serialization)
-        if _TRANSIENT_LOCAL.search(content[position:]):
+        if is_latched(content[position:]):
             self.latched.add(self._channels[channel])
 
     def _load(self, region: _Region) -> memoryview:

@@ -1,26 +1,27 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recovery of MCAP bags that were not closed, for ``ros2 bag play`` and other readers."""
+"""Recovery of bags that were not closed, for ``ros2 bag play`` and other readers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 import os
 from pathlib import Path
 import tempfile
 
 from ivf_ros.data.bag_writer import BagError, BagWriter, MessageTypeError
-from ivf_ros.data.bags.files import find_bag_files, has_mcap_content, METADATA
+from ivf_ros.data.bags.bag import Bag
+from ivf_ros.data.bags.files import METADATA
 from ivf_ros.data.bags.mcap import McapStorage
-from ivf_ros.data.bags.storage import merge_by_time, Span, Topic
+from ivf_ros.data.bags.sqlite import SqliteStorage
+from ivf_ros.data.bags.storage import Topic
 from ivf_ros.data.recording import SourceError
 from ivf_ros.output import is_marked
 
-_SUFFIX = '_recovered'
+_SUFFIXES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 _KEPT_METADATA = f'{METADATA}.before_recovery'
 
 
@@ -34,7 +35,7 @@ class Recovery:
     path:
         What readers open: the folder of the bag, or the new file.
     file:
-        The new MCAP file with an index; None if the bag was complete.
+        The new file, of the storage of the old ones; None if the bag was complete.
     counts:
         Messages in the new file by topic name.
     problems:
@@ -50,7 +51,11 @@ class Recovery:
 
 def recover(path: Path) -> Recovery:
     """
-    Write the messages of a bag that was not closed into a new file with an index.
+    Write the messages of a bag that was not closed into a new file.
+
+    An MCAP file is without its index then. An SQLite file may have a journal beside it, from which
+    SQLite completes a copy, or its end may be lost. ``metadata.yaml`` may say other numbers of
+    messages, or be missing.
 
     The new file stands beside the old ones, which stay as they are. In a folder, ``metadata.yaml``
     then names the new file; one that this package did not write is kept under another name.
@@ -58,26 +63,33 @@ def recover(path: Path) -> Recovery:
     Parameters
     ----------
     path:
-        Folder of a bag, or an MCAP file.
+        Folder of a bag, or a file of one.
 
     Raises
     ------
     SourceError
-        The bag cannot be read, is no MCAP bag, or has no messages in CDR.
+        The bag cannot be read, is neither MCAP nor SQLite, or has no messages in CDR.
     BagError
         The new files cannot be written, or there are files of these names.
 
     """
+    path = path.parent if path.name == METADATA else path
     folder = path if path.is_dir() else path.parent
     try:
-        storages, problems = _open(path)
+        bag = Bag(path)
     except OSError as error:
         raise SourceError(f'{path} cannot be read: {error}') from None
-    problems += [problem for storage in storages for problem in storage.problems]
-    if not problems and (path.is_file() or (folder / METADATA).is_file()):
+    problems = list(bag.problems)
+    parts = [part for part in bag.parts if isinstance(part, McapStorage | SqliteStorage)]
+    if len(parts) < len(bag.parts):
+        raise SourceError(f'{path} is a bag of ROS 1; only MCAP and SQLite files are recovered')
+    is_closed = not any(isinstance(part, SqliteStorage) and part.has_journal for part in parts)
+    if is_closed and not problems and (
+            path.is_file() or bag.n_described == sum(bag.counts.values())):
         return Recovery(path, None, {}, ())
-    name = (path.resolve().name if path.is_dir() else path.stem) + _SUFFIX
-    file, kept = folder / f'{name}.mcap', folder / _KEPT_METADATA
+    kind = 'mcap' if isinstance(parts[0], McapStorage) else 'sqlite3'
+    name = (path.resolve().name if path.is_dir() else path.stem) + '_recovered'
+    file, kept = folder / f'{name}{_SUFFIXES[kind]}', folder / _KEPT_METADATA
     is_foreign = path.is_dir() and (folder / METADATA).is_file() \
         and not is_marked(folder / METADATA)
     for taken in [file, *[kept] * is_foreign]:
@@ -85,45 +97,30 @@ def recover(path: Path) -> Recovery:
             raise BagError(f'{taken} is in the way; move it away')
     try:
         with tempfile.TemporaryDirectory(prefix='.recovery_', dir=folder) as scratch:
-            bag = Path(scratch, name)
-            counts = _copy(storages, bag, problems)
+            copy = Path(scratch, name)
+            counts = _copy(bag, parts, copy, kind, problems)
             # The metadata first: if this process is killed in between, the old files count.
             if path.is_dir():
                 if is_foreign:
                     os.rename(folder / METADATA, kept)
-                os.replace(bag / METADATA, folder / METADATA)
-            os.rename(bag / file.name, file)
+                os.replace(copy / METADATA, folder / METADATA)
+            os.rename(copy / file.name, file)
     except OSError as error:
         raise BagError(f'cannot recover {path}: {error}') from None
     return Recovery(path if path.is_dir() else file, file, counts,
                     tuple(dict.fromkeys(problems)))
 
 
-def _open(path: Path) -> tuple[list[McapStorage], list[str]]:
-    """Open the files of a bag; return also what is missing."""
-    storages, problems = [], []
-    for name, file in find_bag_files(path).paths.items():
-        if file is None:
-            problems.append(f'{name} is missing')
-        elif has_mcap_content(file):
-            storages.append(McapStorage(file))
-        else:
-            raise SourceError(f'{file} is no MCAP file, and only those can be recovered; an '
-                              'SQLite file completes itself when it is opened, and ros2 bag '
-                              f'reindex writes its {METADATA}')
-    return storages, problems
-
-
-def _copy(storages: Iterable[McapStorage], bag: Path, problems: list[str]) -> dict[str, int]:
+def _copy(bag: Bag, parts: Sequence[McapStorage | SqliteStorage], path: Path, kind: str,
+          problems: list[str]) -> dict[str, int]:
     """Write all messages in CDR to a new bag; return their number by topic."""
-    definitions = {msgtype: definition for storage in storages
-                   for msgtype, definition in storage.definitions.items()}
-    latched = {topic for storage in storages for topic in storage.latched}
-    spans = [Span(storage.start_ns or 0, partial(storage.messages, storage.counts,
-                                                 problems.append)) for storage in storages]
+    # Files from before Iron have no definitions.
+    definitions = {msgtype: definition for part in parts
+                   for msgtype, definition in part.definitions.items()} or None
+    latched = {topic for part in parts for topic in part.latched}
     lost: Counter[Topic] = Counter()
-    with BagWriter(bag, definitions=definitions) as writer:
-        for message in merge_by_time(spans):
+    with BagWriter(path, kind, definitions=definitions) as writer:
+        for message in bag.messages(bag.counts, problems.append):
             topic = message.topic
             with suppress(MessageTypeError):
                 if topic.serialization == 'cdr':

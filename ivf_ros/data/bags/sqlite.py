@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 import os
 from pathlib import Path
 import struct
+from typing import Any
 from urllib.parse import quote
 
 import apsw
 from ivf_ros.data.bags.storage import (
     decode_text,
+    is_latched,
     MAX_MESSAGE_BYTES,
     Message,
     normalize_type,
@@ -38,6 +40,11 @@ class SqliteStorage:
     The file is not changed. A file that was not closed is read from a temporary copy, where
     SQLite completes it from its journal.
 
+    Attributes
+    ----------
+    has_journal:
+        Whether a journal lies beside the file, because the file was not closed.
+
     Raises
     ------
     SourceError
@@ -53,6 +60,7 @@ class SqliteStorage:
         self.start_ns: int | None = None
         self.end_ns: int | None = None
         self._ids: dict[int, Topic] = {}
+        self.has_journal = False
         try:
             self._recover()
             with closing(self._connect()) as connection:
@@ -62,6 +70,23 @@ class SqliteStorage:
             self.close()
             raise SourceError(f'{path} is damaged or was not closed after recording: '
                               f"{'; '.join([*self.problems, str(error)])}") from None
+
+    @property
+    def definitions(self) -> dict[str, tuple[str, str]]:
+        """The encoding and the text of the definition, by message type; none before Iron."""
+        rows = self._read_optional(
+            'SELECT CAST(topic_type AS BLOB), CAST(encoding AS BLOB), '
+            'CAST(encoded_message_definition AS BLOB) FROM message_definitions')
+        return {normalize_type(decode_text(name)): (
+            decode_text(encoding), bytes(text or b'').decode(errors='replace'))
+            for name, encoding, text in rows}
+
+    @property
+    def latched(self) -> set[Topic]:
+        """Topics that were offered with transient-local durability."""
+        rows = self._read_optional('SELECT id, CAST(offered_qos_profiles AS BLOB) FROM topics')
+        return {self._ids[number] for number, qos in rows
+                if number in self._ids and is_latched(qos or b'')}
 
     def close(self) -> None:
         """Remove the temporary copy, if there is one."""
@@ -100,6 +125,7 @@ class SqliteStorage:
         page_bytes, n_pages = struct.unpack_from('>H10xI', header, 16)
         page_bytes = 65536 if page_bytes == 1 else page_bytes
         is_cut = page_bytes > 0 and original.stat().st_size < page_bytes * n_pages
+        self.has_journal = bool(journals)
         if not journals and not is_cut:
             return
         self._folder = TemporaryFolder()
@@ -130,6 +156,11 @@ class SqliteStorage:
         connection.execute('PRAGMA writable_schema = ON')
         connection.execute('PRAGMA trusted_schema = OFF')
         return connection
+
+    def _read_optional(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows that can be read; files of old versions lack some tables and columns."""
+        with suppress(*_ERRORS), closing(self._connect()) as connection:
+            yield from connection.execute(query)
 
     def _read_topics(self, connection: apsw.Connection) -> None:
         tables = {name for name, in connection.execute(

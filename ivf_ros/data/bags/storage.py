@@ -7,12 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 import heapq
+import re
 from typing import NamedTuple, Protocol
 
 from ivf_ros.images.limits import MAX_IMAGE_BYTES
 
 MAX_CHUNK_BYTES = 1 << 30  # a part of a file that is decompressed at once, of 1 MB usually
 MAX_MESSAGE_BYTES = MAX_IMAGE_BYTES + (1 << 20)  # the fields beside the pixels take little
+
+# In the QoS of a topic as rosbag2 writes it, up to Iron as a number.
+_TRANSIENT_LOCAL = re.compile(rb'durability: (?:1|transient_local)\b')
 
 # Takes a description of something that could not be read.
 OnDamage = Callable[[str], None]
@@ -102,6 +106,11 @@ def merge_by_time(spans: Iterable[Span]) -> Iterator[Message]:
                 heapq.heappop(active)
             else:
                 heapq.heapreplace(active, (following.time_ns, order, following, messages))
+
+
+def is_latched(qos: bytes | memoryview) -> bool:
+    """Return whether a topic was offered with transient-local durability, by its QoS in YAML."""
+    return _TRANSIENT_LOCAL.search(qos) is not None
 
 
 def decode_text(data: bytes | memoryview | None) -> str:
