@@ -18,7 +18,7 @@ ROS = ('rclpy', 'sensor_msgs', 'std_msgs', 'geometry_msgs', 'diagnostic_msgs', '
        'tf2_msgs', 'cv_bridge', 'rosgraph_msgs', 'visualization_msgs', 'foxglove_msgs')
 STAGES = ('registration', 'fusion', 'segmentation', 'detection')
 # Top-level modules that all subpackages may use.
-FOUNDATION = ('types', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
+FOUNDATION = ('types', 'boxes', 'parameters', 'geometry', 'thermal', 'thermal_on_rgb', 'images',
               'network_inputs', 'optional_imports', 'output', 'pace', 'pairing', 'protobuf',
               'regular_files',
               'stamps', 'camera_model', 'camera_input', 'thermal_input', 'thermal_levels',

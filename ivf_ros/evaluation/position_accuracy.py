@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from ivf_ros.boxes import iou
 from ivf_ros.camera_model import CameraModel
 from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection3d import CalibratedCamera, Detection3d, Detection3dStage
-from ivf_ros.evaluation.metrics.detection import iou
 from ivf_ros.perception import JointPerception
 from ivf_ros.thermal_on_rgb import ThermalWarper
 from ivf_ros.types import Detection, Segmentation

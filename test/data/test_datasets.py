@@ -509,7 +509,7 @@ def test_malformed_bbgt_files_are_named(tmp_path, text, reason):
 def test_malformed_coco_files_are_named(tmp_path, text):
     path = write(tmp_path / 'a.json', text)
     with pytest.raises(SourceError, match=r'a\.json is no complete COCO file') as error:
-        boxes.coco_boxes(path)
+        boxes.read_coco_file(path)
     assert '\n' not in str(error.value)
 
 
@@ -522,7 +522,7 @@ def test_a_track_that_ends_early_is_named(tmp_path):
         boxes.read_track(path, 2, 'car')
 
 
-@pytest.mark.parametrize('read', [boxes.read_voc, boxes.read_bbgt, boxes.coco_boxes,
+@pytest.mark.parametrize('read', [boxes.read_voc, boxes.read_bbgt, boxes.read_coco_file,
                                   landmarks.read_matched_points, landmarks.read_corners])
 def test_missing_annotation_files_are_named(tmp_path, read):
     with pytest.raises(SourceError, match=r'cannot read .*gone'):

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import math
 
+from ivf_ros.boxes import iou
 from ivf_ros.data.sample import IGNORED
-from ivf_ros.evaluation.metrics.detection import count_hits, detection, iou
+from ivf_ros.evaluation.metrics.detection import count_hits, detection
 from ivf_ros.evaluation.metrics.inputs import MetricError
 from ivf_ros.evaluation.metrics.segmentation import confusion_matrix, segmentation
 from ivf_ros.types import Detection, Segmentation

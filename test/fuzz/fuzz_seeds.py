@@ -17,10 +17,12 @@ from flir_files import make_flir_jpeg
 import fuzz_targets
 from ivf_ros import images
 from ivf_ros.calibration import rig_files
+from ivf_ros.data.annotated_image import AnnotatedImage
 from ivf_ros.data.bag_writer import BagWriter
+from ivf_ros.data.label_files.formats import SUFFIXES, write_label_file
 from ivf_ros.nn import weights
 from ivf_ros.nodes.graph import messages
-from ivf_ros.types import Frame
+from ivf_ros.types import Detection, Frame
 from mcap_files import Channel, header, IMAGE, image as image_cdr, serialize, STORE, write_mcap
 import numpy as np
 from rclpy.serialization import serialize_message
@@ -225,6 +227,18 @@ def _boxes_seeds(folder: Path) -> Iterator[bytes]:
         'annotations': [{'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 3, 4]}]}).encode()
 
 
+def _label_file_seeds(folder: Path) -> Iterator[bytes]:
+    image = AnnotatedImage('a', (64, 48), (Detection((1.0, 2.0, 30.0, 40.0), 'person', 0.5),))
+    for name, suffix in SUFFIXES.items():
+        path = folder / f'labels{suffix}'
+        write_label_file(path, name, [image], ('person',), {'image': ''})
+        yield path.read_bytes()
+        if name == 'label-studio':
+            task, = json.loads(path.read_text())
+            yield json.dumps([{'data': {'name': 'a'}, 'annotations': [
+                {'result': task['predictions'][0]['result'], 'updated_at': '2026'}]}]).encode()
+
+
 def _landmarks_seeds(folder: Path) -> Iterator[bytes]:
     points = [[1.0, 2.0], [3.0, 4.0], [5.0, 9.0], [7.0, 1.0]]
     yield json.dumps({'landmarks_mov': points, 'landmarks_fix': points}).encode()
@@ -302,7 +316,8 @@ _SEEDS: dict[str, Callable[[Path], Iterator[bytes]]] = {
     'recorded_image': _recorded_image_seeds, 'recorded_info': _recorded_info_seeds,
     'mcap': _mcap_seeds, 'sqlite': _sqlite_seeds, 'rosbag1': _rosbag1_seeds,
     'bag_source': _bag_seeds,
-    'bag_metadata': _bag_metadata_seeds, 'boxes': _boxes_seeds, 'landmarks': _landmarks_seeds,
+    'bag_metadata': _bag_metadata_seeds, 'boxes': _boxes_seeds,
+    'label_file': _label_file_seeds, 'landmarks': _landmarks_seeds,
     'weights': _weight_seeds, 'onnx_metadata': _onnx_metadata_seeds,
     'class_names': _class_names_seeds, 'onnx_layout': _layout_seeds,
     'onnx_model': _onnx_model_seeds, 'settings': _settings_seeds, 'simulator': _simulator_seeds,

@@ -31,6 +31,7 @@ from ivf_ros.data.bags.bag import Bag
 from ivf_ros.data.bags.files import find_bag_files
 from ivf_ros.data.bags.storage import Message, Topic
 from ivf_ros.data.datasets import boxes, landmarks
+from ivf_ros.data.label_files.formats import read_label_file
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.simulator import SimulatorParameters
 from ivf_ros.data.sources import open_source
@@ -416,8 +417,9 @@ TARGETS = {target.name: target for target in (
     Target('bag_source', (_open_bag,), (SourceError,), 32768),
     Target('bag_metadata', (_read_bag_metadata,), (SourceError,), 1024),
     Target('boxes', tuple(map(_read_boxes, (
-        boxes.read_voc, boxes.read_bbgt, boxes.coco_boxes,
+        boxes.read_voc, boxes.read_bbgt, boxes.read_coco_file,
         lambda path: boxes.read_track(path, 0, 'car')))), (SourceError,), 1024),
+    Target('label_file', (_read_boxes(read_label_file),), (SourceError,), 4096),
     Target('landmarks', tuple(map(_read_boxes, (
         landmarks.read_matched_points, landmarks.read_matched_H_thermal_to_rgb,
         landmarks.read_corners, landmarks._read_displacements))), (SourceError,), 2048),

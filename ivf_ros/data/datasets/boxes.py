@@ -9,6 +9,8 @@ SourceError with the path if a file is missing, truncated or malformed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 import json
 import math
@@ -17,6 +19,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ivf_ros import geometry
+from ivf_ros.data.annotated_image import AnnotatedImage, enclose_rotated
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import IGNORED, read_pixels
 from ivf_ros.data.video_frame import VideoFrame
@@ -32,6 +35,24 @@ _YOLO_SLACK = 1e-3  # tolerance for rounding in the files
 # Labels of crowds and of uncertain objects.
 _UNCERTAIN = ('people', 'person?', 'crowd', 'uncertain')
 _BBGT_HEADER = '% bbGt version=3'
+
+
+@dataclass(frozen=True, eq=False)
+class CocoFile:
+    """
+    The content of a COCO file.
+
+    Attributes
+    ----------
+    info:
+        Its entry ``info``; empty without one.
+    images:
+        The annotated images by the stem of their file name.
+
+    """
+
+    info: Mapping[str, Any]
+    images: Mapping[str, AnnotatedImage]
 
 
 def read_yolo(path: Path, rgb: Path | VideoFrame) -> Boxes:
@@ -80,11 +101,16 @@ def read_bbgt(path: Path) -> Boxes:
 
 def read_coco(path: Path, key: str) -> Boxes:
     """Read the boxes of one image from a COCO file; ``key`` is the stem of the image file."""
-    return coco_boxes(path)[key]
+    return read_coco_file(path).images[key].boxes
 
 
-def coco_boxes(path: Path) -> dict[str, Boxes]:
-    """Read the boxes of all images from a COCO file, by stem of the image file; cached."""
+def read_coco_file(path: Path) -> CocoFile:
+    """
+    Read a COCO file; cached.
+
+    Crowds ('iscrowd') are to be ignored. A box with the attribute ``rotation`` of CVAT becomes the
+    upright box around it.
+    """
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError as error:
@@ -156,21 +182,51 @@ def _make_detection(label: str, box_xywh: tuple[float, ...], ignored: bool) -> D
 
 
 @lru_cache(maxsize=4)
-def _load_coco(path: Path, _modified_ns: int) -> dict[str, Boxes]:
+def _load_coco(path: Path, _modified_ns: int) -> CocoFile:
+    return parse_coco(_read_text(path), str(path))
+
+
+def parse_coco(text: str, location: str) -> CocoFile:
+    """
+    Return the content of a COCO file.
+
+    Raises
+    ------
+    SourceError
+        The text is no complete COCO file; ``location`` names it in the message.
+
+    """
     try:
-        content: Any = json.loads(_read_text(path))
+        content: Any = json.loads(text)
         names = {category['id']: str(category['name']).lower()
                  for category in content['categories']}
-        stems = {image['id']: Path(image['file_name']).stem for image in content['images']}
-        boxes_of: dict[str, list[Detection]] = {stem: [] for stem in stems.values()}
+        images = {image['id']: image for image in content['images']}
+        boxes_of: dict[Any, list[Detection]] = {image_id: [] for image_id in images}
         for annotation in content['annotations']:
-            boxes_of[stems[annotation['image_id']]].append(
-                _make_detection(names[annotation['category_id']],
-                                tuple(_parse_numbers(str(path), annotation['bbox'])),
-                                ignored=bool(annotation.get('iscrowd', 0))))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise SourceError(f'{path} is no complete COCO file: {error!r}') from None
-    return {stem: tuple(boxes) for stem, boxes in boxes_of.items()}
+            boxes_of[annotation['image_id']].append(
+                _parse_coco_box(location, annotation, names[annotation['category_id']]))
+        annotated: dict[str, AnnotatedImage] = {}
+        for image_id, image in images.items():
+            name = Path(image['file_name']).stem
+            size = int(image.get('width', 0)), int(image.get('height', 0))
+            if name in annotated:
+                raise ValueError(f"two images are called '{name}'")
+            annotated[name] = AnnotatedImage(name, size, tuple(boxes_of[image_id]),
+                                             stamp_ns=image.get('stamp_ns'))
+        return CocoFile(dict(content.get('info') or {}), annotated)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError,
+            OverflowError) as error:
+        raise SourceError(f'{location} is no complete COCO file: {error!r}') from None
+
+
+def _parse_coco_box(location: str, annotation: Mapping[str, Any], label: str) -> Detection:
+    attributes = annotation.get('attributes') or {}
+    score, degrees = _parse_numbers(location, [annotation.get('score', 1.0),
+                                               attributes.get('rotation') or 0.0])
+    box = _make_detection(label, tuple(_parse_numbers(location, annotation['bbox'])),
+                          ignored=bool(annotation.get('iscrowd', 0)))
+    return replace(box, box_xyxy_px=enclose_rotated(box.box_xyxy_px, degrees),
+                   score=min(max(score, 0.0), 1.0))
 
 
 def _read_rows(path: Path) -> list[tuple[str, list[str]]]:

@@ -7,20 +7,21 @@ Folders of pairs, with annotations in sibling folders.
 Optional sibling folders are ``boxes/`` (YOLO, COCO classes), ``labels/`` (class numbers, for known
 data sets), machine annotations (``boxes_silver/``, ``labels_silver/``, ``labels_silver_conf/``)
 and points: ``landmarks/`` (matched manually), ``corners/`` (of a checkerboard), or
-``thermal_warped/`` with the ``flow/`` that produced it. ``thermal16/`` (raw counts) has priority
-over the images of ``rjpeg/``. A folder of radiometric JPEG files that hold both images is one of
-pairs, too.
+``thermal_warped/`` with the ``flow/`` that produced it. ``boxes.json`` and ``boxes_silver.json``
+are the same boxes in one COCO file, as ``ivf label`` writes them. ``thermal16/`` (raw counts) has
+priority over the images of ``rjpeg/``. A folder of radiometric JPEG files that hold both images is
+one of pairs, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ivf_ros.data.datasets.boxes import read_yolo
-from ivf_ros.data.datasets.facts import Facts, facts_of
+from ivf_ros.data.datasets.boxes import read_coco, read_coco_file, read_yolo
+from ivf_ros.data.datasets.facts import block_scene, Facts, facts_of
 from ivf_ros.data.datasets.labels import read_confident_labels, read_labels
 from ivf_ros.data.datasets.landmarks import (
     read_corners,
@@ -42,6 +43,9 @@ from ivf_ros.data.pair_names import pair_files
 from ivf_ros.data.recording import RGB_NAMES, SourceError, stream_of
 from ivf_ros.data.sample import Annotation, Dataset, Origin
 
+# Of a folder of ``ivf label``. Neighbouring frames of a recording are similar.
+_REGISTERED = Facts(True, scene=block_scene)
+
 
 class Sidecars:
     """
@@ -49,20 +53,30 @@ class Sidecars:
 
     Parameters
     ----------
+    folder:
+        The folder of the pairs.
     folders:
-        Sibling folders of the images, by lower-case name.
+        Its subfolders by lower-case name.
     facts:
         Facts of the data set.
     machine_labels:
         Use machine-made boxes and labels instead of human ones.
 
+    Raises
+    ------
+    SourceError
+        A COCO file is malformed, or holds boxes of another origin than its name says.
+
     """
 
-    def __init__(self, folders: Mapping[str, Path], facts: Facts, machine_labels: bool) -> None:
+    def __init__(self, folder: Path, folders: Mapping[str, Path], facts: Facts,
+                 machine_labels: bool) -> None:
         suffix = '_silver' if machine_labels else ''
         self._origin = Origin.MACHINE if machine_labels else Origin.HUMAN
         self._classes = facts.classes
         self._boxes = files_by_stem(folders.get(f'boxes{suffix}'), '.txt')
+        self._coco = folder / f'boxes{suffix}.json'
+        self._coco_names = _list_annotated(self._coco, self._origin)
         self._labels = (files_by_stem(folders.get(f'labels{suffix}'), '.png')
                         if facts.classes else {})
         self._confidence = (files_by_stem(folders.get('labels_silver_conf'), '.jpg')
@@ -78,6 +92,8 @@ class Sidecars:
         if key in self._boxes:
             fields['detections'] = Annotation(partial(read_yolo, self._boxes[key], rgb),
                                               self._origin)
+        elif key in self._coco_names:
+            fields['detections'] = Annotation(partial(read_coco, self._coco, key), self._origin)
         if key in self._labels:
             fields['segmentation'] = Annotation(self._make_label_reader(key), self._origin)
         if key in self._landmarks:
@@ -108,11 +124,29 @@ def find(folder: Path, folders: Mapping[str, Path], machine_labels: bool) -> lis
         _refuse_single_stream(folder, folders)
         return []
     name = name_of(folder)
-    facts = facts_of(name)
+    facts = _REGISTERED if _is_registered(folder) else facts_of(name)
     listing = Listing(name, layout, folder)
     listing.add_pairs(pair_files(files['thermal'], files['rgb'], str(folder)), facts,
-                      Sidecars(folders, facts, machine_labels))
+                      Sidecars(folder, folders, facts, machine_labels))
     return [listing.dataset()]
+
+
+def _is_registered(folder: Path) -> bool:
+    """Return whether ``ivf label`` made the pairs: thermal lies on the RGB grid."""
+    path = folder / 'boxes_silver.json'
+    return path.is_file() and read_coco_file(path).info.get('registered') is True
+
+
+def _list_annotated(path: Path, origin: Origin) -> Collection[str]:
+    """Return the names of the images of a COCO file; none without it."""
+    if not path.is_file():
+        return ()
+    content = read_coco_file(path)
+    stated = content.info.get('origin', origin.value)
+    if stated != origin.value:
+        raise SourceError(f"{path} holds boxes of origin '{stated}', and its name is for those of "
+                          f"origin '{origin.value}'; see docs/datasets.md")
+    return content.images.keys()
 
 
 def _find_streams(folder: Path, folders: Mapping[str, Path]) -> tuple[str, dict[str, list[Path]]]:

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ivf_ros.data.datasets import facts
-from ivf_ros.data.datasets.boxes import coco_boxes, read_coco, read_track
+from ivf_ros.data.datasets.boxes import read_coco, read_coco_file, read_track
 from ivf_ros.data.datasets.listing import Image, images_by_stem, Listing, subfolders
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Annotation, Dataset, Origin
@@ -54,7 +54,7 @@ def find_vtuav_det(folder: Path, folders: Mapping[str, Path],
     path = folder.parent / _DET_FILES[split]
     if not path.is_file():
         return []
-    boxes = {} if machine_labels else coco_boxes(path)
+    boxes = {} if machine_labels else read_coco_file(path).images
 
     def annotate(key: str, _rgb: Image) -> dict[str, Any]:
         if key not in boxes:

@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 import io
 from typing import Any
 
+from ivf_ros.boxes import area_px2, intersection_px2, iou
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.info import MetricInfo
 from ivf_ros.evaluation.metrics.inputs import MetricError
@@ -115,29 +116,10 @@ def match_boxes(predicted: Sequence[Detection], true: Sequence[Detection],
         hit = bool(overlaps) and max(overlaps) >= min_iou
         if hit:
             del remaining[int(np.argmax(overlaps))]
-        if hit or not any(_intersection_px2(box, other) >= min_iou * _area_px2(box)
+        if hit or not any(intersection_px2(box, other) >= min_iou * area_px2(box)
                           for other in ignored):
             outcomes.append((box.score, hit))
     return outcomes
-
-
-def iou(a: Detection, b: Detection) -> float:
-    """Return the intersection of two boxes over their union."""
-    shared_px2 = _intersection_px2(a, b)
-    return shared_px2 / (_area_px2(a) + _area_px2(b) - shared_px2) if shared_px2 else 0.0
-
-
-def _intersection_px2(a: Detection, b: Detection) -> float:
-    (a_left, a_top, a_right, a_bottom), (b_left, b_top, b_right, b_bottom) = \
-        a.box_xyxy_px, b.box_xyxy_px
-    width = min(a_right, b_right) - max(a_left, b_left)
-    height = min(a_bottom, b_bottom) - max(a_top, b_top)
-    return max(width, 0.0) * max(height, 0.0)
-
-
-def _area_px2(box: Detection) -> float:
-    left, top, right, bottom = box.box_xyxy_px
-    return (right - left) * (bottom - top)
 
 
 def _run_coco_eval(images: Sequence[ImageDetections], class_ids: dict[str, int]) -> Any:
@@ -171,5 +153,5 @@ def _run_coco_eval(images: Sequence[ImageDetections], class_ids: dict[str, int])
 def _coco_box(box: Detection, image_id: int, class_id: int, box_id: int) -> dict[str, Any]:
     left, top, right, bottom = box.box_xyxy_px
     return {'id': box_id, 'image_id': image_id, 'category_id': class_id,
-            'bbox': [left, top, right - left, bottom - top], 'area': _area_px2(box),
+            'bbox': [left, top, right - left, bottom - top], 'area': area_px2(box),
             'iscrowd': int(box.class_name == IGNORED), 'score': box.score}
