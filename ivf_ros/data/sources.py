@@ -23,6 +23,7 @@ from ivf_ros.data.recording import (
 from ivf_ros.data.video import find_videos, VIDEO_SUFFIXES, VideoSource
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.parameters import build, parse_settings
+from ivf_ros.regular_files import check_regular
 from ivf_ros.types import Event
 
 __all__ = ['BagOptions', 'open_source', 'Source', 'SourceError']
@@ -146,7 +147,7 @@ def open_source(spec: str | Path, *, thermal_topic: str | None = None,
                           f"{', '.join(filter(None, topics))}")
     if path.is_dir():
         return _open_directory(path, rate_hz, aligned, still_s, name_tolerance_s)
-    if path.is_file():
+    if path.exists():
         raise _file_error(path)
     if text.count(',') == 1:
         thermal, rgb = (Path(part.strip()).expanduser() for part in text.split(','))
@@ -200,7 +201,11 @@ def _open_pairs(folder: Path, rate_hz: float | None, aligned: bool,
 
 
 def _file_error(path: Path) -> SourceError:
-    """Return the error for a file that is no source by itself."""
+    """Return the error for a file, pipe or device that is no source by itself."""
+    try:
+        check_regular(path)
+    except OSError as error:
+        return SourceError(f'{path} is no source: {error.strerror}')
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return SourceError(f"{path} is one video; give two, as 'thermal.mp4,visible.mp4'")
     return SourceError(f"{path}: a source file must be a bag ({', '.join(BAG_SUFFIXES)}), "

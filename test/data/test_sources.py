@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import shutil
 
@@ -557,6 +558,16 @@ def make_lost_file(folder: Path) -> Path:
     return bag
 
 
+def make_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / 'street.mcap')
+    return folder / 'street.mcap'
+
+
+def make_device(folder: Path) -> Path:
+    (folder / 'street').symlink_to('/dev/zero')
+    return folder / 'street'
+
+
 def make_two_bag_files(folder: Path) -> Path:
     bag = save_bag(folder / 'bag', count=1)
     shutil.copy(bag / 'bag.mcap', bag / 'copy.mcap')
@@ -584,6 +595,8 @@ def make_two_bag_files(folder: Path) -> Path:
     (make_two_cars, ['/a/thermal/image_raw (', '/b/thermal/image_raw (', 'full name',
                      '--rgb-topic']),
     (make_lost_file, ['missing', 'bag.mcap', 'metadata.yaml']),
+    (make_pipe, ['street.mcap is no source: it is a named pipe, not a regular file']),
+    (make_device, ['street is no source: it is a device, not a regular file']),
     (make_two_bag_files, ['2 bag files', 'reindex']),
 ], ids=lambda value: value.__name__[5:] if callable(value) else '')
 def test_source_errors_are_reported_in_one_line(tmp_path, make, expected):
