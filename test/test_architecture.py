@@ -136,6 +136,18 @@ def test_only_the_command_line_and_nodes_import_the_view(path):
     assert 'view' not in packages_imported_by(path)
 
 
+@pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) == 'labelling'],
+                         ids=identify)
+def test_labelling_imports_only_the_foundation_data_and_stages(path):
+    assert packages_imported_by(path) <= {*FOUNDATION, *STAGES, 'labelling', 'data', 'perception'}
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in MODULES if package_of(p) not in ('labelling', 'cli')], ids=identify)
+def test_only_the_command_line_imports_the_labelling(path):
+    assert 'labelling' not in packages_imported_by(path)
+
+
 @pytest.mark.parametrize('path', [p for p in MODULES if package_of(p) != 'view'], ids=identify)
 def test_only_the_view_imports_rerun(path):
     assert 'rerun' not in {name.split('.')[0] for name in imports_of(path)}

@@ -69,6 +69,9 @@ COMMANDS = {
                        'ivf segment fused.png --out labels.png'),
     'detect': Command('image_commands', 'Detect objects in fused images, or in RGB and thermal.',
                       'ivf detect fused.png --json'),
+    'label': Command('label', 'Make boxes for a recording, and exchange them with labelling '
+                     'tools.', 'ivf label recordings/drive --out drive_labels '
+                     '--teacher anchor_free@rgb --teacher anchor_free@thermal'),
     'calibrate': Command('calibrate', 'Calibrate a thermal and an RGB camera with a board, or '
                          'without one.',
                          'ivf calibrate views --pattern 4x6 --square 0.05 --out rig.yaml'),

@@ -16,13 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 from ivf_ros.boxes import iou
 from ivf_ros.data.annotated_image import AnnotatedImage
 from ivf_ros.data.datasets.boxes import CocoFile, read_coco_file
+from ivf_ros.data.files import image_files
 from ivf_ros.data.label_files.coco import format_coco
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Origin
+from ivf_ros.output import check_file, is_marked, mark_image, OutputError
 from ivf_ros.types import Detection
+import numpy as np
 
 MACHINE_FILE, HUMAN_FILE = 'boxes_silver.json', 'boxes.json'
 IMAGE_FOLDERS = ('thermal', 'visible', 'fused')
@@ -47,6 +51,62 @@ class Corrections:
     images: int
     unchanged_images: int
     counts: Mapping[str, int]
+
+
+class PairFolder:
+    """
+    Writes registered pairs into a folder; images of earlier runs of ``ivf label`` are removed.
+
+    Parameters
+    ----------
+    folder:
+        The folder, which exists.
+    overwrite:
+        Files of other origin may be overwritten.
+
+    Raises
+    ------
+    OutputError
+        A subfolder cannot be made.
+
+    """
+
+    def __init__(self, folder: Path, overwrite: bool) -> None:
+        self._folder, self._overwrite = folder, overwrite
+        for name in IMAGE_FOLDERS:
+            try:
+                (folder / name).mkdir(exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot create '{folder / name}': {error.strerror}") from None
+            for path in image_files(folder / name):
+                if is_marked(path):
+                    path.unlink()
+
+    def write(self, name: str, images: Mapping[str, np.ndarray]) -> None:
+        """
+        Write the images of a pair, uint8, by the name of their subfolder.
+
+        Raises
+        ------
+        OutputError
+            A file is in the way and was not made by ivf, or it cannot be written.
+
+        """
+        for subfolder, image in images.items():
+            path = self._folder / subfolder / f'{name}.png'
+            check_file(path, (), self._overwrite)
+            _, encoded = cv2.imencode('.png', image)
+            try:
+                path.write_bytes(mark_image(encoded.tobytes()))
+            except OSError as error:
+                raise OutputError(f"cannot write '{path}': {error.strerror}") from None
+
+
+def check_new_labels(folder: Path) -> None:
+    """Raise OutputError if a folder holds corrected boxes, which new images would not fit."""
+    if (folder / HUMAN_FILE).is_file():
+        raise OutputError(f"'{folder}' holds boxes that people corrected ({HUMAN_FILE}); give "
+                          'another --out')
 
 
 def write_machine_labels(folder: Path, images: Sequence[AnnotatedImage],

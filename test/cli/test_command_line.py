@@ -33,6 +33,7 @@ JSON_COMMANDS = {
     'fuse': 'fuse {d}/thermal/0.png {d}/rgb/0.png --method average --out {d}/fused.png',
     'segment': 'segment {d}/rgb/0.png --method thermal_saliency --out {d}/labels.png',
     'detect': 'detect {d}/rgb/0.png --method hog',
+    'label': f'label simulator:duration_s=1,{SMALL} --teacher hog@rgb --out {{d}}/labels',
     'calibrate': 'calibrate {d} --targetless --method dense --out {d}/rig.yaml',
     'metrics': 'metrics --thermal {d}/rgb --visible {d}/rgb --fused {d}/rgb --metrics EN '
                '--thermal-camera palette=luma',

@@ -15,6 +15,8 @@ import re
 import cv2
 from ivf_ros import cli
 from ivf_ros.cli.main import add_options, COMMANDS
+from ivf_ros.data.annotated_image import AnnotatedImage
+from ivf_ros.data.labelled_folder import write_machine_labels
 import numpy as np
 import pytest
 
@@ -23,8 +25,9 @@ USER_TEXT = 'written by the user'
 WITHOUT_CASES = {'demo', 'replay', 'faults'}
 # Options that take a path and are only read.
 READ = {'register': {'prior'}, 'fuse': {'prior'}, 'segment': {'prior'}, 'detect': {'prior'},
-        'metrics': {'thermal', 'visible', 'fused'}, 'evaluate': {'networks'}, 'train': {'data'},
-        'export': {'weights', 'data'}, 'benchmark': {'params_file'}, 'view': {'prior'}}
+        'metrics': {'thermal', 'visible', 'fused'}, 'evaluate': {'networks', 'drawn_boxes'},
+        'train': {'data'}, 'label': {'prior', 'imported'}, 'export': {'weights', 'data'},
+        'benchmark': {'params_file'}, 'view': {'prior'}}
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ CASES = {
                                    '', (VI,)),
     'detect file': Case(split('detect {rgb} --method hog'), 'overlay', '.png', (RGB,)),
     'detect folder': Case(split('detect {vi} --method hog'), 'overlay', '', (VI,)),
+    'label': Case(split('label {data} --aligned --teacher hog@rgb'), 'out', '', (IR, VI)),
+    'label export': Case(split('label {data}/../labelled --export label-studio'), 'out', '.json',
+                         ()),
     'calibrate': Case(split('calibrate {data} --targetless ' + DENSE), 'out', '.yaml', ()),
     'evaluate': Case(split(EVALUATE), 'out', '', ('.', IR, VI)),
     'train': Case(split(TRAIN), 'out', '', ('.',), 'torch'),
@@ -122,7 +128,7 @@ FOLDERS = [name for name, case in CASES.items() if not case.suffix]
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """Write a data set of six aligned pairs of images, with the names of MSRS."""
+    """Write a data set of six aligned pairs of images, with the names of MSRS; and labels."""
     random = np.random.default_rng(0)
     folder = tmp_path / 'data' / 'test'
     for stream in ('ir', 'vi'):
@@ -133,6 +139,9 @@ def data(tmp_path) -> Path:
         cv2.imwrite(str(folder / 'ir' / f'0000{number}D.png'), image)
         colour = cv2.merge([image, 255 - image, cv2.flip(image, 0)])
         cv2.imwrite(str(folder / 'vi' / f'0000{number}D.png'), colour)
+    (tmp_path / 'labelled').mkdir()
+    write_machine_labels(tmp_path / 'labelled', [AnnotatedImage('000000', (160, 120), ())], (),
+                         {})
     return tmp_path / 'data'
 
 
