@@ -53,6 +53,8 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
                         help='publish the recorded stamps instead of the current time')
     parser.add_argument('--clock', action='store_true',
                         help='publish the recorded time on /clock; needs --keep-stamps')
+    parser.add_argument('--namespace', default='', metavar='NS',
+                        help='of the topics that are published and recorded')
     parser.add_argument('--record', type=Path, metavar='BAG',
                         help='record what is published, and the results of a running graph, into '
                         'a new bag; it can be read even if the command is killed')
@@ -94,7 +96,7 @@ def _replay(options: argparse.Namespace) -> int:
     source = open_source(options.source, **bag_options_of(options))
     code = replay.run(source, rate=options.rate, loop=options.loop,
                       restamp=not options.keep_stamps, clock=options.clock,
-                      record=options.record)
+                      record=options.record, namespace=options.namespace)
     if options.json:
         print_json({'source': source.name, 'skipped': source.skipped})
     return code

@@ -157,6 +157,23 @@ def test_a_recording_that_ends_is_complete_and_is_not_overwritten(live_graph, tm
     assert (tmp_path / 'bag' / 'bag.mcap').read_bytes() == before
 
 
+def test_a_replay_plays_and_records_in_a_namespace(live_graph, tmp_path):
+    received = []
+    live_graph.node('listener').create_subscription(
+        Image, '/front/rgb/image_raw', received.append, QOS)
+    short = SOURCE.replace('duration_s=60', 'duration_s=2')
+    with start(live_graph, 'replay', short, '--namespace', 'front', '--record', tmp_path / 'bag'
+               ) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert wait_until(lambda: len(received) >= 3)  # it is found while the replay plays
+    assert len(read_stamps(tmp_path / 'bag')['rgb/image_raw']) == 10
+    with start(live_graph, 'replay', short, '--namespace', 'no good') as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith('ivf replay: Invalid namespace') and len(errors.splitlines()) == 1
+
+
 @pytest.mark.parametrize('command', ['replay', 'demo'])
 def test_a_full_disk_ends_a_recording_with_one_line_and_the_bag_can_be_read(
         live_graph, tmp_path, command):

@@ -21,8 +21,10 @@ from ivf_ros.nodes.graph.spinner import CHECK_PERIOD_S
 from ivf_ros.nodes.replay_node import ReplayNode
 from ivf_ros.parameters import build
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import Executor
 from rclpy.parameter import Parameter
+from rclpy.validate_namespace import validate_namespace
 
 # A replay or a result of fewer frames than this part is no success.
 MIN_PART = 0.2
@@ -62,7 +64,7 @@ def check_played(played: Mapping[str, int], skipped: Mapping[str, int]) -> None:
 
 
 def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
-        record: Path | None = None) -> int:
+        record: Path | None = None, namespace: str = '') -> int:
     """
     Replay one source in this process until its end or a signal; return the exit code.
 
@@ -74,13 +76,16 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
         Parameters of ``ReplayNode``.
     record:
         Folder of a new bag, to which the replay and the results of a running graph are recorded.
+    namespace:
+        Namespace of the topics; empty for none.
 
     Raises
     ------
     ParameterError
         The rate is out of range.
     ReplayError
-        The replay failed, or only a small part of the source could be played.
+        The replay failed, or only a small part of the source could be played; or the namespace is
+        none.
     BagError
         The recording cannot be written.
 
@@ -88,6 +93,10 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
     values = {'source': source.name, 'rate': rate, 'loop': loop, 'restamp': restamp,
               'clock': clock}
     build(ReplayNodeParameters, values)
+    try:
+        validate_namespace(f'/{namespace.lstrip("/")}')
+    except NameValidationException as error:
+        raise ReplayError(describe_error(error)) from None
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     dds.use_profile()
     process.configure_process(n_stages=1)
@@ -97,10 +106,10 @@ def run(source: Source, *, rate: float, loop: bool, restamp: bool, clock: bool,
         stack.callback(executor.shutdown)
         recorder = None
         if record is not None:
-            recorder = Recorder(stack.enter_context(BagWriter(record)))
+            recorder = Recorder(stack.enter_context(BagWriter(record)), namespace=namespace)
             stack.callback(recorder.destroy_node)
             executor.add_node(recorder)
-        node = ReplayNode(source=source, parameter_overrides=overrides)
+        node = ReplayNode(source=source, namespace=namespace, parameter_overrides=overrides)
         stack.callback(node.destroy_node)
         executor.add_node(node)
         if not node.autostart():
