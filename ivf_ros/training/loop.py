@@ -36,8 +36,9 @@ Network = TypeVar('Network', bound=nn.Module)
 Losses = tuple[Tensor, dict[str, Tensor]]  # minimised loss, and values for the log by name
 
 _LOG_EVERY = 20
-# A resumed training may change these settings: they affect its speed, not what it learns.
-_RESUMABLE_CHANGES = ('threads', 'device', 'save_every')
+# A resumed training may change these settings: they affect its speed or length, not what it learns
+# from.
+_RESUMABLE_CHANGES = ('threads', 'device', 'save_every', 'minutes')
 
 
 class CheckpointError(ValueError):
@@ -63,7 +64,9 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
     """
     Train a network, or continue if ``out`` holds a checkpoint.
 
-    The checkpoint holds the settings; only ``threads``, ``device`` and ``save_every`` may change.
+    The checkpoint holds the settings; only ``threads``, ``device``, ``save_every`` and ``minutes``
+    may change. With ``minutes`` it ends after this time, all parts of a resumed training together,
+    or after the steps, whichever is earlier; the learning rate falls to zero by then.
 
     Parameters
     ----------
@@ -91,14 +94,21 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate,
                                   weight_decay=settings.weight_decay)
     record = _make_record(settings, overfit)
-    first_step = _resume(out / 'checkpoint.pt', network, optimizer, record)
+    first_step, trained_s = _resume(out / 'checkpoint.pt', network, optimizer, record)
 
     sums: dict[str, float] = {}
     start_s = time.monotonic()
-    for step in track(range(first_step, settings.steps), settings.steps - first_step, 'step'):
+    limit_s = 60 * settings.minutes or math.inf
+    n_steps = first_step
+    for step in track(range(first_step, settings.steps),
+                      None if settings.minutes else settings.steps - first_step, 'step'):
+        elapsed_s = time.monotonic() - start_s
+        progress = max(step / settings.steps, (trained_s + elapsed_s) / limit_s)
+        if progress >= 1:
+            break
         torch.manual_seed(settings.seed * 1_000_003 + step)  # makes a resumed run reproducible
         for group in optimizer.param_groups:
-            group['lr'] = learning_rate(step, settings)
+            group['lr'] = learning_rate(step, progress, settings)
         random = np.random.default_rng([settings.seed, 0 if overfit else step])
         loss, logged = compute_losses(draw_batch(random, step))
         optimizer.zero_grad()
@@ -116,15 +126,29 @@ def run(network: Network, compute_losses: Callable[[Batch], Losses],
             with (out / 'log.jsonl').open('a') as log:
                 log.write(json.dumps(entry) + '\n')
             sums = {}
-        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            _save(out / 'checkpoint.pt', network, optimizer, step + 1, record)
+        n_steps = step + 1
+        if n_steps % settings.save_every == 0:
+            _save(out / 'checkpoint.pt', network, optimizer, n_steps, record,
+                  trained_s + time.monotonic() - start_s)
+    if n_steps > first_step and n_steps % settings.save_every:
+        _save(out / 'checkpoint.pt', network, optimizer, n_steps, record,
+              trained_s + time.monotonic() - start_s)
     return network
 
 
-def learning_rate(step: int, settings: LoopSettings) -> float:
-    """Return the learning rate: a linear rise over ``warmup`` steps, then a cosine to zero."""
+def learning_rate(step: int, progress: float, settings: LoopSettings) -> float:
+    """
+    Return the learning rate: a linear rise over ``warmup`` steps, then a cosine to zero.
+
+    ``progress`` is the completed part of the training, from 0 to 1.
+    """
     rise = min(1.0, (step + 1) / settings.warmup)
-    return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def count_steps(out: Path) -> int:
+    """Return the number of completed steps of the training in a folder."""
+    return int(torch.load(out / 'checkpoint.pt', weights_only=True, map_location='cpu')['step'])
 
 
 def make_batch_sampler(draw_example: Callable[[Scene, np.random.Generator, int], Example],
@@ -165,10 +189,10 @@ def _make_record(settings: LoopSettings, overfit: bool) -> dict[str, Any]:
 
 
 def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
-            record: dict[str, Any]) -> int:
-    """Load the checkpoint, if there is one, and return the number of completed steps."""
+            record: dict[str, Any]) -> tuple[int, float]:
+    """Load the checkpoint, if there is one; return the completed steps and their seconds."""
     if not path.is_file():
-        return 0
+        return 0, 0.0
     state = torch.load(path, map_location=next(network.parameters()).device, weights_only=True)
     if 'settings' not in state:
         raise CheckpointError(f'{path} does not say with which settings it was trained; use '
@@ -182,12 +206,12 @@ def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
                               'use the same settings, or another --out')
     network.load_state_dict(state['network'])
     optimizer.load_state_dict(state['optimizer'])
-    return int(state['step'])
+    return int(state['step']), float(state.get('elapsed_s', 0.0))
 
 
 def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int,
-          record: dict[str, Any]) -> None:
+          record: dict[str, Any], elapsed_s: float) -> None:
     temporary = path.with_suffix('.part')
     torch.save({'network': network.state_dict(), 'optimizer': optimizer.state_dict(),
-                'step': step, 'settings': record}, temporary)
+                'step': step, 'settings': record, 'elapsed_s': elapsed_s}, temporary)
     temporary.replace(path)

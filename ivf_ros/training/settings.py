@@ -22,6 +22,8 @@ class LoopSettings:
     seed: int = parameter(0, 'seed of all random numbers')
     threads: int = parameter(1, 'threads of PyTorch')
     save_every: int = parameter(200, 'steps between checkpoints')
+    minutes: float = parameter(0.0, 'time limit, of each round where there are several; 0 for '
+                               'none', minimum=0.0)
 
 
 @dataclass(frozen=True)
