@@ -17,9 +17,16 @@ from typing import TypeVar
 from ivf_ros import detection, geometry
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.training import loop
+from ivf_ros.training.camera_failures import (
+    blank_out,
+    draw_blank,
+    draw_shift_px,
+    is_lost,
+    shows_boxes,
+)
 from ivf_ros.training.fusion_data import NOT_LABELLED
 from ivf_ros.training.perception_data import CANVAS_PX, PerceptionScene
-from ivf_ros.training.settings import PerceptionTraining
+from ivf_ros.training.settings import CameraFailures, PerceptionTraining
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -30,7 +37,7 @@ Network = TypeVar('Network', bound=nn.Module)
 IGNORED_CLASS, NO_BOX = -1, -2
 _SCALES = 0.6, 1.7
 _MIN_VISIBLE, _MIN_SIDE_PX = 0.3, 3.0  # visible fraction and side of a box
-_CAMERA_DROPOUT = 0.08  # probability that a camera of a two-camera window is set to 0
+_NO_FAILURES = CameraFailures(blank=0.0, late=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +88,7 @@ class WindowSampler:
         self.labels = torch.full((len(scenes), 1, height, width), NOT_LABELLED, dtype=torch.uint8)
         self.boxes_px = torch.zeros(len(scenes), max_boxes, 4)
         self.classes = torch.full((len(scenes), max_boxes), NO_BOX)
+        self.shows = torch.ones(count, max_boxes, 2, dtype=torch.bool)
         self.sizes_px = torch.tensor([geometry.size_of(scene.thermal) for scene in scenes])
         self.probabilities = loop.sampling_probabilities([scene.dataset for scene in scenes])
         self.variants = len(views[0])
@@ -89,15 +97,18 @@ class WindowSampler:
             for number, view in enumerate(scene_views):
                 self.images[index * self.variants + number, :, :height_px, :width_px] = \
                     torch.from_numpy(view).permute(2, 0, 1)
+                self.shows[index * self.variants + number, :len(scene.boxes)] = \
+                    torch.from_numpy(shows_boxes(view, scene.boxes))
             self.labels[index, 0, :height_px, :width_px] = torch.from_numpy(scene.labels)
             for number, box in enumerate(scene.boxes):
                 self.boxes_px[index, number] = torch.tensor(box.box_xyxy_px)
                 self.classes[index, number] = IGNORED_CLASS if box.class_name == IGNORED \
                     else detection.CLASS_NAMES.index(box.class_name)
-        for name in ('images', 'labels', 'boxes_px', 'classes', 'sizes_px'):
+        for name in ('images', 'labels', 'boxes_px', 'classes', 'shows', 'sizes_px'):
             setattr(self, name, getattr(self, name).to(device))
 
-    def draw_batch(self, random: np.random.Generator, size: int, side_px: int) -> Batch:
+    def draw_batch(self, random: np.random.Generator, size: int, side_px: int,
+                   failures: CameraFailures = _NO_FAILURES) -> Batch:
         """Draw a batch of augmented windows, half of them near an object."""
         device = self.images.device
         scenes = random.choice(len(self.probabilities), size, p=self.probabilities)
@@ -114,11 +125,23 @@ class WindowSampler:
                                         side_px / scale, uniform)
 
         grid = _sampling_grid(centres_px, scale, mirror, side_px)
-        images = F.grid_sample(self.images[view_indices].float() / 255, grid, align_corners=False)
+        canvas = self.images[view_indices].float() / 255
+        images = F.grid_sample(canvas, grid, align_corners=False)
         labels = F.grid_sample(self.labels[scene_indices].float() - NOT_LABELLED, grid,
                                mode='nearest', align_corners=False)[:, 0] + NOT_LABELLED
         boxes_px, classes = _crop_boxes(boxes_px, classes, centres_px, scale, mirror, side_px)
-        return Batch(_augment_photometric(images, uniform, generator), labels.round().long(),
+        if images.shape[1] > 3:
+            shift_px = draw_shift_px(failures, size, generator, device)
+            shift = shift_px * torch.tensor([2 / CANVAS_PX[0], 2 / CANVAS_PX[1]], device=device)
+            images[:, 3:] = F.grid_sample(canvas[:, 3:], grid + shift[:, None, None],
+                                          align_corners=False)
+        images = _augment_photometric(images, uniform)
+        if images.shape[1] > 3:
+            is_blank = draw_blank(failures, size, generator, device)
+            images = blank_out(images, is_blank, generator)
+            lost = is_lost(self.shows[view_indices], is_blank) & (classes >= 0)
+            classes = torch.where(lost, IGNORED_CLASS, classes)
+        return Batch(_augment_sharpness(images, uniform, generator), labels.round().long(),
                      boxes_px, classes)
 
 
@@ -129,8 +152,8 @@ def run_on_windows(network: Network, compute_losses: Callable[[Batch], loop.Loss
     network.to(settings.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return loop.run(network, compute_losses,
-                    lambda random, _step: sampler.draw_batch(random, settings.batch,
-                                                             settings.side_px),
+                    lambda random, _step: sampler.draw_batch(
+                        random, settings.batch, settings.side_px, settings.failures),
                     out, settings, overfit)
 
 
@@ -188,13 +211,14 @@ def _crop_boxes(boxes_px: Tensor, classes: Tensor, centres_px: Tensor, scale: Te
                                    NO_BOX)
 
 
-def _augment_photometric(images: Tensor, uniform: _Uniform, generator: torch.Generator) -> Tensor:
-    """Augment exposure, contrast and colour of each camera, and sharpness and noise of all."""
+def _augment_photometric(images: Tensor, uniform: _Uniform) -> Tensor:
+    """Augment exposure, contrast and colour of each camera."""
     cameras = images.split([3, images.shape[1] - 3], 1) if images.shape[1] > 3 else (images,)
-    augmented = [_augment_exposure(camera, uniform) for camera in cameras]
-    if len(cameras) > 1:
-        augmented = [camera * (uniform(0, 1, 1, 1, 1) > _CAMERA_DROPOUT) for camera in augmented]
-    images = torch.cat(augmented, 1)
+    return torch.cat([_augment_exposure(camera, uniform) for camera in cameras], 1)
+
+
+def _augment_sharpness(images: Tensor, uniform: _Uniform, generator: torch.Generator) -> Tensor:
+    """Augment sharpness and noise, and limit to the range from 0 to 1."""
     blurred = F.avg_pool2d(images, 3, 1, 1)
     images = torch.lerp(images, blurred, uniform(-0.7, 1.0, 1, 1, 1).clamp_min(0))
     noise = torch.randn(images.shape, generator=generator, device=images.device)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ivf_ros.parameters import parameter
 
@@ -101,6 +101,17 @@ class FastFusionTraining(LoopSettings):
 
 
 @dataclass(frozen=True)
+class CameraFailures:
+    """How often one of two cameras fails in the training of segmentation and detection."""
+
+    blank: float = parameter(0.16, 'probability that one of the cameras shows nothing', minimum=0,
+                             maximum=1)
+    late: float = parameter(0.15, 'probability that thermal is late, so that it is shifted',
+                            minimum=0, maximum=1)
+    late_px: float = parameter(12.0, 'maximum horizontal shift of a late thermal image', minimum=0)
+
+
+@dataclass(frozen=True)
 class PerceptionTraining(LoopSettings):
     """Settings of the trainings for segmentation and detection."""
 
@@ -115,6 +126,7 @@ class PerceptionTraining(LoopSettings):
     simulated: int = parameter(300, 'number of additional streets of the simulator')
     variants: int = parameter(3, 'views of each pair: the original, and copies in bad light or '
                               'smoke')
+    failures: CameraFailures = field(default_factory=CameraFailures)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from ivf_ros.training.perception_data import (
 )
 from ivf_ros.training.perception_windows import Batch, IGNORED_CLASS, NO_BOX, WindowSampler
 from ivf_ros.training.settings import (
+    CameraFailures,
     DetectionTraining,
     JointPerceptionTraining,
     SegmentationTraining,
@@ -152,6 +153,64 @@ def test_a_box_that_is_mostly_outside_is_ignored():
     batch = make_sampler(scene).draw_batch(np.random.default_rng(1), 32, 64)
     classes = set(batch.classes.unique().tolist())
     assert classes == {0, IGNORED_CLASS, NO_BOX}
+
+
+def make_night_scene():
+    """Return a scene with one box that both cameras show, and one that only thermal shows."""
+    squares = np.kron(np.indices((12, 16)).sum(0) % 2, np.ones((20, 20))).astype(np.uint8) * 200
+    rgb = np.dstack([squares] * 3)
+    rgb[:, 160:] = 100
+    scene = make_drawn_scene([(40, 60, 80, 160), (200, 60, 240, 160)])
+    return replace(scene, thermal=squares, rgb=rgb)
+
+
+def find_blank(images):
+    """Return whether RGB, and whether thermal, shows nothing but noise."""
+    spread = images.flatten(2).std(2)
+    return torch.stack([spread[:, :3].amax(1), spread[:, 3]], 1) < 0.06
+
+
+def test_what_a_blank_camera_alone_shows_is_ignored():
+    windows = make_sampler(make_night_scene(), given='rgb+thermal')
+    assert windows.shows[0].tolist() == [[True, True], [False, True]]
+    always = CameraFailures(blank=1.0, late=0.0)
+    batch = windows.draw_batch(np.random.default_rng(3), 48, 256, always)
+    rgb_blank, thermal_blank = find_blank(batch.images).unbind(1)
+    only_thermal = rgb_blank & ~thermal_blank
+    assert only_thermal.sum() > 10 and thermal_blank.sum() > 10
+    in_window = batch.classes != NO_BOX
+    assert (batch.classes[only_thermal] == 0).any(0).all()
+    assert (batch.classes[thermal_blank][:, 0] == 0).any()
+    assert (batch.classes[thermal_blank][:, 1][in_window[thermal_blank][:, 1]]
+            == IGNORED_CLASS).all()
+
+
+def test_a_late_thermal_image_is_shifted_and_the_boxes_stay_with_rgb():
+    windows = make_sampler(make_drawn_scene(), given='rgb+thermal')
+    late = windows.draw_batch(np.random.default_rng(5), 32, 256,
+                              CameraFailures(blank=0.0, late=1.0, late_px=24.0))
+    shifts_px = []
+    for image, box_px, class_ in zip(late.images, late.boxes_px[:, 0], late.classes[:, 0]):
+        left, top, right, bottom = box_px.round().int().tolist()
+        if class_ != 0 or left < 40 or right > 216 or top < 40 or bottom > 216:
+            continue
+        row = (top + bottom) // 2
+        red, thermal = (image[channel, row - 2:row + 3].mean(0) for channel in (2, 3))
+        edges = [int((line[1:] - line[:-1]).abs().argmax()) for line in (red, thermal)]
+        assert min(abs(edges[0] - left), abs(edges[0] - right)) <= 3
+        shifts_px.append(min(abs(edges[1] - edge) for edge in (left, right)))
+    assert len(shifts_px) >= 3 and max(shifts_px) > 3
+
+
+def test_cameras_fail_as_often_as_they_are_set_to():
+    scene = make_night_scene()
+    windows = make_sampler(replace(scene, rgb=np.dstack([scene.thermal] * 3)),
+                           given='rgb+thermal')
+    for blank in (0.0, 0.4):
+        batch = windows.draw_batch(np.random.default_rng(1), 150, 96, CameraFailures(blank, 0.0))
+        failed = find_blank(batch.images)
+        assert not failed.all(1).any()
+        assert float(failed.any(1).float().mean()) == pytest.approx(blank, abs=0.12)
 
 
 def test_the_same_generator_gives_the_same_batch():
