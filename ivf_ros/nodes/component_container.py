@@ -284,6 +284,7 @@ class ComponentManager(GuardedCallbacks, Node):
             self._lost = f'{name} ({component.plugin}) raised {locate_error(error)}: ' \
                          f'unloaded{follows}'
             self.get_logger().error(self._lost)
+            self._health.publish_status()  # it may be loaded again before the next period
             self.unload(id_)
             if delay_s:
                 self._reloads.append((time.monotonic() + delay_s, component))
