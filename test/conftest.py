@@ -126,8 +126,12 @@ def live_graph(monkeypatch) -> Iterator[LiveGraph]:
     graph.close()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    """Poll until ``condition()`` is true; return False after the timeout."""
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
+    """
+    Poll until ``condition()`` is true; return False after the timeout.
+
+    The timeout only ends a test that fails. It is long, because the machine may be busy.
+    """
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:

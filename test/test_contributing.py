@@ -109,7 +109,7 @@ def test_a_node_of_ones_own_runs_in_the_graph(live_graph, tmp_path, monkeypatch)
         return any(np.array_equal(frame.image, np.where(gray > level, 255, 0))
                    for frame in received)
 
-    assert wait_until(lambda: wait_until(lambda: marked(200), 0.1), 20.0)
+    assert wait_until(lambda: wait_until(lambda: marked(200), 0.1))
     assert node.set_parameters([Parameter('level', value=99)])[0].successful
-    assert wait_until(lambda: wait_until(lambda: marked(99), 0.1), 20.0)
+    assert wait_until(lambda: wait_until(lambda: marked(99), 0.1))
     assert not node.set_parameters([Parameter('level', value=300)])[0].successful

@@ -133,7 +133,7 @@ def peer(live_graph, monkeypatch):
         yield live_graph.node('observer')
         process.stdin.close()
         try:
-            process.wait(20.0)
+            process.wait(60.0)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -194,7 +194,7 @@ def test_a_message_reaches_another_process_with_the_upstream_hash(peer):
 
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     peer.create_subscription(messages.Detection2DArray, 'detections', received.append, latched)
-    assert wait_until(lambda: bool(received), 20.0)
+    assert wait_until(lambda: bool(received))
     detection = received[0].detections[1]
     assert (received[0].header.frame_id, detection.id) == ('rgb', '4')
     assert detection.results[0].hypothesis.class_id == 'person'
@@ -211,10 +211,10 @@ def test_a_service_of_another_process_answers(peer):
 
     services = import_module('composition_interfaces.srv')
     client = peer.create_client(services.LoadNode, 'load_node')
-    assert wait_until(client.service_is_ready, 20.0)
+    assert wait_until(client.service_is_ready)
     request = services.LoadNode.Request(parameters=[Parameter(name='mode')],
                                         remap_rules=['a:=b', 'c:=d'])
     future = client.call_async(request)
-    assert wait_until(future.done, 20.0)
+    assert wait_until(future.done)
     assert future.result().full_node_name == 'modec:=d'
     assert future.result().unique_id == 2 ** 63

@@ -26,12 +26,12 @@ def test_waiting_items_are_replaced_by_the_newest():
 
     def work(item):
         started.set()
-        assert proceed.wait(10)
+        assert proceed.wait(60.0)
         worked.append(item)
 
     worker = Worker('test', work, fail, lambda: superseded.append(1))
     worker.put(1)
-    assert started.wait(10)
+    assert started.wait(60.0)
     for item in (2, 3, 4):
         worker.put(item)
     proceed.set()
@@ -60,13 +60,13 @@ def test_a_stuck_worker_shows_how_long_and_does_not_hold_up_the_end():
 
     def work(item):
         started.set()
-        proceed.wait(10)
+        proceed.wait(60.0)
 
     worker = Worker('stuck', work, fail)
     assert worker.measure_busy_s() == 0.0
     before_s = time.monotonic()
     worker.put(1)
-    assert started.wait(10)
+    assert started.wait(60.0)
     first_s = worker.measure_busy_s()
     assert 0.0 <= first_s <= time.monotonic() - before_s
     [thread] = [each for each in threading.enumerate() if each.name == 'stuck']
@@ -84,12 +84,12 @@ def test_stop_finishes_the_current_item_and_discards_the_waiting_one():
 
     def work(item):
         started.set()
-        assert proceed.wait(10)
+        assert proceed.wait(60.0)
         worked.append(item)
 
     worker = Worker('test', work, fail)
     worker.put(1)
-    assert started.wait(10)
+    assert started.wait(60.0)
     worker.put(2)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
@@ -106,14 +106,14 @@ def test_a_worker_is_idle_when_nothing_waits_or_is_worked_on():
 
     def work(item):
         started.set()
-        assert proceed.wait(10)
+        assert proceed.wait(60.0)
         worked.append(item)
 
     worker = Worker('test', work, fail)
     assert worker.wait_until_idle(0.0)
     worker.put(1)
     assert not worker.wait_until_idle(0.0)
-    assert started.wait(10)
+    assert started.wait(60.0)
     worker.put(2)
     assert not worker.wait_until_idle(0.01)
     proceed.set()
@@ -127,11 +127,11 @@ def test_who_waits_for_a_worker_is_told_at_once_that_it_is_idle(monkeypatch):
 
     def work(item):
         started.set()
-        assert proceed.wait(10)
+        assert proceed.wait(60.0)
 
     worker = Worker('test', work, fail)
     worker.put(1)
-    assert started.wait(10)
+    assert started.wait(60.0)
     idle, is_waiting, wait_for = [], threading.Event(), worker._condition.wait_for
 
     def wait(*arguments):
@@ -142,7 +142,7 @@ def test_who_waits_for_a_worker_is_told_at_once_that_it_is_idle(monkeypatch):
     waiting = threading.Thread(target=lambda: idle.append(worker.wait_until_idle(60.0)),
                                daemon=True)
     waiting.start()
-    assert is_waiting.wait(10)
+    assert is_waiting.wait(60.0)
     proceed.set()
     waiting.join(10.0)
     assert idle == [True]
@@ -186,7 +186,7 @@ def test_the_niceness_is_that_of_the_thread(is_set):
         os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), fail,
         **({'niceness': expected} if is_set else {}))
     worker.put(None)
-    assert wait_until(lambda: bool(found), 5.0)
+    assert wait_until(lambda: bool(found))
     worker.stop()
     assert found == [expected]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -634,7 +634,7 @@ def test_many_pairs_are_listed_quickly_without_opening_images(tmp_path):
             (tmp_path / folder / f'{number:06d}.{suffix}').touch()  # would not decode
     start_s = time.perf_counter()
     dataset = find_one(tmp_path)
-    assert time.perf_counter() - start_s < 0.5
+    assert time.perf_counter() - start_s < 5.0
     assert len(dataset.samples) == 1500
     assert dataset.samples[-1].detections is not None
 

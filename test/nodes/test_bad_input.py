@@ -60,7 +60,7 @@ def create_cameras(graph, thermal, rgb):
     return publish
 
 
-def publish_until(publish, condition, timeout_s=10.0):
+def publish_until(publish, condition, timeout_s=60.0):
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         publish()
@@ -274,8 +274,8 @@ def test_fusion_goes_on_while_images_arrive_that_unpack_to_gigabytes(live_graph,
                    for status in statuses for value in status.values)
 
     assert publish_until(publish, lambda: len(received) >= 10 and was_dropped())
-    # One such image alone takes longer to decode, and its pixels take 1.2 GB.
-    assert time.monotonic() - started_s < 8.0
+    # Decoding three such images takes longer, and the pixels of each take 1.2 GB.
+    assert time.monotonic() - started_s < 30.0
     line = ('image file of 20000x20000 pixels is too large; allowed are sides of 32766 and 100 '
             'megapixels')
     assert capfd.readouterr().err.count(line) == 1

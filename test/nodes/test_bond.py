@@ -184,5 +184,5 @@ def test_the_end_of_the_process_ends_the_bond(live_graph, fusion_process, is_kil
         fusion_process.kill()
     else:
         fusion_process.terminate()
-    assert wait_until(lambda: manager.state != 'formed', 30.0)
+    assert wait_until(lambda: manager.state != 'formed')
     assert manager.state == ('no heartbeat' if is_killed else 'ended by the node')

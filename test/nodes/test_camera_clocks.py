@@ -47,7 +47,7 @@ class CameraPair:
                             for topic in ('thermal/image_raw', 'rgb/image_raw')]
         assert wait_until(lambda: all(p.get_subscription_count() for p in self._publishers))
 
-    def publish_until(self, condition, thermal_clock, rgb_clock=time.time_ns, timeout_s=15.0):
+    def publish_until(self, condition, thermal_clock, rgb_clock=time.time_ns, timeout_s=60.0):
         """Publish pairs with stamps by these clocks until the condition is true."""
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:

@@ -48,7 +48,7 @@ class ContainerClient:
 
     def call(self, service, name, **request):
         client = self._node.create_client(service, name)
-        assert wait_until(client.service_is_ready, 20.0), name
+        assert wait_until(client.service_is_ready), name
         future = client.call_async(service.Request(**request))
         assert wait_until(future.done, 60.0), name
         self._node.destroy_client(client)
@@ -88,7 +88,7 @@ def container_process(live_graph, *arguments, before='import sys'):
         try:
             yield process
             process.send_signal(signal.SIGINT)
-            assert process.wait(20.0) == 0
+            assert process.wait(60.0) == 0
         finally:
             process.kill()
 
@@ -212,7 +212,7 @@ def test_stages_on_the_command_line_are_loaded_at_start(live_graph):
     client = ContainerClient(live_graph.node('client'))
     with container_process(live_graph, 'fusion', 'registration', '--ros-args', '-p',
                            'autostart:=false'):
-        assert wait_until(lambda: client.names() == {1: '/fusion', 2: '/registration'}, 20.0)
+        assert wait_until(lambda: client.names() == {1: '/fusion', 2: '/registration'})
 
 
 def test_all_stages_start_without_networks_with_their_parameter_file(live_graph):
@@ -222,7 +222,7 @@ def test_all_stages_start_without_networks_with_their_parameter_file(live_graph)
             live_graph, *stages, '--ros-args', '--params-file',
             str(REPOSITORY / 'config' / 'without_networks.yaml'),
             before="import sys; sys.modules['torch'] = sys.modules['onnxruntime'] = None"):
-        assert wait_until(lambda: len(client.names()) == 4, 30.0)
+        assert wait_until(lambda: len(client.names()) == 4)
         for stage in stages:
             assert client.call(GetState, f'/{stage}/get_state').current_state.id == ACTIVE
 
@@ -285,14 +285,14 @@ def test_frames_keep_flowing_through_a_container_while_another_node_is_loaded(co
         def __init__(self, **options):
             super().__init__('slow', **options)
             constructing.set()
-            assert proceed.wait(20.0)
+            assert proceed.wait(60.0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('ivf_ros.nodes.component_container.load_component_class',
                       lambda name: Slow)
         loading = threading.Thread(target=manager.load, args=('other::Slow',))
         loading.start()
-        assert constructing.wait(20.0)
+        assert constructing.wait(60.0)
         rgb = Frame(np.full((48, 64, 3), 90, np.uint8), 10 ** 18, 'rgb')
         publisher.publish(messages.image_to_message(rgb))
         assert wait_until(lambda: received)
@@ -455,7 +455,7 @@ def test_transitions_that_are_not_possible_end_nothing(container):
     client, manager = container
     assert client.load(FUSION, {'fusion.method': 'average'}).success
     transitions = client._node.create_client(ChangeState, '/fusion/change_state')
-    assert wait_until(transitions.service_is_ready, 20.0)
+    assert wait_until(transitions.service_is_ready)
     for _ in range(40):  # rclpy of Jazzy raises an exception in the executor and answers none
         transitions.call_async(ChangeState.Request(
             transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
@@ -486,7 +486,7 @@ def test_a_component_that_is_busy_in_a_callback_does_not_hold_up_the_others(
     foreign(Busy=Busy)
     live_graph.add(ComponentManager)
     client = ContainerClient(live_graph.node('client'))
-    assert client.load('other::Busy').success and busy.wait(10.0)
+    assert client.load('other::Busy').success and busy.wait(60.0)
     refused = client.container(UnloadNode, unique_id=1)
     assert refused.error_message == \
         '/busy cannot be unloaded: a callback did not end within 0.3 s'

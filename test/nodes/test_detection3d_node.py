@@ -82,7 +82,7 @@ class Scene:
                 and adapter is not POINTS else Stamped(item, stamp_ns, FRAME_ID)
             publisher.publish(adapter.to_message(value))
 
-    def publish_until(self, condition, timeout_s=20.0):
+    def publish_until(self, condition, timeout_s=60.0):
         """Publish at about 20 Hz until the condition is true; return False after the timeout."""
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:

@@ -77,7 +77,7 @@ def test_a_container_refuses_a_namespace_and_goes_on(live_graph):
     for namespace, expected in ((f'/{LONG}', False), ('/1st', False), ('/front', True)):
         future = client.call_async(LoadNode.Request(
             package_name='ivf_ros', plugin_name='ivf_ros::FusionNode', node_namespace=namespace))
-        assert wait_until(future.done, 30.0)
+        assert wait_until(future.done)
         assert future.result().success is expected, future.result().error_message
         assert '\n' not in future.result().error_message
         assert bool(future.result().error_message) is not expected

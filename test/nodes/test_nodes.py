@@ -95,7 +95,7 @@ class Cameras:
             self.publishers[stream].publish(messages.image_to_message(frames[stream]))
         return stamp_ns
 
-    def publish_until(self, condition, timeout_s=20.0, streams=('thermal', 'rgb')):
+    def publish_until(self, condition, timeout_s=60.0, streams=('thermal', 'rgb')):
         """Publish at about 20 Hz until the condition is true; return False after the timeout."""
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
@@ -211,7 +211,7 @@ def test_a_slow_measurement_delays_neither_the_prior_nor_the_warping(live_graph)
     update, released = tracker.update, threading.Event()
 
     def update_slowly(*arguments):
-        released.wait(20.0)
+        released.wait(60.0)
         return update(*arguments)
 
     tracker.update = update_slowly
@@ -791,7 +791,7 @@ def test_the_status_says_what_is_shown_since_when_and_why_not_better(live_graph)
     assert not cameras.publish_until(lambda: len(statuses) > 3, 0.5, streams=['rgb'])
     assert statuses[-1].endswith(': thermal MISSING')
     # Without any image nothing is shown, although the latest image is still on the screen.
-    assert wait_until(lambda: modes[-1] == 'NOTHING', 5.0)
+    assert wait_until(lambda: modes[-1] == 'NOTHING')
     assert 'NOTHING since' in statuses[-1] and 'no image for 1.' in statuses[-1]
     assert fusion.diagnose()[1]['mode'] == 'NOTHING'
     assert fusion.diagnose()[0].startswith('NOTHING: no image for ')

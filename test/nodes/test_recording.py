@@ -120,7 +120,7 @@ def test_a_replay_that_is_killed_leaves_all_but_the_last_second(live_graph, tmp_
         time.sleep(delay_s)  # the moment of the kill
         process.kill()
         killed_s = time.monotonic()
-        process.wait(10)
+        process.wait(60.0)
     check_killed_bag(tmp_path / 'bag', observer, killed_s)
 
 
@@ -134,8 +134,8 @@ def test_a_demonstration_that_is_killed_leaves_all_but_the_last_second(live_grap
         time.sleep(random.uniform(1.0, 2.0))  # the moment of the kill
         process.kill()
         killed_s = time.monotonic()
-        process.wait(10)
-        assert wait_until(lambda: not Path(f'/proc/{stages}/exe').exists(), 10.0), \
+        process.wait(60.0)
+        assert wait_until(lambda: not Path(f'/proc/{stages}/exe').exists()), \
             'the stages end with the demonstration'
     check_killed_bag(tmp_path / 'out' / 'bag', observer, killed_s)
 

@@ -90,9 +90,9 @@ def test_stamps_that_jump_back_end_the_fusion_with_the_old_homography(live_graph
         jumped.append(fusion.diagnose()[1]['mode'])
         return jumped[-1] == 'RGB_ONLY' and len(jumped) >= 40
 
-    assert wait_until(publish_in_the_past, 20.0)
+    assert wait_until(publish_in_the_past)
     assert 'FUSED' not in jumped[jumped.index('RGB_ONLY'):]
-    assert wait_until(lambda: publish_in_the_past() and state_of(registration) == 'LOST', 20.0)
+    assert wait_until(lambda: publish_in_the_past() and state_of(registration) == 'LOST')
 
 
 def test_frames_of_another_shape_do_not_end_the_prior_of_the_calibration(live_graph):

@@ -182,12 +182,12 @@ def test_the_simulator_publishes_the_calibration_of_its_rig(live_graph):
 def test_a_bag_plays_at_the_rate_with_the_recorded_stamps(live_graph, bag, rate):
     listener = Listener(live_graph)
     node = replay(live_graph, bag, rate=rate, restamp=False)
-    assert node.finished.wait(30.0)
+    assert node.finished.wait(60.0)
     assert wait_until(lambda: len(listener.stamps_ns) == PAIRS)
     assert listener.stamps_ns == [FIRST_NS + index * PERIOD_NS for index in range(PAIRS)]
     assert not listener.clock_ns
     elapsed_s = listener.arrived_s[-1] - listener.arrived_s[0]
-    assert 0.8 * LENGTH_S / rate < elapsed_s < LENGTH_S / rate + 1.0
+    assert 0.8 * LENGTH_S / rate < elapsed_s < LENGTH_S / rate + 10.0
 
 
 def test_restamped_pairs_keep_their_intervals_and_have_present_stamps(live_graph, bag):
@@ -294,7 +294,7 @@ def test_a_replay_is_a_component(live_graph, bag):
     id_ = manager.load('ivf_ros::ReplayNode', parameter_overrides=[
         Parameter('source', value=str(bag)), Parameter('wait_for_subscribers_s', value=0.0),
         Parameter('rate', value=10.0)])
-    assert manager.node(id_).finished.wait(20.0)
+    assert manager.node(id_).finished.wait(60.0)
     manager.unload(id_)
 
 
@@ -313,7 +313,7 @@ def test_a_bag_whose_cameras_have_clocks_of_their_own_is_played_as_it_was_record
     listener = Listener(live_graph, 'thermal/image_raw')
     start_s = time.monotonic()
     node = replay(live_graph, tmp_path / 'uptime', rate=1.0, restamp=False)
-    assert node.finished.wait(20.0)
+    assert node.finished.wait(60.0)
     assert time.monotonic() - start_s < 15.0
     assert node.played == {'thermal': 15, 'rgb': 15} and node.is_complete
     assert wait_until(lambda: len(listener.stamps_ns) == 15)

@@ -235,7 +235,7 @@ class SlowDecoding:
 
         def wait(*arguments):
             self.started.set()
-            assert self.release.wait(20.0)
+            assert self.release.wait(60.0)
             if self.error is not None:
                 raise self.error
             return decode(*arguments)

@@ -60,8 +60,8 @@ def test_the_first_measurements_come_quickly_and_later_ones_at_the_rate():
         return found[-1] is not None
 
     for _ in range(6):
-        assert wait_until(is_due, 2.0)
+        assert wait_until(is_due)
         stage.measure(found[-1])
     # That one was scheduled before.
-    assert wait_until(lambda: stage.follow(*frames) is not None, 2.0)
+    assert wait_until(lambda: stage.follow(*frames) is not None)
     assert not wait_until(lambda: stage.follow(*frames) is not None, 0.5)
