@@ -231,6 +231,30 @@ def test_a_worker_that_does_not_come_back_is_named_and_does_not_hold_up_the_end(
     assert worker.stop(10.0)
 
 
+def test_an_item_that_arrives_while_its_node_is_destroyed_is_no_error(rig):
+    rig.start()
+    output = rig.node.advertise(messages.IMAGE, 'output')
+    started, proceed = threading.Event(), threading.Event()
+
+    def use_the_output(place):
+        if place != 'callback':
+            return
+        started.set()
+        assert proceed.wait(10.0)
+        assert not output.has_subscribers
+
+    rig.node.check = use_the_output
+    frame = Frame(np.zeros((3, 4), np.uint8), 1)
+    delivery = threading.Thread(target=rig.camera.publish, args=(frame,))
+    delivery.start()  # as the worker of another node of the process does
+    assert started.wait(10.0)
+    rig.graph.executor.remove_node(rig.node)
+    rig.node.destroy_node()
+    proceed.set()
+    delivery.join(10.0)
+    assert rig.node.statistics.drops() == {} and not rig.node.statistics.error_counts()
+
+
 def test_errors_of_ever_new_kinds_are_logged_a_few_times_and_counted(rig, capfd):
     rig.start()
     capfd.readouterr()

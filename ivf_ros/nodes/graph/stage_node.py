@@ -20,6 +20,7 @@ from ivf_ros.nodes.graph.faults import (
     STAGE_ERRORS,
 )
 from ivf_ros.nodes.graph.health import Health, NodeStatus, to_single_line
+from ivf_ros.nodes.graph.spinner import InvalidHandle
 from ivf_ros.nodes.graph.transport import (
     Hub,
     Item,
@@ -214,6 +215,8 @@ class StageNode(GuardedCallbacks, LifecycleNode):
         One that no stage raises because of its input is a defect; many of them deactivate the
         node.
         """
+        if isinstance(error, InvalidHandle) and not self._is_active:
+            return  # a thread of another node has delivered while this one was destroyed
         if isinstance(error, STAGE_ERRORS):
             self.statistics.count_drop('stage_error')
             self.report_error(f'{type(error).__name__}: {error}')
