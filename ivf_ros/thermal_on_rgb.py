@@ -136,6 +136,19 @@ class ThermalWarper:
         return self._coverage & (finite_on_rgb == 255)
 
 
+def find_coverage(registered: np.ndarray) -> np.ndarray:
+    """
+    Return the pixels ``(H, W)`` bool that thermal covers in a stored image on the RGB grid.
+
+    Outside it is 0, and a homography maps its rectangle to a convex region.
+    """
+    covered = np.zeros(registered.shape, np.uint8)
+    points = cv2.findNonZero(registered)
+    if points is not None:
+        cv2.fillConvexPoly(covered, cv2.convexHull(points), 1)
+    return covered.astype(np.bool_)
+
+
 class _Resampler:
     """
     Warps 8-bit images of one size by one homography; see ``_resample``.

@@ -8,10 +8,11 @@ import argparse
 from collections import Counter
 import json
 from pathlib import Path
-import subprocess
 from typing import Any
 
 from ivf_ros import memory
+from ivf_ros.cli.fine_tune import fine_tune
+from ivf_ros.cli.fine_tune import SETTINGS as FINE_TUNING_SETTINGS
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_suffix,
@@ -23,8 +24,9 @@ from ivf_ros.cli.output import (
     UsageError,
 )
 from ivf_ros.optional_imports import explain_missing
-from ivf_ros.output import check_file, check_folder, open_folder, OutputError
+from ivf_ros.output import check_file, check_folder, open_folder
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
+from ivf_ros.training.record import describe_commit, record_training
 from ivf_ros.training.settings import (
     ConfidenceTraining,
     Cs2FusionTraining,
@@ -58,13 +60,14 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
                         'are not used')
     parser.add_argument('--out', type=Path, metavar='DIR', help='checkpoint and log; an '
                         'interrupted training is continued')
-    parser.add_argument('--weights', type=Path, metavar='FILE', help='.safetensors to write at '
-                        'the end; joint writes *.segmentation.safetensors too')
+    parser.add_argument('--weights', type=Path, metavar='FILE', help='.safetensors to write; '
+                        'joint writes a second file')
     parser.add_argument('--method', choices=_FUSION_SETTINGS, default='fast',
                         metavar='METHOD', help=f'of fusion: {", ".join(_FUSION_SETTINGS)} '
                         '(default: fast)')
     parser.add_argument('--set', dest='settings', action='append', default=[],
                         metavar='KEY=VALUE', help='a setting, see --list; may be repeated')
+    parser.add_argument('--init', metavar='FILE', help='fine-tune from weights, or from default')
     parser.add_argument('--overfit', action='store_true',
                         help='a single batch, as a test: the loss must fall far')
     add_overwrite_option(parser)
@@ -74,11 +77,14 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> int:
     if options.list:
         return _list_settings(options)
-    if not (options.data and options.out):
+    if not (options.data and (options.out or options.init)):
         raise UsageError('give --data and --out; --list prints the settings')
     with explain_missing('train', CommandError):  # the demonstration needs neither of the two
         import safetensors  # noqa: F401
         import torch  # noqa: F401
+    if options.init:
+        memory.retain_freed()
+        return fine_tune(options, command_line(options))
     report(options, train_network(options, command_line(options)))
     return 0
 
@@ -96,6 +102,8 @@ def _list_settings(options: argparse.Namespace) -> int:
 
 
 def _settings_type(options: argparse.Namespace) -> type:
+    if options.init and options.network in FINE_TUNING_SETTINGS:
+        return FINE_TUNING_SETTINGS[options.network]
     return _FUSION_SETTINGS[options.method] if options.network == _FUSION \
         else _SETTINGS[options.network]
 
@@ -128,42 +136,19 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
         return _calibrate(options, settings)
     train, scenes = _select_training(options, settings)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
-    _record_training(options, trained_on)
+    record = {'network': options.network, 'trained_on': trained_on}
+    if options.network == _FUSION:
+        record['method'] = options.method
+    record_training(options.out, record)
     network = train(scenes, options.out, settings, overfit=options.overfit)
     if options.weights:
         networks = network if options.network == _JOINT else (network,)
         for path, trained in zip(_weight_files(options), networks, strict=True):
             weights.save(trained, path, {
                 'network': type(trained).__name__, 'trained_on': trained_on, 'command': command,
-                'settings': flatten(settings), 'commit': _describe_commit()})
+                'settings': flatten(settings), 'commit': describe_commit()})
     return {'scenes': trained_on, 'steps': settings.steps, 'log': str(options.out),
             'weights': str(options.weights or '')}
-
-
-def _record_training(options: argparse.Namespace, trained_on: dict[str, int]) -> None:
-    """
-    Write the network and its data to ``training.json``, or compare them with an existing file.
-
-    The settings are stored in the checkpoints.
-
-    Raises
-    ------
-    OutputError
-        The folder holds the training of another network, or on other data.
-
-    """
-    path = options.out / 'training.json'
-    record = {'network': options.network, 'trained_on': trained_on}
-    if options.network == _FUSION:
-        record['method'] = options.method
-    stored = json.loads(path.read_text()) if path.is_file() else record
-    changed = [f'{name} was {stored.get(name)}, is {record.get(name)}'
-               for name in dict.fromkeys((*stored, *record))
-               if stored.get(name) != record.get(name)]
-    if changed:
-        raise OutputError(f'{options.out} holds another training: {"; ".join(changed)}; use '
-                          'another --out')
-    path.write_text(json.dumps(record, indent=1) + '\n')
 
 
 def _weight_files(options: argparse.Namespace) -> list[Path]:
@@ -239,10 +224,3 @@ def _calibrate(options: argparse.Namespace, settings: ConfidenceTraining) -> dic
                                in confidence.fit_coefficients(comparisons)]}
     (options.out / 'confidence.json').write_text(json.dumps(result, indent=1) + '\n')
     return result
-
-
-def _describe_commit() -> str:
-    """Return the commit of the checkout of this package, or '' if it is not in a checkout."""
-    result = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12'],
-                            cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return result.stdout.strip()
