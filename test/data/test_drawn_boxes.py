@@ -7,12 +7,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from conftest import REPOSITORY
 import cv2
 from ivf_ros import cli
 from ivf_ros.data.datasets import find_datasets
-from ivf_ros.data.drawn_boxes import keep_drawn, read_frames
+from ivf_ros.data.drawn_boxes import HALVES, keep_drawn, read_frames
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Origin
+from ivf_ros.training.perception_data import perception_scenes
 import numpy as np
 import pytest
 
@@ -89,3 +91,21 @@ def test_an_evaluation_measures_only_the_frames_with_drawn_boxes(park, tmp_path,
     assert cli.main(['evaluate', 'simulator', '--stage', 'detection', '--drawn-boxes', str(path),
                      '--out', str(tmp_path / 'stream')]) == 1
     assert 'drawn boxes are for data sets' in capsys.readouterr().err
+
+
+def test_the_boxes_of_the_package_are_of_both_halves_and_no_scene_is_in_two(shared_data):
+    frames = read_frames(REPOSITORY / 'docs' / 'labels' / 'boxes.json')
+    assert len(frames) == 150 and {frame.half for frame in frames} == set(HALVES)
+    datasets = [*find_datasets(shared_data), *find_datasets(shared_data.parent / 'more_data')]
+    scenes = {half: {(sample.dataset, sample.scene or sample.name)
+                     for dataset in keep_drawn(datasets, frames, half)
+                     for sample in dataset.samples} for half in HALVES}
+    assert not set.intersection(*scenes.values())
+    assert sum(len(dataset.samples) for dataset in keep_drawn(datasets, frames)) == len(frames)
+
+
+def test_no_network_learned_from_pairs_with_drawn_boxes(shared_data):
+    drawn = {(frame.dataset, frame.sample) for frame
+             in read_frames(REPOSITORY / 'docs' / 'labels' / 'boxes.json')}
+    learned = {(scene.dataset, scene.name) for scene in perception_scenes(shared_data, 0)}
+    assert learned and not drawn & learned
