@@ -117,5 +117,7 @@ def _draw(rows: Sequence[Mapping[str, float]]) -> bytes:
 def _format(verdict: Any) -> str:
     said, back = ('    -' if time_s is None else f'{time_s:5.1f}'
                   for time_s in (verdict.said_s, verdict.back_s))
-    return (f'{"FAILED" if verdict.failures else "passed"}  {verdict.name:42} said {said} s  '
+    if verdict.obstacle:
+        return f'omitted {verdict.name:54} {verdict.obstacle}'
+    return (f'{"FAILED" if verdict.failures else "passed"}  {verdict.name:54} said {said} s  '
             f'back {back} s  {",".join(verdict.modes):24} {"; ".join(verdict.failures)}').rstrip()

@@ -20,14 +20,15 @@ _STOP_TIMEOUT_S = 3.0  # a node ends within 2 s of a signal
 
 def start_container(ros_arguments: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start all stages in one process; ``options`` are those of ``subprocess.Popen``."""
-    return _start('ivf_ros.nodes.component_container', [*GRAPH_NODES, '--ros-args',
-                                                        *ros_arguments], options)
+    return subprocess.Popen(make_command('ivf_ros.nodes.component_container', [
+        *GRAPH_NODES, '--ros-args', *ros_arguments]), **options)
 
 
 def start_modules(modules: Sequence[str], ros_arguments: Sequence[str], **options: Any
                   ) -> list[subprocess.Popen]:
     """Start a process that runs ``main`` of each module; ``options`` as in ``start_container``."""
-    return [_start(module, ['--ros-args', *ros_arguments], options) for module in modules]
+    return [subprocess.Popen(make_command(module, ['--ros-args', *ros_arguments]), **options)
+            for module in modules]
 
 
 def start_graph(mode: str, ros_arguments: Sequence[str], **options: Any
@@ -50,11 +51,11 @@ def measure_memory_mb(processes: Sequence[subprocess.Popen]) -> float:
     return pages * os.sysconf('SC_PAGE_SIZE') * 1e-6
 
 
-def _start(module: str, arguments: Sequence[str], options: dict[str, Any]) -> subprocess.Popen:
-    """Start a process that runs ``main`` of a module and ends with this process."""
+def make_command(module: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command of a process that runs ``main`` of a module and ends with this one."""
     code = (f'import sys; from {__name__} import end_with_parent; end_with_parent({os.getpid()}); '
             f'from {module} import main; sys.exit(main())')
-    return subprocess.Popen([sys.executable, '-c', code, *arguments], **options)
+    return [sys.executable, '-c', code, *arguments]
 
 
 def end_with_parent(parent: int) -> None:

@@ -66,13 +66,17 @@ class Cameras:
         What each camera sends, by stream.
     H_thermal_to_rgb, thermal_size:
         The true homography, and the size for which it holds; a fault may change them.
+    pairs:
+        What is rendered: thermal and RGB, again and again.
+    period_s:
+        Time from a pair to the next one.
 
     """
 
     def __init__(self, node: Node, size: tuple[int, int], rate_hz: float) -> None:
         self.size = size
-        self._H_rendered, self._pairs = render_scene('day', size, rate_hz)
-        self._period_s = 1 / rate_hz
+        self._H_rendered, self.pairs = render_scene('day', size, rate_hz)
+        self.period_s = 1 / rate_hz
         self._publishers: list[Any] = [
             node.create_publisher(messages.IMAGE.message_type, f'{stream}/image_raw', _QOS)
             for stream in STREAMS]
@@ -114,9 +118,9 @@ class Cameras:
 
     def _play(self) -> None:
         number, start_s = 0, time.monotonic()
-        while not self._ended.wait(max(0.0, start_s + number * self._period_s
+        while not self._ended.wait(max(0.0, start_s + number * self.period_s
                                        - time.monotonic())):
-            pair, stamp_ns = self._pairs[number % len(self._pairs)], time.time_ns()
+            pair, stamp_ns = self.pairs[number % len(self.pairs)], time.time_ns()
             for stream, publisher, frame in zip(STREAMS, self._publishers, pair, strict=True):
                 self._send(self.camera[stream], publisher, frame, stamp_ns, number)
             number += 1
@@ -126,7 +130,7 @@ class Cameras:
         image = np.ascontiguousarray(camera.change_image(frame.image))
         for repetition in range(camera.rate_factor):
             sent_ns = camera.change_stamp_ns(
-                stamp_ns + round(repetition * self._period_s / camera.rate_factor * 1e9), number)
+                stamp_ns + round(repetition * self.period_s / camera.rate_factor * 1e9), number)
             message = camera.change_message(messages.image_to_message(
                 Frame(image, sent_ns, frame.frame_id)))
             if message is not None:

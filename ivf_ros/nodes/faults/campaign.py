@@ -10,7 +10,7 @@ after the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
@@ -23,19 +23,23 @@ from typing import NamedTuple
 from ivf_ros import dds
 from ivf_ros.nodes.faults.camera_faults import CAMERA_FAULTS
 from ivf_ros.nodes.faults.cameras import Cameras
+from ivf_ros.nodes.faults.component_faults import COMPONENT_FAULTS, prepare_container
 from ivf_ros.nodes.faults.fault import Fault, Targets
+from ivf_ros.nodes.faults.file_faults import FILE_FAULTS
 from ivf_ros.nodes.faults.graph import Graph, MODES
 from ivf_ros.nodes.faults.message_faults import MESSAGE_FAULTS
 from ivf_ros.nodes.faults.observer import Observer
 from ivf_ros.nodes.faults.process_faults import PROCESS_FAULTS
+from ivf_ros.nodes.faults.weight_faults import WEIGHT_FAULTS
 from ivf_ros.nodes.graph.process import init, make_executor
 from ivf_ros.nodes.graph.spinner import Spinner
 import rclpy
 from rclpy.node import Node
 
-FAULTS = (*CAMERA_FAULTS, *MESSAGE_FAULTS, *PROCESS_FAULTS)
+FAULTS = (*CAMERA_FAULTS, *MESSAGE_FAULTS, *FILE_FAULTS, *WEIGHT_FAULTS, *COMPONENT_FAULTS,
+          *PROCESS_FAULTS)
 
-_NAMESPACE = '/ivf_faults'
+_NAMESPACE = f'/ivf_faults_{os.getpid()}'  # two campaigns on a machine do not see each other
 _START_TIMEOUT_S = 60.0
 _FALSE_TRACKING_S = 1.0  # the period of the diagnostics
 _WELL_S = 0.7
@@ -59,6 +63,8 @@ class Verdict(NamedTuple):
         Modes of fusion while the fault lasted.
     log_lines:
         Warnings and errors in the log.
+    obstacle:
+        Why the fault was not injected; empty if it was.
 
     """
 
@@ -69,6 +75,7 @@ class Verdict(NamedTuple):
     back_s: float | None
     modes: tuple[str, ...]
     log_lines: int
+    obstacle: str = ''
 
 
 @dataclass(frozen=True)
@@ -112,13 +119,16 @@ def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
     cameras = Cameras(nodes[0], settings.size, settings.rate_hz)
     observer = Observer(nodes[1], cameras)
     with tempfile.TemporaryDirectory(prefix='ivf_faults_') as folder:
-        graph = Graph(settings.mode, ['-r', f'__ns:={_NAMESPACE}'],
-                      settings.log or Path(folder) / 'log.txt')
+        files = Path(folder, 'files')
+        files.mkdir()
+        arguments, environment = prepare_container(Path(folder))
+        graph = Graph(settings.mode, ['-r', f'__ns:={_NAMESPACE}', *arguments],
+                      settings.log or Path(folder, 'log.txt'), environment)
         try:
             for node in nodes:
                 spinner.add(node)
             cameras.start()
-            campaign = Campaign(settings, Targets(cameras, graph, nodes[2]), observer)
+            campaign = Campaign(settings, Targets(cameras, graph, observer, nodes[2], files))
             campaign.start_graph()
             yield campaign
         finally:
@@ -133,8 +143,8 @@ def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
 class Campaign:
     """A running graph, and the judge of what it does about faults."""
 
-    def __init__(self, settings: CampaignSettings, targets: Targets, observer: Observer) -> None:
-        self._settings, self.targets, self._observer = settings, targets, observer
+    def __init__(self, settings: CampaignSettings, targets: Targets) -> None:
+        self._settings, self.targets = settings, targets
 
     def start_graph(self) -> None:
         """
@@ -146,26 +156,26 @@ class Campaign:
             It does not fuse in time.
 
         """
-        self._observer.forget_all()
+        self.targets.observer.forget_all()
         self.targets.graph.start()
         if self._wait_until_well(_START_TIMEOUT_S) is None:
             raise CampaignError(f'the graph does not fuse after {_START_TIMEOUT_S:g} s: '
-                                f'{self._observer.find_unhealthy()}')
+                                f'{self.targets.observer.find_unhealthy()}')
 
     def judge(self, fault: Fault) -> Verdict:
         """Inject a fault, end it, and return what it did."""
-        graph, observer, cameras = self.targets.graph, self._observer, self.targets.cameras
+        targets = self.targets
+        graph, observer, cameras = targets.graph, targets.observer, targets.cameras
+        if obstacle := fault.find_obstacle(targets):
+            return Verdict(fault.name, self._settings.mode, (), None, None, (), 0, obstacle)
         observer.forget()
         failures: list[str] = []
         log_start, begin_s = graph.log_length(), time.monotonic()
-        try:
-            fault.inject(self.targets)
-        except AssertionError as error:
-            failures.append(str(error))
+        self._act(fault.inject, failures)
         threading.Event().wait(max(0.0, begin_s + fault.seconds - time.monotonic()))
         said = observer.find_said(fault.said, begin_s) if fault.said else None
         end_s = time.monotonic()
-        fault.end(self.targets)
+        self._act(fault.end, failures)
         cameras.reset()
         if fault.restarts:
             self.start_graph()
@@ -195,9 +205,16 @@ class Campaign:
         return Verdict(fault.name, self._settings.mode, tuple(failures), said_s, back_s,
                        tuple(sorted(modes)), lines)
 
+    def _act(self, action: Callable[[Targets], None], failures: list[str]) -> None:
+        """Begin or end a fault; add what was not as it should be."""
+        try:
+            action(self.targets)
+        except AssertionError as error:
+            failures.append(str(error))
+
     def _wait_until_well(self, timeout_s: float, since_s: float | None = None) -> float | None:
         """Wait until all is well for a while; return after which time, None if not in time."""
-        observer = self._observer
+        observer = self.targets.observer
         start_s = time.monotonic() if since_s is None else since_s
         while time.monotonic() - start_s < timeout_s:
             if not observer.wait_for(lambda: not observer.find_unhealthy(), timeout_s):

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 import threading
 from typing import Iterator, TYPE_CHECKING
 
 from ivf_ros.nodes.faults.cameras import Cameras
+from ivf_ros.nodes.faults.observer import Observer
 from rclpy.node import Node
 
 if TYPE_CHECKING:
@@ -25,11 +27,29 @@ NEITHER = frozenset({'NOTHING'})
 
 @dataclass(frozen=True)
 class Targets:
-    """What a fault can get at: the cameras, the processes of the graph, and a stranger's node."""
+    """
+    What a fault can get at.
+
+    Attributes
+    ----------
+    cameras:
+        The cameras.
+    graph:
+        The processes of the graph.
+    observer:
+        What the graph shows and says.
+    stranger:
+        A node that is not one of the graph, in its namespace.
+    folder:
+        An empty folder for files; what is in it stays until the end of the campaign.
+
+    """
 
     cameras: Cameras
     graph: Graph
+    observer: Observer
     stranger: Node
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -42,13 +62,14 @@ class Fault:
     name:
         What happens, in a few words.
     inject:
-        Begins the fault.
+        Begins the fault. An AssertionError says what was not as it should be.
     end:
         Ends it; the cameras are reset in any case.
     seconds:
         Duration of the fault.
     said:
-        Part of a status that must appear; empty if nothing need be said.
+        Part of a status that must appear, or of a line of a process that the fault started; empty
+        if nothing need be said.
     said_within_s:
         Time until ``said`` must appear.
     modes:
@@ -63,6 +84,8 @@ class Fault:
         Warnings and errors that the log may have meanwhile.
     restarts:
         Whether the fault ends the graph, which is then started again.
+    find_obstacle:
+        Returns why the fault cannot be injected here; empty if it can.
 
     """
 
@@ -78,6 +101,7 @@ class Fault:
     is_short: bool = False
     max_lines: int = 12
     restarts: bool = False
+    find_obstacle: Callable[[Targets], str] = lambda targets: ''
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 import signal
 import subprocess
@@ -29,23 +29,29 @@ class Graph:
         Arguments of each process.
     log:
         File for the output of the processes.
+    environment:
+        Environment of the processes; None for that of this one.
 
     Attributes
     ----------
+    mode:
+        As above.
     processes:
         The running processes.
 
     """
 
-    def __init__(self, mode: str, ros_arguments: Sequence[str], log: Path) -> None:
-        self._mode, self._ros_arguments, self._log_path = mode, ros_arguments, log
+    def __init__(self, mode: str, ros_arguments: Sequence[str], log: Path,
+                 environment: Mapping[str, str] | None = None) -> None:
+        self.mode, self._ros_arguments, self._log_path = mode, ros_arguments, log
+        self._environment = environment
         self._log: IO[str] = log.open('a')
         self.processes: list[subprocess.Popen] = []
 
     def start(self) -> None:
         """Start the processes."""
-        self.processes = start_graph(self._mode, self._ros_arguments, stdout=self._log,
-                                     stderr=subprocess.STDOUT)
+        self.processes = start_graph(self.mode, self._ros_arguments, stdout=self._log,
+                                     stderr=subprocess.STDOUT, env=self._environment)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all processes."""
@@ -81,6 +87,11 @@ class Graph:
         """Stop the processes and close the log."""
         self.stop()
         self._log.close()
+
+    def write_log(self, text: str) -> None:
+        """Add a line of another process to the log."""
+        self._log.write(text)
+        self._log.flush()
 
     def log_length(self) -> int:
         """Return the length of the log, for ``find_traceback``."""

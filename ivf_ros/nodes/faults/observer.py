@@ -27,7 +27,7 @@ MAX_ERROR_PX = 8.0
 
 @dataclass(frozen=True)
 class StatusText:
-    """A status of a node, or the line of ``fusion/status``."""
+    """A status of a node, the line of ``fusion/status``, or a line of another process."""
 
     at_s: float
     node: str
@@ -91,6 +91,15 @@ class Observer:
         with self._changed:
             return self._changed.wait_for(condition, timeout_s)
 
+    def hear(self, name: str, text: str) -> None:
+        """Add a line of a process that was started for a fault."""
+        self._add_status(name, text, {})
+
+    @property
+    def mode(self) -> str:
+        """The latest mode of fusion; empty before the first one."""
+        return self._modes[-1][1] if self._modes else ''
+
     def find_said(self, text: str, since_s: float) -> StatusText | None:
         """Return what contains ``text`` first, or None."""
         return next((said for said in self._said if said.at_s >= since_s and text in said.text),
@@ -122,8 +131,8 @@ class Observer:
         """Return what is not as it should be now; '' if all is well."""
         if self.age_of_fused_s() > _MAX_FUSED_AGE_S:
             return 'no fused image'
-        if not self._modes or self._modes[-1][1] != 'FUSED':
-            return f'mode {self._modes[-1][1] if self._modes else "unknown"}'
+        if self.mode != 'FUSED':
+            return f'mode {self.mode or "unknown"}'
         error_px = self._error_at_px(time.monotonic())
         return f'the homography is off by {error_px:.0f} px' if error_px > MAX_ERROR_PX else ''
 
