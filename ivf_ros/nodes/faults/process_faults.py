@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib import metadata
 import itertools
 import signal
 import time
@@ -26,13 +27,12 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-import rclpy.exceptions
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 _KILL_TIMEOUT_S = 5.0
-# rclpy of Jazzy does not answer a request for a transition that is not possible.
-_ANSWERS_ALL = hasattr(rclpy.exceptions, 'InvalidHandle')  # since Kilted
+# rclpy answers a request for a transition that is not possible since Kilted, which has version 9.
+_ANSWERS_ALL = int(metadata.version('rclpy').partition('.')[0]) >= 9
 _LOST_TIMEOUT_S = 0.2
 
 
@@ -74,9 +74,9 @@ def hammer_transitions(targets: Targets) -> None:
     """
     Let two clients deactivate and activate fusion at once, and leave it active.
 
-    Each request is answered, also one that is not possible in the present state. With Jazzy,
-    rclpy answers only those that are possible. With both, fusion is in a state of its own
-    afterwards, and can be activated.
+    Each request is answered, also one that is not possible in the present state; rclpy of Jazzy
+    answers only those that are possible. With either, fusion is inactive or active afterwards, and
+    can be activated.
     """
     def hammer(order: Sequence[int]) -> None:
         with open_client(targets, ChangeState, 'fusion/change_state') as client:

@@ -73,7 +73,7 @@ def change_state(targets: Targets, node: str, transition: int, timeout_s: float 
 
 
 def is_active(targets: Targets, node: str) -> bool:
-    """Return whether a node is active; raise AssertionError if it is in no state of its own."""
+    """Return whether a node is active; raise AssertionError if it is not inactive either."""
     with open_client(targets, GetState, f'{node}/get_state') as client:
         state = client.call().current_state
     if state.id not in (State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE):
