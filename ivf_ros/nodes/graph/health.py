@@ -10,6 +10,7 @@ import threading
 from typing import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray
+from ivf_ros import shared_memory
 from ivf_ros.nodes.graph import messages
 from ivf_ros.nodes.graph.statistics import (
     make_diagnostic_array,
@@ -66,6 +67,12 @@ def describe_backend(method: object) -> dict[str, object]:
             **({'network': summary} if summary else {})}
 
 
+def _describe_lost_ports() -> list[str]:
+    lost = shared_memory.find_lost_ports()
+    return [f"another process removed /dev/shm/{', '.join(lost)}: this process hears no process "
+            'that started afterwards; start it again'] if lost else []
+
+
 class Health:
     """
     Publishes the status of a node from its creation to its destruction, in every lifecycle state.
@@ -116,7 +123,8 @@ class Health:
         self._is_stopped = True
 
     def _publish(self, status: NodeStatus) -> None:
-        warnings = {mask_numbers(warning): warning for warning in status.warnings}
+        warnings = {mask_numbers(warning): warning
+                    for warning in (*status.warnings, *_describe_lost_ports())}
         for masked, warning in warnings.items():
             if masked not in self._logged_warnings:
                 self._node.get_logger().warning(warning)
@@ -136,4 +144,4 @@ class Health:
         header = messages.make_header(self._node.get_clock().now().nanoseconds, '')
         self._publisher.publish(make_diagnostic_array(
             header, self._node.get_fully_qualified_name(), status.lifecycle,
-            '; '.join(status.warnings), self.statistics.take_error() or status.error, values))
+            '; '.join(warnings.values()), self.statistics.take_error() or status.error, values))
