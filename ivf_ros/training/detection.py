@@ -52,7 +52,7 @@ def train(sampler: WindowSampler, out: Path, settings: DetectionTraining, overfi
 
 def compute_losses(network: DetectionNetwork, batch: Batch) -> loop.Losses:
     """Return the loss of detection, and its parts for the log."""
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+    with loop.mixed_precision(batch.images.device):
         logits, boxes_px = network(batch.images)
     return score_outputs(logits, boxes_px, batch)
 

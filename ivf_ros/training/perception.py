@@ -67,7 +67,7 @@ def start_from(network: PerceptionNetwork, detector: Path, segmenter: Path) -> N
 def compute_losses(network: PerceptionNetwork, batch: Batch, overlap_weight: float
                    ) -> loop.Losses:
     """Return the sum of the losses of both tasks, and their parts for the log."""
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+    with loop.mixed_precision(batch.images.device):
         logits, boxes_px, label_logits, auxiliary = network(batch.images)
     detection_loss, detection_log = detection.score_outputs(logits, boxes_px, batch)
     segmentation_loss, segmentation_log = segmentation.score_outputs(label_logits, auxiliary,

@@ -63,7 +63,7 @@ def copy_encoder(network: SegmentationNetwork, channels: int, detector: Path) ->
 def compute_losses(network: SegmentationNetwork, batch: Batch, overlap_weight: float
                    ) -> loop.Losses:
     """Return the loss of segmentation, and its parts for the log."""
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+    with loop.mixed_precision(batch.images.device):
         logits, auxiliary = network(batch.images)
     return score_outputs(logits, auxiliary, batch, overlap_weight)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop of all trainings: its time limit."""
+"""The loop of all trainings: its time limit, its precision."""
 
 from __future__ import annotations
 
@@ -64,3 +64,10 @@ def test_a_resumed_training_has_what_is_left_of_the_time(tmp_path, monkeypatch):
     assert len(rates) == 16 and rates[0] < 0.06
     with monkeypatch.context() as patch:
         assert Training(patch, tmp_path).run() == []  # nothing is left
+
+
+@pytest.mark.parametrize('has_amx, expected', [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_computes_in_bfloat16_only_where_that_is_fast(has_amx, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'amx_bf16': has_amx})
+    with loop.mixed_precision(torch.device('cpu')):
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype is expected
