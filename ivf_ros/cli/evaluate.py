@@ -40,7 +40,7 @@ from ivf_ros.types import STAGES
 _VIDEO_STAGES = ('tracking', 'flicker')  # the stages that replay whole videos
 # Study to the stage that it analyses.
 STUDIES = {'metrics': 'fusion', 'dfa-ablation': 'registration', 'reliability': 'registration',
-           'task': 'segmentation'}
+           'task': 'segmentation', 'scores': 'detection'}
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,9 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
                         help='metrics: which fusion metrics distinguish methods, and which are '
                         'redundant; dfa-ablation: effect of each module of the registration '
                         'method dfa; reliability: whether the confidence of registration is '
-                        'calibrated; task: accuracy of the same networks, trained on each input')
+                        'calibrated; task: accuracy of the same networks, trained on each input; '
+                        'scores: whether the scores of detection are calibrated, and what each '
+                        'threshold costs')
     parser.add_argument('--networks', type=Path, metavar='DIR',
                         help='for --study task: folder with segmentation-INPUT.safetensors and '
                         'detection-INPUT.safetensors for each of --inputs, and optionally '
@@ -146,6 +148,7 @@ def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any
     summary = evaluate(settings, command)
     if options.study:
         from ivf_ros.evaluation.studies import (
+            detection_scores,
             dfa_ablation,
             metric_selection,
             reliability,
@@ -153,7 +156,8 @@ def evaluate_sources(options: argparse.Namespace, command: str) -> dict[str, Any
         )
 
         study = {'metrics': metric_selection, 'dfa-ablation': dfa_ablation,
-                 'reliability': reliability, 'task': task_driven}[options.study]
+                 'reliability': reliability, 'task': task_driven,
+                 'scores': detection_scores}[options.study]
         summary = study.add_study(options.out)
     report.write(options.out)
     return summary

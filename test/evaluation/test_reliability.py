@@ -25,17 +25,19 @@ def join_answers(*parts):
 
 def test_a_calibrated_confidence_lies_on_the_diagonal():
     found = join_answers(make_answers(100, 0.25, 0.25), make_answers(40, 0.85, 0.85))
-    np.testing.assert_allclose(reliability.reliability_curve(found),
+    np.testing.assert_allclose(reliability.reliability_curve(found.confidence, found.repeats),
                                [(0.25, 0.25, 100), (0.85, 0.85, 40)])
-    assert reliability.expected_calibration_error(found) == pytest.approx(0)
-    assert reliability.brier_score(found) == pytest.approx(
+    assert reliability.expected_calibration_error(
+        found.confidence, found.repeats) == pytest.approx(0)
+    assert reliability.brier_score(found.confidence, found.repeats) == pytest.approx(
         (100 * 0.25 * 0.75 + 40 * 0.85 * 0.15) / 140)
 
 
 def test_overconfidence_gives_the_expected_errors():
     found = join_answers(make_answers(10, 1.0, 0.6), make_answers(30, 0.0, 0.0))
-    assert reliability.expected_calibration_error(found) == pytest.approx(0.1)
-    assert reliability.brier_score(found) == pytest.approx(0.1)
+    assert reliability.expected_calibration_error(
+        found.confidence, found.repeats) == pytest.approx(0.1)
+    assert reliability.brier_score(found.confidence, found.repeats) == pytest.approx(0.1)
 
 
 def test_an_answer_at_the_limit_repeats_and_one_beyond_does_not():

@@ -103,28 +103,28 @@ def read_answers(frames_csv: Path) -> dict[str, Answers]:
     return {method: Answers(*np.array(pairs).T) for method, pairs in answers.items()}
 
 
-def reliability_curve(answers: Answers) -> np.ndarray:
+def reliability_curve(confidence: np.ndarray, is_right: np.ndarray) -> np.ndarray:
     """
-    Return mean confidence, fraction that repeats, and count of each non-empty bin: ``(B, 3)``.
+    Return mean confidence, fraction that is right, and count of each non-empty bin: ``(B, 3)``.
 
-    The bins divide the confidence into tenths.
+    ``confidence`` is ``(N,)`` from 0 to 1, ``is_right`` ``(N,)`` bool. The bins divide the
+    confidence into tenths.
     """
-    bins = np.clip(np.digitize(answers.confidence, _BINS) - 1, 0, len(_BINS) - 2)
-    return np.array([(answers.confidence[inside].mean(), answers.repeats[inside].mean(),
-                      inside.sum())
+    bins = np.clip(np.digitize(confidence, _BINS) - 1, 0, len(_BINS) - 2)
+    return np.array([(confidence[inside].mean(), is_right[inside].mean(), inside.sum())
                      for inside in (bins == index for index in range(len(_BINS) - 1))
-                     if inside.any()])
+                     if inside.any()]).reshape(-1, 3)
 
 
-def expected_calibration_error(answers: Answers) -> float:
-    """Return the mean of |fraction that repeats - confidence| over the bins, weighted by count."""
-    confidence, fraction, count = reliability_curve(answers).T
-    return float(np.average(np.abs(fraction - confidence), weights=count))
+def expected_calibration_error(confidence: np.ndarray, is_right: np.ndarray) -> float:
+    """Return the mean of |fraction that is right - confidence| over the bins, by count."""
+    mean, fraction, count = reliability_curve(confidence, is_right).T
+    return float(np.average(np.abs(fraction - mean), weights=count))
 
 
-def brier_score(answers: Answers) -> float:
-    """Return the mean of (repeats - confidence)^2: 0 is best, 0.25 is uninformative."""
-    return float(np.square(answers.repeats - answers.confidence).mean())
+def brier_score(confidence: np.ndarray, is_right: np.ndarray) -> float:
+    """Return the mean of (right - confidence)^2: 0 is best, 0.25 is uninformative."""
+    return float(np.square(is_right - confidence).mean())
 
 
 def draw_curves(answers: dict[str, Answers]) -> bytes:
@@ -133,7 +133,8 @@ def draw_curves(answers: dict[str, Answers]) -> bytes:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ':', color='0.4')
     for method, method_answers in answers.items():
-        confidence, fraction, count = reliability_curve(method_answers).T
+        confidence, fraction, count = reliability_curve(method_answers.confidence,
+                                                        method_answers.repeats).T
         axes.errorbar(confidence, fraction, np.sqrt(fraction * (1 - fraction) / count),
                       marker='o', capsize=3,
                       label=f'{method} ({len(method_answers.repeats)} answers)')
@@ -147,7 +148,8 @@ def draw_curves(answers: dict[str, Answers]) -> bytes:
 
 def _curve_table(method: str, answers: Answers) -> dict[str, Any]:
     rows = [[round(float(confidence), 3), round(float(fraction), 3), int(count)]
-            for confidence, fraction, count in reliability_curve(answers)]
+            for confidence, fraction, count in reliability_curve(answers.confidence,
+                                                                 answers.repeats)]
     return {'caption': f'{method}: confidence, and the fraction of answers that repeat',
             'columns': ['mean confidence', 'fraction that repeats', 'answers'], 'rows': rows}
 
@@ -166,8 +168,9 @@ def _threshold_table(method: str, answers: Answers) -> dict[str, Any]:
 
 
 def _describe_errors(method: str, answers: Answers) -> str:
-    return (f'{method}: expected calibration error {expected_calibration_error(answers):.3f}, '
-            f'Brier score {brier_score(answers):.3f}, {answers.repeats.mean():.0%} of '
+    pair = answers.confidence, answers.repeats
+    return (f'{method}: expected calibration error {expected_calibration_error(*pair):.3f}, '
+            f'Brier score {brier_score(*pair):.3f}, {answers.repeats.mean():.0%} of '
             f'{len(answers.repeats)} answers repeat.')
 
 
