@@ -48,8 +48,8 @@ class LabelledBox:
     track_id:
         Identity over time; '' without a track.
     reason:
-        Why it is to be ignored: ``'one frame of one camera'``, ``'gap of a track'`` or
-        ``'class'``; '' for an object.
+        Why it is to be ignored: ``'one frame of one camera'``, ``'gap of a track'``,
+        ``'agreement'`` or ``'class'``; '' for an object.
 
     """
 
@@ -89,6 +89,9 @@ def _label(one: MergedBox, track_id: str, parameters: LabellingParameters, is_se
            ) -> LabelledBox:
     if one.box.class_name == IGNORED:
         return LabelledBox(one.box, one.teachers, reason='class')
+    if one.box.score < parameters.min_agreement:
+        return LabelledBox(replace(one.box, class_name=IGNORED), one.teachers, track_id,
+                           'agreement')
     inputs = {name.rpartition('@')[2] for name in one.teachers}
     is_confirmed = bool(track_id) or inputs.issuperset(SENSORS) \
         or (not is_sequence and len(one.teachers) > 1)

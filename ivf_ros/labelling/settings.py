@@ -26,6 +26,9 @@ class LabellingParameters:
     gap_s: float = parameter(
         0.5, 'Where a track has no box for at most this time, its interpolated box is to be '
         'ignored.', minimum=0.0, maximum=10.0)
+    min_agreement: float = parameter(
+        0.0, 'A box that a smaller fraction of the teachers shows is to be ignored.', minimum=0.0,
+        maximum=1.0)
     unconfirmed: str = parameter(
         'ignore', 'What becomes of a box that one frame of one camera shows: it is to be ignored, '
         'or kept as an object.', choices=UNCONFIRMED)

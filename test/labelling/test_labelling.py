@@ -130,6 +130,15 @@ def test_of_unrelated_pairs_two_teachers_confirm_a_box():
     assert classes_of(frames, is_sequence=False) == [[ALONE], [KEPT]]
 
 
+def test_a_box_with_little_agreement_is_ignored_on_request():
+    frames = make_frames([(100, 'a@rgb'), (400, 'b@rgb')], [(102, 'a@rgb'), (402, 'b@rgb')])
+    weak = [replace(frame, boxes=[replace(frame.boxes[0], box=replace(frame.boxes[0].box,
+                                                                      score=0.33)),
+                                  frame.boxes[1]]) for frame in frames]
+    assert classes_of(weak) == [[KEPT, KEPT]] * 2
+    assert classes_of(weak, min_agreement=0.5) == [[(IGNORED, 'agreement'), KEPT]] * 2
+
+
 def test_an_ignored_class_stays_ignored():
     frames = [FrameBoxes(index * STEP_NS, [MergedBox(person(name=IGNORED), ('a@rgb',), 0.9)])
               for index in range(3)]
