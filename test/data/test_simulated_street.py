@@ -3,8 +3,8 @@
 """
 The street of a seed stays the same.
 
-Published tables and other tests depend on it. Labels and boxes are compared exactly. The images are
-compared by the means of their areas, because the last digit of a float differs between processors.
+Published tables and other tests depend on it. Labels and boxes are compared exactly. Images are
+compared by the means of areas, because the last digit of a float differs between processors.
 ``python test/data/test_simulated_street.py`` prints the reference anew.
 """
 

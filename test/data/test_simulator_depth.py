@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
-from ivf_ros.data.simulator.depth import render_depth
-from ivf_ros.data.simulator.raster import MeshBuilder
+from ivf_ros.data.simulator.mesh import MeshBuilder
+from ivf_ros.data.simulator.rendering.depth import render_depth
 from ivf_ros.data.simulator.rig import Camera
 import numpy as np
 
@@ -51,7 +51,7 @@ def test_the_depth_of_an_object_is_that_of_its_mesh():
     assert depth_m.shape == (480, 640) and depth_m.dtype == np.float32
     assert np.isinf(depth_m[:40]).any() and np.isfinite(depth_m[-40:]).all()
     meshes = {str(item.identity): item.mesh
-              for item in [*simulator._street.objects, *simulator._street.moving_objects(1.0)]}
+              for item in [*simulator._scene.objects, *simulator._scene.moving_objects(1.0)]}
     visible_m = simulator.visible_depths_m(1.0)
     assert len(truth.detections) >= 5
     for box in truth.detections:

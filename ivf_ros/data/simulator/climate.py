@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Light and temperatures of the simulated street for each condition.
+Light and temperatures of a simulated scene for each condition.
 
 Colours are linear BGR. Reflectance is in 0..1. Light is relative to a surface under an overcast
 midday sky. Radiance is the product of both; ``expose`` converts it to 8-bit values.
@@ -9,7 +9,7 @@ midday sky. Radiance is the product of both; ``expose`` converts it to 8-bit val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,24 +19,34 @@ CONDITIONS = ('day', 'dusk', 'night', 'glare', 'smoke', 'rain')
 
 UP = np.array([0.0, -1.0, 0.0])  # world axes: x right, y down, z along the street
 
-# Temperature difference to the air in kelvin: in the sun, under clouds, at dusk, at night.
+# Temperature difference to the air in kelvin: in the sun, under clouds, at dusk, at night,
+# indoors.
 _CELSIUS_ABOVE_AIR = {
-    'asphalt': (9.5, 3.0, 6.0, 3.5),
-    'paint': (7.5, 2.4, 5.2, 3.0),
-    'pavement': (6.5, 2.0, 4.0, 2.0),
-    'kerb': (7.0, 1.2, 5.0, 3.0),
-    'grass': (2.0, 0.0, -1.5, -2.5),
-    'wall': (5.0, 2.2, 4.2, 3.2),
-    'glass': (-2.0, -1.0, -2.0, -2.5),
-    'foliage': (0.8, 0.0, 0.4, -0.4),
-    'wood': (2.5, 0.8, 1.5, 0.8),
-    'metal': (7.0, 0.6, -1.0, -2.8),
-    'car_glass': (3.0, -0.6, -3.0, -5.0),
-    'plastic': (5.0, 0.8, 0.0, -1.0),
-    'sky': (-34.0, -14.0, -30.0, -28.0),
-    'horizon': (-9.0, -4.0, -7.0, -6.0),
+    'asphalt': (9.5, 3.0, 6.0, 3.5, -0.5),
+    'paint': (7.5, 2.4, 5.2, 3.0, -0.4),
+    'pavement': (6.5, 2.0, 4.0, 2.0, -0.8),
+    'kerb': (7.0, 1.2, 5.0, 3.0, -0.6),
+    'grass': (2.0, 0.0, -1.5, -2.5, -0.5),
+    'wall': (5.0, 2.2, 4.2, 3.2, -0.4),
+    'glass': (-2.0, -1.0, -2.0, -2.5, -3.5),
+    'foliage': (0.8, 0.0, 0.4, -0.4, -0.8),
+    'wood': (2.5, 0.8, 1.5, 0.8, 0.1),
+    'metal': (7.0, 0.6, -1.0, -2.8, 0.0),
+    'car_glass': (3.0, -0.6, -3.0, -5.0, -0.5),
+    'plastic': (5.0, 0.8, 0.0, -1.0, 0.4),
+    'sky': (-34.0, -14.0, -30.0, -28.0, -20.0),
+    'horizon': (-9.0, -4.0, -7.0, -6.0, -6.0),
+    'stone': (5.5, 1.2, 4.5, 2.6, -0.6),
+    'bronze': (8.0, 0.6, 0.5, -2.0, -0.2),
+    'soil': (3.0, 0.6, 1.0, 0.6, -0.6),
+    'gravel': (6.5, 1.6, 3.0, 0.8, -0.6),
+    'water': (-4.0, -1.0, 1.5, 4.0, -1.5),
+    'bark': (1.8, 0.5, 1.2, 1.2, -0.3),
+    'cloth': (3.5, 0.4, -0.5, -1.2, 0.3),
+    'paper': (4.0, 0.7, 0.0, -0.8, 0.0),
 }
-_OVERCAST_COLUMN, _RAIN_FACTOR = 1, 0.35  # rain reduces temperature differences
+_OVERCAST_COLUMN, _INDOORS_COLUMN = 1, 4
+_RAIN_FACTOR = 0.35  # rain reduces temperature differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +132,28 @@ def sample_climate(condition: str, rng: np.random.Generator) -> Climate:
         exposure=rng.uniform(4.0, 8.0), column=3, **common)
 
 
+def sample_indoor_climate(condition: str, rng: np.random.Generator) -> Climate:
+    """
+    Sample the light and the temperatures of a hall; the sky is that behind its windows.
+
+    Lamps are off in some of the bright and of the nightly halls.
+    """
+    outside = sample_climate(condition, rng)
+    low, high = {'dusk': (0.03, 0.06), 'glare': (0.02, 0.05),
+                 'night': (0.003, 0.008)}.get(condition, (0.10, 0.35))
+    brightness = rng.uniform(low, high)
+    exposure = min(rng.uniform(0.35, 0.6) / brightness, rng.uniform(4.0, 8.0))
+    lit_fraction = {'dusk': 1.0, 'glare': 1.0, 'night': 0.4}.get(condition, 0.6)
+    return replace(
+        outside, air_celsius=rng.uniform(14, 27), column=_INDOORS_COLUMN, sun=np.zeros(3),
+        ambient=brightness * np.array([0.95, 1.0, 1.0]), exposure=exposure,
+        lamps_lit=bool(rng.random() < lit_fraction))
+
+
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """
-    The light at any position in the street.
+    The light at any position in the scene.
 
     Attributes
     ----------

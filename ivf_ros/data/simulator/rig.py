@@ -53,7 +53,7 @@ class RigParameters:
 @dataclass(frozen=True, eq=False)
 class Camera:
     """
-    A pinhole camera in the street.
+    A pinhole camera in the scene.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Rig:
 def build_rig(parameters: RigParameters, thermal_size: tuple[int, int], rgb_size: tuple[int, int],
               centre_m: np.ndarray, angles_deg: np.ndarray, rng: np.random.Generator) -> Rig:
     """
-    Place the RGB camera in the street, and the thermal camera relative to it.
+    Place the RGB camera in the scene, and the thermal camera relative to it.
 
     ``angles_deg`` are pitch (down positive), yaw (right positive) and roll of the RGB camera.
 

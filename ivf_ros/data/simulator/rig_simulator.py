@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Rig simulator: a thermal and an RGB camera view a street that is generated from a seed.
+Rig simulator: a thermal and an RGB camera view a scene that is generated from a seed.
 
 It provides the ground truth: the homography between the images, a box for each person, car and
 bicycle, and a label for each pixel. In mode 'homography' the thermal view is exactly the RGB view
@@ -12,70 +12,27 @@ other with their distance, and the true homography is exact on one plane only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 import heapq
 import math
 
 import cv2
 from ivf_ros.data.bags.calibration import RecordedCameraInfo, RecordedTransform
 from ivf_ros.data.recording import every_frame, FRAME_IDS, FrameFilter
-from ivf_ros.data.simulator.atmosphere import Atmosphere
-from ivf_ros.data.simulator.climate import CONDITIONS
-from ivf_ros.data.simulator.depth import render_depth
-from ivf_ros.data.simulator.raster import Mesh
-from ivf_ros.data.simulator.rig import build_rig, Rig, RigParameters, SimulatorError
-from ivf_ros.data.simulator.sensors import (
-    RADIOMETRIES,
-    RgbParameters,
-    RgbSensor,
-    ThermalParameters,
-    ThermalSensor,
-)
-from ivf_ros.data.simulator.street import build_street, SceneObject
-from ivf_ros.data.simulator.view import RenderedView, SmokeLayer, StreetView
-from ivf_ros.parameters import group, parameter
+from ivf_ros.data.simulator.mesh import Mesh
+from ivf_ros.data.simulator.places import build_scene, choose_place
+from ivf_ros.data.simulator.rendering.atmosphere import Atmosphere
+from ivf_ros.data.simulator.rendering.depth import render_depth
+from ivf_ros.data.simulator.rendering.view import RenderedView, SceneView, SmokeLayer
+from ivf_ros.data.simulator.rig import build_rig, Rig, SimulatorError
+from ivf_ros.data.simulator.scene import SceneObject
+from ivf_ros.data.simulator.sensors import RADIOMETRIES, RgbSensor, ThermalSensor
+from ivf_ros.data.simulator.settings import SimulatorParameters
 from ivf_ros.thermal import Radiometry
 from ivf_ros.types import Detection, Event, Frame, MFNET_CLASSES, Segmentation, Truth
 import numpy as np
 
 _CLASSES_WITH_BOXES = ('car', 'person', 'bike', 'color_cone')
 _STREAMS = ('thermal', 'rgb')
-
-
-@dataclass(frozen=True)
-class SimulatorParameters:
-    """Parameters of the rig simulator."""
-
-    condition: str = parameter('day', 'Light, weather and smoke.', choices=CONDITIONS, live=False)
-    seed: int = parameter(
-        0, 'Random seed of the street, the rig and the noise.', minimum=0,
-        maximum=2 ** 31 - 1, live=False)
-    duration_s: float = parameter(
-        10.0, 'Duration of the recording; infinity: endless.', minimum=0.0, live=False)
-    start_ns: int = parameter(
-        1_700_000_000_000_000_000, 'Stamp of the first frame in nanoseconds; messages of ROS hold '
-        'stamps up to the year 2038.', minimum=0, maximum=2_000_000_000_000_000_000, live=False)
-    time_offset_s: float = parameter(
-        0.0, 'Delay of the thermal stamps relative to the acquisition.', minimum=-10.0,
-        maximum=10.0, live=False)
-    jitter_s: float = parameter(
-        0.0, 'Standard deviation of the stamps, limited to 0.4 frame periods.',
-        minimum=0.0, maximum=1.0,
-        live=False)
-    dropped: float = parameter(
-        0.0, 'Fraction of lost frames of each camera.', minimum=0.0, maximum=1.0,
-        live=False)
-    smoke_density: float = parameter(
-        0.8, "Density of the smoke in condition 'smoke'.", minimum=0.0, maximum=2.0, live=False)
-    min_visible: float = parameter(
-        0.25, 'Minimum visible fraction of an object with a true box.', minimum=0.0,
-        maximum=1.0, live=False)
-    min_box_px: float = parameter(
-        8.0, 'Minimum length of the longer side of a true box.',
-        minimum=1.0, maximum=1000.0, live=False)
-    rig: RigParameters = group(RigParameters, 'Relative pose of the cameras.')
-    thermal: ThermalParameters = group(ThermalParameters, 'The thermal camera.')
-    rgb: RgbParameters = group(RgbParameters, 'The RGB camera.')
 
 
 class RigSimulator:
@@ -85,7 +42,7 @@ class RigSimulator:
     Attributes
     ----------
     name:
-        Condition and seed.
+        Place (but for the street), condition and seed.
     rate_hz:
         Thermal frames per second.
     parameters:
@@ -96,7 +53,8 @@ class RigSimulator:
     H_thermal_to_rgb:
         ``(3, 3)`` true homography.
     radiometry:
-        Conversion of the thermal counts to temperatures.
+        Conversion of the thermal counts to temperatures; None for 8-bit images of the camera's own
+        gain control.
     class_names:
         Class names of the true labels.
 
@@ -116,23 +74,26 @@ class RigSimulator:
         if parameters.dropped == 1.0 and math.isinf(parameters.duration_s):
             raise SimulatorError('an endless recording without a frame has no end: dropped must '
                                  'be below 1, or duration_s finite')
-        self.name = f'simulator {parameters.condition} seed {seed}'
+        place = choose_place(parameters.place, seed)
+        place_name = '' if place == 'street' else f'{place} '
+        self.name = f'simulator {place_name}{parameters.condition} seed {seed}'
         self.rate_hz = thermal.rate_hz
         self.class_names = MFNET_CLASSES
-        self._street = build_street(parameters.condition, seed)
+        self._scene = build_scene(place, parameters.condition, seed, parameters.people,
+                                  parameters.lookalikes)
         self.rig: Rig = build_rig(
             parameters.rig, (thermal.width, thermal.height), (rgb.width, rgb.height),
-            self._street.eye_m, self._street.angles_deg, np.random.default_rng([seed, 2]))
+            self._scene.eye_m, self._scene.angles_deg, np.random.default_rng([seed, 2]))
         modality = 'celsius' if thermal.shows == 'temperature' else 'rgb'
-        self._thermal_view = StreetView(self._street, self.rig.thermal, modality)
-        self._rgb_view = StreetView(self._street, self.rig.rgb, 'rgb')
-        self._atmosphere = Atmosphere(self._street, self.rig.rgb, self._rgb_view,
+        self._thermal_view = SceneView(self._scene, self.rig.thermal, modality)
+        self._rgb_view = SceneView(self._scene, self.rig.rgb, 'rgb')
+        self._atmosphere = Atmosphere(self._scene, self.rig.rgb, self._rgb_view,
                                       parameters.smoke_density, np.random.default_rng([seed, 3]))
         self._thermal_sensor = ThermalSensor(thermal, seed)
         self._rgb_sensor = RgbSensor(rgb, parameters.condition, seed)
         self._latest_moving: tuple[float, list[SceneObject]] = -1.0, []
         self._labels = np.zeros(256, np.uint8)
-        for identity, name in self._street.classes.items():
+        for identity, name in self._scene.classes.items():
             self._labels[identity] = MFNET_CLASSES.index(name)
 
     @property
@@ -141,9 +102,10 @@ class RigSimulator:
         return self.rig.H_thermal_to_rgb
 
     @property
-    def radiometry(self) -> Radiometry:
-        """Return the conversion of the thermal counts to temperatures."""
-        return RADIOMETRIES[self.parameters.thermal.radiometry]
+    def radiometry(self) -> Radiometry | None:
+        """Return the conversion of the thermal counts to temperatures; None for 8 bit."""
+        thermal = self.parameters.thermal
+        return RADIOMETRIES[thermal.radiometry] if thermal.agc == 'none' else None
 
     @property
     def camera_infos(self) -> dict[str, RecordedCameraInfo]:
@@ -219,7 +181,7 @@ class RigSimulator:
         Returns
         -------
         thermal:
-            ``(H, W)`` uint16 counts.
+            ``(H, W)`` uint16 counts; uint8 with ``thermal.agc``.
         rgb:
             ``(H, W, 3)`` uint8 BGR.
         truth:
@@ -236,8 +198,8 @@ class RigSimulator:
         The result is ``(H, W)`` float32: z of the optical frame in metres, +Inf for the sky
         (REP 117). It is that of a perfect depth camera: of the solid scene, without smoke.
         """
-        meshes = [part for part in self._street.surfaces if isinstance(part, Mesh)]
-        objects = [*self._street.objects, *self._moving_objects(time_s)]
+        meshes = [part for part in self._scene.surfaces if isinstance(part, Mesh)]
+        objects = [*self._scene.objects, *self._moving_objects(time_s)]
         return render_depth([*meshes, *(item.mesh for item in objects)], self.rig.rgb)
 
     def visible_depths_m(self, time_s: float) -> dict[str, float]:
@@ -276,14 +238,14 @@ class RigSimulator:
         time_s = index / thermal.rate_hz
         if self._thermal_sensor.shutter_event(time_s)[1]:
             shutter = np.full((thermal.height, thermal.width),
-                              self._street.climate.air_celsius + 12.0, np.float32)
+                              self._scene.climate.air_celsius + 12.0, np.float32)
             return self._thermal_sensor.read(shutter, index, time_s)
         return self._render_thermal(time_s, index)
 
     def _moving_objects(self, time_s: float) -> list[SceneObject]:
         """Return the moving objects; cached, because both cameras often use the same time."""
         if self._latest_moving[0] != time_s:
-            self._latest_moving = time_s, self._street.moving_objects(time_s)
+            self._latest_moving = time_s, self._scene.moving_objects(time_s)
         return self._latest_moving[1]
 
     def _render_thermal(self, time_s: float, index: int) -> np.ndarray:
@@ -298,12 +260,12 @@ class RigSimulator:
         condition = self.parameters.condition
         smoke: SmokeLayer | None = None
         if condition == 'smoke':
-            smoke = self._street.smoke_m, lambda image: atmosphere.apply_smoke(image, time_s)
+            smoke = self._scene.smoke_m, lambda image: atmosphere.apply_smoke(image, time_s)
         rendered = self._rgb_view.render_frame(moving, smoke)
         image = rendered.image
-        if self._street.climate.lamps_lit:
+        if self._scene.climate.lamps_lit:
             image = atmosphere.apply_halos(image, rendered.identities, moving)
-        if condition == 'rain':
+        if condition == 'rain' and not self._scene.is_indoors:
             image = atmosphere.apply_rain(image, index)
         return self._rgb_sensor.read(image, index), self._make_truth(rendered)
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 import cv2
 from ivf_ros.parameters import parameter
-from ivf_ros.thermal import Radiometry, TLINEAR_0_01K, TLINEAR_0_04K
+from ivf_ros.thermal import (
+    Agc,
+    AGC_MODES,
+    AgcParameters,
+    Radiometry,
+    TLINEAR_0_01K,
+    TLINEAR_0_04K,
+)
 import numpy as np
 
 RADIOMETRIES = {'tlinear_0_01K': TLINEAR_0_01K, 'tlinear_0_04K': TLINEAR_0_04K}
@@ -35,6 +42,21 @@ class ThermalParameters:
     bits: int = parameter(
         16, 'Number of bits at which the counts saturate; 14 bits require 0.04 K counts.',
         minimum=14, maximum=16, live=False)
+    agc: str = parameter(
+        'none', "'none': the camera gives counts; otherwise 8-bit images of its own gain control, "
+        'by one of the modes of the parameter agc.mode, each frame by itself (fixed_range: 0 to '
+        '50 degrees Celsius).', choices=('none', *AGC_MODES), live=False)
+    agc_saturated_percent: float = parameter(
+        0.5, 'Gain control of the camera: percentage of the pixels that are black, and of those '
+        'that are white.', minimum=0.0, maximum=20.0, live=False)
+    agc_plateau: float = parameter(
+        3.0, 'Gain control of the camera, mode plateau: as agc.plateau.', minimum=1.0,
+        maximum=1000.0, live=False)
+    agc_sharpening: float = parameter(
+        0.0, 'Gain control of the camera: additional gain of details of a few pixels; their edges '
+        'overshoot.', minimum=0.0, maximum=5.0, live=False)
+    agc_black_hot: bool = parameter(
+        False, 'Gain control of the camera: warm is dark.', live=False)
     shows: str = parameter(
         'temperature', "'luminance': the thermal camera shows RGB luminance (pseudo-thermal).",
         choices=('temperature', 'luminance'), live=False)
@@ -78,7 +100,7 @@ class RgbParameters:
 
 
 class ThermalSensor:
-    """Converts temperatures to counts."""
+    """Converts temperatures to counts, or to 8 bit by the camera's own gain control."""
 
     def __init__(self, parameters: ThermalParameters, seed: int) -> None:
         self._parameters, self._seed = parameters, seed
@@ -101,7 +123,7 @@ class ThermalSensor:
         return number, number > 0 and elapsed_s < self._parameters.shutter_s
 
     def read(self, celsius: np.ndarray, index: int, time_s: float) -> np.ndarray:
-        """Return the counts ``(H, W)`` uint16 of temperatures ``(H, W)`` float32."""
+        """Return the image of temperatures ``(H, W)`` float32: uint16 counts, or uint8."""
         parameters = self._parameters
         if parameters.blur_px:
             celsius = cv2.GaussianBlur(celsius, (0, 0), parameters.blur_px)
@@ -118,7 +140,21 @@ class ThermalSensor:
         counts += row_noise + np.float32(drift - self.radiometry.offset_celsius)
         counts *= np.float32(1 / self.radiometry.scale)
         counts += np.float32(0.5)
-        return np.clip(counts, 0, 2 ** parameters.bits - 1).astype(np.uint16)
+        counts = np.clip(counts, 0, 2 ** parameters.bits - 1).astype(np.uint16)
+        return counts if parameters.agc == 'none' else self._apply_agc(counts)
+
+    def _apply_agc(self, counts: np.ndarray) -> np.ndarray:
+        """Return counts as uint8, by a gain control without memory of other frames."""
+        parameters = self._parameters
+        saturated = parameters.agc_saturated_percent
+        agc = Agc(AgcParameters(
+            mode=parameters.agc, low_percent=saturated, high_percent=100 - saturated,
+            smoothing=0.0, plateau=parameters.agc_plateau), self.radiometry)
+        gray = agc(counts)
+        if parameters.agc_sharpening:
+            gain = parameters.agc_sharpening
+            gray = cv2.addWeighted(gray, 1 + gain, cv2.GaussianBlur(gray, (0, 0), 2.0), -gain, 0)
+        return cv2.bitwise_not(gray) if parameters.agc_black_hot else gray
 
     def _fixed_pattern(self, number: int) -> np.ndarray:
         """Return the offset, column and pixel pattern after a shutter event."""

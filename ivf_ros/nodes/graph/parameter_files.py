@@ -13,6 +13,7 @@ import sys
 import textwrap
 from typing import Any
 
+from ivf_ros.data.simulator import SimulatorParameters
 from ivf_ros.nodes.graph.node_parameters import NODE_PARAMETERS
 from ivf_ros.parameters import Declaration, declarations
 
@@ -54,13 +55,20 @@ def format_markdown() -> str:
              'Parameters marked *start* can be set at start only; the others can be changed while',
              'the node runs.']
     for node, cls in NODE_PARAMETERS.items():
-        lines += ['', f'## {node}', '', '| parameter | default | allowed | meaning |',
-                  '|---|---|---|---|']
-        for declared in declarations(cls):
-            meaning = declared.description + ('' if declared.live else ' *start*')
-            lines.append(f'| `{declared.name}` | `{_format_value(declared.default)}` | '
-                         f'{_format_limits(declared)} | {meaning} |')
+        lines += ['', f'## {node}', '', *_format_table(cls, marks_start=True)]
+    lines += ['', '## simulator', '',
+              'Settings of the source `simulator:key=value,...` ([simulator.md](simulator.md)).',
+              '', *_format_table(SimulatorParameters, marks_start=False)]
     return '\n'.join(lines) + '\n'
+
+
+def _format_table(cls: type, marks_start: bool) -> list[str]:
+    lines = ['| parameter | default | allowed | meaning |', '|---|---|---|---|']
+    for declared in declarations(cls):
+        meaning = declared.description + (' *start*' if marks_start and not declared.live else '')
+        lines.append(f'| `{declared.name}` | `{_format_value(declared.default)}` | '
+                     f'{_format_limits(declared)} | {meaning} |')
+    return lines
 
 
 def _format_section(key: str, node: str) -> list[str]:

@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Meshes of cars and bicycles: z forward, x right, y down, with the wheels at y = 0.
+Meshes of cars: z forward, x right, y down, with the wheels at y = 0.
 
 A car in use has a warm bonnet, grille, tyres and exhaust. Glass and polished paint reflect the
 cold sky, so the contrast between windows and body is inverted between the two cameras.
@@ -10,7 +10,7 @@ cold sky, so the contrast between windows and body is inverted between the two c
 from __future__ import annotations
 
 from ivf_ros.data.simulator.climate import Climate
-from ivf_ros.data.simulator.raster import Mesh, MeshBuilder
+from ivf_ros.data.simulator.mesh import Mesh, MeshBuilder
 import numpy as np
 
 _PAINTS = ((0.55, 0.55, 0.56), (0.72, 0.73, 0.74), (0.035, 0.035, 0.04), (0.10, 0.10, 0.11),
@@ -150,36 +150,3 @@ def _add_lights(mesh, climate, lamps, body_celsius, heat, tail_end, front_end, i
     add_panel(face, half * 0.62, half * 0.93, nose - 0.20, nose - 0.04, (0.6, 0.6, 0.6),
               body_celsius + (12 if lamps else 2) * max(heat, 0.2), head)
     add_panel(face, -0.26, 0.26, 0.45, 0.56, (0.6, 0.62, 0.62), body_celsius + 8 * heat)
-
-
-def make_bicycle(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a bicycle along z."""
-    paint = rng.uniform(0.02, 0.5, 3)
-    celsius = climate.celsius('metal') + 0.5
-    mesh = MeshBuilder()
-    angles = np.linspace(0, 2 * np.pi, 25)
-    ring = np.column_stack([np.zeros(25), -np.cos(angles), np.sin(angles)])
-    for z in (-0.53, 0.53):
-        hub = np.array([0.0, -0.34, z])
-        mesh.add(np.concatenate([hub + 0.34 * ring, hub + 0.285 * ring[::-1]]), (0.02,) * 3,
-                 climate.celsius('asphalt') + 1.0)
-        for side in (-0.025, 0.025):  # the tyre, visible from the front
-            mesh.add([(side - 0.012, -0.01, z), (side + 0.012, -0.01, z),
-                      (side + 0.012, -0.67, z), (side - 0.012, -0.67, z)], (0.02,) * 3,
-                     climate.celsius('asphalt') + 1.0)
-    saddle, bars, pedals = (0, -0.95, -0.22), (0, -1.0, 0.42), (0, -0.30, -0.08)
-    tubes = [((0, -0.34, -0.53), pedals), (pedals, saddle), (pedals, (0, -0.8, 0.38)),
-             ((0, -0.82, -0.18), (0, -0.85, 0.38)), ((0, -0.34, -0.53), (0, -0.82, -0.18)),
-             ((0, -0.34, 0.53), bars), ((-0.28, -1.02, 0.38), (0.28, -1.02, 0.38)),
-             ((-0.05, -0.97, -0.33), (0.05, -0.96, -0.1))]
-    for start, end in np.array(tubes):
-        along = end - start
-        # One flat strip in the plane of the frame, and one across it for views along the street.
-        for normal in ((1.0, 0, 0), (0, 0, 1.0)):
-            half_width = np.cross(along, normal)
-            norm = np.linalg.norm(half_width)
-            if norm > 0.05:
-                half_width *= 0.022 / norm
-                mesh.add([start - half_width, end - half_width, end + half_width,
-                          start + half_width], paint, celsius)
-    return mesh.build()

@@ -1,13 +1,18 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Exact depth of the simulated street, as a perfect depth camera would measure it."""
+"""Exact depth of a simulated scene, as a perfect depth camera would measure it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import cv2
-from ivf_ros.data.simulator.raster import Mesh, SUBPIXEL_BITS, to_fixed_point, visible_polygons
+from ivf_ros.data.simulator.mesh import Mesh
+from ivf_ros.data.simulator.rendering.raster import (
+    SUBPIXEL_BITS,
+    to_fixed_point,
+    visible_polygons,
+)
 from ivf_ros.data.simulator.rig import Camera
 import numpy as np
 

@@ -1,86 +1,16 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Static objects in a street: trees, lamps, signs, cones, guardrails, wheel stops."""
+"""Static objects in a street: lamps, signs, bins, cones, guardrails, wheel stops."""
 
 from __future__ import annotations
 
 from ivf_ros.data.simulator.climate import Climate
-from ivf_ros.data.simulator.raster import Mesh, MeshBuilder
+from ivf_ros.data.simulator.mesh import Mesh, MeshBuilder
+from ivf_ros.data.simulator.things.shapes import add_box, add_post, add_strip
 import numpy as np
 
 LAMP_HEIGHT_M = 6.2
 _STEEL = (0.22, 0.23, 0.23)
-
-
-def add_strip(mesh: MeshBuilder, start, end, half0: float, half1: float, colour, celsius: float,
-              **options) -> None:
-    """Add a straight strip with half widths ``half0`` and ``half1``, facing along the street."""
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    along = end - start
-    side = np.array([-along[1], along[0], 0.0])
-    side /= np.linalg.norm(side) + 1e-9
-    mesh.add([start - side * half0, end - side * half1, end + side * half1, start + side * half0],
-             colour, celsius, **options)
-
-
-def add_post(mesh: MeshBuilder, x: float, low: float, high: float, half: float, colour,
-             celsius: float) -> None:
-    """Add a vertical post: two strips, the second one darker for the shaded side."""
-    add_strip(mesh, (x, -low, 0), (x, -high, 0), half, half, colour, celsius)
-    add_strip(mesh, (x + half * 0.55, -low, -0.01), (x + half * 0.55, -high, -0.01), half * 0.4,
-              half * 0.4, np.asarray(colour) * 0.6, celsius + 0.4)
-
-
-def make_tree(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a tree, usually with leaves."""
-    mesh = MeshBuilder()
-    height = rng.uniform(5.0, 9.0)
-    crown = height * rng.uniform(0.22, 0.30)
-    bark, bark_celsius = (0.07, 0.09, 0.11), climate.celsius('wood')
-    fork = height - 1.9 * crown
-    add_strip(mesh, (0, 0, 0), (0.1, -fork, 0), 0.19, 0.12, bark, bark_celsius)
-    add_strip(mesh, (0.08, 0, -.01), (0.14, -fork, -.01), 0.07, 0.05, np.array(bark) * 0.5,
-              bark_celsius + 0.5)
-    bare = rng.random() < 0.25
-    for _ in range(9 if bare else 5):
-        lean = rng.uniform(-0.8, 0.8)
-        joint = np.array([0.1 + lean * 0.45 * crown, -fork - rng.uniform(0.4, 0.9) * crown, 0])
-        tip = joint + (lean * 0.8 * crown, -rng.uniform(0.4, 1.0) * crown, 0)
-        add_strip(mesh, (0.1, -fork + 0.1, 0), joint, 0.08, 0.045, bark, bark_celsius)
-        add_strip(mesh, joint, tip, 0.045, 0.015, bark, bark_celsius - 0.4)
-        for _ in range(4 if bare else 0):
-            twig = joint + rng.uniform(0.2, 0.9) * (tip - joint)
-            add_strip(mesh, twig, twig + rng.normal(0, 0.35, 3) * crown * (1, 0.8, 0), 0.02, 0.008,
-                      bark, bark_celsius - 0.8)
-    if not bare:
-        _add_leaves(mesh, rng, climate, np.array([0.1, -height + crown, 0]),
-                    (crown, crown * rng.uniform(0.9, 1.1), crown), 420)
-    return mesh.build()
-
-
-def make_bush(rng: np.random.Generator, climate: Climate) -> Mesh:
-    """Return a bush of about 1 m."""
-    mesh = MeshBuilder()
-    size = rng.uniform(0.5, 0.9)
-    _add_leaves(mesh, rng, climate, np.array([0, -size * 0.7, 0]), (size * 1.3, size * 0.8, size),
-                160)
-    return mesh.build()
-
-
-def _add_leaves(mesh, rng, climate, centre, radii, count) -> None:
-    positions = rng.standard_normal((count, 3))
-    positions *= (rng.random((count, 1)) ** 0.25) / np.linalg.norm(positions, axis=1,
-                                                                   keepdims=True)
-    positions = positions[np.argsort(-positions[:, 2])]
-    green = np.array([0.03, rng.uniform(0.09, 0.17), rng.uniform(0.04, 0.15)])
-    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    for position in positions:
-        size = radii[0] * rng.uniform(0.06, 0.15)
-        spread = size * rng.uniform(0.45, 1.25, 8)
-        blob = np.column_stack([np.cos(angles) * spread, np.sin(angles) * spread, np.zeros(8)])
-        shade = (0.85 - 0.45 * position[1]) * rng.uniform(0.55, 1.3)
-        mesh.add(centre + position * radii + blob, green * shade,
-                 climate.celsius('foliage') - 0.5 * position[1] + rng.normal(0, 0.35))
 
 
 def make_street_lamp(climate: Climate, side: float, colour) -> Mesh:
@@ -146,21 +76,6 @@ def make_bin(climate: Climate, rng: np.random.Generator) -> Mesh:
     add_box(mesh, (0, 0, 0), (0.58, 1.0, 0.7), colour, celsius)
     add_box(mesh, (0, -1.0, 0), (0.64, 0.07, 0.76), colour * 1.5, celsius - 1)
     return mesh.build()
-
-
-def add_box(mesh: MeshBuilder, base_m, sizes_m, colour, celsius: float,
-            taper: float = 1.0) -> None:
-    """Add a box of (width, height, depth) on a base point; ``taper`` scales its top."""
-    width, height, depth = sizes_m
-    base = np.asarray(base_m, np.float64)
-    ring = np.array([(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)]) * (width / 2, 0, depth / 2)
-    low, top = base + ring, base + ring * taper - (0, height, 0)
-    inside = base - (0, height / 2, 0)
-    for index in range(4):
-        following = (index + 1) % 4
-        mesh.add([low[index], low[following], top[following], top[index]], colour, celsius,
-                 inside_m=inside)
-    mesh.add(top, colour, celsius - 0.6, inside_m=inside)
 
 
 def make_cone(climate: Climate) -> Mesh:

@@ -1,23 +1,23 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The sky, the far end of the simulated street, and the rows of houses on both sides."""
+"""The far end of the simulated street, and the rows of houses on both sides."""
 
 from __future__ import annotations
 
 from ivf_ros.data.simulator.climate import Climate, fractal_noise, Lighting, UP
-from ivf_ros.data.simulator.facades import Face, make_facade
-from ivf_ros.data.simulator.layout import Layout
-from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
+from ivf_ros.data.simulator.mesh import Mesh, MeshBuilder, Texture
+from ivf_ros.data.simulator.street.layout import Layout
+from ivf_ros.data.simulator.surfaces.backdrop import make_hills, make_sky
+from ivf_ros.data.simulator.surfaces.facades import Face, make_facade
 import numpy as np
 
-_SKY_M, _SKY_STEP_M = 2000.0, 25.0
 _ROOFS = ((0.08, 0.10, 0.24), (0.06, 0.06, 0.07), (0.10, 0.12, 0.16))
 
 
 def make_backdrop(rng: np.random.Generator, climate: Climate,
                   lighting: Lighting) -> list[Mesh | Texture]:
     """Return the sky and the far end of the street, in order from far to near."""
-    return [*_make_sky(rng, climate), *_make_far_end(rng, climate, lighting)]
+    return [*make_sky(rng, climate), *_make_far_end(rng, climate, lighting)]
 
 
 def make_houses(layout: Layout, rng: np.random.Generator, climate: Climate,
@@ -26,40 +26,9 @@ def make_houses(layout: Layout, rng: np.random.Generator, climate: Climate,
     return [part for side in (-1, 1) for part in _make_row(side, layout, rng, climate, lighting)]
 
 
-def _make_sky(rng, climate) -> list[Mesh | Texture]:
-    width, height = 320, 200  # 8 km wide, 5 km high at 2 km
-    sky = Face(np.array([-width / 2 * _SKY_STEP_M, 300.0, _SKY_M]), np.array([1.0, 0, 0]), UP,
-               width * _SKY_STEP_M, height * _SKY_STEP_M, np.array([0, 0, -1.0]))
-    elevation = np.arctan(np.maximum(np.arange(height) * _SKY_STEP_M - 300, 0) / _SKY_M)
-    zenith_weight = np.clip(np.sin(elevation) / 0.6, 0, 1)[:, None, None] ** 0.55
-    colour = climate.horizon * (1 - zenith_weight) + climate.zenith * zenith_weight
-    cover = np.clip(fractal_noise(rng, (width, height), 7) * 0.8 + climate.cloud_cover - 0.6, 0, 1)
-    cloud = cover[..., None] * np.clip(zenith_weight * 3, 0, 1)
-    colour = colour * (1 - cloud) + 1.05 * climate.horizon * cloud
-    celsius = (climate.celsius('horizon') * (1 - zenith_weight)
-               + climate.celsius('sky') * zenith_weight)[..., 0]
-    celsius = celsius + 0.5 * cloud[..., 0] * (climate.celsius('horizon') - celsius)
-    mesh = MeshBuilder()
-    mesh.add(sky.outline_m, (1, 1, 1), 0.0)
-    return [mesh.build(), sky.make_texture('light', colour.astype(np.float32), _SKY_STEP_M, 'set'),
-            sky.make_texture('celsius', celsius.astype(np.float32), _SKY_STEP_M, 'set')]
-
-
 def _make_far_end(rng, climate, lighting) -> list[Mesh | Texture]:
     """Return hills, and in most cases houses across the end of the street."""
-    parts: list[Mesh | Texture] = []
-    mesh = MeshBuilder()
-    x = np.linspace(-900, 900, 40)
-    ridge = 25 + 14 * np.cumsum(rng.normal(0, 0.5, 40))
-    ridge = np.clip(ridge, 12, 70)
-    hills = np.column_stack([np.append(x, x[::-1]), np.append(-ridge, np.full(40, 5.0)),
-                             np.full(80, 700.0)])
-    air_light = 0.55 * climate.horizon + 0.1 * climate.ambient
-    mesh.add(hills, (0, 0, 0), climate.celsius('foliage') - 1.0, glow=air_light)
-    ground = climate.ambient * (0.10, 0.14, 0.12)
-    mesh.add([(-900, 0, 700), (900, 0, 700), (900, 0, 1), (-900, 0, 1)], (0, 0, 0),
-             climate.celsius('grass'), glow=ground)
-    parts.append(mesh.build())
+    parts: list[Mesh | Texture] = [make_hills(rng, climate)]
     if rng.random() < 0.75:
         left = -34.0
         z = rng.uniform(98, 130)

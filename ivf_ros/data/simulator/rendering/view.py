@@ -1,7 +1,7 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Rendering of the simulated street in one camera, before the sensor imperfections.
+Rendering of a simulated scene in one camera, before the sensor imperfections.
 
 The static scene is rendered once. A frame is a copy of it, blended with the moving objects; the
 parts of a moving object behind static objects are removed.
@@ -14,9 +14,10 @@ from typing import Callable, Tuple
 
 import cv2
 from ivf_ros.data.simulator.climate import expose, UP
-from ivf_ros.data.simulator.raster import blend, Canvas, Mesh, occlude, Patch, render
+from ivf_ros.data.simulator.mesh import Mesh
+from ivf_ros.data.simulator.rendering.raster import blend, Canvas, occlude, Patch, render
 from ivf_ros.data.simulator.rig import Camera
-from ivf_ros.data.simulator.street import GROUND_DEPTH_M, SceneObject, Street
+from ivf_ros.data.simulator.scene import GROUND_DEPTH_M, Scene, SceneObject
 import numpy as np
 
 _SHADOW = 0.55  # fraction of the light that a shadow removes in the sun
@@ -59,14 +60,14 @@ class RenderedView:
             self.areas[identity] = whole.area
 
 
-class StreetView:
+class SceneView:
     """
-    The street through one camera.
+    A scene through one camera.
 
     Parameters
     ----------
-    street:
-        Street to render.
+    scene:
+        Scene to render.
     camera:
         Camera of the view.
     modality:
@@ -75,18 +76,18 @@ class StreetView:
 
     """
 
-    def __init__(self, street: Street, camera: Camera, modality: str) -> None:
-        self._street, self._camera, self._modality = street, camera, modality
+    def __init__(self, scene: Scene, camera: Camera, modality: str) -> None:
+        self._scene, self._camera, self._modality = scene, camera, modality
         self._static_patches: list[Patch] = []
         self._static_bounds = np.empty((0, 5))  # depth, left, top, right, bottom of each
         width, height = camera.size
         self._background = RenderedView(self._render_surfaces(),
                                         np.zeros((height, width), np.uint8), {}, {})
-        for scene_object in street.objects:
-            if modality == 'rgb' and scene_object.class_name != 'curve':
+        for scene_object in scene.objects:
+            if modality == 'rgb':
                 self._cast_shadow(self._background.image, scene_object)
         bounds = []
-        for scene_object in street.objects:
+        for scene_object in scene.objects:
             patch = self._render_mesh(scene_object.mesh)
             if patch is not None:
                 blend(self._background.image, patch)
@@ -100,7 +101,7 @@ class StreetView:
     def render_frame(self, moving: list[SceneObject],
                      smoke: SmokeLayer | None = None) -> RenderedView:
         """
-        Render the street with moving objects.
+        Render the scene with moving objects.
 
         Parameters
         ----------
@@ -135,7 +136,7 @@ class StreetView:
     def is_occluded(self, point_m: np.ndarray) -> bool:
         """Return whether a static object occludes a world point ``(3,)``."""
         x, y = np.round(self._camera.project(point_m[None])[0]).astype(int)
-        depth_m = np.linalg.norm(point_m - self._street.eye_m) - 2.0  # not by its own object
+        depth_m = self._scene.depth_m(point_m) - 2.0  # not by its own object
         depth, left, top, right, bottom = self._static_bounds.T
         before = (depth < depth_m) & (left <= x) & (x < right) & (top <= y) & (y < bottom)
         patches = (self._static_patches[index] for index in np.flatnonzero(before))
@@ -146,7 +147,7 @@ class StreetView:
             canvas = Canvas(self._camera, {'celsius': 1})
         else:
             canvas = Canvas(self._camera, {'reflectance': 3, 'light': 3, 'glow': 3})
-        for part in self._street.surfaces:
+        for part in self._scene.surfaces:
             if not isinstance(part, Mesh):
                 canvas.apply_texture(part)
             elif self._modality == 'celsius':
@@ -157,14 +158,14 @@ class StreetView:
         if self._modality == 'celsius':
             return canvas.downsample(layers['celsius'])
         radiance = canvas.downsample(layers['reflectance'] * layers['light'] + layers['glow'])
-        return expose(radiance, self._street.climate.exposure)
+        return expose(radiance, self._scene.climate.exposure)
 
     def _render_mesh(self, mesh: Mesh) -> Patch | None:
         if self._modality == 'celsius':
             return render(mesh, mesh.celsius[:, None].astype(np.float32), self._camera)
-        light = self._street.lighting.at(mesh.centres_m, mesh.normals)
+        light = self._scene.lighting.at(mesh.centres_m, mesh.normals)
         radiance = mesh.reflectance * light + mesh.glow
-        return render(mesh, expose(radiance, self._street.climate.exposure), self._camera)
+        return render(mesh, expose(radiance, self._scene.climate.exposure), self._camera)
 
     def _occlude_by_static(self, patch: Patch, depth_m: float) -> Patch:
         depth, left, top, right, bottom = self._static_bounds.T
@@ -183,21 +184,21 @@ class StreetView:
 
     def _cast_shadow(self, image: np.ndarray, scene_object: SceneObject) -> None:
         """Darken the ground in the shadow of an object, or just below it without sun."""
-        climate, mesh = self._street.climate, scene_object.mesh
+        climate, mesh = self._scene.climate, scene_object.mesh
         sunny = climate.sun.any()
+        if scene_object.shadow == 'none' or not (sunny or scene_object.shadow == 'contact'):
+            return
         points, ends = mesh.points_m, mesh.ends
         floor = points[:, 1].max()
         if sunny:
             to_sun = climate.sun_direction
             points = points + ((points[:, 1] - floor) / -to_sun[1])[:, None] * to_sun
-        elif scene_object.class_name in ('car', 'person'):
-            points = points[points[:, 1] > floor - 0.35]
         else:
-            return
+            points = points[points[:, 1] > floor - 0.35]
         if scene_object.class_name == 'car' or not sunny:  # one outline without gaps
             flat = cv2.convexHull(points[:, [0, 2]].astype(np.float32)).reshape(-1, 2)
             points, ends = np.insert(flat, 1, floor, axis=1), np.array([len(flat)])
-        left, right = self._street.layout.wall_x
+        left, right = self._scene.shadow_x_m
         points[:, 0] = np.clip(points[:, 0], -left, right)  # shadows on walls are not rendered
         count = len(ends)
         shadow = Mesh(points, ends, np.tile(UP, (count, 1)), np.zeros(count, bool),

@@ -10,10 +10,11 @@ of OpenCV is not used because it leaves seams between adjacent polygons.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 from ivf_ros import geometry
+from ivf_ros.data.simulator.mesh import Mesh, Texture
 from ivf_ros.data.simulator.rig import Camera
 import numpy as np
 
@@ -21,79 +22,6 @@ NEAR_M = 0.25  # near clipping distance
 SUBPIXEL_BITS = 4  # of the corners of polygons in cv2.fillPoly
 _FINE_FACTOR, _COARSE_FACTOR = 4, 2  # supersampling of small and of large patches
 _LARGE_PATCH_PX, _SMALL_WIDTH_PX = 40000, 400
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """
-    Flat polygons in painting order.
-
-    Attributes
-    ----------
-    points_m:
-        ``(N, 3)`` corners of all polygons, concatenated.
-    ends:
-        ``(M,)`` end index of each polygon in ``points_m``.
-    normals:
-        ``(M, 3)`` outward unit normals.
-    one_sided:
-        ``(M,)`` bool: the polygon is invisible from behind.
-    reflectance, glow:
-        ``(M, 3)`` linear BGR.
-    celsius:
-        ``(M,)`` temperature.
-
-    """
-
-    points_m: np.ndarray
-    ends: np.ndarray
-    normals: np.ndarray
-    one_sided: np.ndarray
-    reflectance: np.ndarray
-    glow: np.ndarray
-    celsius: np.ndarray
-
-    @property
-    def centres_m(self) -> np.ndarray:
-        """Return the mean corner of each polygon ``(M, 3)``."""
-        starts = np.concatenate([[0], self.ends[:-1]])
-        return np.add.reduceat(self.points_m, starts) / (self.ends - starts)[:, None]
-
-    def transform(self, position_m: np.ndarray, heading_rad: float = 0.0) -> Mesh:
-        """Return the mesh, rotated about the vertical from z towards x, then translated."""
-        cos, sin = np.cos(heading_rad), np.sin(heading_rad)
-        rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
-        return replace(self, points_m=self.points_m @ rotation.T + position_m,
-                       normals=self.normals @ rotation.T)
-
-
-class MeshBuilder:
-    """Collects polygons and builds a ``Mesh``."""
-
-    def __init__(self) -> None:
-        self._polygons: list[np.ndarray] = []
-        self._rows: list[tuple] = []
-
-    def add(self, points_m, reflectance, celsius: float, *, glow=(0.0, 0.0, 0.0),
-            inside_m=None) -> None:
-        """Add one polygon; it is one-sided if ``inside_m``, a point on its inner side, is set."""
-        self._polygons.append(np.asarray(points_m, dtype=np.float64))
-        self._rows.append((inside_m is not None, (0.0, 0.0, 0.0) if inside_m is None else inside_m,
-                           reflectance, glow, celsius))
-
-    def build(self) -> Mesh:
-        """Return a mesh of all added polygons."""
-        one_sided, inside, reflectance, glow, celsius = map(np.array, zip(*self._rows))
-        first, second, third = (np.array([p[index] for p in self._polygons])
-                                for index in range(3))
-        normals = np.cross(second - first, third - first)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-        # The normals of two-sided polygons point towards the rig, which looks along z.
-        inwards = np.where(one_sided, np.einsum('mc,mc->m', first - inside, normals) < 0,
-                           normals[:, 2] > 0)
-        normals[inwards] *= -1
-        return Mesh(np.concatenate(self._polygons), np.cumsum([len(p) for p in self._polygons]),
-                    normals, one_sided, reflectance, glow, celsius)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,34 +125,6 @@ def occlude(patch: Patch, nearer: Patch) -> Patch:
     else:
         part *= (1.0 - coverage)[..., None]
     return Patch(patch.x, patch.y, pixels)
-
-
-@dataclass(frozen=True, eq=False)
-class Texture:
-    """
-    A raster on a flat polygon in space.
-
-    Attributes
-    ----------
-    layer:
-        Name of the canvas layer to which the texture is applied.
-    outline_m:
-        ``(N, 3)`` corners of the polygon.
-    raster:
-        ``(h, w)`` or ``(h, w, 3)`` float32; it repeats beyond its border.
-    frame_m:
-        ``(3, 3)``; its columns are the world step between raster columns, the world step between
-        raster rows, and the world position of raster pixel (0, 0).
-    blend_mode:
-        ``'set'``, ``'add'`` or ``'multiply'``.
-
-    """
-
-    layer: str
-    outline_m: np.ndarray
-    raster: np.ndarray
-    frame_m: np.ndarray
-    blend_mode: str
 
 
 class Canvas:

@@ -10,9 +10,9 @@ in thermal.
 from __future__ import annotations
 
 from ivf_ros.data.simulator.climate import Climate, fractal_noise, Lighting, UP
-from ivf_ros.data.simulator.facades import Face
-from ivf_ros.data.simulator.layout import LANE_M, Layout
-from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
+from ivf_ros.data.simulator.mesh import Mesh, MeshBuilder, Texture
+from ivf_ros.data.simulator.street.layout import LANE_M, Layout
+from ivf_ros.data.simulator.surfaces.facades import Face
 import numpy as np
 
 _START_M, _END_M, _KERB_M = -2.0, 118.0, 0.12

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ivf_ros.data.simulator.climate import Climate, fractal_noise, Lighting
-from ivf_ros.data.simulator.raster import Mesh, MeshBuilder, Texture
+from ivf_ros.data.simulator.mesh import Mesh, MeshBuilder, Texture
 import numpy as np
 
 _WALLS = ((0.42, 0.50, 0.56), (0.16, 0.22, 0.40), (0.55, 0.60, 0.62), (0.28, 0.42, 0.55),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import cv2
 from ivf_ros.data.simulator.climate import fractal_noise
+from ivf_ros.data.simulator.rendering.view import SceneView
 from ivf_ros.data.simulator.rig import Camera
-from ivf_ros.data.simulator.street import Flare, SceneObject, Street
-from ivf_ros.data.simulator.view import StreetView
+from ivf_ros.data.simulator.scene import Flare, Scene, SceneObject
 import numpy as np
 
 _COARSE = 4  # smoke and halos are smooth, so they are rendered at a quarter of the resolution
@@ -17,14 +17,14 @@ _TILE_PX, _HALO_PX, _N_STREAKS = 256, 129, 6
 
 class Atmosphere:
     """
-    Smoke, halos and rain between the street and the RGB camera.
+    Smoke, halos and rain between the scene and the RGB camera.
 
     Parameters
     ----------
-    street:
+    scene:
         Defines the condition, the lamps and the distance of the smoke.
     camera, view:
-        The RGB camera and its view of the street.
+        The RGB camera and its view of the scene.
     density:
         Density of the smoke, 0 to 1.
     rng:
@@ -32,10 +32,10 @@ class Atmosphere:
 
     """
 
-    def __init__(self, street: Street, camera: Camera, view: StreetView, density: float,
+    def __init__(self, scene: Scene, camera: Camera, view: SceneView, density: float,
                  rng: np.random.Generator) -> None:
-        self._street, self._camera, self._density = street, camera, density
-        self._condition = street.climate.condition
+        self._scene, self._camera, self._density = scene, camera, density
+        self._condition = scene.climate.condition
         self._coarse_size = max(camera.size[0] // _COARSE, 8), max(camera.size[1] // _COARSE, 8)
         if self._condition == 'smoke':
             self._tiles = [_make_tileable_clouds(rng, cells) for cells in (4, 9)]
@@ -45,7 +45,7 @@ class Atmosphere:
             self._streaks = [self._make_streaks(rng) for _ in range(_N_STREAKS)]
         self._halo = _make_halo(rays=self._condition == 'glare')
         self._static_glow = np.zeros((self._coarse_size[1], self._coarse_size[0], 3), np.float32)
-        for scene_object in street.objects:
+        for scene_object in scene.objects:
             for flare in scene_object.flares:
                 if not view.is_occluded(flare.position_m):
                     self._add_halo(self._static_glow, flare)
@@ -122,7 +122,7 @@ class Atmosphere:
     def _smoke_profile(self, rng: np.random.Generator) -> np.ndarray:
         """Return the density profile of the smoke: a wide plume above the ground."""
         width, height = self._coarse_size
-        ground = np.array([[0.0, 0.0, self._street.smoke_m], [0.0, 0.0, 2 * self._street.smoke_m]])
+        ground = np.array([[0.0, 0.0, self._scene.smoke_m], [0.0, 0.0, 2 * self._scene.smoke_m]])
         ground_row = self._camera.project(ground)[0, 1] / _COARSE
         rows = np.arange(height, dtype=np.float32)[:, None]
         columns = np.arange(width, dtype=np.float32)[None]
