@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import re
+
+from conftest import REPOSITORY
 from ivf_ros import cli
 import pytest
 
@@ -17,6 +20,15 @@ def test_the_faults_are_listed_and_selected_by_a_part_of_the_name(capsys):
     assert len(names) > 50 and 'thermal stops' in names
     assert cli.main(['faults', '--list', '--only', 'SHUTTER']) == 0
     assert capsys.readouterr().out.splitlines() == [name for name in names if 'shutter' in name]
+
+
+def test_the_table_of_the_documentation_has_all_faults():
+    from ivf_ros.nodes.faults.campaign import FAULTS
+
+    text = (REPOSITORY / 'docs' / 'faults.md').read_text()
+    rows = re.findall(r'^\| (.+?) \| [^|]*\| [\d.]+ \| .*\|$', text, re.MULTILINE)
+    assert rows == [fault.name for fault in FAULTS]
+    assert f'All {len(rows)} faults' in text
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -41,7 +41,7 @@ class Targets:
     stranger:
         A node that is not one of the graph, in its namespace.
     folder:
-        An empty folder for files; what is in it stays until the end of the campaign.
+        A folder for files.
 
     """
 

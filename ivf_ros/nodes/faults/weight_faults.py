@@ -90,15 +90,16 @@ def change_weights(node: str, make: Make, reason: str) -> Inject:
 def start_with_weights(node: str, make: Make) -> Inject:
     """Return an injection that lets a node start with other weights, which has to fail."""
     def inject(targets: Targets) -> None:
-        path = Path(tempfile.mkdtemp(dir=targets.folder), 'network.onnx')
-        make(path, _WEIGHTS[node].read_bytes())
         for transition in (DEACTIVATE, CLEANUP):
             if not change_state(targets, node, transition):
                 raise AssertionError(f'{node} does not stop')
-        if said := set_text(targets, node, f'{node}.network.weights', str(path)):
-            raise AssertionError(said)
-        if change_state(targets, node, CONFIGURE):
-            raise AssertionError(f'{node} runs')
+        with tempfile.TemporaryDirectory(dir=targets.folder) as folder:
+            path = Path(folder, 'network.onnx')
+            make(path, _WEIGHTS[node].read_bytes())
+            if said := set_text(targets, node, f'{node}.network.weights', str(path)):
+                raise AssertionError(said)
+            if change_state(targets, node, CONFIGURE):
+                raise AssertionError(f'{node} runs')
 
     return inject
 
