@@ -27,6 +27,7 @@ from ivf_ros.training.fine_tuning_settings import DetectionFineTuning, Perceptio
 from ivf_ros.training.record import describe_commit, record_training
 
 SETTINGS: dict[str, type] = {'detection': DetectionFineTuning, 'perception': PerceptionFineTuning}
+_KEPT_LABELS = ('accuracy', 'IoU person', 'IoU car')
 _MACHINE_NOTE = ('the boxes of the held-back pairs are machine-made: the numbers show how far the '
                  'networks agree with the teachers, not how accurate they are')
 
@@ -64,6 +65,7 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     with explain_missing('train', CommandError):
         from ivf_ros.training import fine_tuning, loop
         from ivf_ros.training.fine_tuning_data import find_annotated_pairs
+    from ivf_ros.evaluation.detector_comparison import measure_detector, measure_kept_labels
     from ivf_ros.nn import weights
 
     initial = fine_tuning.find_initial_weights(options.network, options.init, settings.given)
@@ -72,7 +74,8 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     trained_on = dict(Counter(sample.dataset for sample in data.training))
     record_training(out, {'network': options.network, 'trained_on': trained_on,
                           'init': str(options.init)})
-    before = _measure(options.network, initial, settings, data.held_back)
+    start = _create(options.network, initial, settings)
+    before = measure_detector(start, data.held_back, settings.given)
     train: Any = {'detection': fine_tuning.train_detection,
                   'perception': fine_tuning.train_perception}[options.network]
     network = train(data.training, initial, out, settings)
@@ -80,8 +83,12 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
                 'init': weights.metadata(initial), 'command': command,
                 'settings': flatten(settings), 'commit': describe_commit()}
     weights.save(network, path, metadata)
-    after = _measure(options.network, path, settings, data.held_back)
-    report = _without_nan(_compare(before, after))
+    result = _create(options.network, path, settings)
+    report = _compare(before, measure_detector(result, data.held_back, settings.given))
+    if options.network == 'perception':
+        kept = measure_kept_labels(start, result, data.held_back, settings.given)
+        report['labels_kept'] = {name: kept[name] for name in _KEPT_LABELS}
+    report = _without_nan(report)
     report.update({
         'held_back': len(data.held_back), 'held_back_origin': data.held_origin.value,
         'trained_on': trained_on, 'steps': loop.count_steps(out), 'weights': str(path)})
@@ -92,15 +99,15 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _measure(network: str, path: Path, settings: Any, samples: Any) -> Any:
+def _create(network: str, path: Path, settings: Any) -> Any:
+    """Return a detector, or perception, that also reports the boxes of low scores."""
     from ivf_ros import detection, perception
-    from ivf_ros.evaluation.detector_comparison import measure_detector
     from ivf_ros.evaluation.stages.detection import MIN_REPORTED_SCORE
 
     create: Any = {'detection': detection.create, 'perception': perception.create}[network]
-    detector = create(**{'network.weights': str(path), 'network.threads': settings.threads})
-    detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE)
-    return measure_detector(detector, samples, settings.given)
+    created = create(**{'network.weights': str(path), 'network.threads': settings.threads})
+    created.parameters = replace(created.parameters, min_score=MIN_REPORTED_SCORE)
+    return created
 
 
 def _compare(before: Any, after: Any) -> dict[str, Any]:
@@ -164,6 +171,9 @@ def _print(options: argparse.Namespace, report: dict[str, Any]) -> None:
             f'{column} {_format(first[column])} -> {_format(second[column])}'
             for column in ('recall', 'precision', 'AP50')))
     print_line(f'{report["verdict"]}: {change}')
+    if 'labels_kept' in report:
+        print_line('labels as before: ' + ', '.join(
+            f'{name} {_format(value)}' for name, value in report['labels_kept'].items()))
     for name in ('weights', 'onnx'):
         if report[name]:
             print_line(f'{name}: {report[name]}')

@@ -1,6 +1,10 @@
 # Copyright 2026 The ivf_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two detectors on the same annotated pairs: scores for each class, and whether they differ."""
+"""
+Two networks on the same annotated pairs: scores for each class, and whether they differ.
+
+Of networks that segment, too, it is measured how far their labels agree.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.sample import IGNORED, Sample
 from ivf_ros.detection import Detector
 from ivf_ros.evaluation.metrics.detection import match_boxes
+from ivf_ros.evaluation.metrics.segmentation import confusion_matrix, segmentation
 from ivf_ros.network_inputs import AlignedPair, select_images
+from ivf_ros.perception import JointPerception
 from ivf_ros.thermal_on_rgb import find_coverage
 from ivf_ros.types import Detection
 import numpy as np
@@ -91,11 +97,31 @@ def measure_detector(detector: Detector, samples: Sequence[Sample], given: str) 
     compared = []
     for sample in samples:
         assert sample.detections is not None
-        pair = read_aligned(sample)
-        pair = AlignedPair(pair.thermal, pair.rgb, find_coverage(pair.thermal))
-        compared.append((detector.detect(*select_images(pair, given, fusion.create)),
+        compared.append((detector.detect(*_read_images(sample, given)),
                          map_class_names(sample.detections.read(), detector.class_names)))
     return compare_boxes(compared, detector.class_names)
+
+
+def measure_kept_labels(before: JointPerception, after: JointPerception,
+                        samples: Sequence[Sample], given: str) -> dict[str, float]:
+    """
+    Return how far the labels of two networks agree on pairs, by the metrics of segmentation.
+
+    The labels of the first network count as true, so this is no accuracy.
+    """
+    counts: np.ndarray | int = 0
+    for sample in samples:
+        images = _read_images(sample, given)
+        counts = counts + confusion_matrix(after.segment(*images), before.segment(*images))
+    assert isinstance(counts, np.ndarray)  # there is a sample
+    return segmentation(counts, before.label_names)
+
+
+def _read_images(sample: Sample, given: str) -> tuple[np.ndarray, ...]:
+    """Return the images of a pair for a network with this input."""
+    pair = read_aligned(sample)
+    pair = AlignedPair(pair.thermal, pair.rgb, find_coverage(pair.thermal))
+    return select_images(pair, given, fusion.create)
 
 
 def compare_boxes(images: Sequence[tuple[Sequence[Detection], Sequence[Detection]]],

@@ -37,7 +37,10 @@ def train(*arguments, network='detection', init='default') -> int:
 
 
 @pytest.mark.parametrize('network', ['detection', 'perception'])
-def test_the_weights_and_a_report_before_and_after_are_written(network, data, tmp_path, capsys):
+def test_the_weights_and_a_report_before_and_after_are_written(network, data, tmp_path, capsys,
+                                                               request):
+    if network == 'perception':
+        request.getfixturevalue('no_onnx')
     out = tmp_path / 'out'
     assert train('--data', data, '--out', out, '--json', network=network) == 0
     captured = capsys.readouterr()
@@ -49,6 +52,7 @@ def test_the_weights_and_a_report_before_and_after_are_written(network, data, tm
     assert set(report['before']['person']) == {'objects', 'recall', 'precision', 'AP50'}
     assert report['before']['person']['objects'] == 20
     assert 'the boxes of the held-back pairs are machine-made' in captured.err
+    assert ('labels_kept' in report) is (network == 'perception')
     path = out / f'{network}.safetensors'
     assert report['weights'] == str(path)
     metadata = weights.metadata(path)

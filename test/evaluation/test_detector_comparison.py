@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ivf_ros.data.sample import IGNORED
+from ivf_ros.evaluation import detector_comparison
 from ivf_ros.evaluation.detector_comparison import (
     BETTER,
     compare_boxes,
@@ -14,7 +15,7 @@ from ivf_ros.evaluation.detector_comparison import (
     WORSE,
 )
 from ivf_ros.evaluation.metrics.detection import detection
-from ivf_ros.types import Detection
+from ivf_ros.types import Detection, Segmentation
 import numpy as np
 import pytest
 
@@ -73,3 +74,23 @@ def test_a_clear_difference_is_told_from_none():
     assert compare_outcomes(full, half)[0] == WORSE
     assert compare_outcomes(full, full)[:2] == (EQUAL, 0.0)
     assert compare_outcomes(one_less, full)[0] == EQUAL  # a single image shows it
+
+
+def test_the_labels_of_two_networks_are_compared(monkeypatch):
+    class Labelling:
+        label_names = ('unlabelled', 'car', 'person')
+
+        def __init__(self, column):
+            self.column = column
+
+        def segment(self, image):
+            labels = np.zeros((4, 4), np.uint8)
+            labels[:, self.column] = 2
+            return Segmentation(labels, self.label_names)
+
+    monkeypatch.setattr(detector_comparison, '_read_images', lambda sample, given: (sample,))
+    first, second = Labelling([0, 1]), Labelling([1, 2])
+    kept = detector_comparison.measure_kept_labels(first, second, [None, None], 'rgb')
+    assert kept['IoU person'] == pytest.approx(1 / 3) and kept['accuracy'] == 0.5
+    same = detector_comparison.measure_kept_labels(first, first, [None], 'rgb')
+    assert same['IoU person'] == same['accuracy'] == 1 and np.isnan(same['IoU car'])
