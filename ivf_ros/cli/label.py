@@ -137,7 +137,13 @@ def _label_source(options: argparse.Namespace) -> int:
     labels = RecordingLabels([Teacher(text) for text in options.teachers or DEFAULT_TEACHERS],
                              parameters, is_sequence)
     open_folder(options.out, 'label', options.source)
-    left_out, skipped = _collect(options, source, labels, is_sequence)
+    left_out: Counter[str] = Counter()
+    skipped: dict[str, int] = {}
+    interrupted = False
+    try:
+        skipped = _collect(options, source, labels, is_sequence, left_out)
+    except KeyboardInterrupt:
+        interrupted = True
     images = labels.annotate()
     if not images:
         raise CommandError('no pair can be labelled: ' + (', '.join(
@@ -153,15 +159,18 @@ def _label_source(options: argparse.Namespace) -> int:
             f'{count} {name}' for name, count in labels.dropped.most_common()))
     _report(options, {**_count(images), 'left_out': dict(left_out), 'skipped': skipped,
                       'out': str(options.out)})
-    return 0
+    if interrupted:
+        print_note(options, f'interrupted; {len(images)} pairs are labelled')
+    return 130 if interrupted else 0
 
 
-def _collect(options: argparse.Namespace, source: Source, labels: Any, is_sequence: bool
-             ) -> tuple[Counter[str], dict[str, int]]:
+def _collect(options: argparse.Namespace, source: Source, labels: Any, is_sequence: bool,
+             left_out: Counter[str]) -> dict[str, int]:
     """
     Write the pairs of a source and collect their labels.
 
-    Returns the number of pairs that cannot be registered by reason, and of unreadable frames.
+    Returns the number of unreadable frames by reason. ``left_out`` counts the pairs that cannot be
+    registered, by reason.
     """
     from ivf_ros.data.corrected_source import CorrectedSource
     from ivf_ros.data.frame_pairs import pair_events
@@ -174,7 +183,6 @@ def _collect(options: argparse.Namespace, source: Source, labels: Any, is_sequen
     registration = PairRegistration(is_sequence, prior, options.aligned)
     folder = PairFolder(options.out, options.overwrite)
     corrected = CorrectedSource(source, thermal_camera_of(options), rgb_camera_of(options))
-    left_out: Counter[str] = Counter()
     n_labelled, latest = 0, -1  # index of the latest labelled pair
     with Progress(None, 'pair') as progress:
         for index, (thermal, rgb) in enumerate(pair_events(corrected)):
@@ -185,18 +193,19 @@ def _collect(options: argparse.Namespace, source: Source, labels: Any, is_sequen
             pair = registration.register(thermal.frame, rgb.frame)
             progress.update()
             if isinstance(pair, str):
-                left_out[pair.partition(':')[0]] += is_selected
+                if is_selected:
+                    left_out[pair.partition(':')[0]] += 1
                 continue
             name = f'{index // options.every:06d}' if is_selected else ''
-            if name:
-                folder.write(name, {'thermal': pair.thermal, 'visible': pair.rgb,
-                                    'fused': pair.fused})
-                n_labelled, latest = n_labelled + 1, index
             # The pairs before and after a labelled one tell whether its boxes last.
             is_neighbour = index == latest + 1 or (index + 1) % options.every == 0
             if name or (is_sequence and is_neighbour):
                 labels.add(pair, rgb.frame.stamp_ns, name)
-    return +left_out, dict(corrected.skipped)
+            if name:
+                folder.write(name, {'thermal': pair.thermal, 'visible': pair.rgb,
+                                    'fused': pair.fused})
+                n_labelled, latest = n_labelled + 1, index
+    return dict(corrected.skipped)
 
 
 def _count(images: list[AnnotatedImage]) -> dict[str, Any]:

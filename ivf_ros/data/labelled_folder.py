@@ -55,7 +55,7 @@ class Corrections:
 
 class PairFolder:
     """
-    Writes registered pairs into a folder; images of earlier runs of ``ivf label`` are removed.
+    Writes registered pairs into a folder; images and boxes of an earlier run are removed.
 
     Parameters
     ----------
@@ -67,12 +67,14 @@ class PairFolder:
     Raises
     ------
     OutputError
-        A subfolder cannot be made.
+        A subfolder cannot be made, or boxes of other origin are in the way.
 
     """
 
     def __init__(self, folder: Path, overwrite: bool) -> None:
         self._folder, self._overwrite = folder, overwrite
+        check_file(folder / MACHINE_FILE, (), overwrite)
+        (folder / MACHINE_FILE).unlink(missing_ok=True)  # they do not fit the new images
         for name in IMAGE_FOLDERS:
             try:
                 (folder / name).mkdir(exist_ok=True)

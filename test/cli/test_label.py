@@ -107,6 +107,22 @@ def test_another_run_replaces_the_labels_unless_people_corrected_them(recording,
     assert 'holds boxes that people corrected (boxes.json)' in capsys.readouterr().err
 
 
+def test_an_interrupted_run_keeps_the_labels_of_the_pairs_before(recording, looks, tmp_path,
+                                                                 monkeypatch, capsys):
+    detect = Teacher.detect
+
+    def interrupt(teacher, pair):
+        if len(looks) == 5:
+            raise KeyboardInterrupt
+        return detect(teacher, pair)
+
+    monkeypatch.setattr(Teacher, 'detect', interrupt)
+    assert label(recording, tmp_path / 'labels') == 130
+    assert 'interrupted; 5 pairs are labelled' in capsys.readouterr().err
+    assert list(read(tmp_path / 'labels', machine_labels=True)) == [
+        f'{number:06d}' for number in range(5)]
+
+
 def test_boxes_are_exported_corrected_and_imported(recording, looks, tmp_path, capsys):
     out, exported = tmp_path / 'labels', tmp_path / 'out.zip'
     assert label(recording, out, '--limit', '3') == 0
