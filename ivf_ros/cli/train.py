@@ -178,7 +178,9 @@ def _select_perception(options: argparse.Namespace, settings: Any) -> tuple[Any,
     train_perception: Any = {_SEGMENTATION: segmentation, _DETECTION: detection,
                              _PERCEPTION: perception}[options.network].train
     needs_labels = options.network == _SEGMENTATION
-    scenes = [scene for scene in perception_scenes(options.data, settings.simulated)
+    found = perception_scenes(options.data, settings.simulated, settings.off_road,
+                              settings.ignore_found)
+    scenes = [scene for scene in found
               if (scene.has_labels if needs_labels else scene.has_boxes)]
 
     def train(scenes: list[Any], out: Path, settings: Any, overfit: bool) -> Any:

@@ -37,7 +37,11 @@ def train(sampler: WindowSampler, out: Path, settings: JointPerceptionTraining,
     network = PerceptionNetwork(len(CLASS_NAMES), len(MFNET_CLASSES), channels)
     if bool(settings.detector) != bool(settings.segmenter):
         raise ParameterError('detector and segmenter must be given together')
-    if settings.detector:
+    if settings.start_from and settings.detector:
+        raise ParameterError('start_from and detector exclude each other')
+    if settings.start_from:
+        load(network, Path(settings.start_from)).train()
+    elif settings.detector:
         start_from(network, Path(settings.detector), Path(settings.segmenter))
     return run_on_windows(network, lambda batch: compute_losses(network, batch, settings.overlap),
                           sampler, out, settings, overfit)

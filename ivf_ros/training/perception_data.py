@@ -26,11 +26,13 @@ from ivf_ros.data.simulator.climate import CONDITIONS
 from ivf_ros.network_inputs import AlignedPair, select_images
 from ivf_ros.thermal_on_rgb import ThermalWarper
 from ivf_ros.training.fusion_data import EVALUATED_ONLY, NOT_LABELLED
+from ivf_ros.training.unlabelled_objects import ignore_unlabelled
 from ivf_ros.types import Detection
 import numpy as np
 
 CANVAS_PX = 640, 512  # width and height that images are resized to fit into
-_SIMULATED_SEED = 5000  # tests, demonstrations and other trainings use smaller seeds
+# Tests, demonstrations and other trainings use smaller seeds.
+_SIMULATED_SEED, _OFF_ROAD_SEED = 5000, 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,23 @@ class PerceptionScene:
     has_boxes: bool
 
 
-def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
+def perception_scenes(folder: Path, simulated: int, off_road: int = 0,
+                      ignore_found: bool = False) -> list[PerceptionScene]:
     """
     Return the training scenes: aligned pairs with machine-made labels, and simulated pairs.
 
     Not used are the held-out samples of a data set, samples with human labels, all samples of the
     same scene as one of these, and the data sets that are used only for evaluation.
+
+    Parameters
+    ----------
+    folder:
+        Data sets.
+    simulated, off_road:
+        Numbers of simulated streets, and of other simulated places.
+    ignore_found:
+        Whether what the present networks find on real pairs without a label is ignored; see
+        ``unlabelled_objects``.
 
     Raises
     ------
@@ -89,7 +102,12 @@ def perception_scenes(folder: Path, simulated: int) -> list[PerceptionScene]:
     if not scenes:
         raise SourceError(f'{folder}: no aligned pairs with machine-made boxes or labels for '
                           'training')
-    return scenes + [make_simulated_scene(_SIMULATED_SEED + number) for number in range(simulated)]
+    if ignore_found:
+        scenes = ignore_unlabelled(scenes)
+    streets = (make_simulated_scene(_SIMULATED_SEED + number) for number in range(simulated))
+    places = (make_simulated_scene(_OFF_ROAD_SEED + number, 'mixed')
+              for number in range(off_road))
+    return [*scenes, *streets, *places]
 
 
 def select_trainable(dataset: Dataset, human_labelled: set[tuple[str, str]]) -> list[Sample]:
@@ -138,16 +156,21 @@ def _read_labels(sample: Sample, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(sample.segmentation.read().labels, size, interpolation=cv2.INTER_NEAREST)
 
 
-def make_simulated_scene(seed: int) -> PerceptionScene:
-    """Return a simulated street in one of six lights and weathers, with exact labels."""
+def make_simulated_scene(seed: int, place: str = 'street') -> PerceptionScene:
+    """
+    Return a simulated pair in one of six lights and weathers, with exact labels.
+
+    Places other than the street are a data set of their own, so that both are drawn as often.
+    """
     random = np.random.default_rng(seed)
     simulator = RigSimulator(SimulatorParameters(
-        condition=CONDITIONS[seed % len(CONDITIONS)], seed=seed))
+        condition=CONDITIONS[seed % len(CONDITIONS)], seed=seed, place=place))
     thermal, rgb, truth = simulator.pair(int(random.integers(300)))
     assert truth.segmentation is not None and truth.detections is not None
     warped = ThermalWarper().warp_gray(thermal.image, simulator.H_thermal_to_rgb, rgb.size)
     return PerceptionScene(
-        simulator.name, 'simulator', warped.image, rgb.image, warped.coverage,
+        simulator.name, 'simulator' if place == 'street' else 'simulator off the road',
+        warped.image, rgb.image, warped.coverage,
         truth.segmentation.labels,
         map_class_names(truth.detections, detection.CLASS_NAMES), True, True)
 

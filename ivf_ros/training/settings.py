@@ -124,6 +124,10 @@ class PerceptionTraining(LoopSettings):
                            'fusion method')
     side_px: int = parameter(384, 'side of a window, a multiple of 32')
     simulated: int = parameter(300, 'number of additional streets of the simulator')
+    off_road: int = parameter(300, 'number of additional parks, markets, halls and other places '
+                              'of the simulator')
+    ignore_found: bool = parameter(True, 'ignore what the present networks find on real pairs '
+                                   'without a label')
     variants: int = parameter(3, 'views of each pair: the original, and copies in bad light or '
                               'smoke')
     failures: CameraFailures = field(default_factory=CameraFailures)
@@ -155,6 +159,8 @@ class JointPerceptionTraining(PerceptionTraining):
     warmup: int = parameter(100, 'steps of linear rise of the learning rate, before a cosine '
                             'down to zero')
     overlap: float = parameter(1.0, 'weight of the overlap loss of segmentation')
+    start_from: str = parameter('', 'weight file of the same network to start from, instead of '
+                                'detector and segmenter')
     detector: str = parameter('', 'weight file of a detector of the same input to start from')
     segmenter: str = parameter('', 'weight file of a segmenter that was started from this '
                                'detector, to start from')

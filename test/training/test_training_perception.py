@@ -19,6 +19,7 @@ from ivf_ros.segmentation.network import SegmentationNetwork
 from ivf_ros.training import detection as detection_training
 from ivf_ros.training import perception as perception_training
 from ivf_ros.training import segmentation as segmentation_training
+from ivf_ros.training import unlabelled_objects
 from ivf_ros.training.perception_data import (
     make_labelled_scene,
     make_simulated_scene,
@@ -39,7 +40,7 @@ import numpy as np
 import pytest
 import torch
 
-SHORT = {'batch': 2, 'side_px': 128, 'warmup': 5, 'simulated': 2, 'variants': 1,
+SHORT = {'batch': 2, 'side_px': 128, 'warmup': 5, 'simulated': 2, 'off_road': 1, 'variants': 1,
          'save_every': 1000}
 
 
@@ -87,6 +88,24 @@ def test_real_scenes_are_none_that_people_labelled(shared_data):
         <= {*detection.CLASS_NAMES, 'ignore'}
     assert {label for scene in scenes if scene.dataset != 'simulator'
             for label in np.unique(scene.labels)} <= {0, 1, 2, 3, 255}
+
+
+def test_what_the_present_networks_find_without_a_label_is_ignored(monkeypatch):
+    class Finder:
+
+        def detect(self, *images):
+            on_both = [Detection((102.0, 82.0, 140.0, 180.0), 'person', 0.9),
+                       Detection((200.0, 80.0, 210.0, 100.0), 'person', 0.2),
+                       Detection((20.0, 80.0, 60.0, 100.0), 'vehicle', 0.2)]
+            on_thermal = [Detection((201.0, 80.0, 210.0, 100.0), 'person', 0.5),
+                          Detection((20.0, 180.0, 60.0, 200.0), 'vehicle', 0.5)]
+            return on_both if len(images) == 2 else on_thermal
+
+    monkeypatch.setattr(unlabelled_objects.perception, 'create', lambda **_: Finder())
+    scene, = unlabelled_objects.ignore_unlabelled([make_drawn_scene()])
+    # The labelled person keeps the label, and the weak vehicle is rather a false one.
+    assert [(box.class_name, box.box_xyxy_px[:2]) for box in scene.boxes] == [
+        ('person', (100.0, 80.0)), ('ignore', (200.0, 80.0)), ('ignore', (20.0, 180.0))]
 
 
 def test_boxes_grow_with_their_image():
@@ -349,6 +368,22 @@ def test_perception_starts_from_a_detector_and_a_segmenter(tmp_path):
                                rtol=1e-3)
     with pytest.raises(ParameterError, match='must be given together'):
         perception_training.train(sampler, tmp_path / 'other', replace(settings, segmenter=''))
+
+
+def test_perception_goes_on_from_its_own_weights(tmp_path):
+    sampler = make_sampler(make_drawn_scene(), given='rgb')
+    first = perception_training.train(sampler, tmp_path / 'first', JointPerceptionTraining(
+        **{**SHORT, 'steps': 1}))
+    weights.save(first, tmp_path / 'first.safetensors', {})
+    settings = JointPerceptionTraining(**{**SHORT, 'steps': 1, 'learning_rate': 0.0},
+                                       start_from=str(tmp_path / 'first.safetensors'))
+    second = perception_training.train(sampler, tmp_path / 'second', settings)
+    for name, tensor in first.named_parameters():
+        torch.testing.assert_close(dict(second.named_parameters())[name], tensor, atol=1e-3,
+                                   rtol=1e-3)  # stored with half the precision
+    with pytest.raises(ParameterError, match='exclude each other'):
+        perception_training.train(sampler, tmp_path / 'third',
+                                  replace(settings, detector='a', segmenter='b'))
 
 
 def test_a_detector_goes_on_from_another(tmp_path):
