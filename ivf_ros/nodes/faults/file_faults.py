@@ -143,9 +143,14 @@ def fill_disk(targets: Targets) -> None:
 
 def find_obstacle_to_mount(targets: Targets) -> str:
     """Return why this user cannot mount a file system of its own; empty if it can."""
-    tried = subprocess.run([*_TMPFS, str(targets.folder), 'true'], capture_output=True, text=True,
-                           check=False)
-    return tried.stderr.strip()
+    try:
+        subprocess.run([*_TMPFS, str(targets.folder), 'true'], check=True, capture_output=True,
+                       text=True)
+    except FileNotFoundError:
+        return f'there is no {_TMPFS[0]}'
+    except subprocess.CalledProcessError as error:
+        return error.stderr.strip() or str(error)
+    return ''
 
 
 def _replay(targets: Targets, source: str | Path) -> tuple[str, ...]:
