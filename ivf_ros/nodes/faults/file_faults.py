@@ -135,10 +135,12 @@ def fill_file(targets: Targets) -> None:
 
 def fill_disk(targets: Targets) -> None:
     """Record into a file system of 2 MB that only the recorder sees."""
-    with tempfile.TemporaryDirectory(dir=targets.folder) as folder, run_beside(
-            targets, _COMMAND, *_replay(targets, 'simulator'), '--record', f'{folder}/bag',
-            prefix=(*_TMPFS, folder)) as process:
-        process.wait(1)
+    with tempfile.TemporaryDirectory(dir=targets.folder) as folder:
+        source, disk = write_bag('mcap')(Path(folder), targets.cameras), Path(folder, 'disk')
+        disk.mkdir()
+        with run_beside(targets, _COMMAND, *_replay(targets, source), '--record',
+                        f'{disk}/bag', prefix=(*_TMPFS, str(disk))) as process:
+            process.wait(1)
 
 
 def find_obstacle_to_mount(targets: Targets) -> str:
