@@ -68,7 +68,7 @@ def test_a_malformed_file_is_refused_with_the_reason(tmp_path, changes, message)
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / 'boxes.json'
     path.write_bytes(content.encode('utf-8', 'surrogateescape'))
-    with pytest.raises(SourceError, match='boxes.json'):
+    with pytest.raises(SourceError, match=r'boxes\.json'):
         read_frames(path)
     with pytest.raises(SourceError, match='No such file'):
         read_frames(tmp_path / 'nothing.json')
