@@ -65,7 +65,7 @@ def test_a_source_takes_the_place_and_its_name_says_it():
 
 
 @pytest.mark.parametrize('place', NEW_PLACES)
-def test_a_seed_is_the_same_in_another_process_and_in_every_condition(place):
+def test_a_seed_is_the_same_scene_again_and_in_every_condition(place):
     values = {**SMALL, 'place': place, 'seed': 3, 'condition': 'night'}
     first, second = (RigSimulator(build(SimulatorParameters, values)) for _ in range(2))
     for time_s in (1.0, 0.0):

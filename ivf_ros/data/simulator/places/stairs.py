@@ -9,6 +9,7 @@ from dataclasses import replace
 from ivf_ros.data.simulator.climate import UP
 from ivf_ros.data.simulator.places.lookalikes import (
     add_lookalikes,
+    add_poster_stand,
     add_statue,
     add_wall_poster,
 )
@@ -81,7 +82,7 @@ def build_stairs(condition: str, seed: int, people: float, lookalikes: float) ->
 
 def _sample_flights(rng: np.random.Generator) -> list[Flight]:
     """Return one or two flights with a landing between them."""
-    half, centre = rng.uniform(1.2, 7.0), rng.uniform(-2, 2)
+    half, centre = rng.uniform(1.5, 7.0), rng.uniform(-2, 2)
     riser_m, tread_m = rng.uniform(0.14, 0.19), rng.uniform(0.28, 0.38)
     first = Flight(centre - half, centre + half, rng.uniform(4.5, 9.0), 0.0,
                    int(rng.integers(7, 18)), riser_m, tread_m)
@@ -211,10 +212,11 @@ def _add_people(site: Site, flights: list[Flight]) -> None:
 
 def _add_lookalikes(site: Site, flights: list[Flight]) -> None:
     rng, first, last = site.rng, flights[0], flights[-1]
-    for _ in range(site.count_lookalikes(0.8)):  # beside the stairs
-        side = rng.choice([-1, 1])
-        x = (first.right_m if side > 0 else first.left_m) + side * 1.1
-        add_statue(site, x, first.front_m - 0.9)
+    for add, usual in ((add_statue, 0.8), (add_poster_stand, 0.4)):  # beside the stairs
+        for _ in range(site.count_lookalikes(usual)):
+            side = rng.choice([-1, 1])
+            x = (first.right_m if side > 0 else first.left_m) + side * rng.uniform(1.1, 4.0)
+            add(site, x, first.front_m - rng.uniform(0.7, 1.1))
     for _ in range(site.count_lookalikes(0.6)):
         height_m = last.top_m
         if height_m > 1.8 and first.right_m < 20:
@@ -222,4 +224,4 @@ def _add_lookalikes(site: Site, flights: list[Flight]) -> None:
                                        _ALONG_X, UP, 6.0, height_m, _TO_RIG), 0.4)
     add_lookalikes(site, lambda near_m: site.sample_spot(
         min(near_m, 0.7 * first.front_m), first.front_m - 0.6, 8.0), {
-            'poster': 0.3, 'animal': 0.7, 'birds': 0.5, 'robot': 0.5})
+            'animal': 0.7, 'birds': 0.5, 'robot': 0.5})

@@ -65,6 +65,7 @@ def make_steps(flight: Flight, tone: np.ndarray, material: str, rng: np.random.G
                climate: Climate) -> list[tuple[Mesh, float]]:
     """Return each step, in world coordinates, with the z of its front."""
     has_strips = rng.random() < 0.4
+    strip = np.array((0.05, 0.45, 0.55)) if rng.random() < 0.25 else tone * 0.35
     worn = climate.celsius(material) + rng.normal(0, 0.4)
     treads = 1.0 if climate.column in (0, 2) else -0.8  # kelvin: in the sun and at dusk, else
     steps = []
@@ -84,7 +85,7 @@ def make_steps(flight: Flight, tone: np.ndarray, material: str, rng: np.random.G
         if has_strips:
             mesh.add([(left, -high, z - 0.003), (right, -high, z - 0.003),
                       (right, -high + 0.035, z - 0.003), (left, -high + 0.035, z - 0.003)],
-                     (0.05, 0.45, 0.55) if rng.random() < 0.02 else tone * 0.35, worn + 0.3)
+                     strip, worn + 0.3)
         steps.append((mesh.build(), z))
     return steps
 
