@@ -87,10 +87,11 @@ def _soak(options: argparse.Namespace, settings: Any) -> int:
         table.writeheader()
         table.writerows(done.rows())
     (options.out / 'soak.png').write_bytes(_draw(done.rows()))
-    slope = done.memory_slope_mb_per_min()
+    slopes = {name: done.memory_slope_mb_per_min(name) for name in ('memory_mb', 'anonymous_mb')}
     n_failed = sum(bool(verdict.failures) for verdict in done.verdicts)
     summary = {'faults': len(done.verdicts), 'failed': n_failed,
-               'memory_slope_mb_per_min': None if slope is None else round(slope, 3),
+               **{f'{name}_per_min': None if slope is None else round(slope, 3)
+                  for name, slope in slopes.items()},
                'memory_mb': round(done.samples[-1].memory_mb, 1) if done.samples else None}
     if options.json:
         print_json(summary)
@@ -106,7 +107,12 @@ def _draw(rows: Sequence[Mapping[str, float]]) -> bytes:
     for axis, (name, label) in zip(axes, (
             ('memory_mb', 'memory in MB'), ('threads', 'threads'),
             ('descriptors', 'descriptors')), strict=True):
-        axis.plot([row['at_s'] / 60 for row in rows], [row[name] for row in rows], linewidth=1)
+        axis.plot([row['at_s'] / 60 for row in rows], [row[name] for row in rows], linewidth=1,
+                  label='resident' if name == 'memory_mb' else None)
+        if name == 'memory_mb':
+            axis.plot([row['at_s'] / 60 for row in rows], [row['anonymous_mb'] for row in rows],
+                      linewidth=1, label='allocated')
+            axis.legend(frameon=False)
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)

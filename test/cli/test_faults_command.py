@@ -53,9 +53,10 @@ def test_the_growth_of_memory_is_that_after_the_warm_up():
     from ivf_ros.nodes.faults.soak import Sample, Soak, WARM_UP_S
 
     times_s = range(0, 1200, 60)
-    grows = tuple(Sample(at_s, 900.0 - at_s if at_s < WARM_UP_S else 300 + at_s / 60 * 0.5, 20,
-                         30, 0) for at_s in times_s)
+    grows = tuple(Sample(at_s, 900.0 - at_s if at_s < WARM_UP_S else 300 + at_s / 60 * 0.5, 200.0,
+                         20, 30, 0) for at_s in times_s)
     assert Soak(grows, ()).memory_slope_mb_per_min() == pytest.approx(0.5)
+    assert Soak(grows, ()).memory_slope_mb_per_min('anonymous_mb') == pytest.approx(0.0)
     assert Soak(grows[:5], ()).memory_slope_mb_per_min() is None
 
 

@@ -87,3 +87,9 @@ def test_every_fault_has_a_name_of_its_own_and_can_be_selected():
     assert len(set(names)) == len(names) > 100
     assert [fault.name for fault in select('thermal stop')] == ['thermal stops']
     assert 5 < len(SHORT) < len(FAULTS) / 2
+
+
+def test_allocated_memory_is_a_part_of_all_resident_memory(campaign):
+    measured = campaign.targets.graph.measure()
+    assert 50 < measured['anonymous_mb'] < measured['memory_mb'] < 2000
+    assert measured['threads'] > 5 and measured['descriptors'] > 10

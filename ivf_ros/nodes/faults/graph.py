@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+import re
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import IO
 from ivf_ros.nodes.demo.container_process import measure_memory_mb, start_graph
 
 MODES = ('composed', 'processes')
+_ANONYMOUS = re.compile(r'^RssAnon:\s+(\d+) kB$', re.MULTILINE)
 _STOP_TIMEOUT_S = 5.0
 
 
@@ -108,8 +110,16 @@ class Graph:
         return next((line for line in lines[starts[0] + 1:] if line[:1].strip()), 'Traceback')
 
     def measure(self) -> dict[str, float]:
-        """Return resident memory in MB, threads, and open descriptors of all processes (Linux)."""
+        """
+        Return memory in MB, threads and open descriptors of all processes (Linux).
+
+        ``memory_mb`` is all resident memory. ``anonymous_mb`` is what the processes allocated,
+        without libraries and shared memory.
+        """
         folders = [Path(f'/proc/{process.pid}') for process in self.processes]
+        anonymous_kb = sum(int(_ANONYMOUS.findall((folder / 'status').read_text())[0])
+                           for folder in folders)
         return {'memory_mb': measure_memory_mb(self.processes),
+                'anonymous_mb': anonymous_kb * 1024 * 1e-6,
                 **{name: float(sum(len(list((folder / entries).iterdir())) for folder in folders))
                    for name, entries in (('threads', 'task'), ('descriptors', 'fd'))}}

@@ -25,8 +25,9 @@ class Sample:
     ----------
     at_s:
         Time since the start of the soak in seconds.
-    memory_mb:
-        Resident memory of all processes of the graph.
+    memory_mb, anonymous_mb:
+        Resident memory of all processes of the graph; and what of it they have allocated, without
+        libraries and the shared segments of DDS, whose pages count when they are first used.
     threads, descriptors:
         Their number in all processes.
     n_faults:
@@ -36,6 +37,7 @@ class Sample:
 
     at_s: float
     memory_mb: float
+    anonymous_mb: float
     threads: float
     descriptors: float
     n_faults: int
@@ -48,10 +50,10 @@ class Soak:
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
 
-    def memory_slope_mb_per_min(self) -> float | None:
+    def memory_slope_mb_per_min(self, name: str = 'memory_mb') -> float | None:
         """Return the growth of memory after the warm-up; None if the soak was too short."""
         times_s, memory_mb = np.array([
-            (sample.at_s, sample.memory_mb) for sample in self.samples
+            (sample.at_s, getattr(sample, name)) for sample in self.samples
             if sample.at_s >= WARM_UP_S]).reshape(-1, 2).T
         if times_s.size < 3:
             return None
