@@ -22,11 +22,10 @@ from ivf_ros.cli.output import (
 )
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, check_folder, open_folder
-from ivf_ros.parameters import build, flatten, parse_settings
-from ivf_ros.training.fine_tuning_settings import DetectionFineTuning, PerceptionFineTuning
+from ivf_ros.parameters import flatten, parse_settings
+from ivf_ros.training.fine_tuning_settings import build_settings, SETTINGS
 from ivf_ros.training.record import describe_commit, record_training
 
-SETTINGS: dict[str, type] = {'detection': DetectionFineTuning, 'perception': PerceptionFineTuning}
 _KEPT_LABELS = ('accuracy', 'IoU person', 'IoU car')
 _MACHINE_NOTE = ('the boxes of the held-back pairs are machine-made: the numbers show how far the '
                  'networks agree with the teachers, not how accurate they are')
@@ -55,7 +54,7 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     """
     if options.network not in SETTINGS or options.overfit:
         raise UsageError(f'--init is for {" and ".join(SETTINGS)}, without --overfit')
-    settings: Any = build(SETTINGS[options.network], parse_settings(options.settings))
+    settings = build_settings(options.network, parse_settings(options.settings))
     out = options.out or Path(f'{options.network}_fine_tuned')
     path = options.weights or out / f'{options.network}.safetensors'
     check_folder(out, 'train', [options.data])
@@ -91,6 +90,7 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     report = _without_nan(report)
     report.update({
         'held_back': len(data.held_back), 'held_back_origin': data.held_origin.value,
+        'held_back_recordings': data.held_recordings,
         'trained_on': trained_on, 'steps': loop.count_steps(out), 'weights': str(path)})
     weights.save(network, path, {**metadata, 'scores': report})
     report['onnx'] = _export(options, path, metadata)
@@ -163,8 +163,9 @@ def _print(options: argparse.Namespace, report: dict[str, Any]) -> None:
     if options.json:
         print_json(report)
         return
-    print_line(f'{report["held_back"]} held-back pairs, recall and precision at score '
-               f'{report["min_score"]:g}: before -> after')
+    held_back = 'other recordings' if report['held_back_recordings'] else 'the same recordings'
+    print_line(f'{report["held_back"]} held-back pairs of {held_back}, recall and precision at '
+               f'score {report["min_score"]:g}: before -> after')
     for name, first in report['before'].items():
         second = report['after'][name]
         print_line(f'{name:8} {first["objects"]:5} objects  ' + '  '.join(

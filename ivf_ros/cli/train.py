@@ -12,7 +12,6 @@ from typing import Any
 
 from ivf_ros import memory
 from ivf_ros.cli.fine_tune import fine_tune
-from ivf_ros.cli.fine_tune import SETTINGS as FINE_TUNING_SETTINGS
 from ivf_ros.cli.output import (
     add_overwrite_option,
     check_suffix,
@@ -26,6 +25,8 @@ from ivf_ros.cli.output import (
 from ivf_ros.optional_imports import explain_missing
 from ivf_ros.output import check_file, check_folder, open_folder
 from ivf_ros.parameters import build, declarations, flatten, parse_settings
+from ivf_ros.training.fine_tuning_settings import list_settings
+from ivf_ros.training.fine_tuning_settings import SETTINGS as FINE_TUNING_SETTINGS
 from ivf_ros.training.record import describe_commit, record_training
 from ivf_ros.training.settings import (
     ConfidenceTraining,
@@ -90,7 +91,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _list_settings(options: argparse.Namespace) -> int:
-    settings = list(declarations(_settings_type(options)))
+    settings = list_settings(options.network) \
+        if options.init and options.network in FINE_TUNING_SETTINGS \
+        else list(declarations(_settings_type(options)))
     if options.json:
         print_json({setting.name: {'default': setting.default, 'description': setting.description}
                     for setting in settings})
@@ -102,8 +105,6 @@ def _list_settings(options: argparse.Namespace) -> int:
 
 
 def _settings_type(options: argparse.Namespace) -> type:
-    if options.init and options.network in FINE_TUNING_SETTINGS:
-        return FINE_TUNING_SETTINGS[options.network]
     return _FUSION_SETTINGS[options.method] if options.network == _FUSION \
         else _SETTINGS[options.network]
 

@@ -5,9 +5,12 @@ Fine-tuning of the detector, or of the network of the perception stage, for two 
 
     ivf train detection --data my_labels --init default
 
-The training begins with trained weights and ends after a time. Streets of the simulator are mixed
-in. The pairs of a user have boxes and no pixel labels. So in the training of the perception
-network its own labels before the training stand for them: segmentation stays as it was.
+The training begins with trained weights and ends after a time. Two things keep what the network
+has learned from others: places of the simulator are mixed in, and the result is the mean of the
+weights before and after (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+
+The pairs of a user have boxes and no pixel labels. So in the training of the perception network
+its own labels before the training stand for them: segmentation stays as it was.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ivf_ros import detection, fusion, perception
 from ivf_ros.data.sample import Sample
 from ivf_ros.detection import anchor_free
+from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.network_inputs import AlignedPair, BOTH, select_images
 from ivf_ros.nn.errors import WeightsError
 from ivf_ros.nn.inference import read_in_channels
@@ -30,14 +34,16 @@ from ivf_ros.training import detection as detection_training
 from ivf_ros.training import perception as perception_training
 from ivf_ros.training.fine_tuning_data import make_scene
 from ivf_ros.training.fine_tuning_settings import DetectionFineTuning, PerceptionFineTuning
-from ivf_ros.training.perception_data import make_simulated_scene, make_views, PerceptionScene
-from ivf_ros.training.perception_windows import run_on_windows, WindowSampler
+from ivf_ros.training.perception_data import make_views, PerceptionScene, simulated_scenes
+from ivf_ros.training.perception_windows import WindowSampler
 from ivf_ros.types import MFNET_CLASSES
+import torch
 from torch import nn
+
+Network = TypeVar('Network', bound=nn.Module)
 
 DEFAULT_INIT = 'default'
 DETECTION, PERCEPTION = 'detection', 'perception'
-_SIMULATED_SEED = 5000  # the streets of the first training
 
 
 def find_initial_weights(network: str, init: str, given: str) -> Path:
@@ -84,7 +90,9 @@ def train_detection(samples: Sequence[Sample], initial: Path, out: Path,
 
     """
     sampler = _make_sampler(samples, settings, lambda scene: scene)
-    return detection_training.train(sampler, out, replace(settings, start_from=str(initial)))
+    network = detection_training.train(sampler, out, replace(settings, start_from=str(initial)))
+    start = load(DetectionNetwork(len(detection.CLASS_NAMES), network.channels), initial)
+    return average_weights(network, start, settings.kept)
 
 
 def train_perception(samples: Sequence[Sample], initial: Path, out: Path,
@@ -100,21 +108,27 @@ def train_perception(samples: Sequence[Sample], initial: Path, out: Path,
         return replace(scene, labels=before.segment(*images).labels, has_labels=True)
 
     sampler = _make_sampler(samples, settings, add_labels)
-    network = PerceptionNetwork(len(detection.CLASS_NAMES), len(MFNET_CLASSES),
-                                sampler.images.shape[1])
-    load(network, initial)
-    return run_on_windows(
-        network, lambda batch: perception_training.compute_losses(network, batch,
-                                                                  settings.overlap),
-        sampler, out, settings, overfit=False)
+    network = perception_training.train(sampler, out, replace(settings, start_from=str(initial)))
+    start = load(PerceptionNetwork(len(detection.CLASS_NAMES), len(MFNET_CLASSES),
+                                   network.channels), initial)
+    return average_weights(network, start, settings.kept)
+
+
+@torch.no_grad()
+def average_weights(network: Network, start: nn.Module, kept: float) -> Network:
+    """Replace the weights of a network by their mean with those of another; return the network."""
+    before = start.state_dict()
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(before[name].to(tensor.device), kept)
+    return network
 
 
 def _make_sampler(samples: Sequence[Sample],
                   settings: DetectionFineTuning | PerceptionFineTuning,
                   prepare: Callable[[PerceptionScene], PerceptionScene]) -> WindowSampler:
-    """Return the windows of the pairs and of simulated streets."""
+    """Return the windows of the pairs and of simulated places."""
     scenes = [prepare(make_scene(sample)) for sample in samples]
-    scenes += [make_simulated_scene(_SIMULATED_SEED + number)
-               for number in range(settings.simulated)]
+    scenes += simulated_scenes(settings.simulated, settings.off_road)
     return WindowSampler(scenes, [make_views(scene, settings.given, settings.variants)
                                   for scene in scenes], settings.device)

@@ -3,9 +3,9 @@
 """
 The pairs of a user for fine-tuning, and those that are held back for the report.
 
-Boxes of people are used where a pair has them, and boxes of machines elsewhere. Neighbouring
-frames resemble each other, so whole blocks are held back, and the pair on either side of a block
-is used for neither.
+Boxes of people are used where a pair has them, and boxes of machines elsewhere. Of four recordings
+or more, whole recordings are held back. Of fewer, blocks of each are held back, since neighbouring
+frames resemble each other, and the pair on either side of a block is used for neither.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MIN_PAIRS, MIN_OBJECTS = 15, 30  # for training
 MIN_HELD_PAIRS, MIN_HELD_OBJECTS = 4, 8  # held back
 _MAX_BLOCK = 14  # pairs, as of ``Dataset.held_back``
 _BLOCKS = 8  # at least, of few pairs
-_HELD_BLOCK, _PERIOD = 2, 4  # the third of each four blocks is held back
+_HELD, _PERIOD = 2, 4  # the third of each four recordings, or blocks, is held back
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +39,16 @@ class FineTuningData:
         The pairs, each with its ``detections``.
     held_origin:
         Origin of the boxes of the held-back pairs: HUMAN if people annotated enough pairs.
+    held_recordings:
+        Whether whole recordings are held back. Otherwise the pairs show places that were trained
+        on.
 
     """
 
     training: tuple[Sample, ...]
     held_back: tuple[Sample, ...]
     held_origin: Origin
+    held_recordings: bool
 
 
 def find_annotated_pairs(folder: Path) -> FineTuningData:
@@ -70,13 +74,12 @@ def find_annotated_pairs(folder: Path) -> FineTuningData:
                           'recording')
     human = [[sample for sample in samples if _origin_of(sample) is Origin.HUMAN]
              for samples in recordings]
-    data = _split(recordings, human)
-    if _explain_lack(data):  # people annotated too few
-        data = _split(recordings, recordings)
-    lack = _explain_lack(data)
-    if lack:
-        raise SourceError(f'{folder}: too little to fine-tune on: {lack}')
-    return data
+    splits = [split(recordings, candidates) for candidates in (human, recordings)
+              for split in (_hold_back_recordings, _hold_back_blocks)]
+    chosen_split = next((data for data in splits if not _explain_lack(data)), None)
+    if chosen_split is None:
+        raise SourceError(f'{folder}: too little to fine-tune on: {_explain_lack(splits[-1])}')
+    return chosen_split
 
 
 def _is_usable(sample: Sample) -> bool:
@@ -89,22 +92,39 @@ def _origin_of(sample: Sample) -> Origin:
     return sample.detections.origin
 
 
-def _split(recordings: Sequence[Sequence[Sample]], candidates: Sequence[Sequence[Sample]]
-           ) -> FineTuningData:
+def _hold_back_recordings(recordings: Sequence[Sequence[Sample]],
+                          candidates: Sequence[Sequence[Sample]]) -> FineTuningData:
+    """Hold back each fourth recording with candidates, or the last; none of fewer than four."""
+    numbers = [number for number, possible in enumerate(candidates) if possible]
+    held = numbers[_HELD::_PERIOD] or numbers[-1:] \
+        if sum(map(bool, recordings)) >= _PERIOD else []
+    return _make_data([sample for number, samples in enumerate(recordings)
+                       if number not in held for sample in samples],
+                      [sample for number in held for sample in candidates[number]], True)
+
+
+def _hold_back_blocks(recordings: Sequence[Sequence[Sample]],
+                      candidates: Sequence[Sequence[Sample]]) -> FineTuningData:
     """Hold back blocks of the candidates of each recording."""
     training: list[Sample] = []
     held_back: list[Sample] = []
     for samples, possible in zip(recordings, candidates, strict=True):
         size = max(1, min(_MAX_BLOCK, len(possible) // _BLOCKS))
         held = {sample.name for index, sample in enumerate(possible)
-                if index // size % _PERIOD == _HELD_BLOCK}
+                if index // size % _PERIOD == _HELD}
         is_held = [sample.name in held for sample in samples]
         held_back += [sample for sample in samples if sample.name in held]
         training += [sample for index, sample in enumerate(samples)
                      if not any(is_held[max(index - 1, 0):index + 2])]
+    return _make_data(training, held_back, False)
+
+
+def _make_data(training: Sequence[Sample], held_back: Sequence[Sample], held_recordings: bool
+               ) -> FineTuningData:
     origins = {_origin_of(sample) for sample in held_back}
     return FineTuningData(tuple(training), tuple(held_back),
-                          Origin.HUMAN if origins == {Origin.HUMAN} else Origin.MACHINE)
+                          Origin.HUMAN if origins == {Origin.HUMAN} else Origin.MACHINE,
+                          held_recordings)
 
 
 def _explain_lack(data: FineTuningData) -> str:

@@ -9,7 +9,7 @@ network (RGB, thermal, both, or a fused image) is computed once before the train
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,10 +104,15 @@ def perception_scenes(folder: Path, simulated: int, off_road: int = 0,
                           'training')
     if ignore_found:
         scenes = ignore_unlabelled(scenes)
-    streets = (make_simulated_scene(_SIMULATED_SEED + number) for number in range(simulated))
-    places = (make_simulated_scene(_OFF_ROAD_SEED + number, 'mixed')
-              for number in range(off_road))
-    return [*scenes, *streets, *places]
+    return [*scenes, *simulated_scenes(simulated, off_road)]
+
+
+def simulated_scenes(simulated: int, off_road: int) -> Iterator[PerceptionScene]:
+    """Yield simulated streets, then other simulated places, with exact labels."""
+    for number in range(simulated):
+        yield make_simulated_scene(_SIMULATED_SEED + number)
+    for number in range(off_road):
+        yield make_simulated_scene(_OFF_ROAD_SEED + number, 'mixed')
 
 
 def select_trainable(dataset: Dataset, human_labelled: set[tuple[str, str]]) -> list[Sample]:

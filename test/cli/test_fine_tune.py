@@ -17,8 +17,8 @@ for needed in ('torch', 'safetensors'):
 from ivf_ros.evaluation import detector_comparison  # noqa: E402, I100
 from ivf_ros.nn import weights  # noqa: E402
 
-TINY = [f'--set={setting}' for setting in ('simulated=0', 'variants=1', 'batch=2', 'side_px=64',
-                                           'threads=1', 'steps=2')]
+TINY = [f'--set={setting}' for setting in (
+    'simulated=0', 'off_road=0', 'variants=1', 'batch=2', 'side_px=64', 'threads=1', 'steps=2')]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_result_that_is_not_better_is_said(data, no_onnx, tmp_path, capsys):
     captured = capsys.readouterr()
     assert 'the result is not better than the start on the held-back pairs: no clear difference' \
         in captured.err
-    assert '10 held-back pairs' in captured.out and 'recall' in captured.out
+    assert '10 held-back pairs of the same recordings' in captured.out and 'recall' in captured.out
 
 
 def test_a_better_result_is_said(data, no_onnx, tmp_path, capsys, monkeypatch):
@@ -121,3 +121,9 @@ def test_the_settings_of_fine_tuning_are_listed(capsys):
     assert cli.main(['train', 'detection', '--init', 'default', '--list']) == 0
     listed = capsys.readouterr().out
     assert 'minutes=12.0' in listed and 'given=rgb+thermal' in listed
+    assert 'start_from' not in listed
+
+
+def test_what_init_says_cannot_be_set(data, tmp_path, capsys):
+    assert train('--data', data, '--out', tmp_path / 'out', '--set', 'start_from=a') == 1
+    assert "unknown parameter 'start_from'" in capsys.readouterr().err

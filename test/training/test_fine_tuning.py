@@ -25,8 +25,8 @@ import numpy as np
 import pytest
 import torch
 
-TINY = {'steps': 0, 'simulated': 0, 'variants': 1, 'batch': 2, 'side_px': 64, 'threads': 1,
-        'minutes': 0.0}
+TINY = {'steps': 0, 'simulated': 0, 'off_road': 0, 'variants': 1, 'batch': 2, 'side_px': 64,
+        'threads': 1, 'minutes': 0.0}
 
 
 def numbers(samples) -> list[int]:
@@ -37,7 +37,7 @@ def test_blocks_are_held_back_and_their_neighbours_are_used_for_neither(tmp_path
     data = find_annotated_pairs(write_labelled_pairs(tmp_path / 'mine', 40))
     assert numbers(data.held_back) == [*range(10, 15), *range(30, 35)]
     assert numbers(data.training) == [*range(9), *range(16, 29), *range(36, 40)]
-    assert data.held_origin is Origin.MACHINE
+    assert data.held_origin is Origin.MACHINE and not data.held_recordings
 
 
 def test_boxes_of_people_come_before_those_of_machines_and_are_those_of_the_report(tmp_path):
@@ -50,6 +50,16 @@ def test_boxes_of_people_come_before_those_of_machines_and_are_those_of_the_repo
         is_human = int(sample.name) in corrected
         assert sample.detections.origin is (Origin.HUMAN if is_human else Origin.MACHINE)
         assert ('vehicle' in {box.class_name for box in sample.detections.read()}) is is_human
+
+
+def test_of_four_recordings_whole_ones_are_held_back(tmp_path):
+    for name in 'abcde':
+        write_labelled_pairs(tmp_path / name, 8, corrected=range(8) if name in 'ace' else ())
+    data = find_annotated_pairs(tmp_path)
+    assert data.held_recordings and data.held_origin is Origin.HUMAN
+    assert {sample.dataset for sample in data.held_back} == {'e'}
+    assert {sample.dataset for sample in data.training} == set('abcd')
+    assert len(data.training) == 32 and len(data.held_back) == 8
 
 
 def test_where_people_checked_too_few_pairs_the_report_is_on_those_of_machines(tmp_path):
@@ -123,8 +133,9 @@ def test_without_a_step_the_network_is_that_of_before(network, tmp_path):
 def test_segmentation_learns_its_own_labels(tmp_path, monkeypatch):
     data = find_annotated_pairs(write_labelled_pairs(tmp_path / 'mine', 40))
     samplers = []
-    monkeypatch.setattr(fine_tuning, 'run_on_windows',
-                        lambda network, losses, sampler, *rest, **more: samplers.append(sampler))
+    train = fine_tuning.perception_training.train
+    monkeypatch.setattr(fine_tuning.perception_training, 'train', lambda sampler, *rest: (
+        samplers.append(sampler), train(sampler, *rest))[1])
     initial = fine_tuning.find_initial_weights('perception', 'default', 'rgb+thermal')
     fine_tuning.train_perception(data.training[:2], initial, tmp_path / 'run',
                                  PerceptionFineTuning(**TINY))
@@ -133,6 +144,15 @@ def test_segmentation_learns_its_own_labels(tmp_path, monkeypatch):
         scene.rgb, scene.thermal).labels
     height, width = labels.shape
     np.testing.assert_array_equal(samplers[0].labels[1, 0, :height, :width].numpy(), labels)
+
+
+def test_the_result_is_the_mean_of_the_weights_before_and_after():
+    before, after = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)
+    after.weight.data += 1
+    after.running_mean += 2
+    mean = fine_tuning.average_weights(after, before, 0.25)
+    torch.testing.assert_close(mean.weight.data, torch.full((3,), 1.75))
+    torch.testing.assert_close(mean.running_mean, torch.full((3,), 1.5))
 
 
 def test_a_fine_tuned_detector_is_one_of_the_package(tmp_path):
