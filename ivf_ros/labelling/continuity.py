@@ -49,7 +49,7 @@ class LabelledBox:
         Identity over time; '' without a track.
     reason:
         Why it is to be ignored: ``'one frame of one camera'``, ``'gap of a track'``,
-        ``'agreement'`` or ``'class'``; '' for an object.
+        ``'agreement'``, ``'part of another'`` or ``'class'``; '' for an object.
 
     """
 
@@ -89,16 +89,15 @@ def _label(one: MergedBox, track_id: str, parameters: LabellingParameters, is_se
            ) -> LabelledBox:
     if one.box.class_name == IGNORED:
         return LabelledBox(one.box, one.teachers, reason='class')
-    if one.box.score < parameters.min_agreement:
-        return LabelledBox(replace(one.box, class_name=IGNORED), one.teachers, track_id,
-                           'agreement')
     inputs = {name.rpartition('@')[2] for name in one.teachers}
     is_confirmed = bool(track_id) or inputs.issuperset(SENSORS) \
         or (not is_sequence and len(one.teachers) > 1)
-    if is_confirmed or parameters.unconfirmed == 'keep':
-        return LabelledBox(one.box, one.teachers, track_id)
-    return LabelledBox(replace(one.box, class_name=IGNORED), one.teachers,
-                       reason='one frame of one camera')
+    reason = 'part of another' if one.is_part \
+        else 'agreement' if one.box.score < parameters.min_agreement \
+        else 'one frame of one camera' if not (is_confirmed or parameters.unconfirmed == 'keep') \
+        else ''
+    box = replace(one.box, class_name=IGNORED) if reason else one.box
+    return LabelledBox(box, one.teachers, track_id, reason)
 
 
 def _track(frames: Sequence[FrameBoxes], parameters: LabellingParameters) -> list[list[str]]:

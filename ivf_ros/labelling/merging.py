@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ivf_ros.boxes import iou
+from ivf_ros.boxes import area_px2, intersection_px2, iou
 from ivf_ros.types import Detection
 
 
@@ -25,16 +25,19 @@ class MergedBox:
         Names of these teachers.
     best_score:
         The highest score that a teacher gave.
+    is_part:
+        Whether it may be a part of an object that more teachers show, or hold it.
 
     """
 
     box: Detection
     teachers: tuple[str, ...]
     best_score: float
+    is_part: bool = False
 
 
-def merge_boxes(found: Mapping[str, Sequence[Detection]], match_iou: float, nms_iou: float
-                ) -> list[MergedBox]:
+def merge_boxes(found: Mapping[str, Sequence[Detection]], match_iou: float, nms_iou: float,
+                part: float) -> list[MergedBox]:
     """
     Return the union of the boxes of all teachers, each object once.
 
@@ -50,6 +53,9 @@ def merge_boxes(found: Mapping[str, Sequence[Detection]], match_iou: float, nms_
         Boxes with at least this IoU may be one object.
     nms_iou:
         Of two objects of one class with a larger IoU, the one that fewer teachers show is dropped.
+    part:
+        Of two that have more than this fraction of the smaller one in common, and of which no
+        teacher shows both, the one that fewer teachers show is marked as a part.
 
     """
     pool = sorted(((box, teacher) for teacher, boxes in found.items() for box in boxes),
@@ -68,7 +74,14 @@ def merge_boxes(found: Mapping[str, Sequence[Detection]], match_iou: float, nms_
               for box, teachers in objects]
     kept: list[MergedBox] = []
     for one in sorted(merged, key=lambda one: (-one.box.score, -one.best_score)):
-        if not any(other.box.class_name == one.box.class_name and iou(other.box, one.box) > nms_iou
-                   for other in kept):
-            kept.append(one)
+        of_class = [other for other in kept if other.box.class_name == one.box.class_name]
+        if not any(iou(other.box, one.box) > nms_iou for other in of_class):
+            kept.append(replace(one, is_part=any(_is_part(one, other, part)
+                                                 for other in of_class)))
     return kept
+
+
+def _is_part(one: MergedBox, other: MergedBox, part: float) -> bool:
+    smaller_px2 = min(area_px2(one.box), area_px2(other.box))
+    return intersection_px2(one.box, other.box) > part * smaller_px2 \
+        and not set(one.teachers) & set(other.teachers)

@@ -77,7 +77,8 @@ class RecordingLabels:
         if name:
             self._selected.append((len(self._frames), name, geometry.size_of(pair.rgb)))
         self._frames.append(FrameBoxes(stamp_ns, merge_boxes(
-            found, self._parameters.match_iou, self._parameters.nms_iou)))
+            found, self._parameters.match_iou, self._parameters.nms_iou,
+            self._parameters.part)))
 
     def annotate(self) -> list[AnnotatedImage]:
         """Return the labels of all named pairs; what neighbours show of them is used."""

@@ -21,6 +21,10 @@ class LabellingParameters:
     nms_iou: float = parameter(
         0.7, 'Of two objects of one class with a larger IoU than this, the one that fewer '
         'teachers show is dropped.', minimum=0.1, maximum=1.0)
+    part: float = parameter(
+        0.8, 'Of two objects of one class that have more than this fraction of the smaller one in '
+        'common, and of which no teacher shows both, the one that fewer teachers show is to be '
+        'ignored: it may be a part of the other, or hold several.', minimum=0.1, maximum=1.0)
     track_iou: float = parameter(
         0.2, 'Minimum IoU of a box and the predicted box of its track.', minimum=0.01, maximum=1.0)
     gap_s: float = parameter(

@@ -42,7 +42,7 @@ def person(left=100.0, score=0.8, width=40.0, name='person') -> Detection:
 
 def merge(**found):
     merged = merge_boxes({name.replace('_', '@'): boxes for name, boxes in found.items()}, 0.5,
-                         0.7)
+                         0.7, 0.8)
     return [(one.box.box_xyxy_px[0], round(one.box.score, 2), one.teachers) for one in merged]
 
 
@@ -70,6 +70,23 @@ def test_what_is_left_twice_of_one_class_is_suppressed():
     assert merge(a_rgb=[person(100), person(104, 0.7)], b_thermal=[person(100)]) == [
         (100, 1.0, ('a@rgb', 'b@thermal'))]
     assert len(merge(a_rgb=[person(100), person(100, name='bicycle')])) == 2
+
+
+def test_a_part_of_an_object_and_what_holds_several_are_marked():
+    whole, half = person(100, 0.9), person(100, 0.8, width=18.0)
+    both = Detection((100.0, 100.0, 200.0, 200.0), 'person', 0.7)
+
+    def parts(**found):
+        merged = merge_boxes({name.replace('_', '@'): boxes for name, boxes in found.items()},
+                             0.5, 0.7, 0.8)
+        return {one.box.box_xyxy_px[2] - one.box.box_xyxy_px[0]: one.is_part for one in merged}
+
+    assert parts(a_rgb=[whole], b_thermal=[half, whole]) == {40: False, 18: False}
+    assert parts(a_rgb=[whole], b_thermal=[half]) == {40: False, 18: True}
+    assert parts(a_rgb=[whole, person(155)], b_thermal=[both]) == {40: False, 100: True}
+    frames = [FrameBoxes(index * STEP_NS, merge_boxes({'a@rgb': [whole], 'b@thermal': [half]},
+                                                      0.5, 0.7, 0.8)) for index in range(2)]
+    assert classes_of(frames) == [[KEPT, (IGNORED, 'part of another')]] * 2
 
 
 # Continuity
