@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 import fcntl
 import itertools
 import os
@@ -73,6 +72,7 @@ class LiveGraph:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.nodes: list = []
         self._strangers: list = []
+        self._is_closing = False
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -105,15 +105,22 @@ class LiveGraph:
             node.context.try_shutdown()
         for node in self.nodes:
             node.destroy_node()
+        self._is_closing = True
         self.executor.shutdown()
         self.context.try_shutdown()
         self._thread.join(10.0)
 
     def _spin(self) -> None:
-        from rclpy.executors import ExternalShutdownException
+        from ivf_ros.nodes.graph.spinner import spin_turn
 
-        with suppress(ExternalShutdownException):
-            self.executor.spin()
+        # A test changes the state of a node from its own thread. What that destroys may just be
+        # waited for here, which must not end this thread.
+        while not self._is_closing and spin_turn(self.executor, _raise):
+            pass
+
+
+def _raise(error: BaseException) -> bool:
+    raise error
 
 
 @pytest.fixture
