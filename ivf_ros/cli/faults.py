@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 import csv
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,14 @@ def _soak(options: argparse.Namespace, settings: Any) -> int:
     if options.out is None:
         raise ValueError('--soak needs --out DIR for its table and its plot')
     open_folder(options.out, 'faults')
-    with interrupt_on_signals():
-        done = soak.run(options.soak, settings,
-                        on_verdict=lambda verdict: print_progress(_format(verdict)))
-    with (options.out / 'soak.csv').open('w', newline='') as file:
-        table = csv.DictWriter(file, done.rows()[0] if done.samples else [])
+    # Each row is on disk at once: hours of measuring must not be lost at their end.
+    with (options.out / 'soak.csv').open('w', newline='', buffering=1) as file:
+        table = csv.DictWriter(file, [field.name for field in fields(soak.Sample)])
         table.writeheader()
-        table.writerows(done.rows())
+        with interrupt_on_signals():
+            done = soak.run(options.soak, settings,
+                            on_verdict=lambda verdict: print_progress(_format(verdict)),
+                            on_sample=lambda sample: table.writerow(asdict(sample)))
     (options.out / 'soak.png').write_bytes(_draw(done.rows()))
     slopes = {name: done.memory_slope_mb_per_min(name) for name in ('memory_mb', 'anonymous_mb')}
     n_failed = sum(bool(verdict.failures) for verdict in done.verdicts)

@@ -134,9 +134,11 @@ def open_campaign(settings: CampaignSettings) -> Iterator[Campaign]:
         finally:
             graph.close()
             cameras.stop()
+            with spinner.pause() as executor:
+                for node in nodes:
+                    executor.remove_node(node)
+                    node.destroy_node()
             spinner.stop()
-            for node in nodes:
-                node.destroy_node()
             rclpy.try_shutdown()
 
 

@@ -65,7 +65,8 @@ class Soak:
 
 
 def run(seconds: float, settings: CampaignSettings, seed: int = 0,
-        on_verdict: Callable[[Verdict], None] = lambda verdict: None) -> Soak:
+        on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+        on_sample: Callable[[Sample], None] = lambda sample: None) -> Soak:
     """
     Inject faults in random order for a time; those that end the graph are left out.
 
@@ -85,6 +86,7 @@ def run(seconds: float, settings: CampaignSettings, seed: int = 0,
             if campaign.targets.graph.is_alive():
                 samples.append(Sample(time.monotonic() - start_s, n_faults=len(verdicts),
                                       **campaign.targets.graph.measure()))
+                on_sample(samples[-1])
 
         with repeat_in_thread(sample, _PERIOD_S):
             while time.monotonic() - start_s < seconds:
