@@ -161,13 +161,13 @@ def test_a_replay_plays_and_records_in_a_namespace(live_graph, tmp_path):
     received = []
     live_graph.node('listener').create_subscription(
         Image, '/front/rgb/image_raw', received.append, QOS)
-    short = SOURCE.replace('duration_s=60', 'duration_s=2')
+    short = SOURCE.replace('duration_s=60', 'duration_s=10')  # discovery takes its time
     with start(live_graph, 'replay', short, '--namespace', 'front', '--record', tmp_path / 'bag'
                ) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert wait_until(lambda: len(received) >= 3)  # it is found while the replay plays
-    assert len(read_stamps(tmp_path / 'bag')['rgb/image_raw']) == 10
+    assert len(read_stamps(tmp_path / 'bag')['rgb/image_raw']) == 50
     with start(live_graph, 'replay', short, '--namespace', 'no good') as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
