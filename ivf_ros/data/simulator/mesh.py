@@ -54,6 +54,11 @@ class Mesh:
                        normals=self.normals @ rotation.T)
 
 
+def unit_heading(heading_rad: float) -> np.ndarray:
+    """Return the horizontal unit vector ``(3,)`` of a heading from z towards x."""
+    return np.array([np.sin(heading_rad), 0.0, np.cos(heading_rad)])
+
+
 def join_meshes(meshes: Sequence[Mesh]) -> Mesh:
     """Return all polygons as one mesh, painted in this order."""
     offsets = np.cumsum([0, *(len(mesh.points_m) for mesh in meshes[:-1])])

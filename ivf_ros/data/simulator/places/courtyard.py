@@ -8,7 +8,7 @@ from ivf_ros.data.simulator.climate import UP
 from ivf_ros.data.simulator.places.lookalikes import add_lookalikes, add_wall_poster
 from ivf_ros.data.simulator.places.site import (
     add_floodlights,
-    make_flare,
+    add_path_lamps,
     make_generators,
     make_lighting,
     sample_outdoor_climate,
@@ -23,7 +23,7 @@ from ivf_ros.data.simulator.things.bicycles import make_bicycle_hoop
 from ivf_ros.data.simulator.things.fences import KINDS, make_fence, SECTION_M
 from ivf_ros.data.simulator.things.furniture import make_bin
 from ivf_ros.data.simulator.things.indoor import make_boxes, make_potted_plant
-from ivf_ros.data.simulator.things.lamps import make_path_lamp, PATH_LAMP_M
+from ivf_ros.data.simulator.things.lamps import PATH_LAMP_M
 from ivf_ros.data.simulator.things.plants import make_bush, make_hedge, make_tree
 from ivf_ros.data.simulator.things.seats import make_bench
 from ivf_ros.data.simulator.things.steps import Flight, make_steps
@@ -66,9 +66,7 @@ def build_courtyard(condition: str, seed: int, people: float, lookalikes: float)
     site = Site(scene, objects_rng, people, lookalikes)
     for _ in range(site.count_lookalikes(1.2)):
         add_wall_poster(site, walls[objects_rng.integers(3)])
-    for x, _, z in lamps_m:
-        site.add(make_path_lamp(climate, colour), x, z,
-                 flares=make_flare(np.array([x, -PATH_LAMP_M, z]), colour, climate))
+    add_path_lamps(site, lamps_m, colour)
     _add_bicycles(site, left_m, right_m, end_m)
     _add_furniture(site, left_m, right_m, end_m)
     _add_people(site, left_m, right_m, end_m)

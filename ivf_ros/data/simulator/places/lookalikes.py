@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import functools
 
+from ivf_ros.data.simulator.mesh import unit_heading
 from ivf_ros.data.simulator.places.site import Site
 from ivf_ros.data.simulator.surfaces.facades import Face
 from ivf_ros.data.simulator.things.animals import (
@@ -27,6 +28,7 @@ from ivf_ros.data.simulator.things.robots import (
     make_wheeled_robot,
     sample_walking_robot,
 )
+from ivf_ros.data.simulator.things.wanderers import carry
 import numpy as np
 
 _NEAR_M = {'statue': 6.0, 'mannequin': 3.5, 'poster': 5.5, 'animal': 3.5, 'roaming dog': 3.5,
@@ -90,7 +92,7 @@ def add_animal(site: Site, species: str, x: float, z: float) -> None:
     heading, phase = rng.uniform(-np.pi, np.pi), rng.uniform(0, 6)
     is_walking = bool(rng.random() < 0.5)
     site.add_figure(lambda _, climate, position_m, eye_m: make_quadruped(
-        animal, position_m, np.array([np.sin(heading), 0.0, np.cos(heading)]), phase, eye_m,
+        animal, position_m, unit_heading(heading), phase, eye_m,
         is_walking), x, z)
 
 
@@ -116,11 +118,7 @@ def add_robot(site: Site, x: float, z: float) -> None:
     if rng.random() < 0.5:
         site.add(mesh, x, z, heading_rad=turn, shadow='contact')
         return
-
-    def place(position_m, heading, phase, eye_m):
-        return mesh.transform(position_m, np.arctan2(heading[0], heading[2]))
-
-    site.add_mover(place, (x, z), end_m, rng.uniform(0.3, 1.2), 0.1)
+    site.add_mover(carry(mesh), (x, z), end_m, rng.uniform(0.3, 1.2), 0.1)
 
 
 def add_poster_stand(site: Site, x: float, z: float) -> None:

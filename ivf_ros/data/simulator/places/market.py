@@ -8,6 +8,7 @@ from ivf_ros.data.simulator.climate import UP
 from ivf_ros.data.simulator.places.lookalikes import add_lookalikes, add_mannequin
 from ivf_ros.data.simulator.places.site import (
     add_floodlights,
+    add_path_lamps,
     make_flare,
     make_generators,
     make_lighting,
@@ -15,14 +16,14 @@ from ivf_ros.data.simulator.places.site import (
     sample_pose,
     Site,
 )
-from ivf_ros.data.simulator.scene import Flare, Scene
+from ivf_ros.data.simulator.scene import Scene
 from ivf_ros.data.simulator.surfaces.backdrop import make_hills, make_sky
 from ivf_ros.data.simulator.surfaces.facades import Face, make_facade
 from ivf_ros.data.simulator.surfaces.grounds import make_ground
 from ivf_ros.data.simulator.things.bicycles import make_bicycle_hoop
 from ivf_ros.data.simulator.things.fences import make_fence, SECTION_M
 from ivf_ros.data.simulator.things.furniture import make_bin
-from ivf_ros.data.simulator.things.lamps import make_path_lamp, PATH_LAMP_M
+from ivf_ros.data.simulator.things.lamps import PATH_LAMP_M
 from ivf_ros.data.simulator.things.plants import make_tree
 from ivf_ros.data.simulator.things.stalls import BACK_Z_M, COUNTER_Z_M, make_stall, ROOF_Z_M
 from ivf_ros.data.simulator.things.vehicles import make_car
@@ -52,9 +53,7 @@ def build_market(condition: str, seed: int, people: float, lookalikes: float) ->
     site = Site(scene, objects_rng, people, lookalikes)
     for x, z, width in rows:
         _add_stall(site, x, z, width)
-    for x, _, z in lamps_m[len(rows):]:
-        site.add(make_path_lamp(climate, colour), x, z,
-                 flares=make_flare(np.array([x, -PATH_LAMP_M, z]), colour, climate))
+    add_path_lamps(site, lamps_m[len(rows):], colour)
     _add_furniture(site, half_m, end_m)
     _add_crowd(site, rows, half_m, end_m)
     for _ in range(site.count_lookalikes(2.0) if rows else 0):  # beside the stalls
@@ -109,8 +108,7 @@ def _add_stall(site: Site, x: float, z: float, width: float) -> None:
     rng, climate = site.rng, site.climate
     back, counter, roof = make_stall(rng, climate, width)
     lamp_m = np.array([x, -2.06, z + BACK_Z_M - 0.5])
-    flares = (Flare(lamp_m, _STALL_COLOUR),) if climate.lamps_lit else ()
-    site.add(back, x, z + BACK_Z_M, flares=flares)
+    site.add(back, x, z + BACK_Z_M, flares=make_flare(lamp_m, _STALL_COLOUR, climate))
     site.add(counter, x, z + COUNTER_Z_M, shadow='contact')
     site.scene.add_placed(roof.transform(np.array([x, 0.0, z - 0.2])),
                           site.scene.depth_m(site.position(x, z + ROOF_Z_M)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ivf_ros.data.simulator.places.lookalikes import add_lookalikes
 from ivf_ros.data.simulator.places.site import (
     add_floodlights,
-    make_flare,
+    add_path_lamps,
     make_generators,
     make_lighting,
     sample_outdoor_climate,
@@ -20,7 +20,7 @@ from ivf_ros.data.simulator.surfaces.grounds import make_ground, make_path, make
 from ivf_ros.data.simulator.things.animals import PASTURE, PETS
 from ivf_ros.data.simulator.things.fences import KINDS, make_fence, SECTION_M
 from ivf_ros.data.simulator.things.furniture import make_bin, make_sign
-from ivf_ros.data.simulator.things.lamps import make_path_lamp, PATH_LAMP_M
+from ivf_ros.data.simulator.things.lamps import PATH_LAMP_M
 from ivf_ros.data.simulator.things.plants import make_bush, make_conifer, make_tree
 from ivf_ros.data.simulator.things.seats import make_bench
 import numpy as np
@@ -50,9 +50,7 @@ def build_park(condition: str, seed: int, people: float, lookalikes: float) -> S
     site = Site(scene, objects_rng, people, lookalikes)
     scene.add(make_tree_line(objects_rng, climate, 2 * _HALF_WIDTH_M),
               np.array([0.0, 0.0, _END_M - 8]), shadow='none')
-    for x, _, z in lamps_m:
-        site.add(make_path_lamp(climate, colour), x, z,
-                 flares=make_flare(np.array([x, -PATH_LAMP_M, z]), colour, climate))
+    add_path_lamps(site, lamps_m, colour)
     _add_plants(site, middle_m, half_path_m)
     _add_furniture(site, middle_m, half_path_m)
     _add_people(site, middle_m, half_path_m)

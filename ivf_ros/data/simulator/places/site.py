@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import functools
 
 from ivf_ros.data.simulator.climate import Climate, Lighting, sample_climate
-from ivf_ros.data.simulator.mesh import Mesh
+from ivf_ros.data.simulator.mesh import Mesh, unit_heading
 from ivf_ros.data.simulator.scene import Flare, Scene
 from ivf_ros.data.simulator.things.bicycles import make_bicycle
-from ivf_ros.data.simulator.things.lamps import make_floodlight
+from ivf_ros.data.simulator.things.lamps import make_floodlight, make_path_lamp
 from ivf_ros.data.simulator.things.people import Person, sample_child, sample_person
 from ivf_ros.data.simulator.things.poses import (
     make_crouching,
@@ -22,7 +22,7 @@ from ivf_ros.data.simulator.things.poses import (
     make_seated,
     make_standing,
 )
-from ivf_ros.data.simulator.things.wanderers import Part, Wanderer
+from ivf_ros.data.simulator.things.wanderers import carry, Part, Wanderer
 import numpy as np
 
 # Range of the air temperature: wider than in the street, from frost to heat.
@@ -156,7 +156,7 @@ class Site:
             if pose == 'lying':  # across the view, within 50 degrees
                 heading_rad = np.arctan2(x, z) + rng.choice([-1, 1]) * np.pi / 2 \
                     + rng.uniform(-0.87, 0.87)
-        heading = _unit(heading_rad)
+        heading = unit_heading(heading_rad)
         position_m = self.position(x, z) + (0, lower_m, 0)
         if pose == 'walking':
             mesh = make_pedestrian(person, position_m, heading, rng.uniform(0, 6), eye_m)
@@ -216,11 +216,7 @@ class Site:
         if self.scene.free_identities < _CYCLIST_IDENTITIES:
             return
         person, bicycle = self._sample_person(False), make_bicycle(self.rng, self.climate)
-
-        def place_bicycle(position_m, heading, phase, eye_m):
-            return bicycle.transform(position_m, np.arctan2(heading[0], heading[2]))
-
-        parts = (Part(place_bicycle, 'bike', self.scene.take_identity(), behind_m=0.1),
+        parts = (Part(carry(bicycle), 'bike', self.scene.take_identity(), behind_m=0.1),
                  Part(functools.partial(make_cyclist, person), 'person',
                       self.scene.take_identity()))
         self._add_wanderer(start_m, end_m, self.rng.uniform(1.5, 5.0), 0.25, parts)
@@ -247,11 +243,6 @@ class Site:
         if is_child is None:
             is_child = self.rng.random() < 0.12
         return (sample_child if is_child else sample_person)(self.rng, self.climate)
-
-
-def _unit(heading_rad: float) -> np.ndarray:
-    """Return the horizontal unit vector of a heading from z towards x."""
-    return np.array([np.sin(heading_rad), 0.0, np.cos(heading_rad)])
 
 
 def make_generators(seed: int, number: int) -> list[np.random.Generator]:
@@ -299,6 +290,14 @@ def make_flare(position_m: np.ndarray, colour: np.ndarray, climate: Climate
                ) -> tuple[Flare, ...]:
     """Return the halo of a lamp that is lit."""
     return (Flare(position_m, colour),) if climate.lamps_lit else ()
+
+
+def add_path_lamps(site: Site, lamps_m: np.ndarray, colour: np.ndarray) -> None:
+    """Add posts with lamps at ``(L, 3)`` whose light has a colour in linear BGR."""
+    for lamp_m in lamps_m:
+        x, _, z = lamp_m
+        site.add(make_path_lamp(site.climate, colour), x, z,
+                 flares=make_flare(lamp_m, colour, site.climate))
 
 
 def add_floodlights(site: Site, half_width_m: float, far_m: float) -> None:

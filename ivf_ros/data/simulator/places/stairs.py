@@ -15,7 +15,7 @@ from ivf_ros.data.simulator.places.lookalikes import (
 )
 from ivf_ros.data.simulator.places.site import (
     add_floodlights,
-    make_flare,
+    add_path_lamps,
     make_generators,
     make_lighting,
     sample_outdoor_climate,
@@ -28,7 +28,7 @@ from ivf_ros.data.simulator.surfaces.facades import Face, make_facade
 from ivf_ros.data.simulator.surfaces.grounds import make_covered_face, make_ground
 from ivf_ros.data.simulator.things.bicycles import make_bicycle_hoop
 from ivf_ros.data.simulator.things.fences import make_fence, SECTION_M
-from ivf_ros.data.simulator.things.lamps import make_path_lamp, PATH_LAMP_M
+from ivf_ros.data.simulator.things.lamps import PATH_LAMP_M
 from ivf_ros.data.simulator.things.plants import make_bush, make_tree
 from ivf_ros.data.simulator.things.steps import (
     Flight,
@@ -69,9 +69,7 @@ def build_stairs(condition: str, seed: int, people: float, lookalikes: float) ->
                                    lighting)]
     _add_terrace(site, flights, layout_rng, surface_rng)
     _add_steps(site, flights)
-    for x, _, z in lamps_m:
-        site.add(make_path_lamp(climate, colour), x, z,
-                 flares=make_flare(np.array([x, -PATH_LAMP_M, z]), colour, climate))
+    add_path_lamps(site, lamps_m, colour)
     _add_surroundings(site, flights)
     _add_people(site, flights)
     _add_lookalikes(site, flights)

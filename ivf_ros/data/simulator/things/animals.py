@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ivf_ros.data.simulator.climate import Climate
-from ivf_ros.data.simulator.mesh import Mesh
+from ivf_ros.data.simulator.mesh import Mesh, unit_heading
 from ivf_ros.data.simulator.things.figure import FigureBuilder, swing_down
 import numpy as np
 
@@ -141,7 +141,7 @@ def make_bird(rng: np.random.Generator, climate: Climate, position_m: np.ndarray
               eye_m: np.ndarray) -> Mesh:
     """Return a pigeon, a duck or a crow on the ground."""
     angle, size = rng.uniform(-np.pi, np.pi), rng.uniform(0.11, 0.24)
-    heading = np.array([np.sin(angle), 0.0, np.cos(angle)])
+    heading = unit_heading(angle)
     colour = np.array((_GREY, _BLACK, _WHITE, _BROWN)[rng.integers(4)])
     celsius = climate.air_celsius + (38 - climate.air_celsius) * rng.uniform(0.2, 0.4)
     body = position_m + 0.75 * size * _UP

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ivf_ros.data.simulator.climate import Climate
-from ivf_ros.data.simulator.mesh import join_meshes, Mesh, MeshBuilder
+from ivf_ros.data.simulator.mesh import join_meshes, Mesh, MeshBuilder, unit_heading
 from ivf_ros.data.simulator.things.animals import make_quadruped, sample_animal
 from ivf_ros.data.simulator.things.people import sample_child, sample_person
 from ivf_ros.data.simulator.things.poses import make_crouching, make_seated, make_standing
@@ -46,7 +46,7 @@ def make_statue(rng: np.random.Generator, climate: Climate, position_m: np.ndarr
                      (0.06, 0.08, 0.10), climate.celsius('bronze'))
     turn = rng.uniform(-0.4, 0.4) + (np.pi / 2 if rides else np.pi)
     foot = position_m - (0, 0.2 + height, 0)
-    heading = np.array([np.sin(turn), 0.0, np.cos(turn)])
+    heading = unit_heading(turn)
     person = replace(sample_person(rng, climate), height_m=1.75 * scale, bag=None)
     if rides:
         horse = sample_animal('horse', rng, climate)
@@ -66,7 +66,7 @@ def make_mannequin(rng: np.random.Generator, climate: Climate, position_m: np.nd
     skin = np.array(((0.55, 0.62, 0.70), (0.02, 0.02, 0.02), (0.6, 0.6, 0.6))[rng.integers(3)])
     turn = np.pi + rng.uniform(-0.8, 0.8)
     figure = make_standing(replace(person, skin=skin, hair=skin, bag=None), position_m,
-                           np.array([np.sin(turn), 0.0, np.cos(turn)]), rng, eye_m)
+                           unit_heading(turn), rng, eye_m)
     celsius = climate.celsius('plastic') + rng.normal(0, 0.5)
     return replace(figure, celsius=celsius + rng.normal(0, 0.2, len(figure.celsius)))
 
@@ -126,7 +126,7 @@ def make_poster_stand(rng: np.random.Generator, climate: Climate) -> Mesh:
 def _make_picture(rng: np.random.Generator, climate: Climate, is_wide: bool) -> Mesh:
     """Return what a poster shows, in space, seen from ``_VIEWER_M``."""
     turn = np.pi + rng.uniform(-1.0, 1.0)
-    heading, origin = np.array([np.sin(turn), 0.0, np.cos(turn)]), np.zeros(3)
+    heading, origin = unit_heading(turn), np.zeros(3)
 
     def person(make, x=0.0, child=False):
         who = sample_child(rng, climate) if child else sample_person(rng, climate)

@@ -15,6 +15,15 @@ import numpy as np
 MakeMesh = Callable[[np.ndarray, np.ndarray, float, np.ndarray], Mesh]
 
 
+def carry(mesh: Mesh) -> MakeMesh:
+    """Return the function that makes the mesh of something rigid, such as a bicycle."""
+    def place(position_m: np.ndarray, heading: np.ndarray, _phase: float, _eye_m: np.ndarray
+              ) -> Mesh:
+        return mesh.transform(position_m, np.arctan2(heading[0], heading[2]))
+
+    return place
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """
