@@ -109,14 +109,17 @@ def select_images(pair: AlignedPair, name: str, create_fuser: Callable[[str], _G
         An image ``(H, W, 3)`` uint8 BGR, and thermal ``(H, W)`` uint8 where ``name`` is ``BOTH``.
 
     """
-    if name == BOTH:
-        return pair.rgb, pair.thermal
-    if name == 'rgb':
-        return (pair.rgb,)
-    if name == 'thermal':
-        return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
+    if name in (*SENSORS, BOTH):
+        return select_sensors(pair.thermal, pair.rgb, name)
     return (create_fuser(name).fuse_gray(pair.thermal, pair.rgb, pair.coverage,
                                          match_background=True),)
+
+
+def select_sensors(thermal: np.ndarray, rgb: np.ndarray, name: str) -> tuple[np.ndarray, ...]:
+    """Return the result of ``select_images`` for an input that is not fused."""
+    if name == BOTH:
+        return rgb, thermal
+    return (rgb if name == 'rgb' else cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR),)
 
 
 def stack_channels(image: np.ndarray, thermal: np.ndarray | None, channels: int,

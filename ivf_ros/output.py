@@ -174,6 +174,14 @@ def is_marked(path: Path) -> bool:
         return FILE_MARK.encode() in file.read(_HEAD_BYTES)
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file atomically: if the process is killed, the old or the new file is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.part')
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
 def _check_overwritable(path: Path, overwrite: bool) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OutputError(f"'{path}' is not a regular file; give another name")

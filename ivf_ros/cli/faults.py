@@ -31,7 +31,7 @@ def add_faults_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=read_positive, default=15.0, metavar='HZ',
                         help='image rate of the cameras (default: 15)')
     parser.add_argument('--soak', type=read_positive, metavar='SECONDS',
-                        help='inject random faults for this long and write a table of memory, '
+                        help='inject faults in random order for this long; table of memory, '
                         'threads and descriptors, with a plot of them')
     parser.add_argument('--out', type=Path, metavar='DIR',
                         help='folder for the table and the plot of --soak')

@@ -16,10 +16,10 @@ from ivf_ros.cli.output import (
     check_suffix,
     command_line,
     CommandError,
-    print_json,
-    print_line,
     print_note,
     read_count,
+    report,
+    report_settings,
     UsageError,
 )
 from ivf_ros.cli.pair_commands import add_prior_option
@@ -105,13 +105,7 @@ def _label(options: argparse.Namespace) -> int:
 def _list_settings(options: argparse.Namespace) -> int:
     from ivf_ros.labelling import LabellingParameters
 
-    settings = list(declarations(LabellingParameters))
-    if options.json:
-        print_json({setting.name: {'default': setting.default, 'description': setting.description}
-                    for setting in settings})
-        return 0
-    for setting in settings:
-        print_line(f'{f"{setting.name}={setting.default}":27}  {setting.description}')
+    report_settings(options, list(declarations(LabellingParameters)))
     return 0
 
 
@@ -222,14 +216,11 @@ def _count(images: list[AnnotatedImage]) -> dict[str, Any]:
 
 
 def _report(options: argparse.Namespace, values: dict[str, Any]) -> None:
-    if options.json:
-        print_json(values)
-        return
-    for name, value in values.items():
-        counts = value.items() if isinstance(value, dict) else ()
-        text = ', '.join(f'{count} {key}' for key, count in counts) or 'none' \
-            if isinstance(value, dict) else value
-        print_line(f'{name}: {text}')
+    """Print values by name; numbers by name, as of the boxes of each class, in one line."""
+    if not options.json:
+        values = {name: ', '.join(f'{count} {key}' for key, count in value.items()) or 'none'
+                  if isinstance(value, dict) else value for name, value in values.items()}
+    report(options, values)
 
 
 def _export(options: argparse.Namespace) -> int:

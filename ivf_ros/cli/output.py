@@ -10,9 +10,12 @@ import json
 import math
 from pathlib import Path
 import sys
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ivf_ros.output import check_file
+
+if TYPE_CHECKING:
+    from ivf_ros.parameters import Declaration
 
 
 class CommandError(RuntimeError):
@@ -109,6 +112,17 @@ def report(options: argparse.Namespace, values: dict[str, Any]) -> None:
     else:
         for name, value in values.items():
             print_line(f'{name}: {value}')
+
+
+def report_settings(options: argparse.Namespace, settings: Sequence[Declaration]) -> None:
+    """Print settings with their defaults: as JSON, or a line for each."""
+    if options.json:
+        print_json({setting.name: {'default': setting.default, 'description': setting.description}
+                    for setting in settings})
+        return
+    width = max(len(f'{setting.name}={setting.default}') for setting in settings)
+    for setting in settings:
+        print_line(f'{f"{setting.name}={setting.default}":{width}}  {setting.description}')
 
 
 def print_progress(text: str) -> None:

@@ -18,9 +18,8 @@ from ivf_ros.cli.output import (
     check_suffix,
     command_line,
     CommandError,
-    print_json,
-    print_line,
     report,
+    report_settings,
     UsageError,
 )
 from ivf_ros.optional_imports import explain_missing
@@ -98,13 +97,7 @@ def _list_settings(options: argparse.Namespace) -> int:
     settings = list_settings(options.network) \
         if options.init and options.network in FINE_TUNING_SETTINGS \
         else list(declarations(_settings_type(options)))
-    if options.json:
-        print_json({setting.name: {'default': setting.default, 'description': setting.description}
-                    for setting in settings})
-        return 0
-    width = max(len(f'{setting.name}={setting.default}') for setting in settings)
-    for setting in settings:
-        print_line(f'{f"{setting.name}={setting.default}":{width}}  {setting.description}')
+    report_settings(options, settings)
     return 0
 
 

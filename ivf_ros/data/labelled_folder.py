@@ -24,7 +24,7 @@ from ivf_ros.data.files import image_files
 from ivf_ros.data.label_files.coco import format_coco
 from ivf_ros.data.recording import natural_key, SourceError
 from ivf_ros.data.sample import Origin
-from ivf_ros.output import check_file, is_marked, mark_image, OutputError
+from ivf_ros.output import check_file, is_marked, mark_image, OutputError, write_atomically
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -114,9 +114,9 @@ def check_new_labels(folder: Path) -> None:
 def write_machine_labels(folder: Path, images: Sequence[AnnotatedImage],
                          class_names: Sequence[str], info: Mapping[str, Any]) -> None:
     """Write ``boxes_silver.json``; ``info`` says how the boxes were made."""
-    _write(folder / MACHINE_FILE, format_coco(images, class_names, {
+    write_atomically(folder / MACHINE_FILE, format_coco(images, class_names, {
         'description': 'machine-made boxes; they are not a ground truth',
-        'origin': Origin.MACHINE.value, 'registered': True, **info}))
+        'origin': Origin.MACHINE.value, 'registered': True, **info}).encode())
 
 
 def read_machine_labels(folder: Path) -> CocoFile:
@@ -183,10 +183,10 @@ def store_corrections(folder: Path, corrected: Mapping[str, AnnotatedImage],
     path = folder / HUMAN_FILE
     before = read_coco_file(path).images if path.is_file() else {}
     merged = {**before, **kept}
-    _write(path, format_coco([merged[name] for name in sorted(merged, key=natural_key)],
-                             class_names, {
+    images = [merged[name] for name in sorted(merged, key=natural_key)]
+    write_atomically(path, format_coco(images, class_names, {
         'description': 'boxes that people corrected, beginning with those of machines',
-        'origin': Origin.HUMAN.value, 'registered': True}))
+        'origin': Origin.HUMAN.value, 'registered': True}).encode())
     return Corrections(len(kept), len(unchanged), dict(counts))
 
 
@@ -251,10 +251,3 @@ def _compare(before: Sequence[Detection], after: Sequence[Detection]) -> Counter
 def _is_same(a: Detection, b: Detection) -> bool:
     return all(abs(first - second) <= _SAME_PX
                for first, second in zip(a.box_xyxy_px, b.box_xyxy_px, strict=True))
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file as a whole, so that a killed process leaves the old one."""
-    part = path.with_name(path.name + '.part')
-    part.write_text(text, encoding='utf-8')
-    part.replace(path)

@@ -18,8 +18,8 @@ from ivf_ros.evaluation.results import (
     Row,
     Stage,
     summarize_stage,
-    write_atomically,
 )
+from ivf_ros.output import write_atomically
 import numpy as np
 
 

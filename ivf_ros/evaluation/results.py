@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 import io
 import json
 import math
-from pathlib import Path
 from typing import Any, Protocol
 
 from ivf_ros.data.sample import Sample
@@ -254,11 +253,3 @@ def _format_cell(value: float) -> str:
 def json_bytes(value: Any) -> bytes:
     """Return readable JSON. NaN and infinity, which JSON lacks, raise ValueError."""
     return (json.dumps(value, indent=1, allow_nan=False) + '\n').encode()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: if the process is killed, the old or the new file is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.part')
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import ivf_ros
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row
+from ivf_ros.output import write_atomically
+
+_ROWS_FILE = 'rows.jsonl'
 
 
 class RowStore:
@@ -32,7 +35,7 @@ class RowStore:
     """
 
     def __init__(self, out: Path, plan: dict[str, Any], restart: bool) -> None:
-        self._path = out / 'rows.jsonl'
+        self._path = out / _ROWS_FILE
         plan_path = out / 'plan.json'
         if plan_path.is_file() and not restart:
             changed = _list_changes(json.loads(plan_path.read_text()), plan)
@@ -75,6 +78,12 @@ class RowStore:
             with self._path.open('r+b') as file:
                 file.truncate(complete_bytes)
         return lines
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows of a finished evaluation."""
+    return [Row.from_json(record) for line in (folder / _ROWS_FILE).read_text().splitlines()
+            for record in json.loads(line)['rows']]
 
 
 def _list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

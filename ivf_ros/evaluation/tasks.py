@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 from ivf_ros.data.recording import SourceError
 from ivf_ros.data.sample import Sample
-from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult, Stage, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, Row, SampleResult, Stage
+from ivf_ros.output import write_atomically
 from ivf_ros.worker_process import start_worker_process, use_one_thread
 
 _PICTURE_WIDTH_PX = 480

@@ -9,15 +9,13 @@ from pathlib import Path
 import re
 from typing import Any
 
-import cv2
 from ivf_ros import detection, fusion, perception
 from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.labelling.registered_pairs import RegisteredPair
-from ivf_ros.network_inputs import BOTH, SENSORS
+from ivf_ros.network_inputs import BOTH, select_sensors, SENSORS
 from ivf_ros.parameters import parse_settings
 from ivf_ros.types import Detection
-import numpy as np
 
 INPUTS = (*SENSORS, BOTH, fusion.DEFAULT_METHOD)
 # Three looks of the detector of the package: each camera alone, and both.
@@ -85,16 +83,9 @@ class Teacher:
             See ``Detector.detect``.
 
         """
-        return self._detector.detect(*self._select_images(pair))
-
-    def _select_images(self, pair: RegisteredPair) -> tuple[np.ndarray, ...]:
-        if self.input_name == BOTH:
-            return pair.rgb, pair.thermal
-        if self.input_name == 'rgb':
-            return (pair.rgb,)
-        if self.input_name == 'thermal':
-            return (cv2.cvtColor(pair.thermal, cv2.COLOR_GRAY2BGR),)
-        return (pair.fused,)
+        images = (pair.fused,) if self.input_name == fusion.DEFAULT_METHOD \
+            else select_sensors(pair.thermal, pair.rgb, self.input_name)
+        return self._detector.detect(*images)
 
 
 def select_classes(boxes: Sequence[Detection], ignored_classes: Sequence[str]

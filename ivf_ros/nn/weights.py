@@ -81,6 +81,16 @@ def load(network: Network, path: Path) -> Network:
     return network.eval()
 
 
+@torch.no_grad()
+def average_weights(network: Network, other: nn.Module, share: float) -> Network:
+    """Move the weights of a network by ``share`` of the way to another's; return the network."""
+    weights = other.state_dict()
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(weights[name].to(tensor.device), share)
+    return network
+
+
 def metadata(path: Path) -> dict[str, Any]:
     """
     Return the metadata of a weight file.

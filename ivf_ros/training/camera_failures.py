@@ -9,13 +9,16 @@ camera does not show are ignored in the loss; otherwise the network would learn 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ivf_ros.training.settings import CameraFailures
 from ivf_ros.types import Detection
 import numpy as np
 import torch
 from torch import Tensor
+
+# Draws uniform numbers from a low to a high one, for each example of a batch: ``(B, *shape)``.
+Uniform = Callable[..., Tensor]
 
 _MARGIN = 0.5  # of the width and height of a box, on each side: the surroundings
 _MIN_CONTRAST = 6.0  # standard deviation in levels of 255 of a box with its surroundings
@@ -52,27 +55,25 @@ def shows_boxes(view: np.ndarray, boxes: Sequence[Detection]) -> np.ndarray:
     return shows
 
 
-def draw_blank(failures: CameraFailures, size: int, generator: torch.Generator,
-               device: torch.device) -> Tensor:
-    """Return ``(size, 2)`` bool: whether RGB, and whether thermal, shows nothing; never both."""
-    drawn = torch.rand(size, generator=generator, device=device)
+def draw_blank(failures: CameraFailures, uniform: Uniform) -> Tensor:
+    """Return ``(B, 2)`` bool: whether RGB, and whether thermal, shows nothing; never both."""
+    drawn = uniform(0, 1)
     rgb = drawn < failures.blank / 2
     return torch.stack([rgb, (drawn < failures.blank) & ~rgb], 1)
 
 
-def draw_shift_px(failures: CameraFailures, size: int, generator: torch.Generator,
-                  device: torch.device) -> Tensor:
-    """Return ``(size, 2)``, the shift of thermal in x and y: 0 where it is not late."""
-    drawn = torch.rand(size, 3, generator=generator, device=device)
+def draw_shift_px(failures: CameraFailures, uniform: Uniform) -> Tensor:
+    """Return ``(B, 2)``, the shift of thermal in x and y: 0 where it is not late."""
+    drawn = uniform(0, 1, 3)
     is_late = drawn[:, :1] < failures.late
     # A robot turns more than it nods.
-    reach_px = torch.tensor([failures.late_px, failures.late_px / 3], device=device)
+    reach_px = torch.tensor([failures.late_px, failures.late_px / 3], device=drawn.device)
     return is_late * (2 * drawn[:, 1:] - 1) * reach_px
 
 
-def blank_out(images: Tensor, is_blank: Tensor, generator: torch.Generator) -> Tensor:
+def blank_out(images: Tensor, is_blank: Tensor, uniform: Uniform) -> Tensor:
     """Return images ``(B, 4, H, W)`` with blank cameras at one level: black in half of them."""
-    drawn = torch.rand(len(images), 2, generator=generator, device=images.device)
+    drawn = uniform(0, 1, 2)
     level = torch.where(drawn[:, 0] < 0.5, 0.0, drawn[:, 1])[:, None, None, None]
     is_blank_channel = is_blank[:, [0, 0, 0, 1]][:, :, None, None]
     return torch.where(is_blank_channel, level, images)

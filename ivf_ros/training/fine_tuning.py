@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ivf_ros import detection, fusion, perception
 from ivf_ros.data.sample import Sample
@@ -27,7 +27,7 @@ from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.network_inputs import AlignedPair, BOTH, select_images
 from ivf_ros.nn.errors import WeightsError
 from ivf_ros.nn.inference import read_in_channels
-from ivf_ros.nn.weights import load
+from ivf_ros.nn.weights import average_weights, load
 from ivf_ros.perception import method as joint
 from ivf_ros.perception.network import PerceptionNetwork
 from ivf_ros.training import detection as detection_training
@@ -37,10 +37,7 @@ from ivf_ros.training.fine_tuning_settings import DetectionFineTuning, Perceptio
 from ivf_ros.training.perception_data import make_views, PerceptionScene, simulated_scenes
 from ivf_ros.training.perception_windows import WindowSampler
 from ivf_ros.types import MFNET_CLASSES
-import torch
 from torch import nn
-
-Network = TypeVar('Network', bound=nn.Module)
 
 DEFAULT_INIT = 'default'
 DETECTION, PERCEPTION = 'detection', 'perception'
@@ -112,16 +109,6 @@ def train_perception(samples: Sequence[Sample], initial: Path, out: Path,
     start = load(PerceptionNetwork(len(detection.CLASS_NAMES), len(MFNET_CLASSES),
                                    network.channels), initial)
     return average_weights(network, start, settings.kept)
-
-
-@torch.no_grad()
-def average_weights(network: Network, start: nn.Module, kept: float) -> Network:
-    """Replace the weights of a network by their mean with those of another; return the network."""
-    before = start.state_dict()
-    for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(before[name].to(tensor.device), kept)
-    return network
 
 
 def _make_sampler(samples: Sequence[Sample],

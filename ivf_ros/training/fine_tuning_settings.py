@@ -16,8 +16,8 @@ _FIXED = ('start_from', 'detector', 'segmenter', 'ignore_found')
 
 
 @dataclass(frozen=True)
-class DetectionFineTuning(DetectionTraining):
-    """Settings of the fine-tuning of a detector."""
+class FineTuning:
+    """What fine-tuning sets in another way than the training from the beginning."""
 
     steps: int = parameter(5000, 'maximum number of steps')
     minutes: float = parameter(12.0, 'time of the training; 1 is enough on a GPU', minimum=0.0)
@@ -39,25 +39,13 @@ class DetectionFineTuning(DetectionTraining):
 
 
 @dataclass(frozen=True)
-class PerceptionFineTuning(JointPerceptionTraining):
-    """Settings of the fine-tuning of the network of the perception stage."""
+class DetectionFineTuning(FineTuning, DetectionTraining):
+    """Settings of the fine-tuning of a detector."""
 
-    steps: int = parameter(5000, 'maximum number of steps')
-    minutes: float = parameter(12.0, 'time of the training; 1 is enough on a GPU', minimum=0.0)
-    batch: int = parameter(8, 'windows per step')
-    learning_rate: float = parameter(3e-4, 'maximum learning rate of AdamW')
-    warmup: int = parameter(20, 'steps of linear rise of the learning rate, before a cosine down '
-                            'to zero')
-    threads: int = parameter(2, 'threads of PyTorch')
-    given: str = parameter(BOTH, 'input of the network: rgb, thermal, rgb+thermal, or a fusion '
-                           'method')
-    simulated: int = parameter(20, 'number of additional streets of the simulator, so that what '
-                               'was learned from others is not lost')
-    off_road: int = parameter(20, 'number of other places of the simulator, likewise')
-    variants: int = parameter(2, 'views of each pair: the original, and copies in bad light or '
-                              'smoke')
-    kept: float = parameter(0.3, 'part of the initial weights in the result, which is the mean of '
-                            'both', minimum=0.0, maximum=1.0)
+
+@dataclass(frozen=True)
+class PerceptionFineTuning(FineTuning, JointPerceptionTraining):
+    """Settings of the fine-tuning of the network of the perception stage."""
 
 
 SETTINGS: dict[str, type] = {'detection': DetectionFineTuning, 'perception': PerceptionFineTuning}

@@ -18,7 +18,7 @@ from pathlib import Path
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.detection.network import DetectionNetwork
 from ivf_ros.nn.encoder import Encoder
-from ivf_ros.nn.weights import load
+from ivf_ros.nn.weights import average_weights, load
 from ivf_ros.parameters import ParameterError
 from ivf_ros.perception.network import PerceptionNetwork
 from ivf_ros.segmentation.network import SegmentationNetwork
@@ -62,10 +62,7 @@ def start_from(network: PerceptionNetwork, detector: Path, segmenter: Path) -> N
     network.detector.load_state_dict(trained.state_dict())
     network.segmenter.load_state_dict(other.state_dict(), strict=False)
     for name, _ in Encoder(network.channels).named_children():
-        tensors = getattr(other, name).state_dict()
-        for key, tensor in getattr(network.detector, name).state_dict().items():
-            if tensor.is_floating_point():
-                tensor.lerp_(tensors[key], 0.5)
+        average_weights(getattr(network.detector, name), getattr(other, name), 0.5)
 
 
 def compute_losses(network: PerceptionNetwork, batch: Batch, overlap_weight: float

@@ -131,14 +131,14 @@ class WindowSampler:
                                mode='nearest', align_corners=False)[:, 0] + NOT_LABELLED
         boxes_px, classes = _crop_boxes(boxes_px, classes, centres_px, scale, mirror, side_px)
         if images.shape[1] > 3:
-            shift_px = draw_shift_px(failures, size, generator, device)
+            shift_px = draw_shift_px(failures, uniform)
             shift = shift_px * torch.tensor([2 / CANVAS_PX[0], 2 / CANVAS_PX[1]], device=device)
             images[:, 3:] = F.grid_sample(canvas[:, 3:], grid + shift[:, None, None],
                                           align_corners=False)
         images = _augment_photometric(images, uniform)
         if images.shape[1] > 3:
-            is_blank = draw_blank(failures, size, generator, device)
-            images = blank_out(images, is_blank, generator)
+            is_blank = draw_blank(failures, uniform)
+            images = blank_out(images, is_blank, uniform)
             lost = is_lost(self.shows[view_indices], is_blank) & (classes >= 0)
             classes = torch.where(lost, IGNORED_CLASS, classes)
         return Batch(_augment_sharpness(images, uniform, generator), labels.round().long(),

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ivf_ros.parameters import parameter
+from ivf_ros.parameters import group, parameter
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PerceptionTraining(LoopSettings):
                                    'without a label')
     variants: int = parameter(3, 'views of each pair: the original, and copies in bad light or '
                               'smoke')
-    failures: CameraFailures = field(default_factory=CameraFailures)
+    failures: CameraFailures = group(CameraFailures)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ivf_ros import perception
+from ivf_ros.boxes import iou
 from ivf_ros.data.sample import IGNORED
-from ivf_ros.detection.tracking import iou
 from ivf_ros.perception.method import JointPerception
-from ivf_ros.types import Detection
 import numpy as np
 
 if TYPE_CHECKING:
@@ -42,10 +41,6 @@ def _ignore_unlabelled(scene: PerceptionScene, detector: JointPerception) -> Per
              for box in detector.detect(*images) if box.score >= _MIN_SCORES[box.class_name]]
     boxes = list(scene.boxes)
     for box in found:
-        if not any(_overlap(box, other) for other in boxes):
+        if not any(iou(box, other) >= _MIN_IOU for other in boxes):
             boxes.append(replace(box, class_name=IGNORED))
     return replace(scene, boxes=tuple(boxes))
-
-
-def _overlap(a: Detection, b: Detection) -> bool:
-    return iou(np.asarray(a.box_xyxy_px), np.asarray(b.box_xyxy_px)) >= _MIN_IOU

@@ -9,7 +9,7 @@ from pathlib import Path
 from ivf_ros.evaluation.report.errors import ReportError
 from ivf_ros.evaluation.report.folder import read
 from ivf_ros.evaluation.report.page import check_requirements, render
-from ivf_ros.evaluation.results import write_atomically
+from ivf_ros.output import write_atomically
 
 __all__ = ['check_requirements', 'ReportError', 'write']
 

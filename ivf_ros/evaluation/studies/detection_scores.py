@@ -18,13 +18,15 @@ from typing import Any
 
 from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.evaluation.detector_comparison import ClassOutcomes, compare_boxes, Outcomes
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row
+from ivf_ros.evaluation.row_store import read_rows
 from ivf_ros.evaluation.stages.detection import boxes_from_json
 from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
 from ivf_ros.evaluation.studies.reliability import (
     expected_calibration_error,
     reliability_curve,
 )
+from ivf_ros.output import write_atomically
 import numpy as np
 
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
@@ -44,8 +46,7 @@ def add_study(folder: Path) -> dict[str, Any]:
     """
     path = folder / 'summary.json'
     summary = json.loads(path.read_text())
-    rows = [Row.from_json(record) for line in (folder / 'rows.jsonl').read_text().splitlines()
-            for record in json.loads(line)['rows']]
+    rows = read_rows(folder)
     by_method: dict[str, list[Row]] = {}
     for row in rows:
         if row.stage == 'detection' and row.evidence:

@@ -19,7 +19,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes
+from ivf_ros.output import write_atomically
 import numpy as np
 
 _MODULES = {'baseline': 'sfm=false,fem=false', '+SFM': 'sfm=true,fem=false',

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros.data.recording import natural_key
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes
 from ivf_ros.evaluation.studies import metric_figures
 from ivf_ros.evaluation.studies.metric_study import analyse, MetricStudy, MetricTable
+from ivf_ros.output import write_atomically
 import numpy as np
 
 _MIN_METHODS = 8

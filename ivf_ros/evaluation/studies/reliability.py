@@ -18,8 +18,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes
 from ivf_ros.evaluation.studies.figures import blank_figure, png_bytes
+from ivf_ros.output import write_atomically
 import numpy as np
 
 REPEATABILITY_PX = 3.0  # of 640

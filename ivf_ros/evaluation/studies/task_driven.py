@@ -24,9 +24,11 @@ from typing import Any
 from ivf_ros import detection
 from ivf_ros.data.sample import IGNORED
 from ivf_ros.evaluation.metrics.detection import match_boxes
-from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row, write_atomically
+from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row
+from ivf_ros.evaluation.row_store import read_rows
 from ivf_ros.evaluation.stages.detection import boxes_from_json
 from ivf_ros.network_inputs import SENSORS
+from ivf_ros.output import write_atomically
 import numpy as np
 
 _N_BOOTSTRAP = 1000
@@ -53,8 +55,7 @@ def add_study(folder: Path) -> dict[str, Any]:
     """
     path = folder / 'summary.json'
     summary = json.loads(path.read_text())
-    rows = [Row.from_json(record) for line in (folder / 'rows.jsonl').read_text().splitlines()
-            for record in json.loads(line)['rows']]
+    rows = read_rows(folder)
     tables, sentences = [], [(
         'The same network was trained in the same way on each input. If it was trained several '
         'times, the value is the mean. Intervals contain 95 % of '
