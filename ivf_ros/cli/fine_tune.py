@@ -106,7 +106,7 @@ def _create(network: str, path: Path, settings: Any) -> Any:
 
     create: Any = {'detection': detection.create, 'perception': perception.create}[network]
     created = create(**{'network.weights': str(path), 'network.threads': settings.threads})
-    created.parameters = replace(created.parameters, min_score=MIN_REPORTED_SCORE)
+    created.parameters = replace(created.parameters, min_score=MIN_REPORTED_SCORE, min_scores=())
     return created
 
 

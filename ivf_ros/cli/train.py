@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ivf_ros import memory
+from ivf_ros.cli.calibrate_scores import calibrate_scores
 from ivf_ros.cli.fine_tune import fine_tune
 from ivf_ros.cli.output import (
     add_overwrite_option,
@@ -36,17 +37,19 @@ from ivf_ros.training.settings import (
     FastFusionTraining,
     FastTraining,
     JointPerceptionTraining,
+    ScoreCalibration,
     SeaFusionTraining,
     SegmentationTraining,
 )
 
 _CONFIDENCE, _FUSION = 'registration-confidence', 'fusion'
 _SEGMENTATION, _DETECTION, _PERCEPTION = 'segmentation', 'detection', 'perception'
-_JOINT = 'joint'
+_JOINT, _SCORES = 'joint', 'detection-scores'
 _SETTINGS: dict[str, type] = {
     'registration-fast': FastTraining, 'registration-dfa': DfaTraining,
     _CONFIDENCE: ConfidenceTraining, _SEGMENTATION: SegmentationTraining,
-    _DETECTION: DetectionTraining, _PERCEPTION: JointPerceptionTraining, _JOINT: SeaFusionTraining}
+    _DETECTION: DetectionTraining, _PERCEPTION: JointPerceptionTraining, _JOINT: SeaFusionTraining,
+    _SCORES: ScoreCalibration}
 _FUSION_SETTINGS: dict[str, type] = {'fast': FastFusionTraining, 'seafusion': SeaFusionTraining,
                                      'cs2fusion': Cs2FusionTraining}
 
@@ -132,6 +135,8 @@ def train_network(options: argparse.Namespace, command: str) -> dict[str, Any]:
     memory.retain_freed()
     if options.network == _CONFIDENCE:
         return _calibrate(options, settings)
+    if options.network == _SCORES:
+        return calibrate_scores(options.data, options.out, options.weights, settings, command)
     train, scenes = _select_training(options, settings)
     trained_on = dict(Counter(scene.dataset for scene in scenes))
     record = {'network': options.network, 'trained_on': trained_on}

@@ -15,7 +15,7 @@ from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.nn.network_selector import NetworkSelector
 from ivf_ros.nn.settings import NetworkParameters
-from ivf_ros.parameters import parameter
+from ivf_ros.parameters import parameter, ParameterError
 from ivf_ros.types import Detection
 import numpy as np
 
@@ -32,6 +32,8 @@ class AnchorFreeParameters:
 
     min_score: float = parameter(
         0.35, 'Boxes with a lower score are dropped.', minimum=0.01, maximum=1.0)
+    min_scores: tuple = parameter(
+        (), 'Three numbers instead of min_score: for person, vehicle and bicycle. Empty for none.')
     nms_iou: float = parameter(
         0.6, 'If two boxes of one class have a larger IoU than this, the one with the lower score '
         'is dropped.',
@@ -40,6 +42,19 @@ class AnchorFreeParameters:
         640, 'Images are resized so that their longer side has this length; small images are '
         'enlarged by no more than 2. The computing time grows with its square.',
         minimum=64, maximum=4096)
+
+    def __post_init__(self) -> None:
+        if self.min_scores and len(self.min_scores) != len(CLASS_NAMES):
+            raise ParameterError(f'min_scores must have {len(CLASS_NAMES)} numbers, for '
+                                 f'{", ".join(CLASS_NAMES)}, or none; got {len(self.min_scores)}')
+        if not all(0.01 <= score <= 1 for score in self.min_scores):
+            raise ParameterError(f'each of min_scores must be from 0.01 to 1, got '
+                                 f'{list(self.min_scores)}')
+
+    @property
+    def min_score_by_class(self) -> dict[str, float]:
+        """The minimum score of the boxes of each class."""
+        return dict(zip(CLASS_NAMES, self.min_scores or [self.min_score] * len(CLASS_NAMES)))
 
 
 class AnchorFreeDetector:
@@ -105,8 +120,10 @@ def select_boxes(scores: np.ndarray, boxes_px: np.ndarray, network_size: tuple[i
 
     """
     scale = np.array(image_size, np.float32) / np.array(network_size, np.float32)
-    return non_maximum_suppression(scores, boxes_px * np.tile(scale, 2), CLASS_NAMES, image_size,
-                                   parameters.min_score, parameters.nms_iou)
+    min_scores = parameters.min_score_by_class
+    found = non_maximum_suppression(scores, boxes_px * np.tile(scale, 2), CLASS_NAMES, image_size,
+                                    min(min_scores.values()), parameters.nms_iou)
+    return [box for box in found if box.score >= min_scores[box.class_name]]
 
 
 def _load_module(path: Path) -> Any:

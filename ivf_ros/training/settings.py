@@ -171,3 +171,14 @@ class ConfidenceTraining:
     """Settings of the calibration of the confidence of a registration method."""
 
     method: str = parameter('fast', 'registration method', choices=('dense', 'fast'))
+
+
+@dataclass(frozen=True)
+class ScoreCalibration:
+    """Settings of the calibration of the scores of a detector or of the perception stage."""
+
+    start_from: str = parameter('', 'weight file whose scores are calibrated')
+    boxes: str = parameter('', 'file of drawn boxes; its half for choosing is used')
+    given: str = parameter('rgb+thermal', 'input of the network: rgb, thermal, rgb+thermal, or a '
+                           'fusion method')
+    threads: int = parameter(1, 'threads of PyTorch')

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ivf_ros import perception
 from ivf_ros.boxes import iou
 from ivf_ros.data.sample import IGNORED
+from ivf_ros.detection import CLASS_NAMES
 from ivf_ros.perception.method import JointPerception
 import numpy as np
 
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 # Vehicles are large and the teachers rarely miss one: a weak box is rather a false one, from which
 # the network is to learn.
-_MIN_SCORES = {'person': 0.12, 'bicycle': 0.12, 'vehicle': 0.3}
+_MIN_SCORES = {'person': 0.12, 'vehicle': 0.3, 'bicycle': 0.12}
 _MIN_IOU = 0.4  # with a labelled box: the object has its label
 
 
 def ignore_unlabelled(scenes: Iterable[PerceptionScene]) -> list[PerceptionScene]:
     """Return scenes with boxes of class ``IGNORED`` around what may be an object."""
-    detector = perception.create(min_score=min(_MIN_SCORES.values()))
+    detector = perception.create(min_scores=[_MIN_SCORES[name] for name in CLASS_NAMES])
     return [_ignore_unlabelled(scene, detector) for scene in scenes]
 
 
 def _ignore_unlabelled(scene: PerceptionScene, detector: JointPerception) -> PerceptionScene:
     gray = np.dstack([scene.thermal] * 3)
     found = [box for images in ((scene.rgb, scene.thermal), (gray,))
-             for box in detector.detect(*images) if box.score >= _MIN_SCORES[box.class_name]]
+             for box in detector.detect(*images)]
     boxes = list(scene.boxes)
     for box in found:
         if not any(iou(box, other) >= _MIN_IOU for other in boxes):

@@ -16,6 +16,7 @@ from ivf_ros.detection.network import cell_centres_px, DetectionNetwork
 from ivf_ros.detection.suppression import non_maximum_suppression
 from ivf_ros.evaluation import metrics
 from ivf_ros.nn import weights
+from ivf_ros.parameters import ParameterError
 from ivf_ros.thermal import Agc
 from ivf_ros.types import Detection, Registration, RegistrationState
 import numpy as np
@@ -112,6 +113,23 @@ def test_boxes_are_ordered_inside_the_image_and_repeatable():
         assert 0 <= left < right <= 640 and 0 <= top < bottom <= 480
         assert box.class_name in detection.CLASS_NAMES
     assert detector.detect(fused) == found
+
+
+def test_each_class_has_its_own_minimum_score():
+    fused, _ = scene()
+    every = detection.create(**{'anchor_free.min_score': 0.05}).detect(fused)
+    minimum = {'person': 0.3, 'vehicle': 0.05, 'bicycle': 1.0}
+    found = detection.create(**{'anchor_free.min_score': 0.9,
+                                'anchor_free.min_scores': list(minimum.values())}).detect(fused)
+    assert found == [box for box in every if box.score >= minimum[box.class_name]]
+    assert 0 < len(found) < len(every)
+
+
+@pytest.mark.parametrize('scores', [[0.3], [0.3, 0.3, 0.3, 0.3], [0.3, 0.3, 0.0],
+                                    [0.3, 0.3, float('nan')]])
+def test_minimum_scores_that_fit_no_classes_are_refused(scores):
+    with pytest.raises(ParameterError, match='min_scores'):
+        detection.create(**{'anchor_free.min_scores': scores})
 
 
 def test_boxes_are_in_pixels_of_the_image_at_any_size():

@@ -121,7 +121,7 @@ def _load_detector(model: str, weights: str) -> tuple[Any, float]:
     if not isinstance(detector.parameters, detection.AnchorFreeParameters):
         return detector, 0.0
     default_min_score = detector.parameters.min_score
-    detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE)
+    detector.parameters = replace(detector.parameters, min_score=MIN_REPORTED_SCORE, min_scores=())
     return detector, default_min_score
 
 
