@@ -27,6 +27,7 @@ from ivf_ros.evaluation.stages import (
     DetectionEvaluation,
     FlickerEvaluation,
     FusionEvaluation,
+    IdentityEvaluation,
     KNOWN_HOMOGRAPHY,
     PipelineEvaluation,
     RegistrationEvaluation,
@@ -48,9 +49,11 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', nargs='+',
                         help='data set, folder of data sets, two videos, bag, simulator[:...]')
     parser.add_argument('--stage', default='fusion',
-                        choices=(*STAGES, 'pipeline', 'appearance', *_VIDEO_STAGES, 'all'),
+                        choices=(*STAGES, 'pipeline', 'appearance', 'identities', *_VIDEO_STAGES,
+                                 'all'),
                         help='stage to measure (default: fusion); pipeline: all stages in '
                         'sequence, as in the graph; appearance: fused images, as people see them; '
+                        'identities: tracks of objects in a stream with true identities; '
                         'tracking and flicker replay videos; all: the first four')
     parser.add_argument('--methods', type=_parse_names, metavar='A,B,...',
                         help='methods of the stage, or of any stage with --stage all '
@@ -225,6 +228,7 @@ def _make_stages(options: argparse.Namespace) -> tuple[Stage, ...]:
         'tracking': lambda methods: TrackingEvaluation(methods, options.sets, options.rate),
         'flicker': FlickerEvaluation,
         'appearance': lambda methods: AppearanceEvaluation(methods, _origin_of(options)),
+        'identities': IdentityEvaluation,
         'pipeline': lambda methods: PipelineEvaluation(methods, _origin_of(options)),
     }
     return tuple(make_stage[name](methods) for name, methods in selected.items() if methods)
@@ -270,6 +274,8 @@ def _list_methods(stage: str) -> tuple[str, ...]:
         return (*(name for name in detection.methods() if name != 'onnx'), perception.METHOD)
     if stage == 'segmentation':
         return (*segmentation.methods(), perception.METHOD)
+    if stage == 'identities':
+        return (perception.METHOD,)
     modules = {'fusion': fusion, 'flicker': fusion, 'appearance': fusion}
     return modules[stage].methods()
 

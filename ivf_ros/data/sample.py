@@ -102,6 +102,8 @@ class Sample:
         None without annotations; an empty tuple of boxes means that there are no objects. Boxes
         and labels are on the RGB grid. Box edges are pixel edges: pixel 0 extends from 0 to 1.
         Boxes of class ``IGNORED`` and the label 255 are to be ignored.
+    stamp_ns:
+        Time stamp of the RGB image if it is one of a stream.
     thermal_camera, rgb_camera:
         How the cameras were built in; the images are corrected when they are read.
 
@@ -119,6 +121,7 @@ class Sample:
     landmarks: Annotation[Landmarks] | None = None
     detections: Annotation[tuple[Detection, ...]] | None = None
     segmentation: Annotation[Segmentation] | None = None
+    stamp_ns: int | None = None
     thermal_camera: ThermalCameraParameters = field(default_factory=ThermalCameraParameters)
     rgb_camera: CameraParameters = field(default_factory=CameraParameters)
 

@@ -14,7 +14,7 @@ from ivf_ros.detection.drawing import class_color_bgr, describe, draw
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.detection.hog import HogDetector, HogParameters
 from ivf_ros.detection.methods import create, create_from, Detector, methods
-from ivf_ros.detection.object_tracking import ObjectTracking
+from ivf_ros.detection.object_tracking import add_weak_boxes, ObjectTracking
 from ivf_ros.detection.onnx import OnnxDetector, OnnxParameters
 from ivf_ros.detection.settings import (
     DEFAULT_METHOD,
@@ -25,8 +25,8 @@ from ivf_ros.detection.stage import DetectionStage
 from ivf_ros.detection.temperature import add_temperatures
 from ivf_ros.detection.tracking import Tracker, TrackingParameters
 
-__all__ = ['add_temperatures', 'AnchorFreeDetector', 'AnchorFreeParameters', 'CLASS_NAMES',
-           'class_color_bgr', 'create', 'create_from', 'DEFAULT_METHOD', 'describe',
+__all__ = ['add_temperatures', 'add_weak_boxes', 'AnchorFreeDetector', 'AnchorFreeParameters',
+           'CLASS_NAMES', 'class_color_bgr', 'create', 'create_from', 'DEFAULT_METHOD', 'describe',
            'DetectionError', 'DetectionParameters', 'DetectionStage', 'DetectionStageParameters',
            'Detector', 'draw', 'HogDetector', 'HogParameters', 'methods', 'ObjectTracking',
            'OnnxDetector', 'OnnxParameters', 'select_boxes', 'Tracker', 'TrackingParameters']

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ivf_ros.detection.methods import create_from, Detector
-from ivf_ros.detection.object_tracking import ObjectTracking
+from ivf_ros.detection.object_tracking import add_weak_boxes, ObjectTracking
 from ivf_ros.detection.settings import DetectionStageParameters
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.types import Detection
@@ -31,6 +31,7 @@ class DetectionStage:
         self._parameters = parameters
         self._tracking = ObjectTracking(parameters.tracking, parameters.radiometry)
         self.method = create_from(parameters.detection)
+        self._add_weak_boxes(self.method, parameters)
 
     @property
     def needs_counts(self) -> bool:
@@ -59,7 +60,8 @@ class DetectionStage:
             A shape or dtype is wrong.
 
         """
-        return self._tracking.update(self.method.detect(*inputs.images()), inputs, stamp_ns)
+        return self._tracking.update(self.method.detect(*inputs.images()), inputs, stamp_ns,
+                                     self._parameters.detection.of_method)
 
     def prepare(self, requested: DetectionStageParameters) -> Detector:
         """
@@ -80,7 +82,11 @@ class DetectionStage:
 
     def apply(self, parameters: DetectionStageParameters, prepared: Detector) -> None:
         """Use these parameters from the next image on; the tracks are kept."""
-        prepared.parameters = parameters.detection.of_method
+        self._add_weak_boxes(prepared, parameters)
         self.method = prepared
         self._tracking.apply(parameters.tracking, parameters.radiometry)
         self._parameters = parameters
+
+    @staticmethod
+    def _add_weak_boxes(detector: Detector, parameters: DetectionStageParameters) -> None:
+        detector.parameters = add_weak_boxes(parameters.detection.of_method, parameters.tracking)

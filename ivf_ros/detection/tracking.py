@@ -9,13 +9,15 @@ an object that is partly hidden has a low score at the predicted position. A box
 that matches no track starts a new one.
 
 Differences from the paper: the filter uses the time stamps, as the frame rate of a camera on a
-robot varies, and a track keeps its class.
+robot varies, a track keeps its class, and the score of a tracked box is a mean over time. A single
+weak or strong image then neither hides an object nor makes one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import math
 
 from ivf_ros.detection.errors import DetectionError
 from ivf_ros.optional_imports import explain_missing
@@ -36,6 +38,12 @@ class TrackingParameters:
     high_score: float = parameter(
         0.5, 'Boxes with at least this score are assigned to tracks first, and start new tracks.',
         minimum=0.0, maximum=1.0)
+    low_score: float = parameter(
+        0.1, 'Boxes with at least this score continue a track, even below the minimum score of '
+        'the detector. Only for the networks of this package.', minimum=0.01, maximum=1.0)
+    score_smoothing_s: float = parameter(
+        0.5, 'Time constant of the score of a track, an exponential mean of the scores of its '
+        'boxes. 0: the score of the latest box.', minimum=0.0, maximum=10.0)
     min_iou: float = parameter(
         0.2, 'Minimum IoU of a box and the predicted box of its track.', minimum=0.01, maximum=1.0)
     min_iou_low: float = parameter(
@@ -85,7 +93,7 @@ class Tracker:
         -------
         list[Detection]
             In the same order. ``track_id`` is a number as a string, or '' where there is no
-            confirmed track.
+            confirmed track. The score of a box with a track is that of the track.
 
         """
         if stamp_ns < self._stamp_ns:
@@ -111,7 +119,7 @@ class Tracker:
                 track.mark_missed()
         self._tracks = [track for track in self._tracks if id(track) in matched_ids or (
             track.track_id and track.missed_s <= p.keep_s)]
-        return [replace(box, track_id=self._confirm(track_of[index]) if index in track_of else '')
+        return [self._label(box, track_of[index]) if index in track_of else box
                 for index, box in enumerate(detections)]
 
     def _assign(self, indices: Sequence[int], detections: Sequence[Detection],
@@ -130,15 +138,16 @@ class Tracker:
                               for index in indices] for track in free])
         for row, column in zip(*self._solve_assignment(-overlaps)):
             if overlaps[row, column] >= min_iou:
-                free[row].correct(detections[indices[column]])
+                free[row].correct(detections[indices[column]], self.parameters.score_smoothing_s)
                 track_of[indices[column]] = free[row]
 
-    def _confirm(self, track: _Track) -> str:
-        """Give a track with enough hits an ID; return its ID, or '' where it has none."""
+    def _label(self, box: Detection, track: _Track) -> Detection:
+        """Return a box with ID and score of its track, which gets an ID with enough hits."""
         if not track.track_id and track.hits >= self.parameters.confirm_hits:
             self._n_confirmed += 1
             track.track_id = str(self._n_confirmed)
-        return track.track_id
+        return replace(box, track_id=track.track_id,
+                       score=track.score if track.track_id else box.score)
 
 
 class _Track:
@@ -146,6 +155,7 @@ class _Track:
 
     def __init__(self, detection: Detection) -> None:
         self.class_name, self.track_id = detection.class_name, ''
+        self.score, self._score_weight = detection.score, 1.0
         self.hits, self.missed_s = 1, 0.0
         self._state = np.concatenate([_to_measurement(detection), np.zeros(4)])
         height = self._state[3]
@@ -170,8 +180,12 @@ class _Track:
         self._covariance = transition @ self._covariance @ transition.T \
             + np.diag(noise ** 2) * n_frames
 
-    def correct(self, detection: Detection) -> None:
-        """Update the state with the box that is assigned to the track."""
+    def correct(self, detection: Detection, score_smoothing_s: float) -> None:
+        """Update state and score with the box that is assigned to the track."""
+        kept = math.exp(-self.missed_s / score_smoothing_s) if score_smoothing_s else 0.0
+        weight = kept * self._score_weight  # of the earlier boxes; one for each in a young track
+        self.score = (weight * self.score + detection.score) / (weight + 1)
+        self._score_weight = weight + 1
         self.hits += 1
         self.missed_s = 0.0
         measurement = _to_measurement(detection)

@@ -170,7 +170,7 @@ def _make_sample(dataset: str, index: int, thermal: Event, rgb: Event, light: st
     truth = rgb.truth or Truth()
     return Sample(
         dataset, f'{index:06d}', thermal.frame.image, rgb.frame.image, scene=dataset, light=light,
-        H_thermal_to_rgb=truth.H_thermal_to_rgb,
+        H_thermal_to_rgb=truth.H_thermal_to_rgb, stamp_ns=rgb.frame.stamp_ns,
         detections=None if truth.detections is None else _exact_annotation(truth.detections),
         segmentation=None if truth.segmentation is None else _exact_annotation(truth.segmentation))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ivf_ros.detection import ObjectTracking
+from ivf_ros.detection import add_weak_boxes, ObjectTracking
 from ivf_ros.network_inputs import PerceptionInputs
 from ivf_ros.perception.method import JointPerception
 from ivf_ros.perception.settings import PerceptionStageParameters
@@ -41,7 +41,7 @@ class PerceptionStage:
                  ) -> None:
         self._parameters = parameters
         self._tracking = ObjectTracking(parameters.tracking, parameters.radiometry)
-        self.method = JointPerception(parameters.perception)
+        self.method = self._create(parameters)
 
     @property
     def needs_counts(self) -> bool:
@@ -64,7 +64,8 @@ class PerceptionStage:
 
         """
         detections, segmentation = self.method.perceive(*inputs.images())
-        return PerceptionResult(self._tracking.update(detections, inputs, stamp_ns), segmentation)
+        return PerceptionResult(self._tracking.update(
+            detections, inputs, stamp_ns, self._parameters.perception), segmentation)
 
     def prepare(self, requested: PerceptionStageParameters) -> JointPerception:
         """
@@ -80,11 +81,15 @@ class PerceptionStage:
         """
         if requested.perception.network == self._parameters.perception.network:
             return self.method
-        return JointPerception(requested.perception)
+        return self._create(requested)
 
     def apply(self, parameters: PerceptionStageParameters, prepared: JointPerception) -> None:
         """Use these parameters from the next image on; the tracks are kept."""
-        prepared.parameters = parameters.perception
+        prepared.parameters = add_weak_boxes(parameters.perception, parameters.tracking)
         self.method = prepared
         self._tracking.apply(parameters.tracking, parameters.radiometry)
         self._parameters = parameters
+
+    @staticmethod
+    def _create(parameters: PerceptionStageParameters) -> JointPerception:
+        return JointPerception(add_weak_boxes(parameters.perception, parameters.tracking))

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings, strategies
 from ivf_ros import detection, fusion
 from ivf_ros.data.simulator import RigSimulator, SimulatorParameters
+from ivf_ros.detection import ObjectTracking
 from ivf_ros.detection.tracking import iou
+from ivf_ros.thermal import RadiometryParameters
 from ivf_ros.types import Detection, Registration, RegistrationState
 import numpy as np
 import pytest
@@ -58,6 +62,63 @@ def test_a_box_with_a_low_score_continues_a_track_but_starts_none():
     frames = [[person(10)]] * 3 + [[person(11, score=0.36)]] * 3
     track_ids = track_ids_of(detection.Tracker(), frames)
     assert track_ids[-1] == ['1']
+
+
+def test_the_score_of_a_track_is_a_mean_over_time():
+    tracker = detection.Tracker(detection.TrackingParameters(score_smoothing_s=0.5))
+    scores = [tracker.update([person(10, score=score)], index * PERIOD_NS)[0].score
+              for index, score in enumerate([0.9] * 10 + [0.2] + [0.9] * 5 + [0.2] * 60)]
+    kept = math.exp(-PERIOD_NS * 1e-9 / 0.5)
+    weights = kept ** np.arange(11)
+    assert scores[:10] == pytest.approx([0.9] * 10)
+    assert scores[10] == pytest.approx(0.9 - 0.7 * weights[0] / weights.sum())
+    assert min(scores[:16]) > 0.8 and scores[-1] == pytest.approx(0.2, abs=0.02)
+
+
+def test_without_smoothing_a_track_has_the_score_of_its_latest_box():
+    tracker = detection.Tracker(detection.TrackingParameters(score_smoothing_s=0.0))
+    assert [tracker.update([person(10, score=score)], index * PERIOD_NS)[0].score
+            for index, score in enumerate([0.9, 0.8, 0.3])] == [0.9, 0.8, 0.3]
+
+
+def test_after_a_gap_the_new_score_counts_more():
+    scores = []
+    for gap in (1, 20):
+        tracker = detection.Tracker(detection.TrackingParameters(score_smoothing_s=0.5))
+        for index in range(5):
+            tracker.update([person(10)], index * PERIOD_NS)
+        scores.append(tracker.update([person(10, score=0.3)], (4 + gap) * PERIOD_NS)[0].score)
+    assert scores[0] > 0.75 and scores[1] < 0.65
+
+
+def follow(scores, min_score=0.35, **tracking):
+    """Return whether the box of a person with these scores is published, at 30 Hz."""
+    tracking = ObjectTracking(detection.TrackingParameters(**tracking), RadiometryParameters())
+    parameters = detection.AnchorFreeParameters(min_score=min_score)
+    return [bool(tracking.track([person(10, score=score)], index * PERIOD_NS, parameters))
+            for index, score in enumerate(scores)]
+
+
+def test_a_tracked_object_stays_through_weak_images_and_leaves_when_they_last():
+    published = follow([0.9] * 5 + [0.15] * 3 + [0.9] * 5 + [0.15] * 60)
+    assert all(published[:13]) and not any(published[-20:])
+
+
+def test_a_weak_object_and_a_single_strong_image_are_not_published_as_tracks():
+    assert not any(follow([0.3] * 10))
+    flash = follow([0.2] * 5 + [0.6] + [0.2] * 20)
+    assert flash[5] and sum(flash) <= 3
+
+
+def test_weak_boxes_are_looked_for_only_where_a_track_can_use_them():
+    tracking = detection.TrackingParameters(low_score=0.15)
+    of_network = detection.AnchorFreeParameters(min_score=0.4, min_scores=(0.5, 0.1, 0.3))
+    weak = detection.add_weak_boxes(of_network, tracking)
+    assert weak.min_score == 0.15 and weak.min_scores == (0.15, 0.1, 0.15)
+    off = detection.TrackingParameters(enabled=False)
+    assert detection.add_weak_boxes(of_network, off) is of_network
+    others = detection.OnnxParameters()
+    assert detection.add_weak_boxes(others, tracking) is others
 
 
 def test_a_single_box_makes_no_track():

@@ -464,7 +464,7 @@ def test_a_registration_keeps_its_state_when_unrelated_parameters_change(live_gr
 
 
 @pytest.mark.parametrize('node_class, name, value', [
-    (DetectionNode, 'detection.anchor_free.min_score', 0.7),
+    (DetectionNode, 'detection.anchor_free.nms_iou', 0.7),
     (SegmentationNode, 'segmentation.bilateral.longer_side_px', 320),
     (RegistrationNode, 'registration.fast.min_confidence', 0.7)])
 def test_a_threshold_changes_without_reloading_the_network(

@@ -93,7 +93,7 @@ def score_detections(predicted: Sequence[Detection], true: Iterable[Detection],
     mapped = map_class_names(true, class_names)
     hits = metrics.count_hits([box for box in predicted if box.score >= min_score], mapped)
     return ({info.name: hits[info.name] for info in IMAGE_DETECTION_METRICS},
-            {'found': _boxes_to_json(predicted), 'true': _boxes_to_json(mapped),
+            {'found': boxes_to_json(predicted), 'true': boxes_to_json(mapped),
              'counts': [hits['hits'], hits['found'], hits['true']]})
 
 
@@ -125,7 +125,8 @@ def _load_detector(model: str, weights: str) -> tuple[Any, float]:
     return detector, default_min_score
 
 
-def _boxes_to_json(boxes: Iterable[Detection]) -> list[list[Any]]:
+def boxes_to_json(boxes: Iterable[Detection]) -> list[list[Any]]:
+    """Return boxes without tracks as the evidence of an image."""
     return [[*map(float, box.box_xyxy_px), box.class_name, float(box.score)] for box in boxes]
 
 
