@@ -22,7 +22,7 @@ def make_row(case, light, shift_px=0.0):
     true = [[0.0 + shift_px, 0.0, 40.0 + shift_px, 80.0, 'person', 1.0],
             [100.0, 0.0, 140.0, 80.0, 'person', 1.0], [600.0, 0.0, 640.0, 80.0, 'person', 1.0]]
     return Row('detection', 'joint@rgb', 'park', case, light,
-               evidence={'found': found, 'true': true})
+               evidence={'found': found, 'true': true, 'width_px': 640})
 
 
 @pytest.fixture
@@ -39,13 +39,24 @@ def test_precision_and_recall_at_each_threshold(folder):
     summary = detection_scores.add_study(folder)
     study = json.loads((folder / 'summary.json').read_text())['studies']['scores']
     assert study == summary['studies']['scores']
-    table, = study['tables']
+    table, _ = study['tables']
     assert table['columns'] == ['threshold', 'person precision', 'person recall']
     rows = {row[0]: row[1:] for row in table['rows']}
     assert rows[0.1] == [0.5, 0.5]  # 3 hits of 6 boxes, and of 6 people
     assert rows[0.7] == [0.75, 0.5]  # 3 of 4
     for figure in study['figures']:
         assert (folder / figure['png']).read_bytes().startswith(b'\x89PNG')
+
+
+def test_recall_of_people_by_height(tmp_path):
+    boxes = [[0.0, 0.0, 20.0, 30.0, 'person', 0.9], [50.0, 0.0, 70.0, 34.0, 'person', 0.9],
+             [100.0, 0.0, 140.0, 79.0, 'person', 0.9], [200.0, 0.0, 300.0, 200.0, 'person', 0.9]]
+    found = [boxes[0], [*boxes[1][:5], 0.2], boxes[3], [400.0, 0.0, 500.0, 50.0, 'person', 0.9]]
+    row = Row('detection', 'joint@rgb', 'park', 'a',
+              evidence={'found': found, 'true': boxes, 'width_px': 1280})
+    table = detection_scores.make_height_table('joint@rgb', [row])
+    assert table['columns'] == ['height, px', 'people', 'recall']
+    assert table['rows'] == [['12 to 20', 2, 0.5], ['20 to 40', 1, 0.0], ['80 and more', 1, 1.0]]
 
 
 def test_the_calibration_error_of_each_light(folder):

@@ -110,16 +110,26 @@ def match_boxes(predicted: Sequence[Detection], true: Sequence[Detection],
     Returns score and hit of each predicted box. Boxes that are no hit and lie mostly inside an
     ignored box are left out, as in COCO.
     """
-    remaining, outcomes = list(true), []
+    return [(box.score, match is not None)
+            for box, match in assign_boxes(predicted, true, min_iou=min_iou)
+            if match is not None or not any(
+                intersection_px2(box, other) >= min_iou * area_px2(box) for other in ignored)]
+
+
+def assign_boxes(predicted: Sequence[Detection], true: Sequence[Detection], *,
+                 min_iou: float = 0.5) -> list[tuple[Detection, Detection | None]]:
+    """
+    Return each predicted box of one class, by falling score, with the true box that it hits.
+
+    That is the one of the remaining true boxes with the highest IoU, if it is at least
+    ``min_iou``; else None.
+    """
+    remaining, assigned = list(true), []
     for box in sorted(predicted, key=lambda item: -item.score):
         overlaps = [iou(box, other) for other in remaining]
-        hit = bool(overlaps) and max(overlaps) >= min_iou
-        if hit:
-            del remaining[int(np.argmax(overlaps))]
-        if hit or not any(intersection_px2(box, other) >= min_iou * area_px2(box)
-                          for other in ignored):
-            outcomes.append((box.score, hit))
-    return outcomes
+        is_hit = bool(overlaps) and max(overlaps) >= min_iou
+        assigned.append((box, remaining.pop(int(np.argmax(overlaps))) if is_hit else None))
+    return assigned
 
 
 def _run_coco_eval(images: Sequence[ImageDetections], class_ids: dict[str, int]) -> Any:

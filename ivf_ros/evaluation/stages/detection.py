@@ -57,6 +57,7 @@ class DetectionEvaluation(PerInputEvaluation):
         check_accepts(model, detector, images)
         predicted, cpu_s = time_call(detector.detect, *images)
         values, evidence = score_detections(predicted, true, detector.class_names, min_score)
+        evidence['width_px'] = images[0].shape[1]
         confident = [box for box in predicted if box.score >= min_score]
         return ModelResult(values, evidence, cpu_s, detection.draw(images[0], confident))
 

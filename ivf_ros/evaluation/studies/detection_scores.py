@@ -16,8 +16,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ivf_ros.detection import CLASS_NAMES
+from ivf_ros.detection import AnchorFreeParameters, CLASS_NAMES
 from ivf_ros.evaluation.detector_comparison import ClassOutcomes, compare_boxes, Outcomes
+from ivf_ros.evaluation.metrics.detection import assign_boxes
 from ivf_ros.evaluation.results import EvaluationError, json_bytes, Row
 from ivf_ros.evaluation.row_store import read_rows
 from ivf_ros.evaluation.stages.detection import boxes_from_json
@@ -31,6 +32,9 @@ import numpy as np
 
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
 MIN_SCORE = 0.1  # of the boxes that count for the calibration; the many weaker ones are all wrong
+HEIGHTS_PX = (12, 20, 40, 80)  # limits between the groups of people
+_HEIGHT_NAMES = ('below 12', '12 to 20', '20 to 40', '40 to 80', '80 and more')
+_WIDTH_PX, _PERSON = 640, 'person'
 _FIGURES = 'studies/scores'
 
 
@@ -69,6 +73,7 @@ def add_study(folder: Path) -> dict[str, Any]:
         sentences.append(f'{method}: expected calibration error ' + ', '.join(
             f'{error:.3f} ({name})' for name, error in errors.items()) + '.')
         tables.append(make_threshold_table(method, outcomes[method]))
+        tables.append(make_height_table(method, by_method[method]))
     summary.setdefault('studies', {})['scores'] = {
         'title': 'Meaning of the scores', 'paragraphs': sentences, 'tables': tables,
         'figures': [
@@ -105,6 +110,27 @@ def make_threshold_table(method: str, outcomes: Outcomes) -> dict[str, Any]:
     return {'caption': f'{method}: boxes that a threshold on the score would accept',
             'columns': ['threshold', *(f'{name} {what}' for name in outcomes
                                        for what in ('precision', 'recall'))], 'rows': rows}
+
+
+def make_height_table(method: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the fraction of the people of each height that the default threshold finds."""
+    min_score = AnchorFreeParameters().min_score_by_class[_PERSON]
+    heights, is_found = [], []
+    for row in rows:
+        predicted, true = ([box for box in boxes_from_json(row.evidence[name])
+                            if box.class_name == _PERSON] for name in ('found', 'true'))
+        hit = [match for _, match in assign_boxes(
+            [box for box in predicted if box.score >= min_score], true) if match is not None]
+        scale = _WIDTH_PX / row.evidence['width_px']
+        for box in true:
+            heights.append(scale * (box.box_xyxy_px[3] - box.box_xyxy_px[1]))
+            is_found.append(any(box is match for match in hit))
+    bins = np.digitize(heights, HEIGHTS_PX)
+    return {'caption': f'{method}: people by height in images {_WIDTH_PX} px wide, threshold '
+            f'{min_score:g}', 'columns': ['height, px', 'people', 'recall'],
+            'rows': [[name, int((bins == index).sum()),
+                      _round(float(np.mean(np.array(is_found)[bins == index])))]
+                     for index, name in enumerate(_HEIGHT_NAMES) if (bins == index).any()]}
 
 
 def draw_reliability(pooled: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
