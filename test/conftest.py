@@ -14,6 +14,10 @@ from typing import Callable, Iterator
 
 import pytest
 
+# Threads of PyTorch that wait actively take the cores of the other worker: some tests of the
+# trainings took 25 s, and take less than 4 s. It must be set before PyTorch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -50,7 +50,8 @@ def test_the_stages_of_the_nodes_answer_what_the_evaluations_measure(width):
     detected, = DetectionEvaluation(('joint',), (BOTH,)).measure(sample).rows
     labelled, = SegmentationEvaluation(('joint',), (BOTH,)).measure(sample).rows
     assert not pipeline.error and not detected.error and not labelled.error
-    assert {**pipeline.evidence['boxes'], 'scene': 'street' + str(width)} == detected.evidence
+    assert {**pipeline.evidence['boxes'], 'scene': 'street' + str(width),
+            'width_px': 640} == detected.evidence
     assert len(detected.evidence['found']) > 3
     assert {**pipeline.evidence['labels'], 'scene': 'street' + str(width)} == labelled.evidence
     assert {**detected.values, **labelled.values}.items() <= pipeline.values.items()

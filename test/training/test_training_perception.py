@@ -93,15 +93,19 @@ def test_real_scenes_are_none_that_people_labelled(shared_data):
 def test_what_the_present_networks_find_without_a_label_is_ignored(monkeypatch):
     class Finder:
 
+        def __init__(self, min_scores):
+            self.minimum = dict(zip(detection.CLASS_NAMES, min_scores, strict=True))
+
         def detect(self, *images):
             on_both = [Detection((102.0, 82.0, 140.0, 180.0), 'person', 0.9),
                        Detection((200.0, 80.0, 210.0, 100.0), 'person', 0.2),
                        Detection((20.0, 80.0, 60.0, 100.0), 'vehicle', 0.2)]
             on_thermal = [Detection((201.0, 80.0, 210.0, 100.0), 'person', 0.5),
                           Detection((20.0, 180.0, 60.0, 200.0), 'vehicle', 0.5)]
-            return on_both if len(images) == 2 else on_thermal
+            return [box for box in (on_both if len(images) == 2 else on_thermal)
+                    if box.score >= self.minimum[box.class_name]]
 
-    monkeypatch.setattr(unlabelled_objects.perception, 'create', lambda **_: Finder())
+    monkeypatch.setattr(unlabelled_objects.perception, 'create', Finder)
     scene, = unlabelled_objects.ignore_unlabelled([make_drawn_scene()])
     # The labelled person keeps the label, and the weak vehicle is rather a false one.
     assert [(box.class_name, box.box_xyxy_px[:2]) for box in scene.boxes] == [
