@@ -94,15 +94,17 @@ def _fit(detector: Any, samples: Sequence[Sample], given: str
          ) -> tuple[dict[str, Any], dict[str, int]]:
     """Return the scaling of each class, and the number of boxes that it was fitted to."""
     from ivf_ros.evaluation.detector_comparison import measure_detector
-    from ivf_ros.training.detection_scores import fit_scaling, ScoreScaling
+    from ivf_ros.training.detection_scores import fit_scaling, MIN_HITS, ScoreScaling
     import numpy as np
 
     outcomes = measure_detector(detector, samples, given)
     scalings, boxes = {}, {}
     for name in detector.class_names:
         scalings[name], boxes[name] = ScoreScaling(), 0
-        if name in outcomes:  # else no true box says what the scores of this class mean
-            scores = np.concatenate(outcomes[name].scores)
-            hits = np.concatenate(outcomes[name].hits) > 0
+        if name not in outcomes:
+            continue
+        scores = np.concatenate(outcomes[name].scores)
+        hits = np.concatenate(outcomes[name].hits) > 0
+        if hits.sum() >= MIN_HITS:
             scalings[name], boxes[name] = fit_scaling(scores, hits), len(scores)
     return scalings, boxes

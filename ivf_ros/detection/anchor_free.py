@@ -31,11 +31,12 @@ class AnchorFreeParameters:
     """The size at which images are searched, and which boxes are reported."""
 
     min_score: float = parameter(
-        0.35, 'Boxes with a lower score are dropped.', minimum=0.01, maximum=1.0)
+        0.6, 'Boxes with a lower score are dropped. A score is about the probability that the box '
+        'is right.', minimum=0.01, maximum=1.0)
     min_scores: tuple = parameter(
         (), 'Three numbers instead of min_score: for person, vehicle and bicycle. Empty for none.')
     nms_iou: float = parameter(
-        0.6, 'If two boxes of one class have a larger IoU than this, the one with the lower score '
+        0.5, 'If two boxes of one class have a larger IoU than this, the one with the lower score '
         'is dropped.',
         minimum=0.0, maximum=1.0)
     longer_side_px: int = parameter(
@@ -95,7 +96,7 @@ class AnchorFreeDetector:
         """
         Find people, vehicles and bicycles; see ``Detector``.
 
-        The score, from 0 to 1, says how well the network expects the box to fit the object.
+        The score, from 0 to 1, is about the probability that the box is right.
         """
         images.check_8bit(image, 'image', DetectionError)
         (scores, boxes_px), size = self._selector.run(

@@ -24,6 +24,9 @@ import numpy as np
 import torch
 
 MIN_SCORE = 0.05  # of the boxes to calibrate with; the many weaker ones are all wrong
+# A class with fewer hits keeps its scores. Without any hit it would be silenced for good, also
+# where it is found.
+MIN_HITS = 5
 # Standard deviations of the priors, so that a class with few boxes keeps about its scores.
 _SLOPE_DEVIATION, _OFFSET_DEVIATION = 0.5, 2.0
 _MIN_SLOPE = 0.1  # keeps the order of the boxes

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Vehicles are large and the teachers rarely miss one: a weak box is rather a false one, from which
 # the network is to learn.
-_MIN_SCORES = {'person': 0.12, 'vehicle': 0.3, 'bicycle': 0.12}
+_MIN_SCORES = {'person': 0.3, 'vehicle': 0.3, 'bicycle': 0.12}
 _MIN_IOU = 0.4  # with a labelled box: the object has its label
 
 

@@ -43,7 +43,7 @@ def test_the_exported_detector_finds_the_same_boxes(street, tmp_path, both):
     settings = {'network.precision': 'float32', 'anchor_free.min_score': 0.3}
     network = detection.create('anchor_free', **settings)
     exported = detection.create('onnx', **{'onnx.model': str(file), 'onnx.min_score': 0.3,
-                                           'onnx.nms_iou': 0.6})
+                                           'onnx.nms_iou': network.parameters.nms_iou})
     assert exported.takes_thermal == both
     assert exported.class_names == detection.CLASS_NAMES
     rgb, thermal = street

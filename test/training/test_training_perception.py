@@ -98,7 +98,7 @@ def test_what_the_present_networks_find_without_a_label_is_ignored(monkeypatch):
 
         def detect(self, *images):
             on_both = [Detection((102.0, 82.0, 140.0, 180.0), 'person', 0.9),
-                       Detection((200.0, 80.0, 210.0, 100.0), 'person', 0.2),
+                       Detection((200.0, 80.0, 210.0, 100.0), 'person', 0.4),
                        Detection((20.0, 80.0, 60.0, 100.0), 'vehicle', 0.2)]
             on_thermal = [Detection((201.0, 80.0, 210.0, 100.0), 'person', 0.5),
                           Detection((20.0, 180.0, 60.0, 200.0), 'vehicle', 0.5)]
