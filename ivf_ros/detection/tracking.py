@@ -36,10 +36,10 @@ class TrackingParameters:
 
     enabled: bool = parameter(True, 'Assign track IDs to the detections.')
     high_score: float = parameter(
-        0.5, 'Boxes with at least this score are assigned to tracks first, and start new tracks.',
+        0.6, 'Boxes with at least this score are assigned to tracks first, and start new tracks.',
         minimum=0.0, maximum=1.0)
     low_score: float = parameter(
-        0.1, 'Boxes with at least this score continue a track, even below the minimum score of '
+        0.2, 'Boxes with at least this score continue a track, even below the minimum score of '
         'the detector. Only for the networks of this package.', minimum=0.01, maximum=1.0)
     score_smoothing_s: float = parameter(
         0.5, 'Time constant of the score of a track, an exponential mean of the scores of its '
