@@ -109,9 +109,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         elif command == 'test':
             os.chdir(str(ROOT))
             if not any(word.startswith(('-n', '--numprocesses', '--pdb')) for word in words):
-                # One worker more than cores, because the tests of running graphs mostly wait.
-                workers = min(len(os.sched_getaffinity(0)), 4) + 1
-                words[:0] = ['-n', str(workers), '--dist', 'loadfile']
+                words[:0] = ['-n', str(min(len(os.sched_getaffinity(0)), 4)), '--dist', 'loadfile']
             _replace_process([environment.python, '-m', 'pytest', *words])
         elif command == 'check':
             return _run_linters(environment.python)

@@ -318,12 +318,12 @@ def test_variables_of_another_ros_are_removed_from_the_environment(monkeypatch):
 
 @pytest.mark.parametrize('words, replaced_by', [
     (['demo', '--seconds', '2'], ['.venv/bin/ivf', 'demo', '--seconds', '2']),
-    (['test', '-k', 'thermal'], ['.venv/bin/python', '-m', 'pytest', '-n', '4', '--dist',
+    (['test', '-k', 'thermal'], ['.venv/bin/python', '-m', 'pytest', '-n', '3', '--dist',
                                  'loadfile', '-k', 'thermal']),
     (['test', '-n', '0', '-x'], ['.venv/bin/python', '-m', 'pytest', '-n', '0', '-x']),
     (['test', '--pdb'], ['.venv/bin/python', '-m', 'pytest', '--pdb']),
     (['--distribution', 'jazzy', 'test', '-m', 'live'],
-     ['.venv-jazzy/bin/python', '-m', 'pytest', '-n', '4', '--dist', 'loadfile', '-m', 'live']),
+     ['.venv-jazzy/bin/python', '-m', 'pytest', '-n', '3', '--dist', 'loadfile', '-m', 'live']),
 ])
 def test_the_program_is_started_with_all_arguments(checkout, commands, monkeypatch, words,
                                                    replaced_by):
