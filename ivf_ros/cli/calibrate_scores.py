@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ivf_ros.cli.output import UsageError
 from ivf_ros.data.datasets import find_datasets
 from ivf_ros.data.drawn_boxes import keep_drawn, read_frames
-from ivf_ros.data.sample import Sample
 from ivf_ros.training.record import describe_commit, record_training
 from ivf_ros.training.settings import ScoreCalibration
+
+if TYPE_CHECKING:
+    from ivf_ros.evaluation.detector_comparison import Outcomes
 
 _HALF = 'choosing'
 
@@ -50,6 +52,7 @@ def calibrate_scores(data: Path, out: Path, path: Path | None, settings: ScoreCa
     """
     if not (settings.start_from and settings.boxes):
         raise UsageError('give --set start_from=FILE and --set boxes=FILE')
+    from ivf_ros.evaluation.detector_comparison import create_detector, measure_detector
     from ivf_ros.nn import weights
     from ivf_ros.training.detection_scores import scale_scores
 
@@ -60,7 +63,10 @@ def calibrate_scores(data: Path, out: Path, path: Path | None, settings: ScoreCa
     drawn = keep_drawn(find_datasets(data), read_frames(Path(settings.boxes)), _HALF)
     samples = [sample for dataset in drawn for sample in dataset.samples if sample.aligned]
     record_training(out, {'network': 'detection-scores', 'pairs': len(samples)})
-    scalings, boxes = _fit(_create(initial, is_joint, settings.threads), samples, settings.given)
+    detector = create_detector('perception' if is_joint else 'detection', initial,
+                               settings.threads)
+    scalings, boxes = _fit(measure_detector(detector, samples, settings.given),
+                           detector.class_names)
     scale_scores(network.detector if is_joint else network, list(scalings.values()))
     result = {'pairs': len(samples), 'half': _HALF, 'boxes': boxes,
               'scaling': {name: asdict(scaling) for name, scaling in scalings.items()}}
@@ -79,32 +85,21 @@ def _load(path: Path, is_joint: bool) -> Any:
     return (perception if is_joint else detection).load_module(path).network
 
 
-def _create(path: Path, is_joint: bool, threads: int) -> Any:
-    """Return a detector that reports all boxes to calibrate with."""
-    from ivf_ros import detection, perception
-    from ivf_ros.training.detection_scores import MIN_SCORE
-
-    create: Any = perception.create if is_joint else detection.create
-    detector = create(**{'network.weights': str(path), 'network.threads': threads})
-    detector.parameters = replace(detector.parameters, min_score=MIN_SCORE, min_scores=())
-    return detector
-
-
-def _fit(detector: Any, samples: Sequence[Sample], given: str
+def _fit(outcomes: Outcomes, class_names: Sequence[str]
          ) -> tuple[dict[str, Any], dict[str, int]]:
     """Return the scaling of each class, and the number of boxes that it was fitted to."""
-    from ivf_ros.evaluation.detector_comparison import measure_detector
-    from ivf_ros.training.detection_scores import fit_scaling, MIN_HITS, ScoreScaling
+    from ivf_ros.training.detection_scores import fit_scaling, MIN_HITS, MIN_SCORE, ScoreScaling
     import numpy as np
 
-    outcomes = measure_detector(detector, samples, given)
     scalings, boxes = {}, {}
-    for name in detector.class_names:
+    for name in class_names:
         scalings[name], boxes[name] = ScoreScaling(), 0
         if name not in outcomes:
             continue
-        scores = np.concatenate(outcomes[name].scores)
-        hits = np.concatenate(outcomes[name].hits) > 0
-        if hits.sum() >= MIN_HITS:
-            scalings[name], boxes[name] = fit_scaling(scores, hits), len(scores)
+        scores, hits = (np.concatenate(values)
+                        for values in (outcomes[name].scores, outcomes[name].hits))
+        likely = scores >= MIN_SCORE
+        if hits[likely].sum() >= MIN_HITS:
+            scalings[name] = fit_scaling(scores[likely], hits[likely] > 0)
+            boxes[name] = int(likely.sum())
     return scalings, boxes

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import replace
 import json
 import math
 from pathlib import Path
@@ -64,7 +63,11 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     with explain_missing('train', CommandError):
         from ivf_ros.training import fine_tuning, loop
         from ivf_ros.training.fine_tuning_data import find_annotated_pairs
-    from ivf_ros.evaluation.detector_comparison import measure_detector, measure_kept_labels
+    from ivf_ros.evaluation.detector_comparison import (
+        create_detector,
+        measure_detector,
+        measure_kept_labels,
+    )
     from ivf_ros.nn import weights
 
     initial = fine_tuning.find_initial_weights(options.network, options.init, settings.given)
@@ -73,7 +76,7 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     trained_on = dict(Counter(sample.dataset for sample in data.training))
     record_training(out, {'network': options.network, 'trained_on': trained_on,
                           'init': str(options.init)})
-    start = _create(options.network, initial, settings)
+    start = create_detector(options.network, initial, settings.threads)
     before = measure_detector(start, data.held_back, settings.given)
     train: Any = {'detection': fine_tuning.train_detection,
                   'perception': fine_tuning.train_perception}[options.network]
@@ -82,7 +85,7 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
                 'init': weights.metadata(initial), 'command': command,
                 'settings': flatten(settings), 'commit': describe_commit()}
     weights.save(network, path, metadata)
-    result = _create(options.network, path, settings)
+    result = create_detector(options.network, path, settings.threads)
     report = _compare(before, measure_detector(result, data.held_back, settings.given))
     if options.network == 'perception':
         kept = measure_kept_labels(start, result, data.held_back, settings.given)
@@ -97,17 +100,6 @@ def fine_tune(options: argparse.Namespace, command: str) -> int:
     (out / 'report.json').write_text(json.dumps(report, indent=1) + '\n')
     _print(options, report)
     return 0
-
-
-def _create(network: str, path: Path, settings: Any) -> Any:
-    """Return a detector, or perception, that also reports the boxes of low scores."""
-    from ivf_ros import detection, perception
-    from ivf_ros.evaluation.stages.detection import MIN_REPORTED_SCORE
-
-    create: Any = {'detection': detection.create, 'perception': perception.create}[network]
-    created = create(**{'network.weights': str(path), 'network.threads': settings.threads})
-    created.parameters = replace(created.parameters, min_score=MIN_REPORTED_SCORE, min_scores=())
-    return created
 
 
 def _compare(before: Any, after: Any) -> dict[str, Any]:

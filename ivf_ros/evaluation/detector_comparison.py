@@ -9,17 +9,19 @@ Of networks that segment, too, it is measured how far their labels agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
+from pathlib import Path
 from typing import Any
 
-from ivf_ros import fusion
+from ivf_ros import detection, fusion, perception
 from ivf_ros.data.aligned import read_aligned
 from ivf_ros.data.known_classes import map_class_names
 from ivf_ros.data.sample import IGNORED, Sample
 from ivf_ros.detection import Detector
 from ivf_ros.evaluation.metrics.detection import match_boxes
 from ivf_ros.evaluation.metrics.segmentation import confusion_matrix, segmentation
+from ivf_ros.evaluation.stages.detection import MIN_REPORTED_SCORE
 from ivf_ros.network_inputs import AlignedPair, select_images
 from ivf_ros.perception import JointPerception
 from ivf_ros.thermal_on_rgb import find_coverage
@@ -73,6 +75,14 @@ class ClassOutcomes:
 
 
 Outcomes = dict[str, ClassOutcomes]
+
+
+def create_detector(network: str, weights: Path, threads: int) -> Any:
+    """Return a detector, or 'perception', that also reports the boxes of low scores."""
+    create: Any = {'detection': detection.create, 'perception': perception.create}[network]
+    created = create(**{'network.weights': str(weights), 'network.threads': threads})
+    created.parameters = replace(created.parameters, min_score=MIN_REPORTED_SCORE, min_scores=())
+    return created
 
 
 def measure_detector(detector: Detector, samples: Sequence[Sample], given: str) -> Outcomes:
